@@ -1,0 +1,230 @@
+//! Who can sign: SSH keys (agent, file, hardware) by `ssh-keygen -Y` signatures, and root on the host.
+//!
+//! The SSHSIG namespace is the context prefix: a signature made for one purpose never counts for another. RSA, DSA
+//! and certificates are refused; a hardware key counts only when its holder touched it.
+
+use crate::ids::{Hash, KeyId};
+use crate::limits::SIGNATURE_BYTES_MAX;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use ssh_key::{Algorithm, EcdsaCurve, PublicKey, SshSig, public::KeyData};
+
+/// Namespace of trust-log entries.
+pub const NAMESPACE_LOG: &str = "cloud-doctor-log-v1";
+/// Namespace of an engineer's signature under a grant.
+pub const NAMESPACE_GRANT: &str = "cloud-doctor-grant-v1";
+/// Namespace of the second signature under a grant.
+pub const NAMESPACE_SECOND: &str = "cloud-doctor-second-v1";
+
+/// Flag bit "user present" of a hardware key's signature (PROTOCOL.u2f of OpenSSH).
+const USER_PRESENT: u8 = 1;
+
+/// Kinds of signers that a ceiling can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignerKind {
+    /// An SSH key, through ssh-agent, a file or hardware.
+    Sshsig,
+    /// Root on the host.
+    Local,
+    /// A passkey with user verification.
+    Webauthn,
+    /// A browser key without a touch; for trials, only where a ceiling names it.
+    Device,
+}
+
+/// An SSH public key in wire format (the blob that `authorized_keys` holds in base64).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SshKey(ByteBuf);
+
+impl std::fmt::Debug for SshKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SshKey({})", self.id().short())
+    }
+}
+
+/// Why a key or signature is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignerError {
+    /// Not an SSH public key.
+    #[error("this is not an SSH public key: {0}")]
+    NotAKey(String),
+    /// A key type that is not accepted.
+    #[error("keys of type {0} are not accepted; use ssh-ed25519, sk-ssh-ed25519 or ecdsa-sha2-nistp256")]
+    KeyType(String),
+    /// Not an SSHSIG.
+    #[error("the signature is malformed")]
+    Malformed,
+    /// Made by another key than the one that was to sign.
+    #[error("the signature was made by another key")]
+    OtherKey,
+    /// Does not verify: other bytes, other namespace, or forged.
+    #[error("the signature does not verify")]
+    Wrong,
+    /// A hardware key that nobody touched.
+    #[error("the hardware key was not touched")]
+    NotTouched,
+}
+
+impl SshKey {
+    /// Reads one line of `authorized_keys` or a `.pub` file.
+    ///
+    /// # Errors
+    /// [`SignerError`] when it is no key, or not of an accepted type.
+    pub fn from_openssh(line: &str) -> Result<Self, SignerError> {
+        let key = PublicKey::from_openssh(line.trim()).map_err(|e| SignerError::NotAKey(e.to_string()))?;
+        Self::from_key_data(key.key_data())
+    }
+
+    /// Reads the wire format.
+    ///
+    /// # Errors
+    /// As [`Self::from_openssh`].
+    pub fn from_blob(blob: &[u8]) -> Result<Self, SignerError> {
+        let key = PublicKey::from_bytes(blob).map_err(|e| SignerError::NotAKey(e.to_string()))?;
+        Self::from_key_data(key.key_data())
+    }
+
+    fn from_key_data(data: &KeyData) -> Result<Self, SignerError> {
+        match data.algorithm() {
+            Algorithm::Ed25519
+            | Algorithm::SkEd25519
+            | Algorithm::SkEcdsaSha2NistP256
+            | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 } => {}
+            other => return Err(SignerError::KeyType(other.to_string())),
+        }
+        let blob = PublicKey::from(data.clone()).to_bytes().map_err(|e| SignerError::NotAKey(e.to_string()))?;
+        Ok(Self(ByteBuf::from(blob)))
+    }
+
+    /// The key's id.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        KeyId(Hash::of(&[&self.0]).0)
+    }
+
+    /// Wire format.
+    #[must_use]
+    pub fn blob(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As a line of `authorized_keys`, without comment. `None` when the bytes are no accepted key.
+    #[must_use]
+    pub fn to_openssh(&self) -> Option<String> {
+        PublicKey::from_bytes(&self.0).ok()?.to_openssh().ok()
+    }
+
+    /// `SHA256:…` as `ssh-keygen -lf` prints it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        format!("SHA256:{}", data_encoding::BASE64_NOPAD.encode(&self.id().0))
+    }
+
+    /// Checks a binary SSHSIG (the armour's content) over `message`.
+    ///
+    /// # Errors
+    /// [`SignerError`]: the signature counts for nothing.
+    pub fn verify(&self, namespace: &str, message: &[u8], sshsig: &[u8]) -> Result<(), SignerError> {
+        if sshsig.len() > SIGNATURE_BYTES_MAX {
+            return Err(SignerError::Malformed);
+        }
+        let key = PublicKey::from_bytes(&self.0).map_err(|e| SignerError::NotAKey(e.to_string()))?;
+        Self::from_key_data(key.key_data())?;
+        let pem = ssh_key::LineEnding::LF;
+        let sig = parse_sshsig(sshsig)?;
+        if sig.version() != 1 || !sig.reserved().is_empty() {
+            return Err(SignerError::Malformed);
+        }
+        if sig.public_key() != key.key_data() {
+            return Err(SignerError::OtherKey);
+        }
+        // The armoured form must give back the same bytes: no second encoding of one signature.
+        if unarmour(&sig.to_pem(pem).map_err(|_| SignerError::Malformed)?)? != sshsig {
+            return Err(SignerError::Malformed);
+        }
+        key.verify(namespace, message, &sig).map_err(|_| SignerError::Wrong)?;
+        touched(&sig)
+    }
+}
+
+/// The binary content of an armoured SSHSIG (`-----BEGIN SSH SIGNATURE-----`).
+///
+/// # Errors
+/// [`SignerError::Malformed`].
+pub fn unarmour(pem: &str) -> Result<Vec<u8>, SignerError> {
+    let mut base64 = String::new();
+    for line in pem.lines() {
+        let line = line.trim();
+        if !line.starts_with("-----") {
+            base64.push_str(line);
+        }
+    }
+    data_encoding::BASE64.decode(base64.as_bytes()).map_err(|_| SignerError::Malformed)
+}
+
+fn parse_sshsig(bytes: &[u8]) -> Result<SshSig, SignerError> {
+    let mut pem = String::from("-----BEGIN SSH SIGNATURE-----\n");
+    for line in data_encoding::BASE64.encode(bytes).as_bytes().chunks(70) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem.push_str("-----END SSH SIGNATURE-----\n");
+    SshSig::from_pem(pem).map_err(|_| SignerError::Malformed)
+}
+
+/// Hardware signatures end in `u8 flags | u32 counter`; without the presence flag nobody touched the key.
+fn touched(sig: &SshSig) -> Result<(), SignerError> {
+    let signature = sig.signature();
+    let is_hardware = matches!(signature.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256);
+    if !is_hardware {
+        return Ok(());
+    }
+    let bytes = signature.as_bytes();
+    match bytes.len().checked_sub(5).map(|at| bytes[at]) {
+        Some(flags) if flags & USER_PRESENT != 0 => Ok(()),
+        Some(_) | None => Err(SignerError::NotTouched),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ssh_key::{HashAlg, PrivateKey, private::Ed25519Keypair};
+
+    fn key(seed: u8) -> (PrivateKey, SshKey) {
+        let private = PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]));
+        let public = SshKey::from_blob(&private.public_key().to_bytes().unwrap()).unwrap();
+        (private, public)
+    }
+
+    #[test]
+    fn signatures_hold_for_their_key_namespace_and_bytes_only() {
+        let (private, public) = key(1);
+        let (_, other) = key(2);
+        for hash in [HashAlg::Sha512, HashAlg::Sha256] {
+            let sig = private.sign(NAMESPACE_GRANT, hash, b"message").unwrap();
+            let sig = unarmour(&sig.to_pem(ssh_key::LineEnding::LF).unwrap()).unwrap();
+            assert_eq!(public.verify(NAMESPACE_GRANT, b"message", &sig), Ok(()));
+            assert_eq!(public.verify(NAMESPACE_SECOND, b"message", &sig), Err(SignerError::Wrong));
+            assert_eq!(public.verify(NAMESPACE_GRANT, b"messagf", &sig), Err(SignerError::Wrong));
+            assert_eq!(other.verify(NAMESPACE_GRANT, b"message", &sig), Err(SignerError::OtherKey));
+            for bit in 0..sig.len() * 8 {
+                let mut bad = sig.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                assert!(public.verify(NAMESPACE_GRANT, b"message", &bad).is_err(), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_round_trip_and_rsa_is_refused() {
+        let (_, public) = key(1);
+        assert_eq!(SshKey::from_openssh(&public.to_openssh().unwrap()), Ok(public.clone()));
+        assert!(public.fingerprint().starts_with("SHA256:"));
+        assert!(matches!(SshKey::from_openssh("ssh-rsa AAAA"), Err(SignerError::NotAKey(_))));
+        assert!(SshKey::from_blob(b"junk").is_err());
+    }
+}
