@@ -1,0 +1,243 @@
+//! Role `shell-exec`: the last program of ours before the user's own. It becomes the user and is replaced by the login
+//! shell or the command.
+//!
+//! One thread; no secret; started with an empty environment on the slave side of a PTY or on three pipes. What it leaves
+//! to the user's program is written out here: identity, groups, environment, umask, signals, descriptors, directory.
+//! It must never start anything with a setting that it could not make, and never fail silently: the holder listens on a
+//! socket whose path stands in `argv`, and hears either one sentence or, when exec succeeds, the end of the connection.
+
+use super::account::{Account, AccountError};
+use super::sys;
+use rustix::fs::{Access, Gid, Mode, Uid};
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// PATH of root, as Debian's login sets it.
+const PATH_ROOT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// PATH of everybody else.
+const PATH_USER: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
+/// Shells that exist to say no; what they print is for people at a terminal, so we say it ourselves.
+const REFUSING_SHELLS: [&str; 3] = ["nologin", "false", "true"];
+
+/// What to become; one field per option of the hidden command line.
+#[derive(Debug, Clone)]
+pub(crate) struct ShellExec {
+    /// Socket of the holder that hears of a failure.
+    pub(crate) report: PathBuf,
+    /// Account to become.
+    pub(crate) user: String,
+    /// `TERM`; empty for none.
+    pub(crate) term: String,
+    /// `LANG`; empty for none.
+    pub(crate) lang: String,
+    /// A command to run instead of the login shell, looked up in the user's PATH.
+    pub(crate) argv: Vec<OsString>,
+}
+
+/// Why the user's program was not started. Each is a sentence for the engineer.
+#[derive(Debug, thiserror::Error)]
+enum ShellError {
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error("this agent runs as {own} without root rights and cannot become {wanted}")]
+    OtherUser { own: String, wanted: String },
+    #[error("the login shell {shell} of user {user} does not exist")]
+    NoShell { shell: String, user: String },
+    #[error("the login shell {shell} of user {user} is not executable")]
+    ShellNotExecutable { shell: String, user: String },
+    #[error("user {user} may not log in: its login shell is {shell}")]
+    NoLogin { shell: String, user: String },
+    #[error("{what} failed: {source}")]
+    System { what: &'static str, source: std::io::Error },
+    #[error("{program}: {}", exec_reason(.source))]
+    Exec { program: String, source: std::io::Error },
+}
+
+fn exec_reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such command".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "not executable by this user".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+impl ShellExec {
+    /// The arguments that make this role do this; the reverse of [`Self::parse`].
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["shell-exec".into(), self.report.clone().into()];
+        arguments.extend([&self.user, &self.term, &self.lang].map(OsString::from));
+        arguments.extend(self.argv.iter().cloned());
+        arguments
+    }
+
+    /// Reads the arguments after the role's name. They come from our own holder only, so there is no help text.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Self> {
+        let mut arguments = arguments.into_iter();
+        Some(Self {
+            report: arguments.next()?.into(),
+            user: arguments.next()?.into_string().ok()?,
+            term: arguments.next()?.into_string().ok()?,
+            lang: arguments.next()?.into_string().ok()?,
+            argv: arguments.collect(),
+        })
+    }
+
+    /// Becomes the user's program; returns only when that failed, after the holder was told.
+    pub(crate) fn run(self) {
+        // Before any right is given up: the socket lies in a directory of the agent's own.
+        let Ok(mut report) = UnixStream::connect(&self.report) else { return };
+        let Err(error) = self.become_program();
+        // When the holder is gone there is nobody left to tell.
+        report.write_all(error.to_string().as_bytes()).ok();
+    }
+
+    fn become_program(&self) -> Result<std::convert::Infallible, ShellError> {
+        let account = Account::find(&self.user)?;
+        let mut command = if self.argv.is_empty() { login_shell(&account)? } else { self.command() };
+        if self.argv.is_empty() {
+            own_terminal(&account);
+        } else {
+            rustix::process::setsid().map_err(|source| system("setsid", source))?;
+        }
+        oom_score_like_any_other();
+        become_user(&account)?;
+        self.environment(&mut command, &account);
+        enter_home(&account);
+        rustix::process::umask(Mode::from_bits_truncate(0o022));
+        sys::default_signals();
+        sys::close_others_on_exec();
+        // Also empties the signal mask and sets SIGPIPE back to its default.
+        let source = command.exec();
+        Err(ShellError::Exec { program: command.get_program().to_string_lossy().into_owned(), source })
+    }
+
+    fn command(&self) -> Command {
+        let (program, arguments) = self.argv.split_first().expect("the caller has checked that there is a command");
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command
+    }
+
+    fn environment(&self, command: &mut Command, account: &Account) {
+        let path = if account.uid == 0 { PATH_ROOT } else { PATH_USER };
+        command.env_clear().envs([
+            ("HOME", account.home.as_str()),
+            ("USER", &account.name),
+            ("LOGNAME", &account.name),
+            ("SHELL", &account.shell),
+            ("PATH", path),
+        ]);
+        for (name, value) in [("TERM", &self.term), ("LANG", &self.lang)] {
+            if !value.is_empty() {
+                command.env(name, value);
+            }
+        }
+    }
+}
+
+fn system(what: &'static str, errno: rustix::io::Errno) -> ShellError {
+    ShellError::System { what, source: errno.into() }
+}
+
+/// The login shell, refused in words when it cannot be one: exec errors behind a PTY have nobody to tell.
+fn login_shell(account: &Account) -> Result<Command, ShellError> {
+    let (shell, user) = (account.shell.clone(), account.name.clone());
+    let path = Path::new(&shell);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if REFUSING_SHELLS.contains(&name.as_str()) {
+        return Err(ShellError::NoLogin { shell, user });
+    }
+    if !path.is_file() {
+        return Err(ShellError::NoShell { shell, user });
+    }
+    if rustix::fs::access(path, Access::EXEC_OK).is_err() {
+        return Err(ShellError::ShellNotExecutable { shell, user });
+    }
+    let mut command = Command::new(path);
+    // A leading dash makes it a login shell (login(1)).
+    command.arg0(format!("-{name}"));
+    Ok(command)
+}
+
+/// Gives the terminal to the user, so that programs which open it by name can (`screen`, `script`).
+fn own_terminal(account: &Account) {
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    if rustix::process::geteuid().is_root() {
+        // A convenience: the open descriptors work without it.
+        rustix::fs::fchown(std::io::stdin(), Some(uid), Some(gid)).ok();
+        rustix::fs::fchmod(std::io::stdin(), Mode::from_bits_truncate(0o600)).ok();
+    }
+}
+
+/// The agent protects itself from the out-of-memory killer; what a user starts must not be protected with it.
+fn oom_score_like_any_other() {
+    // Raising the score needs no right; where /proc is missing there is nothing to lower it either.
+    std::fs::write("/proc/self/oom_score_adj", "0").ok();
+}
+
+fn become_user(account: &Account) -> Result<(), ShellError> {
+    let own = rustix::process::geteuid();
+    if !own.is_root() {
+        if own.as_raw() == account.uid {
+            return Ok(());
+        }
+        let own = Account::of_uid(own.as_raw()).map_or_else(|_| own.as_raw().to_string(), |account| account.name);
+        return Err(ShellError::OtherUser { own, wanted: account.name.clone() });
+    }
+    let groups: Vec<Gid> = account.groups()?.into_iter().map(Gid::from_raw).collect();
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    // These change the calling thread only: this process has one.
+    rustix::thread::set_thread_groups(&groups).map_err(|source| system("setgroups", source))?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|source| system("setgid", source))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|source| system("setuid", source))?;
+    Ok(())
+}
+
+/// Goes home; a home that is missing or closed is said on the user's own terminal, as login(1) does.
+fn enter_home(account: &Account) {
+    if std::env::set_current_dir(&account.home).is_ok() {
+        return;
+    }
+    // Without a terminal or reader the notice is lost, the shell is not.
+    writeln!(std::io::stderr(), "Could not change to the home directory {}; starting in /", account.home).ok();
+    std::env::set_current_dir("/").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_back_as_written() {
+        let exec = ShellExec {
+            report: "/run/x".into(),
+            user: "deploy".into(),
+            term: String::new(),
+            lang: "C.UTF-8".into(),
+            argv: vec!["ls".into(), "--".into(), "a b".into()],
+        };
+        let read = ShellExec::parse(exec.arguments().into_iter().skip(1)).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{exec:?}"));
+        assert!(ShellExec::parse([OsString::from("/run/x")]).is_none());
+    }
+
+    #[test]
+    fn shells_that_say_no_are_refused_in_words() {
+        let account =
+            |shell: &str| Account { name: "www".into(), uid: 33, gid: 33, home: "/".into(), shell: shell.into() };
+        for (shell, words) in [
+            ("/usr/sbin/nologin", "user www may not log in: its login shell is /usr/sbin/nologin"),
+            ("/bin/false", "user www may not log in: its login shell is /bin/false"),
+            ("/bin/nosuch", "the login shell /bin/nosuch of user www does not exist"),
+            ("/etc/passwd", "the login shell /etc/passwd of user www is not executable"),
+        ] {
+            assert_eq!(login_shell(&account(shell)).unwrap_err().to_string(), words);
+        }
+        assert!(login_shell(&account("/bin/sh")).is_ok());
+    }
+}

@@ -1,0 +1,46 @@
+//! The few system calls that no safe wrapper offers: the only `unsafe` of the session side.
+//!
+//! Each function is a handful of lines around one libc call and is called only in processes of one thread
+//! (`pty-child`, `shell-exec`). It must never grow logic.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+
+/// Highest signal number of Linux.
+const SIGNAL_MAX: libc::c_int = 64;
+/// Where the fallback of [`close_others_on_exec`] stops looking: the kernel's default limit of descriptors.
+const FD_FALLBACK_MAX: RawFd = 4096;
+
+/// Duplicates a descriptor that a library shows only as a number; the duplicate closes itself on exec.
+///
+/// # Errors
+/// The kernel's, for example when the number is no open descriptor.
+pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the borrow lives for this call only, and the kernel checks the number (EBADF) before it duplicates.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    borrowed.try_clone_to_owned()
+}
+
+/// Sets every signal to its default: an ignored SIGHUP or SIGINT survives exec and would make a shell that cannot be
+/// interrupted.
+pub(crate) fn default_signals() {
+    for signal in 1..=SIGNAL_MAX {
+        // SAFETY: SIG_DFL runs no code of ours; numbers that may not be changed are refused with EINVAL.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Marks every descriptor but 0, 1 and 2 as closed on exec.
+pub(crate) fn close_others_on_exec() {
+    let flags = libc::CLOSE_RANGE_CLOEXEC as libc::c_uint;
+    // SAFETY: only flags change; no descriptor that Rust owns is closed under it. By number, because musl has no wrapper.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, flags) };
+    if done == 0 {
+        return;
+    }
+    for fd in 3..FD_FALLBACK_MAX {
+        // SAFETY: as above; a number that is not open is refused with EBADF.
+        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
