@@ -62,6 +62,8 @@ kinds! {
     TunnelState = 0x000c, GREETING_BYTES_MAX;
     /// Leaving for good, signed by the identity ([`crate::control::Unenrol`]).
     Unenrol = 0x000d, GREETING_BYTES_MAX;
+    /// Nothing but a sign of life on a control stream, while a sealed stream is open. Empty; never answered in kind.
+    Ping = 0x000e, GREETING_BYTES_MAX;
     /// The sender did not know a frame that it had to understand ([`crate::control::Unsupported`]).
     Unsupported = 0x000f, GREETING_BYTES_MAX;
 
@@ -261,7 +263,7 @@ mod tests {
         assert_eq!(
             numbers,
             [
-                1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 0x101, 0x102, 0x103, 0x104, 0x105, 0x106, 0x107, 0x108,
+                1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0x101, 0x102, 0x103, 0x104, 0x105, 0x106, 0x107, 0x108,
                 0x109, 0x10a
             ]
         );

@@ -11,6 +11,7 @@
 
 // ceiling
 pub mod channel;
+pub mod close;
 pub mod control;
 // decide
 pub mod frame;
@@ -18,6 +19,7 @@ pub mod frame;
 pub mod ids;
 pub mod limits;
 pub mod pack;
+pub mod pin;
 // preset
 // refusal
 pub mod session;
