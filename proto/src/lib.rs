@@ -9,22 +9,22 @@
 //! - [`channel`], [`session`]: the sealed channel and what is said inside it.
 //! - [`refusal`], [`words`]: what people read.
 
-// ceiling
+pub mod ceiling;
 pub mod channel;
 pub mod close;
 pub mod control;
-// decide
+pub mod decide;
 pub mod frame;
-// grant
+pub mod grant;
 pub mod ids;
 pub mod limits;
 pub mod pack;
 pub mod pin;
-// preset
-// refusal
+pub mod preset;
+pub mod refusal;
 pub mod session;
 pub mod signer;
 pub mod time;
-// trust
+pub mod trust;
 pub mod visit;
-// words
+pub mod words;

@@ -87,12 +87,15 @@ impl SshKey {
     }
 
     fn from_key_data(data: &KeyData) -> Result<Self, SignerError> {
-        match data.algorithm() {
+        let accepted = matches!(
+            data.algorithm(),
             Algorithm::Ed25519
-            | Algorithm::SkEd25519
-            | Algorithm::SkEcdsaSha2NistP256
-            | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 } => {}
-            other => return Err(SignerError::KeyType(other.to_string())),
+                | Algorithm::SkEd25519
+                | Algorithm::SkEcdsaSha2NistP256
+                | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }
+        );
+        if !accepted {
+            return Err(SignerError::KeyType(data.algorithm().to_string()));
         }
         let blob = PublicKey::from(data.clone()).to_bytes().map_err(|e| SignerError::NotAKey(e.to_string()))?;
         Ok(Self(ByteBuf::from(blob)))

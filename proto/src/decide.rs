@@ -1,0 +1,273 @@
+//! The decision: may this grant open a visit here, now? Pure: everything it looks at is an argument.
+//!
+//! Order: signature before decoding, identity before content, ceiling and policy last, so that a stranger learns
+//! nothing about the ceiling. Any doubt refuses.
+
+use crate::ceiling::{Ceiling, Mode, Rule, ScopeName, Span};
+use crate::channel::{ChannelKind, Secret};
+use crate::grant::{Challenge, Grant, Scope};
+use crate::ids::{AgentId, Hash, KeyId, VisitId};
+use crate::limits::{CHALLENGE_TTL_SECS, CHALLENGES_BURST, CHALLENGES_MAX, CHALLENGES_PER_SEC, GRANT_BYTES_MAX};
+use crate::refusal::{Refusal, Refused};
+use crate::signer::{NAMESPACE_GRANT, NAMESPACE_SECOND, SignerKind};
+use crate::time::{BootTime, UnixTime};
+use crate::trust::{Role, TrustLog};
+use crate::visit::Signed;
+use std::collections::BTreeMap;
+
+/// What guard knows at the moment of a decision.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'a> {
+    /// Who we are.
+    pub agent: AgentId,
+    /// The pinned log.
+    pub log: &'a TrustLog,
+    /// The ceiling; `None` when it is missing, invalid or writable by others: never.
+    pub ceiling: Option<&'a Ceiling>,
+    /// The server's wall clock.
+    pub now: UnixTime,
+    /// The server's zone, seconds east of UTC.
+    pub zone_secs: i32,
+}
+
+/// A challenge that guard issued and has taken back: it cannot be used twice.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// Decoded.
+    pub challenge: Challenge,
+    /// [`Challenge::hash`] of its bytes.
+    pub hash: Hash,
+    /// Private half of its `agent_key`.
+    pub secret: Secret,
+    deadline: BootTime,
+}
+
+/// A grant that everything but a second signature allows.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    /// The visit.
+    pub visit: VisitId,
+    /// [`Grant::hash`] of the bytes.
+    pub grant_hash: Hash,
+    /// The exact bytes that were signed.
+    pub grant_bytes: Vec<u8>,
+    /// Decoded.
+    pub grant: Grant,
+    /// The engineer's name in the log.
+    pub person: String,
+    /// Who may give the second signature; `None`: none is needed.
+    pub second: Option<Vec<SignerKind>>,
+    /// The challenge that it answers.
+    pub issued: Issued,
+}
+
+/// Challenges that wait for a grant: bounded in number and rate, used once, dead after their deadline.
+#[derive(Debug, Default)]
+pub struct ChallengeBook {
+    waiting: BTreeMap<Hash, Issued>,
+    tokens_milli: u64,
+    filled_at: Option<BootTime>,
+}
+
+impl ChallengeBook {
+    /// Takes one of the challenges that may be made now.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] when there are too many, or too many per second.
+    pub fn admit(&mut self, now: BootTime) -> Result<(), Refused> {
+        let burst = u64::from(CHALLENGES_BURST) * 1000;
+        let gained =
+            self.filled_at.map_or(burst, |at| at.millis_until(now).saturating_mul(u64::from(CHALLENGES_PER_SEC)));
+        self.tokens_milli = self.tokens_milli.saturating_add(gained).min(burst);
+        self.filled_at = Some(now);
+        self.waiting.retain(|_, issued| issued.deadline > now);
+        if self.tokens_milli < 1000 || self.waiting.len() >= CHALLENGES_MAX {
+            return Err(Refusal::Busy.into());
+        }
+        self.tokens_milli -= 1000;
+        Ok(())
+    }
+
+    /// Remembers a challenge that was admitted and signed.
+    pub fn issue(&mut self, bytes: &[u8], challenge: Challenge, secret: Secret, now: BootTime) {
+        let hash = Challenge::hash(bytes);
+        let deadline = now.plus_secs(CHALLENGE_TTL_SECS);
+        self.waiting.insert(hash, Issued { challenge, hash, secret, deadline });
+    }
+
+    /// Gives a challenge out for its one use.
+    fn take(&mut self, hash: &Hash, now: BootTime) -> Result<Issued, Refused> {
+        match self.waiting.remove(hash) {
+            Some(issued) if issued.deadline > now => Ok(issued),
+            Some(_) | None => Err(Refusal::Challenge.into()),
+        }
+    }
+
+    /// Challenges that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// None waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+/// Decides about a grant. On success the challenge is used up; whether a second signature is needed stands in
+/// [`Permit::second`].
+///
+/// # Errors
+/// The first reason to refuse.
+pub fn decide(
+    world: World<'_>,
+    book: &mut ChallengeBook,
+    boot_now: BootTime,
+    grant_bytes: &[u8],
+    engineer: &Signed,
+) -> Result<Permit, Refused> {
+    if grant_bytes.len() > GRANT_BYTES_MAX {
+        return Err(Refusal::Malformed.into());
+    }
+    let person = engineer_of(world, &engineer.key)?;
+    let verified = person.key.key.verify(NAMESPACE_GRANT, grant_bytes, &engineer.sshsig);
+    verified.map_err(|_| Refused::from(Refusal::Signature))?;
+    let grant = Grant::from_bytes(grant_bytes).map_err(|e| Refusal::Malformed.with(e.to_string()))?;
+    let issued = book.take(&grant.challenge, boot_now)?;
+    meant_for_us(world, &grant, &issued, engineer)?;
+    same_log(world.log, &grant)?;
+    let second = within_ceiling(world, &grant)?;
+    Ok(Permit {
+        visit: Grant::visit(grant_bytes),
+        grant_hash: Grant::hash(grant_bytes),
+        grant_bytes: grant_bytes.to_vec(),
+        grant,
+        person: person.key.person.clone(),
+        second,
+        issued,
+    })
+}
+
+/// Whether a second signature by a person's key counts for this permit.
+///
+/// # Errors
+/// Why it does not.
+pub fn second_by_key(world: World<'_>, permit: &Permit, second: &Signed) -> Result<String, Refused> {
+    let accepted = permit.second.as_ref().is_some_and(|kinds| kinds.contains(&SignerKind::Sshsig));
+    if !accepted {
+        return Err(Refusal::SignerKind.with("sshsig"));
+    }
+    if second.key == permit.grant.engineer {
+        return Err(Refusal::SamePerson.into());
+    }
+    let unknown = || Refusal::SecondSignature.with(second.key.short());
+    let person = world.log.person(&second.key, Role::Approver).ok_or_else(unknown)?;
+    if person.key.person == permit.person {
+        return Err(Refusal::SamePerson.into());
+    }
+    if person.until < clock(world) {
+        return Err(unknown());
+    }
+    let verified = person.key.key.verify(NAMESPACE_SECOND, &permit.grant_bytes, &second.sshsig);
+    verified.map_err(|_| unknown())?;
+    Ok(person.key.person.clone())
+}
+
+/// Whether a running visit of this engineer may go on after the log has grown.
+#[must_use]
+pub fn still_trusted(log: &TrustLog, engineer: &KeyId, agent: &AgentId) -> bool {
+    log.person(engineer, Role::Engineer).is_some() && log.agents.contains_key(agent)
+}
+
+/// The later of wall clock and newest entry: a clock that is behind must not revive an expired key.
+fn clock(world: World<'_>) -> UnixTime {
+    world.now.max(world.log.newest_claim())
+}
+
+fn engineer_of<'a>(world: World<'a>, key: &KeyId) -> Result<&'a crate::trust::Person, Refused> {
+    let unknown = || Refusal::UnknownEngineer.with(key.short());
+    let person = world.log.person(key, Role::Engineer).ok_or_else(unknown)?;
+    let now = clock(world);
+    if person.until < now {
+        let days = person.until.distance_secs(now) / crate::time::DAY_SECS;
+        return Err(Refusal::ExpiredEngineer.with(format!("{days} d")));
+    }
+    Ok(person)
+}
+
+fn meant_for_us(world: World<'_>, grant: &Grant, issued: &Issued, engineer: &Signed) -> Result<(), Refused> {
+    if grant.engineer != engineer.key {
+        return Err(Refusal::Signature.into());
+    }
+    if grant.version != issued.challenge.version {
+        return Err(Refusal::Version.into());
+    }
+    if grant.tenant != world.log.tenant() || grant.agent != world.agent {
+        return Err(Refusal::OtherServer.into());
+    }
+    if !world.log.agents.contains_key(&world.agent) {
+        return Err(Refusal::OtherServer.into());
+    }
+    Ok(())
+}
+
+fn same_log(log: &TrustLog, grant: &Grant) -> Result<(), Refused> {
+    match log.hash_at(grant.trust_seq) {
+        None => Err(Refusal::StaleLog.with(format!("{} < {}", log.head().seq, grant.trust_seq))),
+        Some(hash) if hash == grant.trust_head => Ok(()),
+        Some(_) => Err(Refusal::LogFork.into()),
+    }
+}
+
+/// Checks every scope; returns who may give the second signature when one is needed: those that all scopes accept.
+fn within_ceiling(world: World<'_>, grant: &Grant) -> Result<Option<Vec<SignerKind>>, Refused> {
+    let never = || Refusal::Ceiling.with("ceiling.toml");
+    let ceiling = world.ceiling.ok_or_else(never)?;
+    let policy = &world.log.policy;
+    let mut longest = ceiling.limits.visit.min(Span(crate::limits::VISIT_SECS_MAX));
+    let mut second: Option<Vec<SignerKind>> = None;
+    for scope in &grant.scopes {
+        let rule = allowing_rule(world, ceiling, scope)?;
+        longest = rule.time.map_or(longest, |time| longest.min(time));
+        let policy_asks = policy.second_for.iter().any(|user| user == scope.user());
+        if rule.mode == Mode::Ask || policy_asks {
+            let mut kinds = rule.second.clone();
+            if let Some(so_far) = &second {
+                kinds.retain(|kind| so_far.contains(kind));
+            }
+            second = Some(kinds);
+        }
+    }
+    longest = policy.visit.map_or(longest, |visit| longest.min(visit));
+    if grant.ttl_secs > longest.0 {
+        return Err(Refusal::TooLong.with(longest.to_string()));
+    }
+    Ok(second)
+}
+
+fn allowing_rule<'a>(world: World<'_>, ceiling: &'a Ceiling, scope: &Scope) -> Result<&'a Rule, Refused> {
+    let user = scope.user();
+    let name = match scope.kind() {
+        ChannelKind::Shell => ScopeName::Shell,
+        ChannelKind::Exec => ScopeName::Exec,
+    };
+    let beyond = || Refusal::Ceiling.with(format!("{name} {user}"));
+    let rule = ceiling.rule(name, user).filter(|rule| rule.mode != Mode::Never).ok_or_else(beyond)?;
+    if world.log.policy.never.iter().any(|never| never == user) {
+        return Err(Refusal::Policy.with(format!("{name} {user}")));
+    }
+    if !rule.open_at(world.now, world.zone_secs) {
+        let hours: Vec<String> = rule.hours.iter().map(ToString::to_string).collect();
+        return Err(Refusal::Hours.with(hours.join("; ")));
+    }
+    if !rule.signers.contains(&SignerKind::Sshsig) {
+        return Err(Refusal::SignerKind.with("sshsig"));
+    }
+    Ok(rule)
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -1,0 +1,166 @@
+//! The ceilings that enrolment writes, as text with every line explained, so that a customer reads what they sign up
+//! to and edits it later in the same words.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Who the customer lets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// One's own servers: a fresh signature opens what the ceiling allows, root included.
+    Own,
+    /// Another company's engineers: root, writing and remedies need the customer's signature too.
+    Vendor,
+    /// Nobody gets a shell.
+    ChecksOnly,
+}
+
+impl Preset {
+    /// The commented ceiling file.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Preset::Own => OWN,
+            Preset::Vendor => VENDOR,
+            Preset::ChecksOnly => CHECKS_ONLY,
+        }
+    }
+}
+
+/// Not the name of a preset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("presets are own, vendor and checks-only")]
+pub struct NoPreset;
+
+impl FromStr for Preset {
+    type Err = NoPreset;
+    fn from_str(text: &str) -> Result<Self, NoPreset> {
+        match text {
+            "own" => Ok(Preset::Own),
+            "vendor" => Ok(Preset::Vendor),
+            "checks-only" => Ok(Preset::ChecksOnly),
+            _ => Err(NoPreset),
+        }
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Preset::Own => "own",
+            Preset::Vendor => "vendor",
+            Preset::ChecksOnly => "checks-only",
+        })
+    }
+}
+
+const OWN: &str = r#"# What anybody may ever do on this server through Cloud Doctor. Only root changes this file; no relay can.
+# Rules are read from top to bottom and the first that fits decides. What no rule names is never allowed.
+version = 1
+preset = "own"
+
+[limits]
+visit = "8h"        # longest visit
+detached = "15m"    # a shell that nobody looks at ends after this
+idle = "0s"         # a shell without input ends after this; 0s = never
+channels = 16       # shells and commands at once
+
+# Your own engineers open shells as any user, root included, with a fresh signature each visit.
+[[rule]]
+scope = "shell"
+mode = "allow"
+users = ["root", "*"]
+signers = ["sshsig"]
+
+# The same for single commands.
+[[rule]]
+scope = "exec"
+mode = "allow"
+users = ["root", "*"]
+signers = ["sshsig"]
+"#;
+
+const VENDOR: &str = r#"# What anybody may ever do on this server through Cloud Doctor. Only root changes this file; no relay can.
+# Rules are read from top to bottom and the first that fits decides. What no rule names is never allowed.
+version = 1
+preset = "vendor"
+
+[limits]
+visit = "4h"        # longest visit
+detached = "15m"    # a shell that nobody looks at ends after this
+idle = "1h"         # a shell without input ends after this
+channels = 8        # shells and commands at once
+
+# Root only when you sign too: an approver of your trust log, or root here by `cloud-doctor-agent approve`.
+[[rule]]
+scope = "shell"
+mode = "ask"
+users = ["root"]
+signers = ["sshsig"]
+second = ["local", "sshsig"]
+
+[[rule]]
+scope = "exec"
+mode = "ask"
+users = ["root"]
+signers = ["sshsig"]
+second = ["local", "sshsig"]
+
+# Every other user with the engineer's signature.
+[[rule]]
+scope = "shell"
+mode = "allow"
+users = ["*"]
+signers = ["sshsig"]
+
+[[rule]]
+scope = "exec"
+mode = "allow"
+users = ["*"]
+signers = ["sshsig"]
+"#;
+
+const CHECKS_ONLY: &str = r#"# What anybody may ever do on this server through Cloud Doctor. Only root changes this file; no relay can.
+# Rules are read from top to bottom and the first that fits decides. What no rule names is never allowed.
+version = 1
+preset = "checks-only"
+
+[limits]
+visit = "1h"        # longest visit
+detached = "15m"    # nothing that could be detached is allowed here
+idle = "0s"
+channels = 0        # no shells, no commands
+
+# Nobody gets a shell or runs a command, whatever is signed. Written down so that nobody wonders.
+[[rule]]
+scope = "shell"
+mode = "never"
+users = ["root", "*"]
+
+[[rule]]
+scope = "exec"
+mode = "never"
+users = ["root", "*"]
+"#;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ceiling::{Ceiling, Mode, ScopeName};
+
+    #[test]
+    fn presets_parse_and_mean_what_they_say() {
+        let mode = |preset: Preset, user| {
+            let ceiling: Ceiling = preset.text().parse().unwrap();
+            assert_eq!(ceiling.preset, preset.to_string());
+            assert_eq!(preset.to_string().parse(), Ok(preset));
+            ceiling.rule(ScopeName::Shell, user).map(|rule| rule.mode)
+        };
+        assert_eq!(mode(Preset::Own, "root"), Some(Mode::Allow));
+        assert_eq!(mode(Preset::Vendor, "root"), Some(Mode::Ask));
+        assert_eq!(mode(Preset::Vendor, "anna"), Some(Mode::Allow));
+        assert_eq!(mode(Preset::ChecksOnly, "anna"), Some(Mode::Never));
+        assert_eq!(mode(Preset::ChecksOnly, "root"), Some(Mode::Never));
+    }
+}
