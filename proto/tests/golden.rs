@@ -1,0 +1,194 @@
+//! Golden bytes of every message, replayed for ever: what a released build wrote, every later build reads and writes
+//! the same. New fields get new lines; old lines never change.
+#![allow(clippy::unwrap_used)]
+
+use cloud_doctor_proto::channel::{Binding, ChannelKind, Handed, Secret};
+use cloud_doctor_proto::control::*;
+use cloud_doctor_proto::frame::{self, Decoder, Kind};
+use cloud_doctor_proto::grant::{Challenge, Grant, Scope};
+use cloud_doctor_proto::ids::*;
+use cloud_doctor_proto::pack;
+use cloud_doctor_proto::refusal::Refusal;
+use cloud_doctor_proto::session::OpenRequest;
+use cloud_doctor_proto::time::UnixTime;
+use cloud_doctor_proto::trust::{Entry, Policy, SignedEntry, What};
+use cloud_doctor_proto::visit::*;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_bytes::ByteBuf;
+use std::fmt::Debug;
+
+const GOLDEN: &str = include_str!("golden/v1.txt");
+const AT: UnixTime = UnixTime(1_800_000_000);
+
+/// Checks one message against its golden line, its round trip and damaged forms of it.
+fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(seen: &mut Vec<String>, name: &str, value: &T) {
+    let bytes = pack::to_bytes(value);
+    let line = format!("{name} {}", data_encoding::HEXLOWER.encode(&bytes));
+    assert!(GOLDEN.lines().any(|golden| golden == line), "not in golden/v1.txt:\n{line}");
+    assert_eq!(pack::from_signed_bytes::<T>(&bytes, 1 << 20).unwrap(), *value);
+    for at in 0..bytes.len() {
+        let _cut = pack::from_bytes::<T>(&bytes[..at], 1 << 20).is_ok();
+        for bit in 0..8 {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1 << bit;
+            let _damaged = pack::from_bytes::<T>(&bad, 1 << 20).is_ok();
+        }
+    }
+    seen.push(name.to_owned());
+}
+
+/// As [`check`], and as a whole frame: the announced length is the true one.
+fn check_frame<T: Serialize + DeserializeOwned + PartialEq + Debug>(seen: &mut Vec<String>, kind: Kind, value: &T) {
+    check(seen, &format!("{kind:?}"), value);
+    let bytes = frame::message(kind, value);
+    let mut decoder = Decoder::new();
+    decoder.push(&bytes);
+    let frame = decoder.next_frame().unwrap().unwrap();
+    assert_eq!((frame.kind, frame.body), (kind, pack::to_bytes(value)));
+    assert!(decoder.into_rest().is_empty());
+}
+
+fn binding() -> TransportBinding {
+    TransportBinding { claim: ByteBuf::from(vec![1, 2]), signature: [3; 64] }
+}
+
+fn host() -> HostFacts {
+    HostFacts { hostname: "web-1".into(), os: "Debian 12".into(), kernel: "6.1".into(), arch: "x86_64".into() }
+}
+
+fn signed() -> Signed {
+    Signed { key: KeyId([5; 32]), sshsig: ByteBuf::from(vec![6]) }
+}
+
+fn tunnel_frames(seen: &mut Vec<String>) {
+    let trust = TrustHead { seq: 7, hash: Hash([8; 32]) };
+    let hello = Hello { proto_min: 1, proto_max: 1, build: "0.1.0".into(), binding: binding(), host: host(), trust };
+    check_frame(seen, Kind::Hello, &hello);
+    check_frame(seen, Kind::HelloAck, &HelloAck { proto: 1, build: "0.1.0".into(), now: AT });
+    check_frame(seen, Kind::TrustUpdate, &TrustUpdate { entries: vec![ByteBuf::from(vec![1])] });
+    check_frame(seen, Kind::TrustHead, &trust);
+    let head = StreamHead {
+        purpose: StreamPurpose::Sealed,
+        stream: StreamId([1; 16]),
+        account: "eve".into(),
+        client: "192.0.2.1:5".into(),
+    };
+    check_frame(seen, Kind::StreamHead, &head);
+    check_frame(seen, Kind::EnrolBegin, &EnrolBegin { secret: [1; 32], host: host() });
+    let log = EnrolLog { tenant: TenantId([2; 32]), from: 3, entries: vec![ByteBuf::from(vec![4])], more: false };
+    check_frame(seen, Kind::EnrolLog, &log);
+    check_frame(seen, Kind::EnrolCommit, &EnrolCommit { entry: ByteBuf::from(vec![1]), binding: binding() });
+    check_frame(seen, Kind::EnrolDone, &EnrolDone { refused: Some(EnrolRefusal::Token) });
+    check_frame(seen, Kind::BindTransport, &BindTransport { transport: VerifyKey([1; 32]) });
+    check_frame(seen, Kind::TransportBinding, &binding());
+    let relay = RelayState { url: "relay:4433".into(), connected: true, rtt_ms: Some(23), error: None };
+    check_frame(seen, Kind::TunnelState, &TunnelState { relays: vec![relay] });
+    check_frame(seen, Kind::Unenrol, &Unenrol { identity: VerifyKey([1; 32]), signature: [2; 64] });
+    check_frame(seen, Kind::Unsupported, &Unsupported { number: 9 });
+}
+
+fn visit_frames(seen: &mut Vec<String>) {
+    check_frame(seen, Kind::ChallengeRequest, &ChallengeRequest { proto_min: 1, proto_max: 1, trust_seq: 3 });
+    let reply = ChallengeReply { challenge: ByteBuf::from(vec![1]), signature: [2; 64], entries: vec![] };
+    check_frame(seen, Kind::Challenge, &reply);
+    let open = OpenVisit { grant: ByteBuf::from(vec![1]), engineer: signed(), second: Some(signed()), entries: vec![] };
+    check_frame(seen, Kind::OpenVisit, &open);
+    let channel = ChannelInfo {
+        channel: ChannelId([1; 16]),
+        kind: ChannelKind::Shell,
+        user: "root".into(),
+        age_secs: 5,
+        attached: false,
+    };
+    let opened = VisitOpened { visit: VisitId([1; 16]), ends_in_secs: 3600, channels: vec![channel] };
+    check_frame(seen, Kind::VisitOpened, &opened);
+    let need = NeedSecond { visit: VisitId([1; 16]), within_secs: 600, remote: true, local: true };
+    check_frame(seen, Kind::NeedSecond, &need);
+    check_frame(seen, Kind::Second, &Second { second: signed() });
+    check_frame(seen, Kind::Refused, &Refusal::NoUser.with("bob"));
+    let channel = OpenChannel {
+        visit: VisitId([1; 16]),
+        channel: ChannelId([2; 16]),
+        kind: ChannelKind::Exec,
+        resume: 4,
+        first: ByteBuf::from(vec![5]),
+    };
+    check_frame(seen, Kind::OpenChannel, &channel);
+    check_frame(seen, Kind::ChannelReply, &ChannelReply { second: ByteBuf::from(vec![1]) });
+}
+
+fn signed_objects(seen: &mut Vec<String>) {
+    let challenge = Challenge {
+        version: 1,
+        identity: VerifyKey([1; 32]),
+        tenant: TenantId([2; 32]),
+        host: "web-1".into(),
+        boot: BootId([3; 16]),
+        nonce: Nonce([4; 16]),
+        agent_key: ExchangeKey([5; 32]),
+        trust_seq: 6,
+        trust_head: Hash([7; 32]),
+        at: AT,
+        ttl_secs: 600,
+    };
+    check(seen, "challenge", &challenge);
+    let grant = Grant {
+        version: 1,
+        tenant: TenantId([1; 32]),
+        agent: AgentId([2; 32]),
+        challenge: Hash([3; 32]),
+        client_key: ExchangeKey([4; 32]),
+        engineer: KeyId([5; 32]),
+        scopes: vec![Scope::Shell { user: "root".into() }, Scope::Exec { user: "root".into() }],
+        ttl_secs: 3600,
+        reason: "why".into(),
+        ticket: "T-1".into(),
+        trust_seq: 6,
+        trust_head: Hash([7; 32]),
+        at: AT,
+    };
+    check(seen, "grant", &grant);
+    let policy = Policy { visit: None, second_for: vec!["root".into()], never: vec![] };
+    let entry =
+        Entry { version: 1, seq: 1, prev: Hash([1; 32]), at: AT, by: KeyId([2; 32]), what: What::SetPolicy { policy } };
+    check(seen, "entry", &entry);
+    let signed = SignedEntry { entry: ByteBuf::from(entry.to_bytes()), signature: ByteBuf::from(vec![9]) };
+    check(seen, "signed-entry", &signed);
+    let request = OpenRequest {
+        user: "root".into(),
+        attach: false,
+        term: "xterm".into(),
+        lang: String::new(),
+        argv: vec![ByteBuf::from(b"ls".to_vec())],
+    };
+    check(seen, "open-request", &request);
+    check(seen, "handed", &Handed { index: 1, secret: Secret([2; 32]) });
+    let binding = Binding {
+        version: 1,
+        challenge: Hash([1; 32]),
+        grant: Hash([2; 32]),
+        kind: ChannelKind::Shell,
+        channel: ChannelId([3; 16]),
+        resume: 0,
+    };
+    check(seen, "binding", &binding);
+}
+
+#[test]
+fn golden_bytes_round_trip_and_damage_of_every_message() {
+    let mut seen = Vec::new();
+    tunnel_frames(&mut seen);
+    visit_frames(&mut seen);
+    signed_objects(&mut seen);
+    for kind in Kind::ALL {
+        // A record is raw ciphertext and a ping is empty: their golden bytes stand beside the frame codec.
+        assert!(
+            matches!(kind, Kind::Record | Kind::Ping) || seen.contains(&format!("{kind:?}")),
+            "{kind:?} has no golden bytes"
+        );
+    }
+    for line in GOLDEN.lines() {
+        let name = line.split(' ').next().unwrap();
+        assert!(seen.iter().any(|known| known == name), "golden line {name} is replayed by nothing");
+    }
+}
