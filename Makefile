@@ -1,0 +1,94 @@
+# What this house can do. `make` alone lists it; each target installs what it needs first (tests/make/setup.sh).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# rustup's programs, also for shells that have not heard of them; sshd and friends live in sbin.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:/usr/sbin:/sbin
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+
+SETUP := tests/make/setup.sh
+TARGET ?= x86_64-unknown-linux-musl
+PREFIX ?= /usr
+DESTDIR ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Start a relay and an agent of this machine to try out; CHECK=1 proves it works and stops
+	@$(SETUP) demo
+	@CHECK="$(CHECK)" tests/make/demo.sh
+
+.PHONY: build
+build: ## Build everything for development
+	@$(SETUP) build
+	cargo build --locked --workspace
+
+.PHONY: agent
+agent: ## Build the agent as one static file (TARGET=aarch64-unknown-linux-musl for another machine)
+	@$(SETUP) agent $(TARGET)
+	cargo build --locked --profile agent --target $(TARGET) -p cloud-doctor-agent
+	@ls -l target/$(TARGET)/agent/cloud-doctor-agent
+
+.PHONY: relay
+relay: ## Build the relay and the command line client for production
+	@$(SETUP) build
+	cargo build --locked --release -p cloud-doctor-relay -p cloud-doctor
+
+.PHONY: check
+check: ## Everything but the tests: format, lints, docs, tidy, dependencies
+	@$(SETUP) check
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	cargo nextest run --locked -p cloud-doctor-tests --test tidy --show-progress none
+	tests/make/deny.sh
+
+.PHONY: test
+test: ## All tests, at scaled rates
+	@$(SETUP) test
+	cargo build --locked --workspace --bins
+	cargo nextest run --locked --workspace --show-progress none
+
+.PHONY: stress
+stress: ## The end-to-end tests at full load, with memory return and 60-second cases
+	@$(SETUP) test
+	cargo build --locked --workspace --bins
+	CLOUD_DOCTOR_STRESS=1 cargo nextest run --locked --profile stress -p cloud-doctor-tests
+
+.PHONY: bench
+bench: ## Figures beside OpenSSH, into target/bench/results.jsonl; ONLY=echo runs those whose name starts so
+	@$(SETUP) bench
+	cargo run --locked --release -p cloud-doctor-tests --bin bench -- $(if $(ONLY),--only $(ONLY))
+
+.PHONY: fuzz
+fuzz: ## Each fuzz target for 60 s (SECONDS_EACH=n, ONLY=name)
+	@$(SETUP) fuzz
+	@ONLY="$(ONLY)" SECONDS_EACH="$(or $(SECONDS_EACH),60)" tests/make/fuzz.sh
+
+.PHONY: install-deps
+install-deps: ## Install what all targets need, and nothing else
+	@for target in build check test bench demo fuzz; do $(SETUP) $$target; done
+
+.PHONY: install-agent
+install-agent: agent ## Put the agent and its units below DESTDIR
+	install -D -m 0755 target/$(TARGET)/agent/cloud-doctor-agent $(DESTDIR)$(PREFIX)/bin/cloud-doctor-agent
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/cloud-doctor.target \
+	  systemd/cloud-doctor-tunnel.service systemd/cloud-doctor-guard.service systemd/cloud-doctor-visits.slice
+	install -D -m 0644 systemd/sysusers.d/cloud-doctor.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/cloud-doctor.conf
+	install -D -m 0644 systemd/tmpfiles.d/cloud-doctor.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/cloud-doctor.conf
+
+.PHONY: install-relay
+install-relay: relay ## Put the relay, its unit and the command line client below DESTDIR
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin target/release/cloud-doctor-relay target/release/cloud-doctor
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/cloud-doctor-relay.service
+	install -D -m 0644 systemd/sysusers.d/cloud-doctor-relay.conf \
+	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/cloud-doctor-relay.conf
+
+.PHONY: clean
+clean: ## Remove what was built, and the demo's folder with its throw-away keys
+	rm -rf target

@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Installs what a target of the Makefile needs and nothing else: `setup.sh build|check|test|bench|demo|fuzz|agent`.
+#
+# Debian packages come through apt-get (sudo only for that, and only if this is not root). A Rust toolchain is
+# installed only after a yes on the terminal, or with YES=1. Each thing that cannot be had is one line with its remedy.
+set -euo pipefail
+
+nextest_version=0.9.143
+deny_version=0.20.2
+
+die() {
+  printf 'cloud-doctor: %s\n' "$*" >&2
+  exit 1
+}
+
+say() {
+  printf 'cloud-doctor: %s\n' "$*" >&2
+}
+
+# need_commands COMMAND=PACKAGE…: installs the packages of the commands that are not there, in one go.
+need_commands() {
+  local pair packages=()
+  for pair in "$@"; do
+    PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%=*}" >/dev/null || packages+=("${pair##*=}")
+  done
+  [ "${#packages[@]}" -eq 0 ] || install_packages "${packages[@]}"
+}
+
+install_packages() {
+  command -v apt-get >/dev/null ||
+    die "missing: $*. This is no Debian; install them with the system's own package manager and try again."
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "missing: $*. Run as root: apt-get install $*"
+    as_root=(sudo)
+  fi
+  say "installing Debian packages: $*"
+  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends
+    -o DPkg::Lock::Timeout=120 install "$@")
+  local log
+  log="$(mktemp)"
+  if ! "${apt[@]}" >"$log" 2>&1 </dev/null; then
+    "${as_root[@]}" apt-get -q update >>"$log" 2>&1 </dev/null || true
+    if ! "${apt[@]}" >>"$log" 2>&1 </dev/null; then
+      tail -n 20 "$log" >&2
+      die "apt-get could not install: $*. Its last lines are above; \`apt-get install $*\` as root must work first."
+    fi
+  fi
+  rm -f "$log"
+}
+
+# The ssh daemon is the benchmark's peer, started by it on loopback. It must not start to serve this machine.
+need_sshd() {
+  [ -x /usr/sbin/sshd ] && return
+  local as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  local policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    trap '"${as_root[@]}" rm -f "$policy"' RETURN
+  fi
+  install_packages openssh-server
+  "${as_root[@]}" systemctl disable --quiet ssh.service 2>/dev/null || true
+  say "openssh-server is installed for the benchmark; its service is neither started nor enabled"
+}
+
+need_rust() {
+  # rustup keeps its programs here, also when the shell of this user has not heard of it.
+  export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+  if ! command -v cargo >/dev/null; then
+    confirm "No Rust toolchain found. Download rustup from https://sh.rustup.rs and install it for this user?" ||
+      die "a Rust toolchain is missing. Install rustup (https://rustup.rs), or say yes to it with: make YES=1 …"
+    need_commands curl=curl
+    local installer
+    installer="$(mktemp)"
+    curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs -o "$installer" ||
+      die "rustup could not be downloaded. Install a Rust toolchain $(toolchain) by other means and try again."
+    sh "$installer" -y --no-modify-path --profile minimal --default-toolchain none
+    rm -f "$installer"
+  fi
+  cargo --version >/dev/null ||
+    die "cargo is there but does not start; Rust $(toolchain) is needed: rustup toolchain install $(toolchain)"
+}
+
+toolchain() {
+  sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml
+}
+
+confirm() {
+  [ "${YES:-}" = 1 ] && return
+  [ -t 0 ] || return 1
+  local answer
+  read -r -p "$1 [y/N] " answer
+  [ "$answer" = y ] || [ "$answer" = Y ] || [ "$answer" = yes ]
+}
+
+# need_cargo_tool NAME VERSION: built from source into a folder of its own, so that `target` stays ours.
+need_cargo_tool() {
+  cargo "${1#cargo-}" --version >/dev/null 2>&1 && return
+  say "building $1 $2, which takes some minutes the first time"
+  CARGO_TARGET_DIR="target/tools" cargo install --quiet "$1" --locked --version "$2" ||
+    die "$1 could not be built. Install it by hand: cargo install $1 --locked --version $2"
+  rm -rf target/tools
+}
+
+need_musl_target() {
+  local target="$1"
+  rustc --print target-libdir --target "$target" 2>/dev/null | xargs -r test -d && return
+  command -v rustup >/dev/null || die "this Rust toolchain has no $target, and there is no rustup to add it"
+  rustup target add "$target" >&2 || die "rustup could not add $target; on a closed network add it before"
+}
+
+build_packages=(cc=gcc make=make git=git)
+
+case "${1:?which target is this for}" in
+  build) need_commands "${build_packages[@]}" ;;
+  check) need_commands "${build_packages[@]}" systemd-analyze=systemd ;;
+  # dbus and systemd are what the booted machine of the tests is made of; a running system is not touched.
+  test)
+    need_commands "${build_packages[@]}" ssh-keygen=openssh-client ssh-agent=openssh-client strace=strace \
+      musl-gcc=musl-tools dbus-daemon=dbus systemd-analyze=systemd unshare=util-linux ps=procps curl=curl
+    ;;
+  bench) need_commands "${build_packages[@]}" ssh=openssh-client musl-gcc=musl-tools && need_sshd ;;
+  demo) need_commands "${build_packages[@]}" ssh-keygen=openssh-client script=bsdutils ;;
+  fuzz) need_commands "${build_packages[@]}" c++=g++ ;;
+  agent) need_commands "${build_packages[@]}" musl-gcc=musl-tools ;;
+  *) die "setup.sh knows no target '$1'" ;;
+esac
+need_rust
+case "$1" in
+  check) need_cargo_tool cargo-nextest "$nextest_version" && need_cargo_tool cargo-deny "$deny_version" ;;
+  test) need_cargo_tool cargo-nextest "$nextest_version" ;;
+  agent) need_musl_target "${2:?which musl target}" ;;
+esac
