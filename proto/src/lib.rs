@@ -7,8 +7,10 @@
 //! - [`control`]: tunnel and relay, tolerant of newer peers.
 //! - [`visit`], [`grant`], [`trust`], [`ceiling`], [`decide`]: who may start what, signed and strict.
 //! - [`channel`], [`session`]: the sealed channel and what is said inside it.
+//! - [`audit`], [`token`]: the host's signed log, and the line that lets a server enrol.
 //! - [`refusal`], [`words`]: what people read.
 
+pub mod audit;
 pub mod ceiling;
 pub mod channel;
 pub mod close;
@@ -25,6 +27,7 @@ pub mod refusal;
 pub mod session;
 pub mod signer;
 pub mod time;
+pub mod token;
 pub mod trust;
 pub mod visit;
 pub mod words;
