@@ -1,0 +1,6 @@
+//! The relay as a library: what `cloud-doctor-relay` runs and what tests run in their own process.
+//!
+//! It accepts tunnels and clients, finds the tunnel that a client may use, and moves sealed bytes. It holds no key
+//! that can start anything on a customer's server, and parses no byte of a sealed stream.
+
+pub mod store;

@@ -1,0 +1,3 @@
+//! `cloud-doctor-relay`: the command line around the library.
+
+fn main() {}

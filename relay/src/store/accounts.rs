@@ -1,0 +1,164 @@
+//! People who may sign in to the relay. Signing in opens no server: that takes a signed grant.
+
+use super::rows::{damaged, int, time};
+use super::{Scoped, Store, StoreError, TenantRef};
+use cloud_doctor_proto::time::UnixTime;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+/// An account's number in the database. Only the store hands these out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AccountRef(pub(super) i64);
+
+/// What an account may do on the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything within its customer: accounts, enrolment tokens, removing servers.
+    Admin,
+    /// See servers, open streams to them, carry signed things.
+    Member,
+}
+
+/// A role that this build does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("the role is admin or member")]
+pub struct NotARole;
+
+impl Role {
+    /// As stored and shown.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Role::Admin => "admin",
+            Role::Member => "member",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = NotARole;
+    fn from_str(text: &str) -> Result<Self, NotARole> {
+        [Role::Admin, Role::Member].into_iter().find(|role| role.id() == text).ok_or(NotARole)
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its number.
+    pub account: AccountRef,
+    /// Its customer.
+    pub tenant: TenantRef,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Since when.
+    pub created_at: UnixTime,
+}
+
+/// An account with what its password is checked against.
+#[derive(Clone)]
+pub struct AccountWithHash {
+    /// The account.
+    pub account: Account,
+    /// PHC string.
+    pub password: String,
+}
+
+impl std::fmt::Debug for AccountWithHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccountWithHash").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+/// An account that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NameTaken {
+    /// Names are unique on the relay.
+    #[error("this account name is taken")]
+    Taken,
+    /// See there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
+    let role: &str = row.try_get("role")?;
+    Ok(Account {
+        account: AccountRef(row.try_get("account_id")?),
+        tenant: TenantRef(row.try_get("tenant_id")?),
+        name: row.try_get("name")?,
+        role: role.parse().map_err(|e: NotARole| damaged("role", e))?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+impl Store {
+    /// The account of this name, to check a password against.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn account_by_name(&self, name: &str) -> Result<Option<AccountWithHash>, StoreError> {
+        let sql = "SELECT account_id, tenant_id, name, role, created_at, password FROM accounts WHERE name = ?";
+        let Some(row) = sqlx::query(sql).bind(name).fetch_optional(&self.readers).await? else { return Ok(None) };
+        Ok(Some(AccountWithHash { account: account(&row)?, password: row.try_get("password")? }))
+    }
+}
+
+impl Scoped<'_> {
+    /// All accounts of the customer, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        let sql =
+            "SELECT account_id, tenant_id, name, role, created_at FROM accounts WHERE tenant_id = ? ORDER BY name";
+        let rows = sqlx::query(sql).bind(self.tenant.0).fetch_all(&self.store.readers).await?;
+        Ok(rows.iter().map(account).collect::<Result<_, _>>()?)
+    }
+
+    /// Adds an account; `password` is a PHC string.
+    ///
+    /// # Errors
+    /// [`NameTaken`].
+    pub async fn add_account(&self, name: &str, role: Role, password: &str, now: UnixTime) -> Result<(), NameTaken> {
+        let sql = "INSERT INTO accounts (tenant_id, name, role, password, created_at) VALUES (?, ?, ?, ?, ?) \
+                   ON CONFLICT (name) DO NOTHING";
+        let query = sqlx::query(sql).bind(self.tenant.0).bind(name).bind(role.id()).bind(password).bind(int(now));
+        let done = query.execute(&self.store.writer).await.map_err(StoreError::from)?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(NameTaken::Taken) }
+    }
+
+    /// Removes an account and its logins. `false`: there is none of this name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remove_account(&self, name: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM accounts WHERE tenant_id = ? AND name = ?";
+        let done = sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&self.store.writer).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Sets a password and ends every login of the account but `keep`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_password(&self, of: AccountRef, password: &str, keep: &[u8; 32]) -> Result<(), StoreError> {
+        let mut tx = self.store.begin().await?;
+        sqlx::query("UPDATE accounts SET password = ? WHERE tenant_id = ? AND account_id = ?")
+            .bind(password)
+            .bind(self.tenant.0)
+            .bind(of.0)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("DELETE FROM logins WHERE tenant_id = ? AND account_id = ? AND token_hash <> ?")
+            .bind(self.tenant.0)
+            .bind(of.0)
+            .bind(keep.as_slice())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

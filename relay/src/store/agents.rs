@@ -1,0 +1,163 @@
+//! Enrolled servers: which transport key speaks for which agent. A key that is off this list is revoked.
+
+use super::rows::{bytes, int, time, time_or_none};
+use super::{Scoped, Store, StoreError, TenantRef};
+use cloud_doctor_proto::control::HostFacts;
+use cloud_doctor_proto::ids::{AgentId, TenantId, VerifyKey};
+use cloud_doctor_proto::time::UnixTime;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+/// An enrolled server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentRow {
+    /// Whose.
+    pub tenant: TenantRef,
+    /// The customer's id: the hash that the agent has pinned.
+    pub tenant_id: TenantId,
+    /// The agent.
+    pub agent: AgentId,
+    /// Key of its tunnel.
+    pub transport_key: VerifyKey,
+    /// The name that the trust log gives it.
+    pub name: String,
+    /// What the server says about itself. A stranger's text.
+    pub host: HostFacts,
+    /// The agent's build. A stranger's text.
+    pub build: String,
+    /// Since when.
+    pub enrolled_at: UnixTime,
+    /// Last time that a tunnel stood.
+    pub last_seen_at: Option<UnixTime>,
+    /// Taken off the list.
+    pub removed: bool,
+}
+
+/// A server that is being enrolled.
+#[derive(Debug, Clone)]
+pub struct NewAgent {
+    /// The agent.
+    pub agent: AgentId,
+    /// Key of its tunnel.
+    pub transport_key: VerifyKey,
+    /// The name in its trust-log entry.
+    pub name: String,
+    /// What the server says about itself.
+    pub host: HostFacts,
+}
+
+/// What a living tunnel tells about its server.
+#[derive(Debug, Clone)]
+pub struct AgentSeen {
+    /// The agent.
+    pub agent: AgentId,
+    /// When.
+    pub at: UnixTime,
+}
+
+fn agent(row: &SqliteRow) -> Result<AgentRow, sqlx::Error> {
+    Ok(AgentRow {
+        tenant: TenantRef(row.try_get("tenant_id")?),
+        tenant_id: TenantId(bytes(row, "genesis")?),
+        agent: AgentId(bytes(row, "agent_id")?),
+        transport_key: VerifyKey(bytes(row, "transport_key")?),
+        name: row.try_get("name")?,
+        host: HostFacts {
+            hostname: row.try_get("hostname")?,
+            os: row.try_get("os")?,
+            kernel: row.try_get("kernel")?,
+            arch: row.try_get("arch")?,
+        },
+        build: row.try_get("build")?,
+        enrolled_at: time(row, "enrolled_at")?,
+        last_seen_at: time_or_none(row, "last_seen_at")?,
+        removed: time_or_none(row, "removed_at")?.is_some(),
+    })
+}
+
+const BY_TRANSPORT_KEY: &str = "SELECT t.genesis, a.tenant_id, a.agent_id, a.transport_key, a.name, a.hostname, a.os, \
+    a.kernel, a.arch, a.build, a.enrolled_at, a.last_seen_at, a.removed_at \
+    FROM agents a JOIN tenants t USING (tenant_id) WHERE a.transport_key = ?";
+const OF_TENANT: &str = "SELECT t.genesis, a.tenant_id, a.agent_id, a.transport_key, a.name, a.hostname, a.os, \
+    a.kernel, a.arch, a.build, a.enrolled_at, a.last_seen_at, a.removed_at \
+    FROM agents a JOIN tenants t USING (tenant_id) WHERE a.tenant_id = ? AND a.removed_at IS NULL ORDER BY a.name";
+const ONE_OF_TENANT: &str = "SELECT t.genesis, a.tenant_id, a.agent_id, a.transport_key, a.name, a.hostname, a.os, \
+    a.kernel, a.arch, a.build, a.enrolled_at, a.last_seen_at, a.removed_at \
+    FROM agents a JOIN tenants t USING (tenant_id) \
+    WHERE a.tenant_id = ? AND a.agent_id = ? AND a.removed_at IS NULL";
+
+impl Store {
+    /// The agent whose tunnel has this key, also when it was removed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn agent_by_transport_key(&self, key: &VerifyKey) -> Result<Option<AgentRow>, StoreError> {
+        let row = sqlx::query(BY_TRANSPORT_KEY).bind(key.0.as_slice()).fetch_optional(&self.readers).await?;
+        Ok(row.as_ref().map(agent).transpose()?)
+    }
+
+    /// Notes that tunnels stood, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn touch_agents(&self, seen: &[AgentSeen]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for one in seen {
+            let sql = "UPDATE agents SET last_seen_at = max(coalesce(last_seen_at, 0), ?) WHERE agent_id = ?";
+            sqlx::query(sql).bind(int(one.at)).bind(one.agent.0.as_slice()).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+impl Scoped<'_> {
+    /// The customer's servers, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn agents(&self) -> Result<Vec<AgentRow>, StoreError> {
+        let rows = sqlx::query(OF_TENANT).bind(self.tenant.0).fetch_all(&self.store.readers).await?;
+        Ok(rows.iter().map(agent).collect::<Result<_, _>>()?)
+    }
+
+    /// One of the customer's servers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn agent(&self, id: &AgentId) -> Result<Option<AgentRow>, StoreError> {
+        let query = sqlx::query(ONE_OF_TENANT).bind(self.tenant.0).bind(id.0.as_slice());
+        let row = query.fetch_optional(&self.store.readers).await?;
+        Ok(row.as_ref().map(agent).transpose()?)
+    }
+
+    /// Writes down what a server says about itself; called when it differs from the row.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_host_facts(&self, id: &AgentId, host: &HostFacts, build: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE agents SET hostname = ?, os = ?, kernel = ?, arch = ?, build = ? \
+                   WHERE tenant_id = ? AND agent_id = ?";
+        sqlx::query(sql)
+            .bind(&host.hostname)
+            .bind(&host.os)
+            .bind(&host.kernel)
+            .bind(&host.arch)
+            .bind(build)
+            .bind(self.tenant.0)
+            .bind(id.0.as_slice())
+            .execute(&self.store.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a server off the list. `false`: it is not on it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remove_agent(&self, id: &AgentId, now: UnixTime) -> Result<bool, StoreError> {
+        let sql = "UPDATE agents SET removed_at = ? WHERE tenant_id = ? AND agent_id = ? AND removed_at IS NULL";
+        let query = sqlx::query(sql).bind(int(now)).bind(self.tenant.0).bind(id.0.as_slice());
+        Ok(query.execute(&self.store.writer).await?.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,176 @@
+//! What the relay keeps: one SQLite file in WAL mode, `tenant_id` in every table.
+//!
+//! A query about a customer goes through [`Scoped`], which only a [`TenantRef`] opens, and only the store makes
+//! those: forgetting the tenant does not compile. The few questions that are asked before a tenant is known (who has
+//! this login, this transport key, this enrolment secret) are methods of [`Store`] itself.
+//!
+//! Never here: a clock (callers pass `now`), a secret in clear, a terminal byte. A method that has returned `Ok` has
+//! its change on disk (`synchronous = FULL`).
+
+mod accounts;
+mod agents;
+mod approvals;
+mod audit;
+mod enrol_tokens;
+mod logins;
+mod rows;
+mod streams;
+mod tenants;
+mod trust_log;
+
+pub use accounts::{Account, AccountRef, AccountWithHash, NameTaken, Role};
+pub use agents::{AgentRow, AgentSeen, NewAgent};
+pub use approvals::{Approval, NewApproval, SecondRefused};
+pub use audit::{AuditEvent, AuditRow};
+pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
+pub use logins::Login;
+pub use streams::{StreamClosed, StreamOpened, StreamRow};
+pub use tenants::{AlreadySetUp, FirstAccount, Tenant};
+pub use trust_log::{AppendError, EnrolError, Enrolment};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// Connections that read. Readers never wait for the writer in WAL mode.
+const READERS: u32 = 4;
+/// How long a statement may wait for a backup or another process that looks at the file.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a request waits for a connection before it is told to come back.
+const ACQUIRE: Duration = Duration::from_secs(8);
+
+/// A customer's number in this relay's database. Only the store hands these out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantRef(i64);
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    readers: SqlitePool,
+    /// One connection: SQLite has one writer, so the queue is ours and fair, not a busy loop.
+    writer: SqlitePool,
+}
+
+/// The database as one customer sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Scoped<'a> {
+    store: &'a Store,
+    tenant: TenantRef,
+}
+
+/// The database did not do what was asked. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No space, or the disk refuses to write.
+    #[error("the relay's disk is full or not writable: {0}")]
+    Disk(#[source] sqlx::Error),
+    /// Too many requests wait for the database.
+    #[error("the database is busy: {0}")]
+    Busy(#[source] sqlx::Error),
+    /// Anything else: a damaged file, or our mistake.
+    #[error("the database failed: {0}")]
+    Failed(#[source] sqlx::Error),
+}
+
+/// The database file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be created or opened.
+    #[error("cannot create {path}: {source}")]
+    Create {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not a database, is damaged, or its disk fails.
+    #[error("cannot open the database: {0}. If the file is damaged, restore a backup: cloud-doctor-relay restore")]
+    Open(#[from] sqlx::Error),
+    /// It was written by a newer relay, or changing it failed.
+    #[error("cannot bring the database to this version: {0}. A newer relay may have written it; use that one")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|e| e.code()).and_then(|c| c.parse::<u32>().ok());
+        // The low byte of an extended code is the class: 13 full, 8 read-only, 10 input/output, 14 cannot open.
+        match code.map(|code| code & 0xff) {
+            Some(8 | 10 | 13 | 14) => StoreError::Disk(error),
+            Some(5 | 6) => StoreError::Busy(error),
+            Some(_) => StoreError::Failed(error),
+            None if matches!(error, sqlx::Error::PoolTimedOut) => StoreError::Busy(error),
+            None => StoreError::Failed(error),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the database file, creating and migrating it as needed. The file is made with mode 0600.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the file is unchanged unless a migration had begun, which is a transaction.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        create_private(path).map_err(|source| OpenError::Create { path: path.display().to_string(), source })?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY);
+        let pool = |max| SqlitePoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE);
+        let writer = pool(1).connect_with(options.clone()).await?;
+        sqlx::migrate!().run(&writer).await?;
+        let readers = pool(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self { readers, writer })
+    }
+
+    /// The database as this customer sees it.
+    #[must_use]
+    pub fn of(&self, tenant: TenantRef) -> Scoped<'_> {
+        Scoped { store: self, tenant }
+    }
+
+    /// Asks the database one question that touches the file.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot answer.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT count(*) FROM tenants").fetch_one(&self.readers).await?;
+        Ok(())
+    }
+
+    /// Writes a consistent copy into a new file while the relay goes on working.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the copy cannot be written.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let target = path.to_string_lossy().into_owned();
+        sqlx::query("VACUUM INTO ?").bind(target).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    /// Closes every connection; the write-ahead log is folded into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+impl Scoped<'_> {
+    /// Whose view this is.
+    #[must_use]
+    pub fn tenant_ref(&self) -> TenantRef {
+        self.tenant
+    }
+}
+
+/// SQLite would create the file readable for all; its companions take the mode of the file.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
+}

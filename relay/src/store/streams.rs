@@ -1,0 +1,141 @@
+//! Streams between clients and agents: who, when, how much. Never what.
+
+use super::rows::{bytes, bytes_or_none, count, int, time, time_or_none, unsigned};
+use super::{Scoped, Store, StoreError};
+use cloud_doctor_proto::ids::{AgentId, ChannelId, StreamId, VisitId};
+use cloud_doctor_proto::time::UnixTime;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+/// A stream that begins.
+#[derive(Debug, Clone)]
+pub struct StreamOpened {
+    /// Its id.
+    pub stream: StreamId,
+    /// Account that asked.
+    pub account: String,
+    /// Where it leads.
+    pub agent: AgentId,
+    /// From where the client came.
+    pub client: String,
+    /// What the client says it is for; bookkeeping only.
+    pub purpose: String,
+    /// The visit, as the client says.
+    pub visit: Option<VisitId>,
+    /// The channel, as the client says.
+    pub channel: Option<ChannelId>,
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone)]
+pub struct StreamClosed {
+    /// Bytes from client to agent.
+    pub bytes_up: u64,
+    /// Bytes from agent to client.
+    pub bytes_down: u64,
+    /// Why, in a word.
+    pub reason: String,
+}
+
+/// A stream as lists show it.
+#[derive(Debug, Clone)]
+pub struct StreamRow {
+    /// How it began.
+    pub opened: StreamOpened,
+    /// When.
+    pub opened_at: UnixTime,
+    /// When it ended.
+    pub closed_at: Option<UnixTime>,
+    /// Bytes from client to agent, once it ended.
+    pub bytes_up: u64,
+    /// Bytes from agent to client, once it ended.
+    pub bytes_down: u64,
+    /// Why it ended.
+    pub reason: Option<String>,
+}
+
+impl Store {
+    /// Closes what a relay that died left open.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn close_stale_streams(&self, now: UnixTime) -> Result<u64, StoreError> {
+        let sql = "UPDATE streams SET closed_at = ?, close_reason = 'relay restarted' WHERE closed_at IS NULL";
+        Ok(sqlx::query(sql).bind(int(now)).execute(&self.writer).await?.rows_affected())
+    }
+}
+
+impl Scoped<'_> {
+    /// Notes that a stream begins. Nothing is piped before this is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn stream_opened(&self, stream: &StreamOpened, now: UnixTime) -> Result<(), StoreError> {
+        let sql = "INSERT INTO streams \
+                   (stream_id, tenant_id, account, agent_id, client, purpose, visit_id, channel_id, opened_at) \
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        sqlx::query(sql)
+            .bind(stream.stream.0.as_slice())
+            .bind(self.tenant.0)
+            .bind(&stream.account)
+            .bind(stream.agent.0.as_slice())
+            .bind(&stream.client)
+            .bind(&stream.purpose)
+            .bind(stream.visit.as_ref().map(|id| id.0.to_vec()))
+            .bind(stream.channel.as_ref().map(|id| id.0.to_vec()))
+            .bind(int(now))
+            .execute(&self.store.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes that a stream ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn stream_closed(&self, id: &StreamId, end: &StreamClosed, now: UnixTime) -> Result<(), StoreError> {
+        let sql = "UPDATE streams SET closed_at = ?, bytes_up = ?, bytes_down = ?, close_reason = ? \
+                   WHERE tenant_id = ? AND stream_id = ? AND closed_at IS NULL";
+        sqlx::query(sql)
+            .bind(int(now))
+            .bind(unsigned(end.bytes_up))
+            .bind(unsigned(end.bytes_down))
+            .bind(&end.reason)
+            .bind(self.tenant.0)
+            .bind(id.0.as_slice())
+            .execute(&self.store.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Streams, open ones first, then the newest, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn streams(&self, most: u32) -> Result<Vec<StreamRow>, StoreError> {
+        let sql = "SELECT stream_id, account, agent_id, client, purpose, visit_id, channel_id, opened_at, closed_at, \
+                   bytes_up, bytes_down, close_reason FROM streams WHERE tenant_id = ? \
+                   ORDER BY closed_at IS NOT NULL, opened_at DESC, stream_id LIMIT ?";
+        let rows = sqlx::query(sql).bind(self.tenant.0).bind(i64::from(most)).fetch_all(&self.store.readers).await?;
+        Ok(rows.iter().map(stream).collect::<Result<_, _>>()?)
+    }
+}
+
+fn stream(row: &SqliteRow) -> Result<StreamRow, sqlx::Error> {
+    Ok(StreamRow {
+        opened: StreamOpened {
+            stream: StreamId(bytes(row, "stream_id")?),
+            account: row.try_get("account")?,
+            agent: AgentId(bytes(row, "agent_id")?),
+            client: row.try_get("client")?,
+            purpose: row.try_get("purpose")?,
+            visit: bytes_or_none(row, "visit_id")?.map(VisitId),
+            channel: bytes_or_none(row, "channel_id")?.map(ChannelId),
+        },
+        opened_at: time(row, "opened_at")?,
+        closed_at: time_or_none(row, "closed_at")?,
+        bytes_up: count(row, "bytes_up")?,
+        bytes_down: count(row, "bytes_down")?,
+        reason: row.try_get("close_reason")?,
+    })
+}
