@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The harness: real relay, agents, clients, terminals and network faults, one [`world::World`] per test.
+//!
+//! It starts the programs that cargo has built and speaks to them as people and networks do. It never reaches into
+//! them, never waits without a deadline, and leaves no process and no file behind, also when a test fails.
+
+pub mod binaries;
+pub mod chaosproxy;
+pub mod eventually;
+pub mod process;
+pub mod scale;
+pub mod terminal;
+pub mod world;

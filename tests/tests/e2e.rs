@@ -1,0 +1,7 @@
+//! End to end: real programs, real terminals, real kills. One binary, one module per theme.
+
+#![allow(clippy::unwrap_used)]
+
+mod e2e {
+    mod harness;
+}
