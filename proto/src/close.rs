@@ -77,6 +77,8 @@ codes! {
         AgentGone = 4410, "the connection to the server's agent was lost; connect again to resume";
         /// The agent refused or reset the stream.
         AgentReset = 4411, "the server's agent ended the stream";
+        /// The tunnel stands, but guard does not answer behind it.
+        GuardAway = 4412, "the agent's guard is not running on the server: see its service there";
         /// Too many opens by this account.
         TooMany = 4429, "too many streams opened in the last minute; wait a moment";
         /// The tunnel has no room for one more stream.
@@ -93,7 +95,7 @@ mod tests {
         let tunnel: Vec<u16> = TunnelClose::ALL.iter().map(|c| c.number()).collect();
         assert_eq!(tunnel, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let stream: Vec<u16> = StreamClose::ALL.iter().map(|c| c.number()).collect();
-        assert_eq!(stream, [1000, 1012, 4400, 4404, 4408, 4410, 4411, 4429, 4503]);
+        assert_eq!(stream, [1000, 1012, 4400, 4404, 4408, 4410, 4411, 4412, 4429, 4503]);
         for code in TunnelClose::ALL {
             assert_eq!(TunnelClose::from_number(u64::from(code.number())), Some(*code));
             assert!(code.text().len() <= 123);

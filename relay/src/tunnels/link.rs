@@ -1,0 +1,196 @@
+//! One live tunnel: greeting, registration, pushing trust-log entries, until the connection ends.
+//!
+//! ```text
+//! (key proved) -> on the list? -> control stream -> Hello -> HelloAck -> [TrustUpdate -> TrustHead]* ... closed
+//! ```
+//!
+//! Entries are pushed one page at a time: the next page follows the agent's word that it has the last one.
+
+use super::quic::Peer;
+use super::wire::{self, FrameReader, WireError};
+use super::{BUILD, Shared};
+use crate::clock;
+use crate::store::{AgentRow, StoreError};
+use cloud_doctor_proto::close::TunnelClose;
+use cloud_doctor_proto::control::{self, Hello, HelloAck, HostFacts, TrustHead, TrustUpdate};
+use cloud_doctor_proto::frame::Kind;
+use cloud_doctor_proto::limits::{ENTRIES_PAGE, GREETING_BYTES_MAX, PROTO_VERSION, PROTO_VERSION_MIN};
+use quinn::{Connection, SendStream};
+use serde_bytes::ByteBuf;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+/// From the end of the handshake to a whole Hello.
+const GREETING: Duration = Duration::from_secs(5);
+/// A control stream goes before all others.
+const CONTROL_PRIORITY: i32 = 100;
+/// Longest text of a host fact that is kept.
+const FACT_CHARS_MAX: usize = 128;
+
+/// Serves a connection whose key was proved; returns why it should be closed.
+pub(super) async fn serve(shared: &Shared, connection: &Connection, peer: Peer) -> TunnelClose {
+    let agent = match shared.store.agent_by_transport_key(&peer.key).await {
+        Ok(Some(agent)) if !agent.removed => agent,
+        Ok(Some(agent)) => {
+            info!(agent = %agent.agent.short(), "a removed server tried to connect");
+            return TunnelClose::NotEnrolled;
+        }
+        Ok(None) => {
+            debug!("a stranger's key");
+            return TunnelClose::NotEnrolled;
+        }
+        Err(error) => {
+            warn!(%error, "cannot look up an agent");
+            return TunnelClose::Unavailable;
+        }
+    };
+    match timeout(GREETING, greet(shared, connection, &agent, peer)).await {
+        Err(_) => TunnelClose::Protocol,
+        Ok(Err(why)) => why,
+        Ok(Ok(mut link)) => link.run(shared, connection).await,
+    }
+}
+
+/// Reads Hello, checks it, enters the tunnel into the registry, answers.
+async fn greet<'a>(
+    shared: &Shared,
+    connection: &Connection,
+    agent: &'a AgentRow,
+    peer: Peer,
+) -> Result<Link<'a>, TunnelClose> {
+    let (mut send, recv) = connection.accept_bi().await.map_err(|_| TunnelClose::Protocol)?;
+    let mut frames = FrameReader::new(recv, GREETING_BYTES_MAX);
+    let hello: Hello = frames.expect(Kind::Hello).await.map_err(protocol)?;
+    let proto = control::negotiate((PROTO_VERSION_MIN, PROTO_VERSION), (hello.proto_min, hello.proto_max));
+    let proto = proto.ok_or(TunnelClose::Version)?;
+    let claim = hello.binding.verify().map_err(|error| {
+        warn!(agent = %agent.agent.short(), %error, "the tunnel's binding does not hold");
+        TunnelClose::Protocol
+    })?;
+    let speaks_for = cloud_doctor_proto::ids::AgentId::of(&claim.identity);
+    if claim.transport != peer.key || speaks_for != agent.agent || claim.tenant != agent.tenant_id {
+        warn!(agent = %agent.agent.short(), claims = %speaks_for.short(), "the tunnel's binding is for another agent");
+        return Err(TunnelClose::NotEnrolled);
+    }
+    note_host(shared, agent, hello.host, hello.build).await;
+    drop(send.set_priority(CONTROL_PRIORITY));
+    let now = clock::now();
+    let ack = HelloAck { proto, build: BUILD.into(), now };
+    wire::send(&mut send, Kind::HelloAck, &ack).await.map_err(protocol)?;
+    shared.seen.note(agent.agent, now);
+    let heads = shared.heads.follow(agent.tenant_id);
+    Ok(Link { agent, send, frames, heads, confirmed: hello.trust, asked: None })
+}
+
+fn protocol(error: WireError) -> TunnelClose {
+    debug!(%error, "greeting failed");
+    TunnelClose::Protocol
+}
+
+async fn note_host(shared: &Shared, agent: &AgentRow, host: HostFacts, build: String) {
+    let cut = |text: String| text.chars().filter(|c| !c.is_control()).take(FACT_CHARS_MAX).collect::<String>();
+    let HostFacts { hostname, os, kernel, arch } = host;
+    let host = HostFacts { hostname: cut(hostname), os: cut(os), kernel: cut(kernel), arch: cut(arch) };
+    let build = cut(build);
+    if host == agent.host && build == agent.build {
+        return;
+    }
+    if let Err(error) = shared.store.of(agent.tenant).set_host_facts(&agent.agent, &host, &build).await {
+        warn!(%error, "could not write what a server says about itself");
+    }
+}
+
+/// A greeted tunnel.
+struct Link<'a> {
+    agent: &'a AgentRow,
+    send: SendStream,
+    frames: FrameReader,
+    heads: watch::Receiver<u64>,
+    /// How far the agent says it is.
+    confirmed: TrustHead,
+    /// The entry up to which a page is on its way.
+    asked: Option<u64>,
+}
+
+impl Link<'_> {
+    async fn run(&mut self, shared: &Shared, connection: &Connection) -> TunnelClose {
+        let agent = self.agent;
+        let place = shared.registry.enter(agent.agent, agent.tenant_id, connection.clone(), clock::now());
+        info!(agent = %agent.agent.short(), name = agent.name, "agent connected");
+        let why = self.talk(shared, connection).await;
+        drop(place);
+        shared.seen.note(agent.agent, clock::now());
+        info!(agent = %agent.agent.short(), name = agent.name, reason = why.text(), "agent disconnected");
+        why
+    }
+
+    async fn talk(&mut self, shared: &Shared, connection: &Connection) -> TunnelClose {
+        if let Err(why) = self.push(shared).await {
+            return why;
+        }
+        loop {
+            let turn = tokio::select! {
+                biased;
+                error = connection.closed() => {
+                    debug!(%error, "connection ended");
+                    return TunnelClose::Done;
+                }
+                grown = self.heads.changed() => {
+                    drop(grown);
+                    self.push(shared).await
+                }
+                frame = self.frames.next() => match frame {
+                    Ok(Some(frame)) => match frame.kind {
+                        Kind::TrustHead => self.confirm(shared, &frame).await,
+                        // A sign of life is acknowledged by QUIC; other kinds are of newer or other conversations.
+                        _ => Ok(()),
+                    },
+                    Ok(None) | Err(_) => Err(TunnelClose::Protocol),
+                },
+            };
+            if let Err(why) = turn {
+                return why;
+            }
+        }
+    }
+
+    async fn confirm(&mut self, shared: &Shared, frame: &cloud_doctor_proto::frame::Frame) -> Result<(), TunnelClose> {
+        let head: TrustHead = wire::parse(frame).map_err(protocol)?;
+        self.confirmed = head;
+        match self.asked.take() {
+            Some(asked) if head.seq < asked => {
+                warn!(agent = %self.agent.agent.short(), at = head.seq, asked, "the agent refuses trust-log entries");
+                Ok(())
+            }
+            Some(_) => self.push(shared).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sends the next page, unless one is on its way.
+    async fn push(&mut self, shared: &Shared) -> Result<(), TunnelClose> {
+        if self.asked.is_some() {
+            return Ok(());
+        }
+        let from = self.confirmed.seq + 1;
+        let entries = match shared.store.of(self.agent.tenant).log_entries(from, ENTRIES_PAGE).await {
+            Ok(entries) => entries,
+            Err(error) => return self.store_failed(&error),
+        };
+        let Some(last) = u64::try_from(entries.len()).ok().and_then(|count| count.checked_sub(1)) else {
+            return Ok(());
+        };
+        let update = TrustUpdate { entries: entries.into_iter().map(ByteBuf::from).collect() };
+        wire::send(&mut self.send, Kind::TrustUpdate, &update).await.map_err(protocol)?;
+        self.asked = Some(from + last);
+        Ok(())
+    }
+
+    /// Live tunnels survive a database that does not; the next growth of the log asks again.
+    fn store_failed(&self, error: &StoreError) -> Result<(), TunnelClose> {
+        warn!(agent = %self.agent.agent.short(), %error, "cannot read trust-log entries");
+        Ok(())
+    }
+}

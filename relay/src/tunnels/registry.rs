@@ -1,0 +1,136 @@
+//! Which agents have a tunnel here, and the way to one of them. One entry per agent: the newest connection counts.
+//!
+//! Never: a lock across an await, or a place that outlives its connection.
+
+use cloud_doctor_proto::close::TunnelClose;
+use cloud_doctor_proto::ids::{AgentId, TenantId};
+use cloud_doctor_proto::time::UnixTime;
+use quinn::Connection;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
+
+/// Streams that clients may have open to one agent at once. The agent's own limit is the same.
+pub const STREAMS_PER_AGENT: usize = 64;
+
+/// A tunnel that stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Tunnel {
+    pub(crate) connection: Connection,
+    /// Room for client streams.
+    pub(crate) slots: Arc<Semaphore>,
+    place: u64,
+    tenant: TenantId,
+    since: UnixTime,
+}
+
+/// What can be said about a live tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Live {
+    /// Whose agent.
+    pub tenant: TenantId,
+    /// Connected since.
+    pub since: UnixTime,
+    /// From where, as seen here now.
+    pub address: SocketAddr,
+    /// Smoothed round trip in milliseconds.
+    pub rtt_ms: u32,
+    /// Client streams that are open.
+    pub streams: usize,
+}
+
+/// All live tunnels of this relay.
+#[derive(Debug, Default)]
+pub struct Registry {
+    tunnels: Mutex<HashMap<AgentId, Tunnel>>,
+    next_place: AtomicU64,
+}
+
+impl Registry {
+    /// The live tunnel of an agent, if there is one.
+    #[must_use]
+    pub fn live(&self, agent: &AgentId) -> Option<Live> {
+        self.lock().get(agent).map(Tunnel::live)
+    }
+
+    /// All live tunnels of one customer.
+    #[must_use]
+    pub fn list(&self, tenant: &TenantId) -> Vec<(AgentId, Live)> {
+        self.lock().iter().filter(|(_, t)| t.tenant == *tenant).map(|(agent, t)| (*agent, t.live())).collect()
+    }
+
+    /// How many agents are connected.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Closes the tunnel of an agent that was removed (TLS-04). Its streams end at once.
+    pub fn remove(&self, agent: &AgentId) {
+        if let Some(tunnel) = self.lock().remove(agent) {
+            close(&tunnel.connection, TunnelClose::Removed);
+        }
+    }
+
+    pub(crate) fn tunnel(&self, agent: &AgentId) -> Option<Tunnel> {
+        self.lock().get(agent).cloned()
+    }
+
+    /// Enters a connection; an older one of the same agent is closed. The entry goes when the guard is dropped.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        agent: AgentId,
+        tenant: TenantId,
+        connection: Connection,
+        since: UnixTime,
+    ) -> Place {
+        let place = self.next_place.fetch_add(1, Ordering::Relaxed);
+        let slots = Arc::new(Semaphore::new(STREAMS_PER_AGENT));
+        let tunnel = Tunnel { connection, slots, place, tenant, since };
+        if let Some(older) = self.lock().insert(agent, tunnel) {
+            close(&older.connection, TunnelClose::Replaced);
+        }
+        Place { registry: self.clone(), agent, place }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AgentId, Tunnel>> {
+        self.tunnels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tunnel {
+    fn live(&self) -> Live {
+        Live {
+            tenant: self.tenant,
+            since: self.since,
+            address: self.connection.remote_address(),
+            rtt_ms: u32::try_from(self.connection.rtt().as_millis()).unwrap_or(u32::MAX),
+            streams: STREAMS_PER_AGENT - self.slots.available_permits(),
+        }
+    }
+}
+
+/// Keeps an agent's entry for as long as its connection is served.
+#[derive(Debug)]
+pub(super) struct Place {
+    registry: Arc<Registry>,
+    agent: AgentId,
+    place: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut tunnels = self.registry.lock();
+        // A newer connection of the same agent may stand in this entry by now.
+        if tunnels.get(&self.agent).is_some_and(|tunnel| tunnel.place == self.place) {
+            tunnels.remove(&self.agent);
+        }
+    }
+}
+
+/// Closes with a number for programs and a sentence for people.
+pub(super) fn close(connection: &Connection, why: TunnelClose) {
+    connection.close(u32::from(why.number()).into(), why.text().as_bytes());
+}
