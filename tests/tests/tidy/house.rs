@@ -1,0 +1,79 @@
+//! The house itself: what lies on the top level, what is locked, and what proto drags along.
+
+use super::tree::{holds, top};
+use std::process::Command;
+
+/// What may lie on the top level; ARCHITECTURE.md gives the reason of anything new.
+const TOP_LEVEL: &[&str] = &[
+    ".ci",
+    ".config",
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "SECURITY.md",
+    "agent",
+    "clippy.toml",
+    "deny.toml",
+    "proto",
+    "relay",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "systemd",
+    "tests",
+];
+
+/// Crates that would bring a socket, a clock or a runtime into proto.
+const NOT_IN_PROTO: &[&str] = &["tokio", "quinn", "quinn-proto", "rustls", "mio", "hyper", "axum", "socket2", "ring"];
+
+fn strangers<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut tops: Vec<_> =
+        paths.filter_map(|path| path.split('/').next()).filter(|top| !TOP_LEVEL.contains(top)).collect();
+    tops.dedup();
+    tops.into_iter().map(|top| format!("{top}: does not belong on the top level")).collect()
+}
+
+fn dragged_along(cargo_tree: &str) -> Vec<String> {
+    let crates = cargo_tree.lines().filter_map(|line| line.split_whitespace().next());
+    let wrong = crates.filter(|name| NOT_IN_PROTO.contains(name) || name.starts_with("tokio"));
+    wrong.map(|name| format!("proto depends on {name}")).collect()
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(top()).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_top_level_holds_what_belongs_there() {
+    holds(&strangers(output("git", &["ls-files"]).lines()));
+}
+
+#[test]
+fn strangers_can_be_complained_about() {
+    assert_eq!(strangers(["scripts/a.sh", "agent/Cargo.toml"].into_iter()).len(), 1);
+}
+
+#[test]
+fn dependencies_are_locked() {
+    assert_eq!(output("git", &["ls-files", "Cargo.lock"]).trim(), "Cargo.lock", "Cargo.lock is committed");
+}
+
+#[test]
+fn proto_drags_no_runtime_along() {
+    let tree =
+        output(env!("CARGO"), &["tree", "--locked", "-p", "cloud-doctor-proto", "-e", "normal", "--prefix", "none"]);
+    assert!(tree.starts_with("cloud-doctor-proto"), "{tree}");
+    holds(&dragged_along(&tree));
+}
+
+#[test]
+fn proto_can_be_complained_about() {
+    assert_eq!(dragged_along("cloud-doctor-proto v0.1.0\ntokio-util v0.7\nsnow v0.10\nquinn v0.11\n").len(), 2);
+}
