@@ -48,11 +48,6 @@ impl ByteLog {
         self.end
     }
 
-    /// Offset of the oldest byte that is still there.
-    pub(crate) fn start(&self) -> u64 {
-        self.start
-    }
-
     /// Bytes that no view has acknowledged.
     pub(crate) fn unacked(&self) -> u64 {
         self.end - self.acked
@@ -157,9 +152,9 @@ mod tests {
         log.ack(1);
         assert_eq!(log.unacked(), 0, "acknowledgements never go back");
         log.forget_acked();
-        assert_eq!((log.start(), log.chunks.len()), (3 * CHUNK_BYTES as u64, 0));
+        assert_eq!((log.start, log.chunks.len()), (3 * CHUNK_BYTES as u64, 0));
         log.append(b"y");
-        assert_eq!(log.read_from(log.start(), 9), ReadAt::Bytes(b"y"));
+        assert_eq!(log.read_from(log.start, 9), ReadAt::Bytes(b"y"));
     }
 
     /// Against a model that keeps everything: 200 random lives of a log.
@@ -190,7 +185,7 @@ mod tests {
                     }
                     _ => read_all(&log, random(&mut state) % (end + 10), start, end),
                 }
-                assert_eq!((log.start(), log.end(), log.unacked()), (start, end, end - acked), "seed {seed}");
+                assert_eq!((log.start, log.end(), log.unacked()), (start, end, end - acked), "seed {seed}");
                 assert!(log.chunks.len() <= capacity / CHUNK_BYTES + 2, "bounded memory, seed {seed}");
             }
         }

@@ -3,6 +3,7 @@
 //! A timer of the kernel on the same clock, so that a suspended machine finds its deadlines passed when it wakes. It
 //! must never decide anything: deciding code gets `now`.
 
+use super::sys;
 use cloud_doctor_proto::time::{BootTime, UnixTime};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
@@ -10,6 +11,7 @@ use rustix::time::{
 };
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Milliseconds since boot, suspend included.
@@ -38,7 +40,7 @@ impl Timer {
     /// The kernel's, when no descriptor is left.
     pub(crate) fn new() -> std::io::Result<Self> {
         let fd = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        Ok(Self { fd: AsyncFd::register(fd)?, armed: None })
+        Ok(Self { fd: sys::watch(fd, Interest::READABLE)?, armed: None })
     }
 
     /// Wakes at `at` at the latest. An earlier setting stays: waking early costs less than setting twice per key.

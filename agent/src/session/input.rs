@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(crate) struct InputLog {
     waiting: VecDeque<u8>,
-    /// Offset after the last accepted byte: what the client may forget.
+    /// Offset after the last accepted byte: it is applied once, in order.
     accepted: u64,
     capacity: usize,
     ended: bool,
@@ -44,9 +44,9 @@ impl InputLog {
         Self { waiting: VecDeque::new(), accepted: 0, capacity, ended: false }
     }
 
-    /// Offset after the last accepted byte. Accepted is a promise: those bytes are applied once, in order.
-    pub(crate) fn accepted(&self) -> u64 {
-        self.accepted
+    /// Offset after the last byte that the program took: what is acknowledged to the client.
+    pub(crate) fn applied_to(&self) -> u64 {
+        self.accepted - self.waiting.len() as u64
     }
 
     /// Takes the bytes that stand at `offset`; those that were accepted before are trimmed.
@@ -124,10 +124,10 @@ mod tests {
         input.accept(0, b"ls -l").unwrap();
         input.accept(0, b"ls -l\n").unwrap();
         input.accept(3, b"-l\n").unwrap();
-        assert_eq!((input.front(), input.accepted()), (&b"ls -l\n"[..], 6));
+        assert_eq!((input.front(), input.accepted), (&b"ls -l\n"[..], 6));
         assert_eq!(input.accept(7, b"x"), Err(InputError::Gap { offset: 7, expected: 6 }));
         assert_eq!(input.accept(u64::MAX, b"x"), Err(InputError::Gap { offset: u64::MAX, expected: 6 }));
-        assert_eq!(input.accepted(), 6);
+        assert_eq!(input.accepted, 6);
     }
 
     #[test]
@@ -163,13 +163,13 @@ mod tests {
             let (mut input, mut seen, total) = (InputLog::new(64), Vec::new(), 2_000u64);
             let byte = |offset: u64| (offset % 251) as u8;
             while (seen.len() as u64) < total {
-                let from = input.accepted().saturating_sub(random(&mut state) % 40);
+                let from = input.accepted.saturating_sub(random(&mut state) % 40);
                 let to = (from + random(&mut state) % 60).min(total);
                 let bytes: Vec<u8> = (from..to).map(byte).collect();
-                let room = 64 - (input.accepted() - seen.len() as u64);
+                let room = 64 - (input.accepted - seen.len() as u64);
                 match input.accept(from, &bytes) {
-                    Ok(()) => assert!(input.accepted() >= to),
-                    Err(InputError::Full { .. }) => assert!(to - input.accepted() > room),
+                    Ok(()) => assert!(input.accepted >= to),
+                    Err(InputError::Full { .. }) => assert!(to - input.accepted > room),
                     Err(error @ (InputError::Gap { .. } | InputError::Ended)) => panic!("{error}, seed {seed}"),
                 }
                 let take = input.front().len().min(random(&mut state) as usize % 50);

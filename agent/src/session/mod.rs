@@ -1,17 +1,28 @@
 //! Sessions: a shell or command, its PTY or pipes, and the sealed channel to whoever works in it (design 3 and 6).
 //!
 //! - [`holder`] is one process per channel: it ends the sealed channel, owns the PTY and the byte log, and kills
-//!   everything that it started when the grant is over. [`door`] is how guard talks to it.
+//!   everything that it started when the grant is over. [`door`] is what guard says to it, [`wire`] how.
 //! - [`pty`] and [`shell_exec`] are the two short-lived processes between a holder and the user's program.
 //!
 //! It never outlives its grant, never starts anything before the client's first sealed record, never drops a byte
 //! without saying so, and never types one twice. It knows nothing of relays, tunnels or the trust log.
 
 mod account;
+mod audit_queue;
 mod bytelog;
 mod clock;
+pub(crate) mod door;
+mod finish;
+pub(crate) mod holder;
 mod input;
 mod kill;
+mod lifetime;
+mod program;
 pub(crate) mod pty;
+mod serve;
 pub(crate) mod shell_exec;
+mod start;
 mod sys;
+mod view;
+mod visits;
+pub(crate) mod wire;

@@ -6,6 +6,8 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Highest signal number of Linux.
 const SIGNAL_MAX: libc::c_int = 64;
@@ -43,4 +45,13 @@ pub(crate) fn close_others_on_exec() {
         // SAFETY: as above; a number that is not open is refused with EBADF.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
+}
+
+/// Lets the runtime watch a descriptor that is already non-blocking.
+///
+/// # Errors
+/// The kernel's, when nothing more can be watched.
+pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open until it is dropped, and it always names the same descriptor.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
 }

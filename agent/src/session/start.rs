@@ -1,0 +1,213 @@
+//! A program while it is being started: from the client's first record until exec has succeeded or failed.
+//!
+//! ```text
+//!  shell:    holder ──▶ pty-child ──(master, pid)──▶ holder      both:  shell-exec ──(one sentence, or end)──▶ report
+//!  command:  holder ──▶ shell-exec on three pipes
+//! ```
+//!
+//! The report socket has a path, because portable-pty closes inherited descriptors. It must never leave a start
+//! undecided: each way ends in a program or in a sentence for the engineer.
+
+use super::kill::{End, Reaped};
+use super::program::{Program, Streams};
+use super::pty;
+use super::shell_exec::ShellExec;
+use super::wire::receive_with_descriptors;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::Pid;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::task::{Context, Poll, ready};
+use tokio::io::Interest;
+use tokio::net::{UnixListener, UnixStream};
+
+/// A sentence fits; what is longer is cut.
+const REPORT_BYTES_MAX: usize = 4096;
+
+/// A start that is not decided yet.
+#[derive(Debug)]
+pub(crate) struct Starting {
+    listener: UnixListener,
+    socket: PathBuf,
+    report: Option<UnixStream>,
+    sentence: Vec<u8>,
+    /// The way to `pty-child`, until it has answered.
+    helper: Option<UnixStream>,
+    /// The process that becomes the program, and the ways to it.
+    program: Option<(Pid, Streams)>,
+    /// Children that ended meanwhile: one of them may be the program.
+    ended: Vec<Reaped>,
+}
+
+/// The terminal of a shell, in cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) cols: u16,
+    pub(crate) rows: u16,
+}
+
+/// What came of a start.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The program runs; when it has ended already, how.
+    Started(Program, Option<End>),
+    /// It does not; why, for the engineer.
+    Failed(String),
+}
+
+impl Starting {
+    /// Begins to start a login shell (`size` given) or a command.
+    ///
+    /// # Errors
+    /// The kernel's: no process or descriptor is left.
+    pub(crate) fn begin(exec: &ShellExec, size: Option<Size>) -> io::Result<Self> {
+        remove(&exec.report);
+        let listener = UnixListener::bind(&exec.report)?;
+        let mut starting = Self {
+            listener,
+            socket: exec.report.clone(),
+            report: None,
+            sentence: Vec::new(),
+            helper: None,
+            program: None,
+            ended: Vec::new(),
+        };
+        match size {
+            Some(size) => starting.helper = Some(spawn_shell(exec, size)?),
+            None => starting.program = Some(spawn_command(exec)?),
+        }
+        Ok(starting)
+    }
+
+    /// A child of the holder ended.
+    pub(crate) fn child_ended(&mut self, reaped: Reaped) {
+        self.ended.push(reaped);
+    }
+
+    /// Moves the start on; ready once, when it is decided.
+    pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let outcome = ready!(self.poll_decide(cx)).unwrap_or_else(|error| Outcome::Failed(error.to_string()));
+        Poll::Ready(outcome)
+    }
+
+    fn poll_decide(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Outcome>> {
+        if let Some(helper) = &self.helper {
+            match ready!(poll_helper(helper, cx))? {
+                Ok((pid, master)) => self.program = Some((pid, Streams::terminal(master)?)),
+                Err(reason) => return Poll::Ready(Ok(Outcome::Failed(reason))),
+            }
+            self.helper = None;
+        }
+        let Some((pid, _)) = &self.program else { return Poll::Ready(Err(io::ErrorKind::NotFound.into())) };
+        let (pid, end) = (*pid, self.end_of(*pid));
+        match self.poll_report(cx, pid) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            // A dead process has said all that it will ever say.
+            Poll::Pending if end.is_some() => {
+                let reason = "the process that was to become the shell ended early; see the host's system log";
+                return Poll::Ready(Ok(Outcome::Failed(reason.to_owned())));
+            }
+            Poll::Pending => return Poll::Pending,
+        }
+        if !self.sentence.is_empty() {
+            return Poll::Ready(Ok(Outcome::Failed(String::from_utf8_lossy(&self.sentence).into_owned())));
+        }
+        let (pid, streams) = self.program.take().expect("it was there a moment ago");
+        Poll::Ready(Ok(Outcome::Started(Program::new(pid, streams), end)))
+    }
+
+    fn end_of(&self, pid: Pid) -> Option<End> {
+        self.ended.iter().find(|reaped| reaped.pid == pid).map(|reaped| reaped.end)
+    }
+
+    /// Reads the report to its end; only the process that becomes the program may give one.
+    fn poll_report(&mut self, cx: &mut Context<'_>, pid: Pid) -> Poll<io::Result<()>> {
+        loop {
+            let Some(report) = &self.report else {
+                let (stream, _) = ready!(self.listener.poll_accept(cx))?;
+                if stream.peer_cred()?.pid() == Some(pid.as_raw_nonzero().get()) {
+                    remove(&self.socket);
+                    self.report = Some(stream);
+                }
+                continue;
+            };
+            ready!(report.poll_read_ready(cx))?;
+            let mut buffer = [0; 512];
+            match report.try_read(&mut buffer) {
+                Ok(0) => return Poll::Ready(Ok(())),
+                Ok(count) if self.sentence.len() < REPORT_BYTES_MAX => {
+                    self.sentence.extend_from_slice(&buffer[..count]);
+                }
+                Ok(_) => return Poll::Ready(Ok(())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        remove(&self.socket);
+    }
+}
+
+fn remove(socket: &Path) {
+    // Usually it is gone already.
+    std::fs::remove_file(socket).ok();
+}
+
+#[expect(clippy::disallowed_methods, reason = "our own binary with an empty environment")]
+fn own_program() -> Command {
+    let mut command = Command::new(pty::OWN_PROGRAM);
+    command.arg0("cloud-doctor-agent").env_clear().current_dir("/");
+    command
+}
+
+fn spawn_shell(exec: &ShellExec, size: Size) -> io::Result<UnixStream> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let mut command = own_program();
+    command.arg("pty-child").args([size.cols, size.rows].map(|cells| cells.to_string())).args(exec.arguments());
+    command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let ours = StdStream::from(ours);
+    ours.set_nonblocking(true)?;
+    UnixStream::from_std(ours)
+}
+
+fn spawn_command(exec: &ShellExec) -> io::Result<(Pid, Streams)> {
+    let mut command = own_program();
+    command.args(exec.arguments());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let missing = || io::Error::from(io::ErrorKind::BrokenPipe);
+    let stdin = OwnedFd::from(child.stdin.take().ok_or_else(missing)?);
+    let stdout = OwnedFd::from(child.stdout.take().ok_or_else(missing)?);
+    let stderr = OwnedFd::from(child.stderr.take().ok_or_else(missing)?);
+    Ok((Pid::from_child(&child), Streams::pipes(stdin, stdout, stderr)?))
+}
+
+/// The message of `pty-child`: process id and master, or a reason. It is small enough to come in one piece.
+fn poll_helper(helper: &UnixStream, cx: &mut Context<'_>) -> Poll<io::Result<Result<(Pid, OwnedFd), String>>> {
+    loop {
+        ready!(helper.poll_read_ready(cx))?;
+        let mut buffer = [0; REPORT_BYTES_MAX];
+        let received = helper.try_io(Interest::READABLE, || receive_with_descriptors(helper.as_fd(), &mut buffer));
+        let (count, descriptors) = match received {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        return Poll::Ready(Ok(match (&buffer[..count], descriptors.into_iter().next()) {
+            ([pty::STARTED, a, b, c, d], Some(master)) => match Pid::from_raw(i32::from_be_bytes([*a, *b, *c, *d])) {
+                Some(pid) => Ok((pid, master)),
+                None => Err("the shell has no process id".to_owned()),
+            },
+            ([pty::FAILED, reason @ ..], _) => Err(String::from_utf8_lossy(reason).into_owned()),
+            (_, _) => Err("the process that opens terminals ended early".to_owned()),
+        }));
+    }
+}
