@@ -69,6 +69,8 @@ impl Setting {
         let secret = Secret([nonce; 32]);
         let challenge = Challenge {
             version: 1,
+            offered_min: 1,
+            offered_max: 1,
             identity: VerifyKey(self.identity.verifying_key().to_bytes()),
             tenant: self.log.tenant(),
             host: "web".into(),
@@ -313,6 +315,8 @@ fn r_18_challenges_are_bounded_in_number_and_rate() {
         if setting.book.admit(now).is_ok() {
             let challenge = Challenge {
                 version: 1,
+                offered_min: 1,
+                offered_max: 1,
                 identity: VerifyKey([0; 32]),
                 tenant: TenantId([0; 32]),
                 host: String::new(),

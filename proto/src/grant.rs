@@ -19,6 +19,10 @@ const CHALLENGE_CONTEXT: &[u8] = b"cloud-doctor challenge v1\0";
 pub struct Challenge {
     /// Wire version of the visit: the newest that both speak.
     pub version: u16,
+    /// Oldest version that the client offered, as it arrived here: a relay that narrows the offer is found out.
+    pub offered_min: u16,
+    /// Newest version that the client offered, as it arrived here.
+    pub offered_max: u16,
     /// The agent's identity.
     pub identity: VerifyKey,
     /// The customer that the agent has pinned.

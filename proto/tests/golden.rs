@@ -120,6 +120,8 @@ fn visit_frames(seen: &mut Vec<String>) {
 fn signed_objects(seen: &mut Vec<String>) {
     let challenge = Challenge {
         version: 1,
+        offered_min: 1,
+        offered_max: 1,
         identity: VerifyKey([1; 32]),
         tenant: TenantId([2; 32]),
         host: "web-1".into(),
