@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The wall clock.
 #[must_use]
-pub fn wall() -> UnixTime {
+pub fn now() -> UnixTime {
     // A clock that stands before 1970 is as wrong as one that stands at 1970.
     UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }

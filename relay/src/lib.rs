@@ -3,4 +3,9 @@
 //! It accepts tunnels and clients, finds the tunnel that a client may use, and moves sealed bytes. It holds no key
 //! that can start anything on a customer's server, and parses no byte of a sealed stream.
 
+pub mod access;
+pub mod broker;
+pub mod clock;
+pub mod logs;
 pub mod store;
+pub mod tunnels;

@@ -1,7 +1,8 @@
 //! People who may sign in to the relay. Signing in opens no server: that takes a signed grant.
 
+use super::audit::note;
 use super::rows::{damaged, int, time};
-use super::{Scoped, Store, StoreError, TenantRef};
+use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -64,6 +65,8 @@ pub struct AccountWithHash {
     pub account: Account,
     /// PHC string.
     pub password: String,
+    /// It signed in from the place that was asked for.
+    pub knows_place: bool,
 }
 
 impl std::fmt::Debug for AccountWithHash {
@@ -95,14 +98,25 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
 }
 
 impl Store {
-    /// The account of this name, to check a password against.
+    /// The account of this name, to check a password against, and whether it signed in from `place` since `since`:
+    /// one question, so that the answer takes the same time for names that do not exist.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn account_by_name(&self, name: &str) -> Result<Option<AccountWithHash>, StoreError> {
-        let sql = "SELECT account_id, tenant_id, name, role, created_at, password FROM accounts WHERE name = ?";
-        let Some(row) = sqlx::query(sql).bind(name).fetch_optional(&self.readers).await? else { return Ok(None) };
-        Ok(Some(AccountWithHash { account: account(&row)?, password: row.try_get("password")? }))
+    pub async fn account_by_name(
+        &self,
+        name: &str,
+        place: &[u8],
+        since: UnixTime,
+    ) -> Result<Option<AccountWithHash>, StoreError> {
+        let sql = "SELECT a.account_id, a.tenant_id, a.name, a.role, a.created_at, a.password, \
+                   EXISTS (SELECT 1 FROM known_places p WHERE p.tenant_id = a.tenant_id \
+                   AND p.account_id = a.account_id AND p.prefix = ? AND p.seen_at >= ?) AS knows_place \
+                   FROM accounts a WHERE a.name = ?";
+        let query = sqlx::query(sql).bind(place).bind(int(since)).bind(name);
+        let Some(row) = query.fetch_optional(&self.readers).await? else { return Ok(None) };
+        let knows_place = row.try_get("knows_place")?;
+        Ok(Some(AccountWithHash { account: account(&row)?, password: row.try_get("password")?, knows_place }))
     }
 }
 
@@ -122,29 +136,54 @@ impl Scoped<'_> {
     ///
     /// # Errors
     /// [`NameTaken`].
-    pub async fn add_account(&self, name: &str, role: Role, password: &str, now: UnixTime) -> Result<(), NameTaken> {
+    pub async fn add_account(
+        &self,
+        name: &str,
+        role: Role,
+        password: &str,
+        by: Actor<'_>,
+        now: UnixTime,
+    ) -> Result<(), NameTaken> {
+        let mut tx = self.store.begin().await?;
         let sql = "INSERT INTO accounts (tenant_id, name, role, password, created_at) VALUES (?, ?, ?, ?, ?) \
                    ON CONFLICT (name) DO NOTHING";
         let query = sqlx::query(sql).bind(self.tenant.0).bind(name).bind(role.id()).bind(password).bind(int(now));
-        let done = query.execute(&self.store.writer).await.map_err(StoreError::from)?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(NameTaken::Taken) }
+        let done = query.execute(&mut *tx).await.map_err(StoreError::from)?;
+        if done.rows_affected() == 0 {
+            return Err(NameTaken::Taken);
+        }
+        note(&mut tx, self.tenant, by, ("account-added", name), now).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
     }
 
     /// Removes an account and its logins. `false`: there is none of this name.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn remove_account(&self, name: &str) -> Result<bool, StoreError> {
+    pub async fn remove_account(&self, name: &str, by: Actor<'_>, now: UnixTime) -> Result<bool, StoreError> {
+        let mut tx = self.store.begin().await?;
         let sql = "DELETE FROM accounts WHERE tenant_id = ? AND name = ?";
-        let done = sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&self.store.writer).await?;
-        Ok(done.rows_affected() == 1)
+        if sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        note(&mut tx, self.tenant, by, ("account-removed", name), now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Sets a password and ends every login of the account but `keep`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn set_password(&self, of: AccountRef, password: &str, keep: &[u8; 32]) -> Result<(), StoreError> {
+    pub async fn set_password(
+        &self,
+        of: AccountRef,
+        password: &str,
+        keep: &[u8; 32],
+        by: Actor<'_>,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
         sqlx::query("UPDATE accounts SET password = ? WHERE tenant_id = ? AND account_id = ?")
             .bind(password)
@@ -158,6 +197,7 @@ impl Scoped<'_> {
             .bind(keep.as_slice())
             .execute(&mut *tx)
             .await?;
+        note(&mut tx, self.tenant, by, ("password-changed", by.account), now).await?;
         tx.commit().await?;
         Ok(())
     }

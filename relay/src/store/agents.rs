@@ -1,12 +1,13 @@
 //! Enrolled servers: which transport key speaks for which agent. A key that is off this list is revoked.
 
+use super::audit::note;
 use super::rows::{bytes, int, time, time_or_none};
-use super::{Scoped, Store, StoreError, TenantRef};
+use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::control::HostFacts;
 use cloud_doctor_proto::ids::{AgentId, TenantId, VerifyKey};
 use cloud_doctor_proto::time::UnixTime;
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite, Transaction};
 
 /// An enrolled server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,9 +156,25 @@ impl Scoped<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn remove_agent(&self, id: &AgentId, now: UnixTime) -> Result<bool, StoreError> {
-        let sql = "UPDATE agents SET removed_at = ? WHERE tenant_id = ? AND agent_id = ? AND removed_at IS NULL";
-        let query = sqlx::query(sql).bind(int(now)).bind(self.tenant.0).bind(id.0.as_slice());
-        Ok(query.execute(&self.store.writer).await?.rows_affected() == 1)
+    pub async fn remove_agent(&self, id: &AgentId, by: Actor<'_>, now: UnixTime) -> Result<bool, StoreError> {
+        let mut tx = self.store.begin().await?;
+        if !take_off(&mut tx, self.tenant, id, now).await? {
+            return Ok(false);
+        }
+        note(&mut tx, self.tenant, by, ("server-removed", &id.to_string()), now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
+}
+
+/// Takes a server off the list within a transaction.
+pub(super) async fn take_off(
+    tx: &mut Transaction<'static, Sqlite>,
+    tenant: TenantRef,
+    id: &AgentId,
+    now: UnixTime,
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE agents SET removed_at = ? WHERE tenant_id = ? AND agent_id = ? AND removed_at IS NULL";
+    let query = sqlx::query(sql).bind(int(now)).bind(tenant.0).bind(id.0.as_slice());
+    Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
 }

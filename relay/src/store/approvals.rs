@@ -1,7 +1,8 @@
 //! Grants that wait for a second signature. The relay carries bytes between two signers and can use none of them.
 
+use super::audit::note;
 use super::rows::{bytes, int, time};
-use super::{Scoped, Store, StoreError};
+use super::{Actor, Scoped, Store, StoreError};
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::Row as _;
@@ -69,7 +70,14 @@ impl Scoped<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add_approval(&self, new: &NewApproval, most: u32, now: UnixTime) -> Result<bool, StoreError> {
+    pub async fn add_approval(
+        &self,
+        new: &NewApproval,
+        most: u32,
+        client: &str,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.store.begin().await?;
         let sql = "INSERT INTO approvals \
                    (approval_id, tenant_id, agent_id, account, grant_bytes, signature, challenge, created_at, expires_at) \
                    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE (SELECT count(*) FROM approvals \
@@ -85,9 +93,15 @@ impl Scoped<'_> {
             .bind(int(now))
             .bind(int(new.expires_at))
             .bind(i64::from(most))
-            .execute(&self.store.writer)
+            .execute(&mut *tx)
             .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let by = Actor { account: &new.account, client };
+        note(&mut tx, self.tenant, by, ("second-asked", &new.agent.to_string()), now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Grants that still wait at `now`, oldest first.
@@ -123,26 +137,29 @@ impl Scoped<'_> {
         &self,
         id: &[u8; 16],
         second: &[u8],
-        by: &str,
+        by: Actor<'_>,
         now: UnixTime,
     ) -> Result<(), SecondRefused> {
+        let mut tx = self.store.begin().await?;
         let sql = "UPDATE approvals SET second = ?, second_by = ?, second_at = ? \
                    WHERE tenant_id = ? AND approval_id = ? AND second IS NULL AND expires_at >= ?";
         let done = sqlx::query(sql)
             .bind(second)
-            .bind(by)
+            .bind(by.account)
             .bind(int(now))
             .bind(self.tenant.0)
             .bind(id.as_slice())
             .bind(int(now))
-            .execute(&self.store.writer)
+            .execute(&mut *tx)
             .await
             .map_err(StoreError::from)?;
-        match done.rows_affected() {
-            1 => Ok(()),
-            _ if self.approval(id).await?.is_some() => Err(SecondRefused::Over),
-            _ => Err(SecondRefused::Unknown),
+        if done.rows_affected() == 0 {
+            let known = self.approval(id).await?.is_some();
+            return Err(if known { SecondRefused::Over } else { SecondRefused::Unknown });
         }
+        note(&mut tx, self.tenant, by, ("second-given", &data_encoding::HEXLOWER.encode(id)), now).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
     }
 }
 

@@ -1,22 +1,21 @@
 //! The customer's audit log on the relay: append-only, numbered without gaps, on disk before it is acknowledged.
 //! The host keeps its own; that one is signed and does not depend on us.
+//!
+//! A change and its row are one transaction: methods that change something take the [`Actor`] and write the row
+//! themselves, so there is no change without a row and no row without its change.
 
 use super::rows::{count, int, time, unsigned};
-use super::{Scoped, StoreError};
+use super::{Scoped, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
-use sqlx::Row as _;
+use sqlx::{Row as _, Sqlite, Transaction};
 
-/// Something that happened.
+/// Who does something, from where. Both are stored as they are and escaped where they are shown.
 #[derive(Debug, Clone, Copy)]
-pub struct AuditEvent<'a> {
-    /// Account that did it; empty for the relay itself.
+pub struct Actor<'a> {
+    /// The account's name; empty for the relay itself and for hosts.
     pub account: &'a str,
-    /// From which address.
+    /// The address it came from.
     pub client: &'a str,
-    /// What, as a fixed word.
-    pub action: &'static str,
-    /// To whom or what.
-    pub subject: &'a str,
 }
 
 /// An event as read back.
@@ -36,25 +35,43 @@ pub struct AuditRow {
     pub subject: String,
 }
 
+/// Appends a row within a transaction.
+pub(super) async fn note(
+    tx: &mut Transaction<'static, Sqlite>,
+    tenant: TenantRef,
+    by: Actor<'_>,
+    (action, subject): (&'static str, &str),
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO audit (tenant_id, seq, at, account, client, action, subject) \
+               SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM audit WHERE tenant_id = ?1";
+    sqlx::query(sql)
+        .bind(tenant.0)
+        .bind(int(now))
+        .bind(by.account)
+        .bind(by.client)
+        .bind(action)
+        .bind(subject)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 impl Scoped<'_> {
-    /// Appends an event; on disk when this returns.
+    /// Appends a row about something that changes nothing here, such as a refused enrolment.
     ///
     /// # Errors
-    /// [`StoreError`]: the event is not written and what it was about must not happen.
-    pub async fn audit(&self, event: AuditEvent<'_>, now: UnixTime) -> Result<u64, StoreError> {
-        let sql = "INSERT INTO audit (tenant_id, seq, at, account, client, action, subject) \
-                   SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM audit WHERE tenant_id = ?1 \
-                   RETURNING seq";
-        let row = sqlx::query(sql)
-            .bind(self.tenant.0)
-            .bind(int(now))
-            .bind(event.account)
-            .bind(event.client)
-            .bind(event.action)
-            .bind(event.subject)
-            .fetch_one(&self.store.writer)
-            .await?;
-        Ok(count(&row, "seq")?)
+    /// [`StoreError`].
+    pub async fn note(
+        &self,
+        by: Actor<'_>,
+        action: &'static str,
+        subject: &str,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.begin().await?;
+        note(&mut tx, self.tenant, by, (action, subject), now).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Events after number `after`, oldest first, at most `most`.

@@ -1,7 +1,8 @@
 //! The relay's half of enrolment tokens: expiring, use-limited, revocable, stored as hashes.
 
+use super::audit::note;
 use super::rows::{bytes, count, int, time};
-use super::{Scoped, Store, StoreError, TenantRef};
+use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
@@ -9,6 +10,12 @@ use sqlx::{Row as _, Sqlite, Transaction};
 /// Names a token in lists; says nothing about its secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EnrolTokenId(pub [u8; 16]);
+
+impl std::fmt::Display for EnrolTokenId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
 
 /// A token to be made.
 #[derive(Debug, Clone)]
@@ -19,8 +26,6 @@ pub struct NewEnrolToken {
     pub secret_hash: [u8; 32],
     /// For people.
     pub label: String,
-    /// Who made it.
-    pub created_by: String,
     /// Last second in which it counts.
     pub expires_at: UnixTime,
     /// Servers that it may enrol.
@@ -119,7 +124,8 @@ impl Scoped<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add_enrol_token(&self, token: &NewEnrolToken, now: UnixTime) -> Result<(), StoreError> {
+    pub async fn add_enrol_token(&self, token: &NewEnrolToken, by: Actor<'_>, now: UnixTime) -> Result<(), StoreError> {
+        let mut tx = self.store.begin().await?;
         let sql = "INSERT INTO enrol_tokens \
                    (token_id, tenant_id, secret_hash, label, created_by, created_at, expires_at, uses_max) \
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
@@ -128,12 +134,15 @@ impl Scoped<'_> {
             .bind(self.tenant.0)
             .bind(token.secret_hash.as_slice())
             .bind(&token.label)
-            .bind(&token.created_by)
+            .bind(by.account)
             .bind(int(now))
             .bind(int(token.expires_at))
             .bind(i64::from(token.uses_max))
-            .execute(&self.store.writer)
+            .execute(&mut *tx)
             .await?;
+        let subject = format!("{} {}", token.id, token.label);
+        note(&mut tx, self.tenant, by, ("token-created", &subject), now).await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -153,10 +162,16 @@ impl Scoped<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn revoke_enrol_token(&self, id: EnrolTokenId, now: UnixTime) -> Result<bool, StoreError> {
+    pub async fn revoke_enrol_token(&self, id: EnrolTokenId, by: Actor<'_>, now: UnixTime) -> Result<bool, StoreError> {
+        let mut tx = self.store.begin().await?;
         let sql = "UPDATE enrol_tokens SET revoked_at = ? WHERE tenant_id = ? AND token_id = ? AND revoked_at IS NULL";
         let query = sqlx::query(sql).bind(int(now)).bind(self.tenant.0).bind(id.0.as_slice());
-        Ok(query.execute(&self.store.writer).await?.rows_affected() == 1)
+        if query.execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        note(&mut tx, self.tenant, by, ("token-revoked", &id.to_string()), now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 }
 

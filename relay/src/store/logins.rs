@@ -1,8 +1,9 @@
 //! Logins: opaque bearer tokens, kept as hashes, ended on the server's side.
 
 use super::accounts::account;
+use super::audit::note;
 use super::rows::{int, time};
-use super::{Account, AccountRef, Scoped, Store, StoreError};
+use super::{Account, Actor, Scoped, Store, StoreError};
 use cloud_doctor_proto::time::UnixTime;
 
 /// A login with the account it belongs to.
@@ -71,9 +72,9 @@ impl Scoped<'_> {
     /// [`StoreError`].
     pub async fn begin_login(
         &self,
-        of: AccountRef,
+        of: &Account,
         token_hash: &[u8; 32],
-        place: &[u8],
+        (place, client): (&[u8], &str),
         now: UnixTime,
         ends_at: UnixTime,
     ) -> Result<(), StoreError> {
@@ -83,7 +84,7 @@ impl Scoped<'_> {
         sqlx::query(sql)
             .bind(token_hash.as_slice())
             .bind(self.tenant.0)
-            .bind(of.0)
+            .bind(of.account.0)
             .bind(int(now))
             .bind(int(now))
             .bind(int(ends_at))
@@ -91,18 +92,9 @@ impl Scoped<'_> {
             .await?;
         let sql = "INSERT INTO known_places (tenant_id, account_id, prefix, seen_at) VALUES (?, ?, ?, ?) \
                    ON CONFLICT (account_id, prefix) DO UPDATE SET seen_at = excluded.seen_at";
-        sqlx::query(sql).bind(self.tenant.0).bind(of.0).bind(place).bind(int(now)).execute(&mut *tx).await?;
+        sqlx::query(sql).bind(self.tenant.0).bind(of.account.0).bind(place).bind(int(now)).execute(&mut *tx).await?;
+        note(&mut tx, self.tenant, Actor { account: &of.name, client }, ("signed-in", &of.name), now).await?;
         tx.commit().await?;
         Ok(())
-    }
-
-    /// Whether the account has signed in from this network since `since`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn knows_place(&self, of: AccountRef, place: &[u8], since: UnixTime) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM known_places WHERE tenant_id = ? AND account_id = ? AND prefix = ? AND seen_at >= ?";
-        let query = sqlx::query(sql).bind(self.tenant.0).bind(of.0).bind(place).bind(int(since));
-        Ok(query.fetch_optional(&self.store.readers).await?.is_some())
     }
 }

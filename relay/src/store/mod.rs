@@ -21,7 +21,7 @@ mod trust_log;
 pub use accounts::{Account, AccountRef, AccountWithHash, NameTaken, Role};
 pub use agents::{AgentRow, AgentSeen, NewAgent};
 pub use approvals::{Approval, NewApproval, SecondRefused};
-pub use audit::{AuditEvent, AuditRow};
+pub use audit::{Actor, AuditRow};
 pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
 pub use logins::Login;
 pub use streams::{StreamClosed, StreamOpened, StreamRow};

@@ -1,7 +1,8 @@
 //! Streams between clients and agents: who, when, how much. Never what.
 
+use super::audit::note;
 use super::rows::{bytes, bytes_or_none, count, int, time, time_or_none, unsigned};
-use super::{Scoped, Store, StoreError};
+use super::{Actor, Scoped, Store, StoreError};
 use cloud_doctor_proto::ids::{AgentId, ChannelId, StreamId, VisitId};
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::Row as _;
@@ -71,6 +72,7 @@ impl Scoped<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn stream_opened(&self, stream: &StreamOpened, now: UnixTime) -> Result<(), StoreError> {
+        let mut tx = self.store.begin().await?;
         let sql = "INSERT INTO streams \
                    (stream_id, tenant_id, account, agent_id, client, purpose, visit_id, channel_id, opened_at) \
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -84,8 +86,11 @@ impl Scoped<'_> {
             .bind(stream.visit.as_ref().map(|id| id.0.to_vec()))
             .bind(stream.channel.as_ref().map(|id| id.0.to_vec()))
             .bind(int(now))
-            .execute(&self.store.writer)
+            .execute(&mut *tx)
             .await?;
+        let by = Actor { account: &stream.account, client: &stream.client };
+        note(&mut tx, self.tenant, by, ("stream-opened", &stream.agent.to_string()), now).await?;
+        tx.commit().await?;
         Ok(())
     }
 

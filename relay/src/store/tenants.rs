@@ -1,7 +1,8 @@
 //! Customers, and the one moment when the first of them appears.
 
+use super::audit::note;
 use super::rows::{bytes_or_none, int, time};
-use super::{Role, Scoped, Store, StoreError, TenantRef};
+use super::{Actor, Role, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::ids::TenantId;
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::Row as _;
@@ -55,7 +56,7 @@ impl Store {
     ///
     /// # Errors
     /// [`AlreadySetUp`].
-    pub async fn set_up(&self, first: &FirstAccount, now: UnixTime) -> Result<TenantRef, AlreadySetUp> {
+    pub async fn set_up(&self, first: &FirstAccount, client: &str, now: UnixTime) -> Result<TenantRef, AlreadySetUp> {
         let mut tx = self.begin().await?;
         let exists = sqlx::query("SELECT 1 FROM accounts LIMIT 1").fetch_optional(&mut *tx).await;
         if exists.map_err(StoreError::from)?.is_some() {
@@ -78,6 +79,8 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(StoreError::from)?;
+        let by = Actor { account: &first.account, client };
+        note(&mut tx, TenantRef(tenant), by, ("set-up", &first.tenant_name), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(TenantRef(tenant))
     }

@@ -2,9 +2,11 @@
 //!
 //! The log is the customer's. The relay refuses junk, but no server believes an entry because it stands here.
 
+use super::agents::take_off;
+use super::audit::note;
 use super::enrol_tokens::use_token;
 use super::rows::{bytes, count, int, unsigned};
-use super::{NewAgent, Scoped, Store, StoreError, TenantRef, TokenRefused};
+use super::{Actor, NewAgent, Scoped, Store, StoreError, TenantRef, TokenRefused};
 use cloud_doctor_proto::control::TrustHead;
 use cloud_doctor_proto::ids::{AgentId, Hash, TenantId};
 use cloud_doctor_proto::time::UnixTime;
@@ -58,6 +60,8 @@ pub struct Enrolment {
     pub entry: Vec<u8>,
     /// The server.
     pub agent: NewAgent,
+    /// The address it came from.
+    pub client: String,
 }
 
 type Tx = Transaction<'static, Sqlite>;
@@ -78,6 +82,9 @@ impl Store {
         let tenant = use_token(&mut tx, &enrolment.secret_hash, now).await?;
         let head = append(&mut tx, tenant, Some(enrolment.expected), enrolment.hash, &enrolment.entry, now).await?;
         put_agent(&mut tx, tenant, &enrolment.agent, now).await?;
+        let by = Actor { account: "", client: &enrolment.client };
+        let subject = format!("{} {}", enrolment.agent.agent, enrolment.agent.name);
+        note(&mut tx, tenant, by, ("server-enrolled", &subject), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok((tenant, head))
     }
@@ -116,15 +123,15 @@ impl Scoped<'_> {
         hash: Hash,
         entry: &[u8],
         removes: Option<AgentId>,
+        by: Actor<'_>,
         now: UnixTime,
     ) -> Result<TrustHead, AppendError> {
         let mut tx = self.store.begin().await?;
         let head = append(&mut tx, self.tenant, expected, hash, entry, now).await?;
         if let Some(agent) = removes {
-            let sql = "UPDATE agents SET removed_at = ? WHERE tenant_id = ? AND agent_id = ? AND removed_at IS NULL";
-            let query = sqlx::query(sql).bind(int(now)).bind(self.tenant.0).bind(agent.0.as_slice());
-            query.execute(&mut *tx).await.map_err(StoreError::from)?;
+            take_off(&mut tx, self.tenant, &agent, now).await?;
         }
+        note(&mut tx, self.tenant, by, ("log-appended", &format!("{} {hash}", head.seq)), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(head)
     }

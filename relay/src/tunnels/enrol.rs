@@ -13,7 +13,7 @@ use super::quic::Peer;
 use super::trust::ReadLogError;
 use super::wire::{self, FrameReader, WireError};
 use crate::clock;
-use crate::store::{AppendError, AuditEvent, EnrolError, Enrolment, NewAgent, StoreError, TenantRef, TokenRefused};
+use crate::store::{Actor, AppendError, EnrolError, Enrolment, NewAgent, StoreError, TenantRef, TokenRefused};
 use cloud_doctor_proto::close::TunnelClose;
 use cloud_doctor_proto::control::{EnrolBegin, EnrolCommit, EnrolDone, EnrolLog, EnrolRefusal, TrustHead, Unenrol};
 use cloud_doctor_proto::frame::Kind;
@@ -66,7 +66,7 @@ pub(super) async fn serve(shared: &Shared, connection: &Connection, peer: Peer) 
         }
     } else if first.kind == Kind::Unenrol {
         match wire::parse(&first) {
-            Ok(leave) => unenrol(shared, peer, &leave).await,
+            Ok(leave) => unenrol(shared, connection, peer, &leave).await,
             Err(_) => Err(End::Peer),
         }
     } else {
@@ -82,16 +82,16 @@ pub(super) async fn serve(shared: &Shared, connection: &Connection, peer: Peer) 
         drop(timeout(DELIVERY, send.stopped()).await);
     }
     if let Some((tenant, reason)) = reason {
-        audit(shared, connection, tenant, "enrol-refused", &reason).await;
+        note_refused(shared, connection, tenant, &reason).await;
     }
     TunnelClose::Done
 }
 
-async fn audit(shared: &Shared, connection: &Connection, tenant: TenantRef, action: &'static str, subject: &str) {
+async fn note_refused(shared: &Shared, connection: &Connection, tenant: TenantRef, subject: &str) {
     let client = connection.remote_address().to_string();
-    let event = AuditEvent { account: "", client: &client, action, subject };
-    if let Err(error) = shared.store.of(tenant).audit(event, clock::now()).await {
-        warn!(%error, action, "could not write the audit");
+    let by = Actor { account: "", client: &client };
+    if let Err(error) = shared.store.of(tenant).note(by, "enrolment-refused", subject, clock::now()).await {
+        warn!(%error, "could not write the audit");
     }
 }
 
@@ -121,7 +121,10 @@ impl Newcomer<'_> {
             let commit = answer.await.map_err(|_| End::Peer)??;
             let enrolment = self.check(&log, commit, secret_hash)?;
             match self.shared.store.enrol(&enrolment, clock::now()).await {
-                Ok((tenant, head)) => return self.enrolled(tenant, tenant_id, head, &enrolment.agent).await,
+                Ok((_, head)) => {
+                    self.enrolled(tenant_id, head, &enrolment.agent);
+                    return Ok(());
+                }
                 Err(EnrolError::Append(AppendError::HeadMoved { .. })) => {}
                 Err(error) => return Err(self.enrol_failed(error, tenant)),
             }
@@ -154,21 +157,13 @@ impl Newcomer<'_> {
             host: self.begin.host.clone(),
         };
         let entry = commit.entry.into_vec();
-        Ok(Enrolment { secret_hash, expected: log.head(), hash: signed.hash(), entry, agent })
+        let client = self.connection.remote_address().to_string();
+        Ok(Enrolment { secret_hash, expected: log.head(), hash: signed.hash(), entry, agent, client })
     }
 
-    async fn enrolled(
-        &self,
-        tenant: TenantRef,
-        tenant_id: TenantId,
-        head: TrustHead,
-        agent: &NewAgent,
-    ) -> Result<(), End> {
+    fn enrolled(&self, tenant_id: TenantId, head: TrustHead, agent: &NewAgent) {
         self.shared.heads.bump(tenant_id, head.seq);
         info!(agent = %agent.agent.short(), name = agent.name, "server enrolled");
-        let subject = format!("{} {}", agent.agent, agent.name);
-        audit(self.shared, self.connection, tenant, "enrol", &subject).await;
-        Ok(())
     }
 
     fn enrol_failed(&self, error: EnrolError, tenant: TenantRef) -> End {
@@ -209,12 +204,14 @@ async fn send_log(send: &mut SendStream, log: &TrustLog, tenant: TenantId, from:
     }
 }
 
-async fn unenrol(shared: &Shared, peer: Peer, leave: &Unenrol) -> Result<(), End> {
+async fn unenrol(shared: &Shared, connection: &Connection, peer: Peer, leave: &Unenrol) -> Result<(), End> {
     let refused = End::Refused(EnrolRefusal::Entry);
     let Some(id) = leave.verify() else { return Err(refused) };
     let row = shared.store.agent_by_transport_key(&peer.key).await.map_err(unavailable)?;
     let Some(agent) = row.filter(|row| row.agent == id) else { return Err(refused) };
-    shared.store.of(agent.tenant).remove_agent(&id, clock::now()).await.map_err(unavailable)?;
+    let client = connection.remote_address().to_string();
+    let by = Actor { account: "", client: &client };
+    shared.store.of(agent.tenant).remove_agent(&id, by, clock::now()).await.map_err(unavailable)?;
     shared.registry.remove(&id);
     info!(agent = %id.short(), name = agent.name, "server left");
     Ok(())

@@ -108,6 +108,12 @@ impl<K: Eq + Hash> Buckets<K> {
 pub struct Prefix([u8; 7]);
 
 impl Prefix {
+    /// As it is stored.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 7] {
+        self.0
+    }
+
     /// The network of an address; an IPv4 address inside IPv6 counts as IPv4.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {

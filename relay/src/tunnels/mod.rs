@@ -17,7 +17,7 @@ mod link;
 mod quic;
 pub mod registry;
 mod seen;
-mod trust;
+pub(crate) mod trust;
 mod wire;
 
 pub use heads::Heads;

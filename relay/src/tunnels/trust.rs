@@ -12,7 +12,7 @@ const LOGS_MAX: usize = 64;
 
 /// A log that could not be read or does not verify.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadLogError {
+pub(crate) enum ReadLogError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -23,11 +23,11 @@ pub(super) enum ReadLogError {
 
 /// Verified copies by customer.
 #[derive(Debug, Default)]
-pub(super) struct Logs(Mutex<HashMap<TenantId, Arc<TrustLog>>>);
+pub(crate) struct Logs(Mutex<HashMap<TenantId, Arc<TrustLog>>>);
 
 impl Logs {
     /// The customer's log as the store has it now.
-    pub(super) async fn newest(&self, scoped: Scoped<'_>, tenant: TenantId) -> Result<Arc<TrustLog>, ReadLogError> {
+    pub(crate) async fn newest(&self, scoped: Scoped<'_>, tenant: TenantId) -> Result<Arc<TrustLog>, ReadLogError> {
         // Locked for a look and for an insert, never in between: two readers at once verify the same entries twice.
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned();
         let mut log = known;

@@ -1,0 +1,155 @@
+//! Who may use the relay: accounts, sign-in, its limits, and the one-time set-up.
+//!
+//! Signing in opens no server; it only lets somebody see lists and carry sealed bytes. What decides is synchronous
+//! and takes `now`. Never: a default password, a secret stored in clear, an answer that tells whether an account
+//! exists (AUT-02), a limit that locks a person out of a place where they signed in before (AUT-01).
+
+mod passwords;
+mod setup;
+mod token;
+
+pub use passwords::{Busy, PASSWORD_CHARS, Passwords, Queue};
+pub use setup::{SETUP_CODE_LIFETIME, SetupAnswer, SetupCode, SetupDoor};
+pub use token::{BearerToken, idle_since, is_alive, needs_touch};
+
+use crate::store::{Account, Store, StoreError};
+use crate::tunnels::gate::{Buckets, Prefix, Rate};
+use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+use token::LOGIN_SECS;
+
+/// Attempts per account from places where it never signed in (H-12).
+const PER_ACCOUNT: Rate = Rate::per_minute(5);
+/// Attempts per network (H-12).
+const PER_PREFIX: Rate = Rate::per_minute(30);
+/// How long a place stays known after the last sign-in there.
+const PLACE_DAYS: u64 = 90;
+/// Requests of a signed-in account: a console with many open lists stays far below.
+const CALLS: Rate = Rate { per_minute: 1_200, burst: 200 };
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInRefused {
+    /// No such account, or not its password: the relay does not say which.
+    #[error("account or password is wrong")]
+    Wrong,
+    /// Too many attempts for this account or from this network.
+    #[error("too many attempts")]
+    Limited,
+    /// Too many passwords are being checked.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// See there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operating system gives no random numbers.
+    #[error("no randomness: {0}")]
+    Randomness(#[from] getrandom::Error),
+}
+
+/// A sign-in that succeeded.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who.
+    pub account: Account,
+    /// What proves it from now on. Shown once.
+    pub token: BearerToken,
+    /// When it ends whatever happens.
+    pub ends_at: UnixTime,
+}
+
+/// Somebody who wants to sign in.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The account's name.
+    pub account: &'a str,
+    /// What was typed.
+    pub password: &'a str,
+    /// From where.
+    pub client: IpAddr,
+}
+
+/// Sign-in and its limits.
+#[derive(Debug)]
+pub struct Access {
+    store: Store,
+    /// Checks and makes password hashes, few at a time.
+    pub passwords: Passwords,
+    /// The one-time set-up, while it is open.
+    pub setup: SetupDoor,
+    limits: Mutex<Limits>,
+}
+
+/// The buckets of sign-in, and of calls afterwards.
+#[derive(Debug)]
+struct Limits {
+    /// By name as typed; places that the account knows have buckets of their own.
+    accounts: Buckets<(String, Option<Prefix>)>,
+    prefixes: Buckets<Prefix>,
+    calls: Buckets<String>,
+}
+
+impl Access {
+    /// Over the store; `setup` is open when the relay has no account yet.
+    #[must_use]
+    pub fn new(store: Store, passwords: Passwords, setup: SetupDoor, now: Instant) -> Self {
+        let limits = Limits {
+            accounts: Buckets::new(PER_ACCOUNT, now),
+            prefixes: Buckets::new(PER_PREFIX, now),
+            calls: Buckets::new(CALLS, now),
+        };
+        Self { store, passwords, setup, limits: Mutex::new(limits) }
+    }
+
+    /// Checks a password and begins a login.
+    ///
+    /// # Errors
+    /// [`SignInRefused`]. Unknown accounts cost the same time as wrong passwords.
+    pub async fn sign_in(
+        &self,
+        attempt: Attempt<'_>,
+        now: UnixTime,
+        instant: Instant,
+    ) -> Result<SignedIn, SignInRefused> {
+        let prefix = Prefix::of(attempt.client);
+        self.may_guess(prefix, instant)?;
+        let place = prefix.bytes();
+        let since = UnixTime(now.0.saturating_sub(PLACE_DAYS * DAY_SECS));
+        let found = self.store.account_by_name(attempt.account, &place, since).await?;
+        let known = found.as_ref().is_some_and(|found| found.knows_place);
+        let key = (attempt.account.to_owned(), known.then_some(prefix));
+        if !self.lock().accounts.take(key, instant) {
+            return Err(SignInRefused::Limited);
+        }
+        let queue = if known { Queue::Known } else { Queue::Strangers };
+        let (account, hash) = found.map(|found| (found.account, found.password)).unzip();
+        let right = self.passwords.verify(attempt.password, hash, queue).await?;
+        let Some(account) = account.filter(|_| right) else { return Err(SignInRefused::Wrong) };
+        let token = BearerToken::random()?;
+        let ends_at = now.plus_secs(LOGIN_SECS);
+        let client = attempt.client.to_string();
+        let scoped = self.store.of(account.tenant);
+        scoped.begin_login(&account, &token.hash(), (&place, &client), now, ends_at).await?;
+        Ok(SignedIn { account, token, ends_at })
+    }
+
+    /// Counts a guess of anything (a password, a set-up code) against the network it comes from.
+    ///
+    /// # Errors
+    /// [`SignInRefused::Limited`].
+    pub fn may_guess(&self, prefix: Prefix, now: Instant) -> Result<(), SignInRefused> {
+        if self.lock().prefixes.take(prefix, now) { Ok(()) } else { Err(SignInRefused::Limited) }
+    }
+
+    /// Counts a request of a signed-in account.
+    pub fn may_call(&self, account: &str, now: Instant) -> bool {
+        self.lock().calls.take(account.to_owned(), now)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Limits> {
+        // The lock is for one look at a table.
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
