@@ -3,10 +3,17 @@
 //! It starts the programs that cargo has built and speaks to them as people and networks do. It never reaches into
 //! them, never waits without a deadline, and leaves no process and no file behind, also when a test fails.
 
+pub mod agent;
 pub mod binaries;
 pub mod chaosproxy;
 pub mod eventually;
+pub mod evil;
+pub mod people;
 pub mod process;
+pub mod raw_keys;
+pub mod road;
 pub mod scale;
 pub mod terminal;
+pub mod trace;
+pub mod visitor;
 pub mod world;

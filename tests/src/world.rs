@@ -6,11 +6,12 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::eventually::SOON;
 use crate::process::{self, Process};
 use crate::scale;
 
@@ -98,6 +99,19 @@ impl World {
         command.stderr(File::create(&err).expect("a log can be written"));
         let child = command.spawn().unwrap_or_else(|e| panic!("{name} ({command:?}): {e}"));
         Process { child, name: name.to_owned(), out, err }
+    }
+
+    /// Runs a command to its end; what it wrote is kept as a log too.
+    ///
+    /// # Panics
+    /// When it cannot be started or does not end.
+    #[must_use]
+    #[track_caller]
+    pub fn output(&self, name: &str, command: Command) -> Output {
+        let mut process = self.start(name, command);
+        let status = process.wait(SOON);
+        let read = |file: &Path| fs::read(file).expect("a log can be read");
+        Output { status, stdout: read(&process.out), stderr: read(&process.err) }
     }
 
     /// Names for a program's output.
