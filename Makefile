@@ -75,16 +75,19 @@ install-deps: ## Install what all targets need, and nothing else
 	@for target in build check test bench demo fuzz; do $(SETUP) $$target; done
 
 .PHONY: install-agent
-install-agent: agent ## Put the agent and its units below DESTDIR
-	install -D -m 0755 target/$(TARGET)/agent/cloud-doctor-agent $(DESTDIR)$(PREFIX)/bin/cloud-doctor-agent
+install-agent: ## Put the agent and its units below DESTDIR (AGENT=file installs that one instead of building)
+	@$(if $(AGENT),,$(MAKE) agent)
+	install -D -m 0755 $(or $(AGENT),target/$(TARGET)/agent/cloud-doctor-agent) $(DESTDIR)$(PREFIX)/bin/cloud-doctor-agent
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/cloud-doctor.target \
 	  systemd/cloud-doctor-tunnel.service systemd/cloud-doctor-guard.service systemd/cloud-doctor-visits.slice
 	install -D -m 0644 systemd/sysusers.d/cloud-doctor.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/cloud-doctor.conf
 	install -D -m 0644 systemd/tmpfiles.d/cloud-doctor.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/cloud-doctor.conf
 
 .PHONY: install-relay
-install-relay: relay ## Put the relay, its unit and the command line client below DESTDIR
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin target/release/cloud-doctor-relay target/release/cloud-doctor
+install-relay: ## Put the relay, its unit and the client below DESTDIR (PROGRAMS=folder installs those instead)
+	@$(if $(PROGRAMS),,$(MAKE) relay)
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(or $(PROGRAMS),target/release)/cloud-doctor-relay \
+	  $(or $(PROGRAMS),target/release)/cloud-doctor
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/cloud-doctor-relay.service
 	install -D -m 0644 systemd/sysusers.d/cloud-doctor-relay.conf \
 	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/cloud-doctor-relay.conf

@@ -1,0 +1,10 @@
+//! The units: read by systemd's own tools, and run by a real systemd that boots as process 1 of a machine of its own.
+//!
+//! It must never touch the systemd, the services or the files of the machine that runs the tests.
+
+#[path = "systemd/boot.rs"]
+mod boot;
+#[path = "systemd/machine.rs"]
+mod machine;
+#[path = "systemd/units.rs"]
+mod units;
