@@ -1,0 +1,131 @@
+//! Whether a path still works, from acknowledgements alone. Pure: `now` and the count of them come in.
+//!
+//! While a sealed stream is open a sign of life goes out every second and its answer is missed after four; otherwise
+//! every ten seconds, missed after twenty. So a dead relay is noticed within 5 and 30 seconds. What counts are
+//! acknowledgements: they prove that the way there works and the way back does too.
+
+use cloud_doctor_proto::limits::TUNNEL_KEEP_ALIVE_SECS;
+use std::time::{Duration, Instant};
+
+/// How fast a dead path is noticed.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    every: Duration,
+    missed: Duration,
+}
+
+const BUSY: Pace = Pace { every: Duration::from_secs(1), missed: Duration::from_secs(4) };
+const IDLE: Pace = Pace {
+    every: Duration::from_secs(TUNNEL_KEEP_ALIVE_SECS),
+    missed: Duration::from_secs(2 * TUNNEL_KEEP_ALIVE_SECS),
+};
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Send a sign of life, then look again at this time.
+    Ping(Instant),
+    /// Look again at this time.
+    Wait(Instant),
+    /// Nothing works any more.
+    Dead,
+}
+
+/// What is known about one path.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Liveness {
+    acks: u64,
+    /// When the last sign of life was sent, and whether it was answered.
+    pinged: Instant,
+    answered: bool,
+}
+
+impl Liveness {
+    /// A path that worked a moment ago.
+    pub(super) fn new(now: Instant, acks: u64) -> Self {
+        Self { acks, pinged: now, answered: true }
+    }
+
+    /// Decides. `acks`: acknowledgements received so far. `busy`: a sealed stream is open.
+    pub(super) fn step(&mut self, now: Instant, acks: u64, busy: bool) -> Step {
+        let pace = if busy { BUSY } else { IDLE };
+        if acks != self.acks {
+            self.acks = acks;
+            self.answered = true;
+        }
+        if !self.answered {
+            let deadline = self.pinged + pace.missed;
+            // Looking often costs little while an answer is due, and a session that opens meanwhile is not overlooked.
+            return if now >= deadline { Step::Dead } else { Step::Wait(deadline.min(now + BUSY.every)) };
+        }
+        if now >= self.pinged + pace.every {
+            self.pinged = now;
+            self.answered = false;
+            return Step::Ping(now + BUSY.every);
+        }
+        Step::Wait(self.pinged + pace.every)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds until a path that dies right after `start` is given up.
+    fn noticed_after(busy: bool, offset_millis: u64) -> Duration {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(start, 7);
+        let died = start + Duration::from_millis(offset_millis);
+        let (mut now, mut acks, mut pings) = (start, 7, 0);
+        loop {
+            match liveness.step(now, acks, busy) {
+                Step::Dead => return now - died.min(now),
+                Step::Ping(next) => {
+                    pings += 1;
+                    if now < died {
+                        acks += 1;
+                    }
+                    now = next;
+                }
+                Step::Wait(next) => now = next,
+            }
+            assert!(pings < 1000 && now < start + Duration::from_secs(3600));
+        }
+    }
+
+    #[test]
+    fn flt_12_dead_paths_are_noticed_in_time() {
+        for offset in (0..40_000).step_by(730) {
+            assert!(noticed_after(true, offset) <= Duration::from_secs(5), "{offset}");
+            assert!(noticed_after(false, offset) <= Duration::from_secs(31), "{offset}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_opens_on_a_quiet_path_is_not_given_up() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(start, 1);
+        let later = start + Duration::from_secs(9);
+        let Step::Ping(_) = liveness.step(later, 1, true) else { panic!("must ask first") };
+        assert_eq!(liveness.step(later + Duration::from_millis(20), 2, true), Step::Wait(later + BUSY.every));
+    }
+
+    #[test]
+    fn an_idle_tunnel_asks_every_ten_seconds_only() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(start, 0);
+        let (mut now, mut acks, mut wakes) = (start, 0, 0);
+        while now < start + Duration::from_secs(3600) {
+            wakes += 1;
+            now = match liveness.step(now, acks, false) {
+                Step::Ping(next) => {
+                    acks += 1;
+                    next
+                }
+                Step::Wait(next) => next,
+                Step::Dead => panic!("alive"),
+            };
+        }
+        assert!(wakes <= 3 * 360, "{wakes} wake-ups in an hour");
+    }
+}
