@@ -226,10 +226,12 @@ fn parse_days(text: &str) -> Option<u8> {
 
 fn parse_minute(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
-    let two_digits = hour.len() == 2 && minute.len() == 2;
+    if hour.len() != 2 || minute.len() != 2 {
+        return None;
+    }
     let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
     let value = hour * 60 + minute;
-    (two_digits && minute < 60 && value <= 24 * 60).then_some(value)
+    (minute < 60 && value <= 24 * 60).then_some(value)
 }
 
 impl FromStr for Hours {
@@ -376,7 +378,7 @@ mod tests {
             assert_eq!(hours.contains(now, 0), expected, "{hours} {now:?}");
             assert_eq!(hours.to_string().parse::<Hours>().unwrap(), hours);
         }
-        for bad in ["25:00-26:00", "08:00-08:00", "Mon 8:00-9:00", "Foo 08:00-09:00", ""] {
+        for bad in ["25:00-26:00", "9999:00-08:00", "08:00-08:00", "Mon 8:00-9:00", "Foo 08:00-09:00", ""] {
             assert!(bad.parse::<Hours>().is_err(), "{bad}");
         }
     }
