@@ -23,6 +23,8 @@ use std::task::Context;
 pub(super) const GRACE_SECS: u64 = 5;
 /// When the host stops, systemd waits for us: shorter.
 const STOP_GRACE_SECS: u64 = 1;
+/// A login shell that was busy can miss a hang-up (bash looks at it between two keys only); it gets another one.
+const REPEAT_MS: u64 = 300;
 /// Passes of killing follow each other in this time, and are given up after [`GIVE_UP_MS`].
 const PASS_MS: u64 = 20;
 /// What survives SIGKILL for so long is stuck in the kernel, or belongs to a user that we may not signal.
@@ -115,7 +117,8 @@ impl Ending {
             self.killing = None;
             return None;
         }
-        killing.next = if now < killing.kill_at { killing.kill_at } else { BootTime(now.0 + PASS_MS) };
+        let pause = if now < killing.kill_at { REPEAT_MS } else { PASS_MS };
+        killing.next = BootTime(now.0 + pause);
         Some(killing.next)
     }
 }
@@ -138,6 +141,19 @@ impl Holder {
             Stage::Running(_) | Stage::Gone => {}
         }
         self.pending.clear();
+    }
+
+    /// Goes on ending; returns when it wants to be asked again.
+    fn go_on_ending(&mut self, now: BootTime) -> Option<BootTime> {
+        let due = self.ending.killing.as_ref().is_some_and(|killing| now >= killing.next && now < killing.kill_at);
+        if let Stage::Running(program) = &self.stage
+            && due
+            && self.ending.ordered
+            && !self.is_command()
+        {
+            program.signal_leader(Signal::HUP);
+        }
+        self.ending.kill(now)
     }
 
     /// The host, or its administrator, stops this process.
@@ -216,7 +232,7 @@ impl Holder {
     /// Does what is due, and sets the timer for what comes next. True when something was done.
     pub(super) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
         let now = clock::boot_time();
-        let mut next = [self.do_duties(now), self.live(now), self.ending.kill(now), self.drop_late(now), None, None];
+        let mut next = [self.do_duties(now), self.live(now), self.go_on_ending(now), self.drop_late(now), None, None];
         if self.ending.has_begun() {
             self.tell_the_end();
             next[4] = self.ending.quiet_at.filter(|at| *at > now && matches!(self.stage, Stage::Running(_)));
@@ -285,7 +301,7 @@ impl Holder {
         let guard = if self.events.is_empty() {
             None
         } else if self.ending.hurry {
-            Some(since.0 + FAREWELL_MS)
+            self.is_heard().then_some(since.0 + FAREWELL_MS)
         } else {
             Some(since.0 + EVENTS_MS)
         };

@@ -295,6 +295,11 @@ impl Holder {
         }
     }
 
+    /// Whether a guard listens to events.
+    pub(super) fn is_heard(&self) -> bool {
+        self.guards.iter().any(|guard| guard.subscribed)
+    }
+
     /// Tells every guard that listens, and keeps it until one has written it.
     pub(super) fn tell(&mut self, what: What) {
         let visit = self.visits.holding().map(|visit| visit.visit);

@@ -7,7 +7,7 @@
 use super::sys;
 use cloud_doctor_proto::session::{Signal as SessionSignal, Stream};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use rustix::termios::{Winsize, tcgetpgrp, tcsetwinsize};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -135,6 +135,12 @@ impl Program {
             // It fails only when the terminal is going away.
             tcsetwinsize(master, size).ok();
         }
+    }
+
+    /// Signals the program itself.
+    pub(crate) fn signal_leader(&self, signal: Signal) {
+        // It fails only when it is gone already.
+        kill_process(self.pid, signal).ok();
     }
 
     /// Signals a command's process group, or the group in a terminal's foreground.

@@ -294,7 +294,7 @@ impl Holder {
     }
 
     /// A command's output is read once, so that acknowledged bytes are dropped and the rest is never skipped.
-    fn is_command(&self) -> bool {
+    pub(super) fn is_command(&self) -> bool {
         self.wanted.as_ref().is_some_and(|wanted| wanted.kind == ChannelKind::Exec)
     }
 
@@ -326,10 +326,13 @@ impl Holder {
         }
         worked |= self.show();
         self.finish_output();
-        if let Some(view) = &mut self.view
-            && let Poll::Ready(Err(end)) = view.poll_flush(cx)
-        {
-            self.cut(&end);
+        while let Some(view) = &mut self.view {
+            match view.poll_flush(cx) {
+                // There is room again: perhaps for more of the log.
+                Poll::Ready(Ok(())) if self.show() => worked = true,
+                Poll::Ready(Ok(())) | Poll::Pending => break,
+                Poll::Ready(Err(end)) => self.cut(&end),
+            }
         }
         worked
     }

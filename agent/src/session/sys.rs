@@ -11,6 +11,8 @@ use tokio::io::unix::AsyncFd;
 
 /// Highest signal number of Linux.
 const SIGNAL_MAX: libc::c_int = 64;
+/// Bytes of the kernel's signal set.
+const KERNEL_SIGSET_BYTES: usize = 8;
 /// Where the fallback of [`close_others_on_exec`] stops looking: the kernel's default limit of descriptors.
 const FD_FALLBACK_MAX: RawFd = 4096;
 
@@ -27,9 +29,20 @@ pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
 /// Sets every signal to its default: an ignored SIGHUP or SIGINT survives exec and would make a shell that cannot be
 /// interrupted.
 pub(crate) fn default_signals() {
+    // The kernel's own structure, all zero: default handler, no flags, empty mask. Longer than any architecture's.
+    let default = [0_u64; 8];
     for signal in 1..=SIGNAL_MAX {
-        // SAFETY: SIG_DFL runs no code of ours; numbers that may not be changed are refused with EINVAL.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: a default handler runs no code of ours, and the kernel only reads `default`. By number, because the C
+        // library keeps signals 32 and 33 to itself; those that may not be changed are refused with EINVAL.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                KERNEL_SIGSET_BYTES,
+            )
+        };
     }
 }
 

@@ -195,6 +195,8 @@ impl View {
                 }
                 ReadAt::Skipped { from, to } => {
                     self.next[slot] = to;
+                    // Nobody can acknowledge what is gone.
+                    self.acked[slot] = to;
                     self.say(&ToClient::Skipped { stream, from, to });
                 }
             }
