@@ -42,7 +42,7 @@ for target in "${targets[@]}"; do
       "$(find "$corpus" -type f | wc -l)"
   else
     printf 'FAILED\n'
-    tail -n 30 "$log"
+    grep -A 3 -m 1 "panicked at\|ERROR: libFuzzer" "$log" || tail -n 30 "$log"
     failed+=("$target")
   fi
 done
