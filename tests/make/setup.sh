@@ -49,20 +49,25 @@ install_packages() {
   rm -f "$log"
 }
 
-# The ssh daemon is the benchmark's peer, started by it on loopback. It must not start to serve this machine.
-need_sshd() {
-  [ -x /usr/sbin/sshd ] && return
-  local as_root=()
+# need_quiet_services PROGRAM=PACKAGE…: peers of the benchmark, which it starts itself on loopback. Their packages bring
+# services along, which must not begin to serve this machine.
+need_quiet_services() {
+  local pair packages=() as_root=() policy=/usr/sbin/policy-rc.d
+  for pair in "$@"; do
+    PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%=*}" >/dev/null || packages+=("${pair##*=}")
+  done
+  [ "${#packages[@]}" -gt 0 ] || return 0
   [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-  local policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod 755 "$policy"
-    trap '"${as_root[@]}" rm -f "$policy"' RETURN
+    # shellcheck disable=SC2064  # as they are now
+    trap "${as_root[*]} rm -f $policy" EXIT
   fi
-  install_packages openssh-server
-  "${as_root[@]}" systemctl disable --quiet ssh.service 2>/dev/null || true
-  say "openssh-server is installed for the benchmark; its service is neither started nor enabled"
+  install_packages "${packages[@]}"
+  # The unit of openssh-server is called ssh.
+  "${as_root[@]}" systemctl disable --quiet "${packages[@]/openssh-server/ssh}" 2>/dev/null || true
+  say "installed for the benchmark, as programs only; their services are neither started nor enabled: ${packages[*]}"
 }
 
 need_rust() {
@@ -121,7 +126,10 @@ case "${1:?which target is this for}" in
     need_commands "${build_packages[@]}" ssh-keygen=openssh-client ssh-agent=openssh-client strace=strace \
       musl-gcc=musl-tools dbus-daemon=dbus systemd-analyze=systemd unshare=util-linux ps=procps curl=curl
     ;;
-  bench) need_commands "${build_packages[@]}" ssh=openssh-client musl-gcc=musl-tools && need_sshd ;;
+  bench)
+    need_commands "${build_packages[@]}" ssh=openssh-client musl-gcc=musl-tools
+    need_quiet_services sshd=openssh-server prometheus-node-exporter=prometheus-node-exporter
+    ;;
   demo) need_commands "${build_packages[@]}" ssh-keygen=openssh-client script=bsdutils ;;
   fuzz) need_commands "${build_packages[@]}" c++=g++ ;;
   agent) need_commands "${build_packages[@]}" musl-gcc=musl-tools ;;
@@ -132,4 +140,5 @@ case "$1" in
   check) need_cargo_tool cargo-nextest "$nextest_version" && need_cargo_tool cargo-deny "$deny_version" ;;
   test) need_cargo_tool cargo-nextest "$nextest_version" ;;
   agent) need_musl_target "${2:?which musl target}" ;;
+  bench) need_musl_target "$(uname -m)-unknown-linux-musl" ;;
 esac

@@ -32,8 +32,8 @@ fn units_load_under_a_real_systemd() {
     let wants = machine.must("systemctl show -p Wants cloud-doctor.target");
     assert!(wants.contains("cloud-doctor-guard.service") && wants.contains("cloud-doctor-visits.slice"), "{wants}");
     machine.must("systemctl enable --quiet cloud-doctor.target && systemctl is-enabled cloud-doctor.target");
-    let user = machine.must("id cloud-doctor; stat -c '%U %a' /var/lib/cloud-doctor-tunnel /run/cloud-doctor/h");
-    assert!(user.contains("cloud-doctor 700\nroot 700"), "{user}");
+    let user = machine.must("id cloud-doctor-tunnel; stat -c '%U %a' /var/lib/cloud-doctor-tunnel /run/cloud-doctor/h");
+    assert!(user.contains("cloud-doctor-tunnel 700\nroot 700"), "{user}");
 }
 
 #[test]
