@@ -158,9 +158,23 @@ impl EvilRelay {
         self.runtime.block_on(async { drop(tokio::time::timeout(ANSWER, connection.closed()).await) });
     }
 
-    /// The stream that the agent opens.
+    /// Waits until the agent has closed a connection.
+    ///
+    /// # Panics
+    /// When it keeps it.
     #[track_caller]
-    fn first_stream(&self, connection: &Connection) -> Road {
+    pub fn closed(&self, connection: &Connection) {
+        let closed = self.runtime.block_on(async { tokio::time::timeout(SOON, connection.closed()).await });
+        closed.expect("the agent closes the connection");
+    }
+
+    /// The stream that the agent opens.
+    ///
+    /// # Panics
+    /// When it opens none.
+    #[must_use]
+    #[track_caller]
+    pub fn first_stream(&self, connection: &Connection) -> Road {
         let accepted = self.runtime.block_on(async { tokio::time::timeout(ANSWER, connection.accept_bi()).await });
         let (write, read) = accepted.expect("the agent opens a stream").expect("the agent opens a stream");
         Road::new(self.runtime.handle().clone(), read, write)

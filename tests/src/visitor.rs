@@ -11,7 +11,7 @@ use cloud_doctor_proto::ids::{AgentId, ChannelId, Hash, VisitId};
 use cloud_doctor_proto::limits::{PROTO_VERSION, PROTO_VERSION_MIN};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::Refused;
-use cloud_doctor_proto::session::{Begin, OpenRequest, ToClient, ToHolder};
+use cloud_doctor_proto::session::{Begin, ExitStatus, OpenRequest, ToClient, ToHolder, Welcome};
 use cloud_doctor_proto::signer::NAMESPACE_GRANT;
 use cloud_doctor_proto::visit::{
     ChallengeReply, ChallengeRequest, ChannelReply, NeedSecond, OpenChannel, OpenVisit, Signed, VisitOpened,
@@ -223,7 +223,7 @@ impl Visit {
     ) -> Result<Channel, Refused> {
         let (initiator, message) = self.knock(kind, channel, resume, ask);
         let mut opened = Channel::answer(road, initiator, &message, channel)?;
-        opened.say(&ToHolder::Begin(Begin { out_from: 0, err_from: 0, cols: 80, rows: 24 }));
+        opened.say(&begin());
         Ok(opened)
     }
 }
@@ -328,4 +328,40 @@ impl Channel {
 #[must_use]
 pub fn borrowed(name: &Person, signer: &Person, namespace: &str, message: &[u8]) -> Signed {
     Signed { key: name.id(), sshsig: signer.signed(namespace, message).sshsig }
+}
+
+/// The first message of every attachment, from the beginning of the output on.
+#[must_use]
+pub fn begin() -> ToHolder<'static> {
+    ToHolder::Begin(Begin { out_from: 0, err_from: 0, cols: 80, rows: 24 })
+}
+
+/// The exit status in a message, for [`Channel::hear_until`].
+#[must_use]
+pub fn exit(message: &ToClient<'_>) -> Option<ExitStatus> {
+    match message {
+        ToClient::Exit(status) => Some(status.clone()),
+        ToClient::Welcome(_)
+        | ToClient::Output { .. }
+        | ToClient::InputAck { .. }
+        | ToClient::Skipped { .. }
+        | ToClient::Notice(_)
+        | ToClient::Pong(_)
+        | ToClient::Fin(_) => None,
+    }
+}
+
+/// The greeting in a message, for [`Channel::hear_until`].
+#[must_use]
+pub fn welcome(message: &ToClient<'_>) -> Option<Welcome> {
+    match message {
+        ToClient::Welcome(welcome) => Some(welcome.clone()),
+        ToClient::Exit(_)
+        | ToClient::Output { .. }
+        | ToClient::InputAck { .. }
+        | ToClient::Skipped { .. }
+        | ToClient::Notice(_)
+        | ToClient::Pong(_)
+        | ToClient::Fin(_) => None,
+    }
 }

@@ -43,13 +43,22 @@ impl World {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a world is begun, not assumed")]
     pub fn new() -> Self {
+        Self::lasting(scale::patience())
+    }
+
+    /// An empty world that is ended by force only after this time.
+    ///
+    /// # Panics
+    /// When the machine does not allow one.
+    #[must_use]
+    pub fn lasting(patience: Duration) -> Self {
         take_turn();
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("Linux has subreapers");
         // Not TMPDIR: a socket's path has at most 108 bytes.
         let folder = tempfile::Builder::new().prefix("cd-").tempdir_in("/tmp").expect("/tmp can be written");
         fs::create_dir(folder.path().join("logs")).expect("a fresh folder is empty");
         let over = Arc::new((Mutex::new(false), Condvar::new()));
-        watch(folder.path().to_owned(), Arc::clone(&over));
+        watch(folder.path().to_owned(), Arc::clone(&over), patience);
         Self(Arc::new(Inner {
             folder,
             started: AtomicU32::new(0),
@@ -243,9 +252,8 @@ fn print_logs(folder: &Path) {
 
 /// Ends the test in time when it hangs.
 #[expect(clippy::print_stderr, reason = "nothing else is left that could say it")]
-fn watch(folder: PathBuf, over: Arc<(Mutex<bool>, Condvar)>) {
+fn watch(folder: PathBuf, over: Arc<(Mutex<bool>, Condvar)>, patience: Duration) {
     let begun = Instant::now();
-    let patience = scale::patience();
     let watcher = move || {
         let (over, bell) = &*over;
         let mut ended = lock(over);

@@ -4,7 +4,7 @@
 //! for a second terminal; `cat.throughput.terminal` is the same with a terminal at this end as well.
 
 use anyhow::{Context as _, Result};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +18,9 @@ use crate::proc;
 use crate::report::{Aim, Beside, Figure, Report};
 use crate::stats::median;
 
+/// Figures of [`measure_memory`].
+pub(crate) const MEMORY_NAMES: &[&str] =
+    &["cat.memory.relay", "cat.memory.tunnel", "cat.memory.guard", "cat.memory.holder", "cat.memory.client"];
 /// Size of the text; the terminal adds a carriage return to each line.
 const TEXT_BYTES: usize = 100_000_000;
 /// Shown before, so that buffers and the byte log have their size when the growth is measured.
@@ -37,7 +40,10 @@ struct Texts {
 /// Takes the throughput.
 pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours, ssh: Option<&OpenSsh>) -> Result<()> {
     let texts = Texts::write(ours.folder())?;
-    let views = [("cat.throughput", Output::Pipe, Aim::RatioAtLeast(1.5)), ("cat.throughput.terminal", Output::Terminal, Aim::Nothing)];
+    let views = [
+        ("cat.throughput", Output::Pipe, Aim::RatioAtLeast(1.5)),
+        ("cat.throughput.terminal", Output::Terminal, Aim::Nothing),
+    ];
     for (name, output, aim) in views {
         if !report.wants(name) {
             continue;
@@ -116,7 +122,8 @@ impl Texts {
 
 /// Lines as a log has them, of different lengths, with the mark as the last.
 fn write_text(path: &Path, size: usize) -> Result<()> {
-    const LINE: &str = "warn load balancer 10.0.3.4 health check interval 300 s target lb-7 GET /api/v1/status 200 in 12 ms ";
+    const LINE: &str =
+        "warn load balancer 10.0.3.4 health check interval 300 s target lb-7 GET /api/v1/status 200 in 12 ms ";
     let mut file = BufWriter::new(File::create(path).with_context(|| path.display().to_string())?);
     let mut written = 0;
     for number in 0_usize.. {
@@ -129,6 +136,5 @@ fn write_text(path: &Path, size: usize) -> Result<()> {
     }
     file.write_all(MARK)?;
     file.write_all(b"\n")?;
-    file.flush()?;
-    Ok(drop(fs::metadata(path)?))
+    Ok(file.flush()?)
 }

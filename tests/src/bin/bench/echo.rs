@@ -15,6 +15,15 @@ use crate::rawecho;
 use crate::report::{Aim, Beside, Figure, Report};
 use crate::stats::{median, percentile_us};
 
+/// Figures of this group.
+pub(crate) const NAMES: &[&str] = &[
+    "echo.paced.p50",
+    "echo.paced.p99",
+    "echo.closed.p50",
+    "echo.paced.p50.jump",
+    "echo.paced.p99.jump",
+    "echo.closed.p50.jump",
+];
 /// Between two keys of a fast typist with several fingers.
 const PACE: Duration = Duration::from_millis(20);
 /// Keys before the first that counts.

@@ -14,7 +14,8 @@ use crate::report::{Aim, Beside, Figure, Report};
 pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<()> {
     let exporter = peers::start_exporter()?;
     if exporter.is_none() {
-        report.say("node-exporter is not installed (apt-get install prometheus-node-exporter): its column is empty.")?;
+        report
+            .say("node-exporter is not installed (apt-get install prometheus-node-exporter): its column is empty.")?;
     }
     let pids = ours.agent_processes()?;
     let cpu = || pids.iter().map(|pid| proc::cpu_seconds(*pid)).sum::<Result<f64>>();

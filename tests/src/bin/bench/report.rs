@@ -110,6 +110,7 @@ fn rounded(value: f64) -> f64 {
 pub(crate) struct Report {
     file: File,
     only: String,
+    taken: Vec<String>,
     untaken: Vec<String>,
 }
 
@@ -120,7 +121,7 @@ impl Report {
             fs::create_dir_all(folder)?;
         }
         let file = File::create(path).with_context(|| path.display().to_string())?;
-        let report = Self { file, only: only.to_owned(), untaken: Vec::new() };
+        let report = Self { file, only: only.to_owned(), taken: Vec::new(), untaken: Vec::new() };
         let head = ["figure", "ours", "peer", "unit", "ratio", "aim", "", "peer's name; runs"];
         report.row(&head.map(str::to_owned))?;
         Ok(report)
@@ -136,9 +137,8 @@ impl Report {
         if !self.wants(&figure.name) {
             return Ok(());
         }
-        if figure.ours.is_none() {
-            self.untaken.push(figure.name.clone());
-        }
+        let list = if figure.ours.is_some() { &mut self.taken } else { &mut self.untaken };
+        list.push(figure.name.clone());
         let mut line = serde_json::to_vec(&figure.line())?;
         line.push(b'\n');
         self.file.write_all(&line)?;
@@ -150,6 +150,18 @@ impl Report {
         let mut out = stdout().lock();
         writeln!(out, "  {sentence}")?;
         Ok(out.flush()?)
+    }
+
+    /// Writes down that figures could not be taken, and why.
+    pub(crate) fn not_taken(&mut self, names: &[&str], why: &anyhow::Error) -> Result<()> {
+        self.say(&format!("{}: {why:#}", names.join(", ")))?;
+        for name in names {
+            if self.taken.iter().all(|taken| taken != name) {
+                let (aim, runs) = (Aim::Nothing, "0".to_owned());
+                self.add(&Figure { name: (*name).to_owned(), ours: None, peer: None, unit: "", aim, runs })?;
+            }
+        }
+        Ok(())
     }
 
     /// Names of the figures that were asked for and are `null` on our side.
