@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# A relay and an agent of this machine, to try out: throw-away keys, one folder in /tmp, nothing installed.
+#
+# Prints what to type and runs until Ctrl-C, which ends everything that it started and removes the folder. With CHECK=1
+# it runs a command and a shell through the whole road instead, prints what came back and stops; it succeeds only if
+# that worked. PORT says where the relay listens, on loopback only.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+port=${PORT:-7443}
+programs=$PWD/target/debug
+server=demo
+user=$(id -un)
+relay_pid='' agent_pid='' demo=''
+
+die() {
+  printf 'demo: %s\n' "$*" >&2
+  exit 1
+}
+
+step() {
+  printf 'demo: %s\n' "$*"
+}
+
+# end_process PID: as Ctrl-C would, and by force if that takes longer than ten seconds.
+end_process() {
+  local pid=$1 tick
+  [ -n "$pid" ] && kill -INT "$pid" 2>/dev/null || return 0
+  for ((tick = 0; tick < 100; tick++)); do
+    kill -0 "$pid" 2>/dev/null || return 0
+    sleep 0.1
+  done
+  kill -KILL "$pid" 2>/dev/null || true
+}
+
+tidy_up() {
+  local status=$?
+  trap - EXIT
+  trap '' INT TERM
+  end_process "$agent_pid"
+  end_process "$relay_pid"
+  if [ -n "$demo" ]; then
+    [ "$status" -eq 0 ] || [ "$status" -eq 130 ] || tail -n 15 "$demo"/*.log >&2 2>/dev/null || true
+    rm -rf "$demo"
+  fi
+  exit "$status"
+}
+trap tidy_up EXIT
+trap 'exit 130' INT TERM
+
+# until_true SECONDS WHAT COMMAND…: waits for a condition, with a deadline.
+until_true() {
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    kill -0 "$relay_pid" 2>/dev/null || die "the relay stopped; its last words are below"
+    [ -z "$agent_pid" ] || kill -0 "$agent_pid" 2>/dev/null || die "the agent stopped; its last words are below"
+    [ "$SECONDS" -lt "$deadline" ] || die "not within time: $what; what the programs said is below"
+    sleep 0.1
+  done
+}
+
+port_is_free() {
+  local hex
+  hex=$(printf ':%04X' "$1")
+  # Local addresses of listening TCP sockets (state 0A) and of all UDP sockets.
+  ! awk -v port="$hex" 'FNR > 1 && $2 ~ port "$" && (FILENAME ~ /udp/ || $4 == "0A") { found = 1 } END { exit !found }' \
+    /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 2>/dev/null
+}
+
+# json_text KEY FILE: the first text under that key; the programs print one object.
+json_text() {
+  sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$2" | head -n 1
+}
+
+build() {
+  local started=$SECONDS
+  step "building; the first time takes some minutes"
+  cargo build --locked -p cloud-doctor-relay -p cloud-doctor-agent -p cloud-doctor --bins
+  step "built in $((SECONDS - started)) s"
+}
+
+start_relay() {
+  mkdir -p "$demo/relay"
+  cat >"$demo/relay/relay.toml" <<TOML
+[agents]
+listen = "127.0.0.1:$port"
+
+[clients]
+listen = "127.0.0.1:$port"
+
+[admin]
+listen = "127.0.0.1:$((port + 1))"
+TOML
+  "$programs/cloud-doctor-relay" serve --data-dir "$demo/relay" </dev/null >"$demo/relay.log" 2>&1 &
+  relay_pid=$!
+  until_true 20 "the relay prints its set-up code" grep -qi 'set-up code' "$demo/relay.log"
+  agents=$(grep -o -m 1 'quic://[^ ]*' "$demo/relay.log")
+  agents_pin=$(grep -m 1 'quic://' "$demo/relay.log" | grep -o 'sha256:[0-9a-f]*')
+  clients=$(grep -o -m 1 'https://[^ ]*' "$demo/relay.log")
+  clients_pin=$(grep -m 1 'https://' "$demo/relay.log" | grep -o 'sha256:[0-9a-f]*')
+  step "relay: $clients"
+}
+
+# The client with the demo's own folder, keys and account.
+client() {
+  "$demo/cloud-doctor" "$@"
+}
+
+make_customer() {
+  ssh-keygen -q -t ed25519 -N '' -C demo -f "$demo/key"
+  printf '#!/bin/sh\nCLOUD_DOCTOR_HOME=%s exec %s --key %s "$@"\n' \
+    "$demo/home" "$programs/cloud-doctor" "$demo/key" >"$demo/cloud-doctor"
+  chmod 0700 "$demo/cloud-doctor"
+  head -c 18 /dev/urandom | base64 >"$demo/password"
+  grep -i -m 1 'set-up code' "$demo/relay.log" | grep -o '[^ ]*$' >"$demo/code"
+  chmod 0600 "$demo/password" "$demo/code"
+  client setup "$clients" --pin "$clients_pin" --account demo --tenant Demo \
+    --code-file "$demo/code" --password-file "$demo/password" >/dev/null
+  client tenant init Demo --root "$demo/key" --recovery-out "$demo/recovery" --json >"$demo/tenant.json"
+  client tenant engineer add "$demo/key.pub" --name demo >/dev/null
+  client tenant token --out "$demo/token" --relay-address "$agents" --relay-pin "$agents_pin" >/dev/null
+  step "customer: Demo ($(json_text words "$demo/tenant.json"))"
+}
+
+start_agent() {
+  "$programs/cloud-doctor-agent" --state-dir "$demo/a" enrol --yes --name "$server" --preset own --relay "$agents" \
+    --relay-pin "$agents_pin" --trust "$(json_text tenant "$demo/tenant.json")" --token-file "$demo/token" \
+    </dev/null >"$demo/enrol.log"
+  "$programs/cloud-doctor-agent" --state-dir "$demo/a" run --standalone </dev/null >"$demo/agent.log" 2>&1 &
+  agent_pid=$!
+  until_true 20 "the agent reaches the relay" agent_is_online
+  step "agent: this machine, as $user, preset own"
+}
+
+agent_is_online() {
+  client servers --json | tr -d ' \n' | grep -q '"online":[{t]'
+}
+
+check() {
+  local said
+  said=$(client exec "$server" --user "$user" -- sh -c 'echo "a command ran as $(id -un) with $((6 * 7))"')
+  step "exec said: $said"
+  [ "$said" = "a command ran as $user with 42" ] || die "exec should have said: a command ran as $user with 42"
+  # A terminal for the client, typed into like a person would: `script` makes one.
+  said=$(printf 'stty -echo; echo "a shell ran on $(tty | cut -c1-9) with $((7 * 7))"; exit 7\n' |
+    script --quiet --return --log-out /dev/null --command "$demo/cloud-doctor shell $server --user $user" 2>&1) &&
+    die "the shell's exit status 7 did not come back" || [ $? -eq 7 ] || die "the shell ended otherwise: $said"
+  said=$(grep -o 'a shell ran on /dev/pts/* with 49' <<<"$said" | tail -n 1) || die "the shell said something else"
+  step "shell said: $said; exit status 7 came back"
+  step "everything worked"
+}
+
+tell() {
+  cat <<TEXT
+
+  A shell on this machine, through the whole road:
+
+      $demo/cloud-doctor shell $server --user $user
+
+  One command:          $demo/cloud-doctor exec $server --user $user -- uname -a
+  What is connected:    $demo/cloud-doctor servers
+  What was done:        $programs/cloud-doctor-agent --state-dir $demo/a audit
+  Who could do what:    $programs/cloud-doctor-agent --state-dir $demo/a explain
+
+  Ctrl-C ends relay, agent and all shells, and removes $demo.
+
+TEXT
+}
+
+for number in "$port" "$((port + 1))"; do
+  port_is_free "$number" || die "port $number is in use here; choose another one: make demo PORT=$((port + 100))"
+done
+build
+# A short path: a socket's has at most 107 bytes.
+demo=$(mktemp -d /tmp/cloud-doctor-demo.XXXXXX)
+start_relay
+make_customer
+start_agent
+if [ "${CHECK:-}" = 1 ]; then
+  check
+else
+  tell
+  wait "$relay_pid" "$agent_pid"
+fi
