@@ -1,6 +1,16 @@
 //! The Cloud Doctor agent: one binary, several roles. This file only finds out which role is meant.
 
+mod audit;
+mod cli;
+mod guard;
+mod messages;
+mod policy;
 mod session;
+mod standalone;
+mod state;
+mod tasks;
+mod tunnel;
+mod zone;
 
 use std::process::ExitCode;
 
@@ -8,14 +18,18 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let role = arguments.next().unwrap_or_default();
     match role.to_str() {
-        Some("holder") => return session::holder::run(arguments),
-        Some("pty-child") => session::pty::run(arguments),
+        // Started by our own processes only, many times a minute: before anything else is set up.
+        Some("holder") => session::holder::run(arguments),
+        Some("pty-child") => {
+            session::pty::run(arguments);
+            ExitCode::FAILURE
+        }
         Some("shell-exec") => {
             if let Some(exec) = session::shell_exec::ShellExec::parse(arguments) {
                 exec.run();
             }
+            ExitCode::FAILURE
         }
-        Some(_) | None => {}
+        Some(_) | None => cli::run(),
     }
-    ExitCode::FAILURE
 }

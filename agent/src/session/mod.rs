@@ -8,9 +8,10 @@
 //! without saying so, and never types one twice. It knows nothing of relays, tunnels or the trust log.
 
 mod account;
+mod admit;
 mod audit_queue;
 mod bytelog;
-mod clock;
+pub(crate) mod clock;
 pub(crate) mod door;
 mod finish;
 pub(crate) mod holder;

@@ -1,0 +1,117 @@
+//! The agent's command line: arguments in, one clear sentence and an exit code out.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 77 no permission, 78 not configured or configured wrongly.
+
+mod enrol;
+mod roles;
+mod say;
+
+use crate::state::Places;
+use clap::{Args, Parser, Subcommand};
+use cloud_doctor_proto::preset::Preset;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done,
+    /// Tried and failed.
+    Failed,
+    /// Asked for in the wrong way.
+    Usage,
+    /// Not allowed to this user.
+    NoPermission,
+    /// Not enrolled, or a file is not as it must be.
+    Config,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => ExitCode::SUCCESS,
+            Exit::Failed => ExitCode::from(1),
+            Exit::Usage => ExitCode::from(2),
+            Exit::NoPermission => ExitCode::from(77),
+            Exit::Config => ExitCode::from(78),
+        }
+    }
+}
+
+/// The Cloud Doctor agent of this server.
+#[derive(Debug, Parser)]
+#[command(name = "cloud-doctor-agent", version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    /// Keep everything in this folder instead of /etc and /var, for a trial without root.
+    #[arg(long, global = true, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Enrol this server with a relay and pin its customer's trust log.
+    Enrol(Enrol),
+    /// Run the agent: by systemd, or in the foreground with --standalone.
+    Run {
+        /// Run all roles under one supervisor as the current user.
+        #[arg(long)]
+        standalone: bool,
+    },
+    /// Role: holds the identity and decides. Run by systemd.
+    Guard {
+        /// Ends with the supervisor that started it, and tells it when it is ready.
+        #[arg(long, hide = true)]
+        supervised: bool,
+    },
+    /// Role: connects to the relays. Run by systemd.
+    Tunnel {
+        /// Ends with the supervisor that started it.
+        #[arg(long, hide = true)]
+        supervised: bool,
+    },
+}
+
+/// What `enrol` needs to know.
+#[derive(Debug, Args)]
+struct Enrol {
+    /// The relay's address: host:port or quic://host:port.
+    #[arg(long, value_name = "URL")]
+    relay: String,
+    /// The relay's key: sha256: and 64 hexadecimal digits. Twice when the relay has a second one in reserve.
+    #[arg(long, value_name = "PIN", required = true)]
+    relay_pin: Vec<String>,
+    /// The customer's six words, or the whole hash of the trust log's first entry.
+    #[arg(long, value_name = "WORDS|HASH")]
+    trust: String,
+    /// What anybody may do here: own, vendor or checks-only. Every line is shown first.
+    #[arg(long)]
+    preset: Preset,
+    /// The file that the token stands in; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    token_file: PathBuf,
+    /// What this server is called in the trust log; its host name when not given.
+    #[arg(long)]
+    name: Option<String>,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Show what would be done and stop.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let places = Places::new(arguments.state_dir.as_deref());
+    let exit = match arguments.command {
+        Command::Enrol(options) => enrol::run(&places, arguments.state_dir.as_deref(), &options),
+        Command::Run { standalone } => roles::run(&places, arguments.state_dir.as_deref(), standalone),
+        Command::Guard { supervised } => roles::guard(&places, supervised),
+        Command::Tunnel { supervised } => roles::tunnel(&places, supervised),
+    };
+    exit.into()
+}

@@ -1,0 +1,130 @@
+//! Starting the roles that run for long.
+
+use super::{Exit, say};
+use crate::guard;
+use crate::messages::Message;
+use crate::standalone;
+use crate::state::Places;
+use crate::state::config::Config;
+use crate::tunnel;
+use rustix::process::{Signal as KernelSignal, set_parent_process_death_signal};
+use std::io::{self, Write};
+use std::path::Path;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// `run`.
+pub(super) fn run(places: &Places, state_dir: Option<&Path>, standalone: bool) -> Exit {
+    if !standalone {
+        say::problem(Message::RunByServices, &[]);
+        return Exit::Usage;
+    }
+    let Some(dir) = state_dir else {
+        say::problem(Message::StandaloneNeedsDir, &[]);
+        return Exit::Usage;
+    };
+    let config = match Config::load(&places.config()) {
+        Ok(config) => config,
+        Err(error) => {
+            say::problem(Message::NotEnrolled, &[&error.to_string()]);
+            return Exit::Config;
+        }
+    };
+    log();
+    let ready = || say::tell(Message::StandaloneReady, &[&config.name]);
+    match runtime().and_then(|runtime| runtime.block_on(standalone::run(places, dir, ready))) {
+        Ok(()) => Exit::Done,
+        Err(error) => cannot_start(&error),
+    }
+}
+
+/// `guard`.
+pub(super) fn guard(places: &Places, supervised: bool) -> Exit {
+    if !places.config().exists() {
+        say::problem(Message::NotEnrolled, &[&places.config().display().to_string()]);
+        return Exit::Config;
+    }
+    log();
+    end_with_supervisor(supervised);
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return cannot_start(&error),
+    };
+    let ready = || {
+        if supervised {
+            // The supervisor may have gone; then we go too.
+            writeln!(io::stdout(), "ready").ok();
+        }
+    };
+    match runtime.block_on(guard::run(places, ready)) {
+        Ok(()) => Exit::Done,
+        Err(error) => cannot_start(&error),
+    }
+}
+
+/// `tunnel`.
+pub(super) fn tunnel(places: &Places, supervised: bool) -> Exit {
+    let config = match Config::load(&places.config()) {
+        Ok(config) => config,
+        Err(error) => {
+            say::problem(Message::NotEnrolled, &[&error.to_string()]);
+            return Exit::Config;
+        }
+    };
+    log();
+    end_with_supervisor(supervised);
+    let settings = tunnel::Settings {
+        state_dir: places.tunnel.clone(),
+        guard_socket: places.guard_socket(),
+        relays: config.relays().into_iter().map(|relay| (relay.url, relay.pins)).collect(),
+    };
+    let run = |runtime: Runtime| {
+        runtime.block_on(async {
+            let stop = CancellationToken::new();
+            let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            let tunnel = tunnel::run(settings, stop.clone());
+            tokio::pin!(tunnel);
+            tokio::select! {
+                ended = &mut tunnel => return ended.map_err(io::Error::other),
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            stop.cancel();
+            tunnel.await.map_err(io::Error::other)
+        })
+    };
+    match runtime().and_then(run) {
+        Ok(()) => Exit::Done,
+        Err(error) => cannot_start(&error),
+    }
+}
+
+fn cannot_start(error: &dyn std::error::Error) -> Exit {
+    say::problem(Message::CannotStart, &[&error.to_string()]);
+    Exit::Failed
+}
+
+/// One thread: what a role does is wait.
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+fn end_with_supervisor(supervised: bool) {
+    if supervised && let Err(error) = set_parent_process_death_signal(Some(KernelSignal::TERM)) {
+        tracing::warn!(%error, "this role will outlive its supervisor");
+    }
+}
+
+/// Logs to standard error; systemd adds the time itself.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let set = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        tracing::subscriber::set_global_default(builder.with_ansi(false).without_time().finish())
+    } else {
+        tracing::subscriber::set_global_default(builder.with_ansi(false).finish())
+    };
+    set.expect("set once, at the start of a role");
+}

@@ -1,0 +1,273 @@
+//! One client's stream until a holder has it: challenge, grant, second signature, first channel.
+//!
+//! ```text
+//!  ChallengeRequest ─▶ Challenge      OpenVisit ─▶ VisitOpened | NeedSecond | Refused
+//!  OpenChannel ─▶ (the stream is a holder's) | Refused
+//! ```
+//!
+//! After a refusal the client may try again on the same stream, a few times. It must never wait without an end.
+
+use super::channels::{Pass, Passed};
+use super::core::{Opening, Route, Seeds};
+use super::server::{Guard, random};
+use super::stream::{FrameStream, StreamError};
+use super::visits::Claims;
+use super::{link, start};
+use crate::session::door;
+use cloud_doctor_proto::channel::Secret;
+use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
+use cloud_doctor_proto::frame::{Frame, Kind};
+use cloud_doctor_proto::grant::Grant;
+use cloud_doctor_proto::ids::{ChannelId, Nonce, VisitId};
+use cloud_doctor_proto::pack;
+use cloud_doctor_proto::refusal::{Refusal, Refused, one_line};
+use cloud_doctor_proto::visit::{NeedSecond, OpenChannel, OpenVisit, Second, VisitOpened};
+use serde::de::DeserializeOwned;
+use serde_bytes::ByteBuf;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+
+/// Between two frames of a client: a person may have to touch a key for the grant.
+const IDLE: Duration = Duration::from_secs(120);
+/// Frames that one stream may send before it is a holder's.
+const FRAMES_MAX: usize = 32;
+/// Characters kept of what the relay claims.
+const CLAIM_CHARS: usize = 128;
+
+/// Serves a stream.
+pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, head: StreamHead) {
+    let claims = Claims { account: one_line(&head.account, CLAIM_CHARS), client: one_line(&head.client, CLAIM_CHARS) };
+    if head.purpose != StreamPurpose::Sealed {
+        // Nothing can be done about a peer that does not take the answer.
+        stream.refuse(&Refusal::Malformed.with("purpose")).await.ok();
+        return stream.close().await;
+    }
+    let mut client = Client { guard, claims, early: None, refused: None };
+    for _ in 0..FRAMES_MAX {
+        match client.turn(stream).await {
+            Ok(Some(same)) => stream = same,
+            Ok(None) => return,
+            Err(error) => return tracing::debug!(%error, "a client's stream ended"),
+        }
+    }
+    stream.close().await;
+}
+
+/// A client on its stream.
+struct Client {
+    guard: Rc<Guard>,
+    claims: Claims,
+    /// A channel's first message that came with the grant, while that waits for its second signature.
+    early: Option<Frame>,
+    /// The visit that was refused last: what the client had sent on after it is dropped without a second refusal.
+    refused: Option<VisitId>,
+}
+
+impl Client {
+    /// One frame; `None` when the stream is a holder's now, or closed.
+    async fn turn(&mut self, mut stream: FrameStream) -> Result<Option<FrameStream>, StreamError> {
+        let frame = match self.early.take() {
+            Some(frame) => Ok(frame),
+            None => stream.next(IDLE).await,
+        };
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error @ StreamError::Frame(_)) => {
+                let refused = Refusal::Malformed.with(error.to_string());
+                self.guard.refused(&self.claims, "frame", &refused);
+                stream.refuse(&refused).await?;
+                stream.close().await;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        match frame.kind {
+            Kind::OpenChannel => return self.open_channel(stream, &frame).await,
+            Kind::ChallengeRequest => self.challenge(&mut stream, &frame).await?,
+            Kind::OpenVisit => self.open_visit(&mut stream, &frame).await?,
+            Kind::Hello
+            | Kind::HelloAck
+            | Kind::TrustUpdate
+            | Kind::TrustHead
+            | Kind::StreamHead
+            | Kind::EnrolBegin
+            | Kind::EnrolLog
+            | Kind::EnrolCommit
+            | Kind::EnrolDone
+            | Kind::BindTransport
+            | Kind::TransportBinding
+            | Kind::TunnelState
+            | Kind::Unenrol
+            | Kind::Ping
+            | Kind::Unsupported
+            | Kind::Challenge
+            | Kind::VisitOpened
+            | Kind::NeedSecond
+            | Kind::Second
+            | Kind::Refused
+            | Kind::ChannelReply
+            | Kind::Record => {
+                let refused = Refusal::Malformed.with(format!("{:?} is out of place here", frame.kind));
+                self.guard.refused(&self.claims, "frame", &refused);
+                stream.refuse(&refused).await?;
+            }
+        }
+        Ok(Some(stream))
+    }
+
+    fn decode<T: DeserializeOwned>(&self, frame: &Frame) -> Result<T, Refused> {
+        pack::from_bytes(&frame.body, frame.kind.bytes_max()).map_err(|error| {
+            let refused = Refusal::Malformed.with(error.to_string());
+            self.guard.refused(&self.claims, "frame", &refused);
+            refused
+        })
+    }
+
+    async fn challenge(&self, stream: &mut FrameStream, frame: &Frame) -> Result<(), StreamError> {
+        let seeds = Seeds { nonce: Nonce(random()), secret: Secret(random()) };
+        let reply = self.decode(frame).and_then(|request| {
+            self.guard.with(|core, moment| core.challenge(moment, &self.claims, &request, seeds))
+        });
+        match reply {
+            Ok(reply) => stream.send(Kind::Challenge, &reply).await,
+            Err(refused) => stream.refuse(&refused).await,
+        }
+    }
+
+    async fn open_visit(&mut self, stream: &mut FrameStream, frame: &Frame) -> Result<(), StreamError> {
+        let request = match self.decode::<OpenVisit>(frame) {
+            Ok(request) => request,
+            Err(refused) => return stream.refuse(&refused).await,
+        };
+        let visit = Grant::visit(&request.grant);
+        let opened = match self.guard.with(|core, moment| core.open_visit(moment, &self.claims, &request)) {
+            Ok(Opening::Opened(opened)) => Ok(opened),
+            Ok(Opening::Waits(need, answer)) => self.second(stream, need, answer).await?,
+            Err(refused) => Err(refused),
+        };
+        match opened {
+            Ok(opened) => stream.send(Kind::VisitOpened, &opened).await,
+            Err(refused) => {
+                self.early = None;
+                self.refused = Some(visit);
+                stream.refuse(&refused).await
+            }
+        }
+    }
+
+    /// Waits for whoever answers first: the client with another person's signature, root on this host, or time.
+    async fn second(
+        &mut self,
+        stream: &mut FrameStream,
+        need: NeedSecond,
+        mut answer: oneshot::Receiver<Result<VisitOpened, Refused>>,
+    ) -> Result<Result<VisitOpened, Refused>, StreamError> {
+        let guard = self.guard.clone();
+        let _withdraw = Withdraw { guard: &guard, visit: need.visit };
+        stream.send(Kind::NeedSecond, &need).await?;
+        // Guard answers at its own deadline; this one holds only if it should not.
+        let patience = Duration::from_secs(need.within_secs + 60);
+        for _ in 0..FRAMES_MAX {
+            let frame = tokio::select! {
+                biased;
+                answered = &mut answer => return Ok(answered.unwrap_or_else(|_| Err(Refusal::NoAnswer.into()))),
+                frame = stream.next(patience) => frame?,
+            };
+            if frame.kind == Kind::OpenChannel && self.early.is_none() {
+                self.early = Some(frame);
+                continue;
+            }
+            if frame.kind != Kind::Second {
+                return Ok(Err(Refusal::Malformed.with("a second signature was expected")));
+            }
+            let opened = self.decode::<Second>(&frame).and_then(|signed| {
+                self.guard.with(|core, moment| core.second(moment, &self.claims, need.visit, &signed.second))
+            });
+            match opened {
+                Ok(opened) => return Ok(Ok(opened)),
+                Err(refused) => stream.refuse(&refused).await?,
+            }
+        }
+        Ok(Err(Refusal::SecondSignature.into()))
+    }
+
+    async fn open_channel(
+        &mut self,
+        mut stream: FrameStream,
+        frame: &Frame,
+    ) -> Result<Option<FrameStream>, StreamError> {
+        let routed = match self.decode::<OpenChannel>(frame) {
+            Ok(request) if self.refused == Some(request.visit) => return Ok(Some(stream)),
+            Ok(request) => self.route(&request).await,
+            Err(refused) => Err(refused),
+        };
+        let (mut open, queue) = match routed {
+            Ok(routed) => routed,
+            Err(refused) => {
+                stream.refuse(&refused).await?;
+                return Ok(Some(stream));
+            }
+        };
+        let (client, rest) = stream.into_parts();
+        open.already_read = ByteBuf::from(rest.clone());
+        let (id, visit) = (open.channel, open.visit.visit);
+        let (refused, client) = match pass_on(&queue, open, client).await {
+            Some(Passed::Done) => {
+                self.guard.with(|core, _| core.passed_on(id, visit));
+                return Ok(None);
+            }
+            Some(Passed::Refused(refusal, client)) => {
+                (self.guard.with(|core, moment| core.holder_refused(moment, id, visit, refusal)), client)
+            }
+            Some(Passed::Gone(client)) => (gone(id), client),
+            None => return Ok(None),
+        };
+        let mut stream = FrameStream::from_parts(client, &rest);
+        stream.refuse(&refused).await?;
+        Ok(Some(stream))
+    }
+
+    /// Finds the holder that takes this client, starting it when it is a new one.
+    async fn route(&self, request: &OpenChannel) -> Result<(Box<door::Open>, mpsc::Sender<Pass>), Refused> {
+        let route = self.guard.with(|core, moment| core.authorise(moment, &self.claims, request, random()))?;
+        match route {
+            Route::Attach(open, queue) => Ok((open, queue)),
+            Route::Start(open, ends, queue) => match start::holder(&self.guard, open.channel).await {
+                Ok(guardian) => {
+                    self.guard.spawn(link::run(self.guard.clone(), open.channel, guardian, ends));
+                    Ok((open, queue))
+                }
+                Err(why) => Err(self.guard.with(|core, moment| core.not_started(moment, open.channel, &why))),
+            },
+        }
+    }
+}
+
+/// A client that goes away takes its waiting grant with it.
+struct Withdraw<'a> {
+    guard: &'a Guard,
+    visit: VisitId,
+}
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        self.guard.with(|core, moment| core.answer_pending(moment, self.visit, Err(Refusal::NoAnswer.into())));
+    }
+}
+
+fn gone(id: ChannelId) -> Refused {
+    tracing::warn!(channel = %id, "a holder does not answer");
+    Refusal::NoChannel.into()
+}
+
+/// Hands a client to a channel's link; `None` when the link went away with it.
+async fn pass_on(queue: &mpsc::Sender<Pass>, open: Box<door::Open>, client: UnixStream) -> Option<Passed> {
+    let (done, answer) = oneshot::channel();
+    match queue.try_send(Pass { open, client, done }) {
+        Ok(()) => answer.await.ok(),
+        Err(mpsc::error::TrySendError::Full(pass)) => Some(Passed::Refused(door::Refusal::Busy, pass.client)),
+        Err(mpsc::error::TrySendError::Closed(pass)) => Some(Passed::Gone(pass.client)),
+    }
+}

@@ -1,0 +1,294 @@
+//! What guard knows and decides. Synchronous; time and randomness are arguments; the only I/O is the audit log, the
+//! trust log and the ceiling file, because nothing may be told before it is on disk.
+//!
+//! ```text
+//!  challenge ─▶ grant ─▶ (second signature) ─▶ visit ─▶ channels ─▶ holders' events
+//!                                   ▲             ▲
+//!                     root: approve, deny     log grows, time passes, lockdown: visits and channels end
+//! ```
+
+mod authorise;
+mod events;
+mod grants;
+mod report;
+
+pub(super) use authorise::Route;
+pub(super) use grants::{Opening, Seeds};
+
+use super::channels::Channel;
+use super::visits::{Claims, Pending, Visit};
+use crate::audit::{Audit, Event};
+use crate::policy::{self, NoCeiling};
+use crate::state::config::Config;
+use crate::state::files::{self, FileError};
+use crate::state::trust::{AppendError, TrustStore};
+use crate::state::{Places, identity};
+use cloud_doctor_proto::audit::Moment;
+use cloud_doctor_proto::ceiling::Ceiling;
+use cloud_doctor_proto::control::{TransportBinding, TrustHead, TunnelState};
+use cloud_doctor_proto::decide::{ChallengeBook, World, still_trusted};
+use cloud_doctor_proto::ids::{AgentId, BootId, ChannelId, KeyId, VerifyKey, VisitId};
+use cloud_doctor_proto::refusal::{Refusal, Refused};
+use cloud_doctor_proto::session::FinReason;
+use cloud_doctor_proto::trust::{LogError, Role};
+use ed25519_dalek::SigningKey;
+use std::collections::BTreeMap;
+
+/// Visits open at once: no server has as many engineers.
+const VISITS_MAX: usize = 256;
+
+/// Facts of this boot that do not change.
+#[derive(Debug, Clone)]
+pub(super) struct Host {
+    /// For people.
+    pub(super) name: String,
+    /// Changes with every boot.
+    pub(super) boot: BootId,
+    /// Seconds east of UTC.
+    pub(super) zone_secs: fn() -> i32,
+}
+
+/// Everything that guard knows.
+#[derive(Debug)]
+pub(super) struct Core {
+    places: Places,
+    host: Host,
+    identity: SigningKey,
+    trust: TrustStore,
+    audit: Audit,
+    book: ChallengeBook,
+    visits: BTreeMap<VisitId, Visit>,
+    pending: BTreeMap<VisitId, Pending>,
+    channels: BTreeMap<ChannelId, Channel>,
+    locked: bool,
+    /// Root on this host is somebody else than the tunnel, so its word counts.
+    local_signer: bool,
+    tunnel: Option<TunnelState>,
+}
+
+/// State that cannot be trusted: guard answers everybody with this sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Damaged(pub(super) String);
+
+impl Core {
+    /// Reads the state.
+    ///
+    /// # Errors
+    /// [`Damaged`] with the file's name.
+    pub(super) fn load(places: &Places, host: Host, local_signer: bool, moment: Moment) -> Result<Self, Damaged> {
+        let damaged = |error: &dyn std::fmt::Display| Damaged(error.to_string());
+        let config = Config::load(&places.config()).map_err(|e| damaged(&e))?;
+        let identity = identity::load(&places.guard).map_err(|e| damaged(&e))?;
+        let trust = TrustStore::load(&places.guard, config.tenant()).map_err(|e| damaged(&e))?;
+        let mut audit = Audit::open(&places.audit(), identity.clone(), moment).map_err(|e| damaged(&e))?;
+        let locked = places.lockdown().symlink_metadata().is_ok();
+        audit.note(
+            moment,
+            &Event::new("guard-started")
+                .with("build", env!("CARGO_PKG_VERSION"))
+                .with("boot", host.boot.to_string())
+                .with("agent", identity::agent_id(&identity).to_string())
+                .with("identity", identity::public(&identity).to_string())
+                .with("log-entry", trust.log().head().seq)
+                .with("locked-down", locked),
+        );
+        Ok(Self {
+            places: places.clone(),
+            host,
+            identity,
+            trust,
+            audit,
+            book: ChallengeBook::default(),
+            visits: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            locked,
+            local_signer,
+            tunnel: None,
+        })
+    }
+
+    /// Who we are.
+    pub(super) fn agent(&self) -> AgentId {
+        identity::agent_id(&self.identity)
+    }
+
+    /// Guard's word for a tunnel's key.
+    pub(super) fn bind_transport(&mut self, moment: Moment, transport: VerifyKey) -> TransportBinding {
+        let event = Event::new("transport-key-bound").with("key", transport.to_string());
+        self.audit.note_counted(moment, "transport-key-bound", event);
+        TransportBinding::sign(&self.identity, transport, self.trust.log().tenant())
+    }
+
+    /// What the tunnel says about its relays.
+    pub(super) fn tunnel_says(&mut self, state: TunnelState) {
+        self.tunnel = Some(state);
+    }
+
+    /// Takes new entries of the trust log; whoever is not trusted any more is ended.
+    ///
+    /// # Errors
+    /// [`Refusal::LogFork`] when they do not continue the pinned log. Genuine ones before the wrong one are kept.
+    pub(super) fn trust_update<B: AsRef<[u8]>>(
+        &mut self,
+        moment: Moment,
+        entries: &[B],
+    ) -> Result<TrustHead, Refused> {
+        let before = self.trust.log().head();
+        let result = self.trust.append(entries);
+        let after = self.trust.log().head();
+        if after != before {
+            self.audit.note(
+                moment,
+                &Event::new("trust-log-grew").with("from", before.seq).with("to", after.seq).with("head", after.hash.to_string()),
+            );
+            self.sweep(moment);
+        }
+        match result {
+            Ok(_) => Ok(after),
+            Err(AppendError::Log(error)) => Err(self.wrong_entries(moment, &error)),
+            Err(AppendError::File(error)) => {
+                tracing::error!(%error, "new entries of the trust log cannot be stored");
+                Err(Refusal::StaleLog.with(error.to_string()))
+            }
+        }
+    }
+
+    fn wrong_entries(&mut self, moment: Moment, error: &LogError) -> Refused {
+        let event = Event::new("trust-log-refused").with("why", error.to_string());
+        self.audit.note_counted(moment, "trust-log-refused", event);
+        Refusal::LogFork.into()
+    }
+
+    fn ceiling(&self) -> Result<Ceiling, NoCeiling> {
+        policy::load(&self.places.ceiling())
+    }
+
+    fn world<'a>(&'a self, moment: Moment, ceiling: Option<&'a Ceiling>) -> World<'a> {
+        let zone_secs = (self.host.zone_secs)();
+        World { agent: self.agent(), log: self.trust.log(), ceiling, now: moment.at, zone_secs }
+    }
+
+    /// Writes a refusal to the audit, at a bounded rate.
+    fn refused(&mut self, moment: Moment, what: &'static str, claims: &Claims, refused: &Refused, detail: &str) {
+        let event = Event::new("refused")
+            .with("what", what)
+            .with("code", refused.code.id())
+            .with("detail", if detail.is_empty() { refused.detail.as_str() } else { detail })
+            .with("claimed-account", claims.account.as_str())
+            .with("claimed-client", claims.client.as_str());
+        self.audit.note_counted(moment, refused.code.id(), event);
+    }
+
+    /// Ends what may not go on: the log has grown, time has passed, or the server was locked down.
+    pub(super) fn sweep(&mut self, moment: Moment) {
+        let expired: Vec<VisitId> =
+            self.visits.iter().filter(|(_, v)| v.door.ends_at <= moment.boot).map(|(id, _)| *id).collect();
+        for id in expired {
+            self.end_visit(moment, id, FinReason::Expired);
+        }
+        let distrusted: Vec<VisitId> = self
+            .visits
+            .iter()
+            .filter(|(_, visit)| !self.trusts(moment, visit.engineer()))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in distrusted {
+            self.end_visit(moment, id, FinReason::Revoked);
+        }
+        for channel in self.channels.values().filter(|channel| !self.trusts(moment, &channel.engineer)) {
+            channel.end(FinReason::Revoked);
+        }
+        self.sweep_pending(moment);
+        self.audit.flush_counts(moment);
+    }
+
+    fn trusts(&self, moment: Moment, engineer: &KeyId) -> bool {
+        let log = self.trust.log();
+        let in_time = log.person(engineer, Role::Engineer).is_some_and(|person| person.until >= moment.at);
+        in_time && still_trusted(log, engineer, &self.agent())
+    }
+
+    fn sweep_pending(&mut self, moment: Moment) {
+        let ids: Vec<VisitId> = self.pending.keys().copied().collect();
+        for id in ids {
+            let pending = &self.pending[&id];
+            let over = if pending.deadline <= moment.boot {
+                Some(Refusal::NoAnswer)
+            } else if !self.trusts(moment, &pending.permit.grant.engineer) {
+                Some(Refusal::UnknownEngineer)
+            } else {
+                None
+            };
+            if let Some(code) = over {
+                self.answer_pending(moment, id, Err(code.into()));
+            }
+        }
+    }
+
+    /// Ends a visit and its channels.
+    fn end_visit(&mut self, moment: Moment, id: VisitId, reason: FinReason) {
+        let Some(visit) = self.visits.remove(&id) else { return };
+        let event = Event::new("visit-ended")
+            .with("visit", id.to_string())
+            .with("engineer", visit.note.person.as_str())
+            .with("reason", events::fin_reason(reason));
+        self.audit.note(moment, &event);
+        for channel in self.channels.values().filter(|channel| channel.visit == id) {
+            channel.end(reason);
+        }
+    }
+
+    /// Nobody gets in and everybody gets out, until root undoes it. Holds also for the next start.
+    ///
+    /// # Errors
+    /// [`FileError`] when it could not be made to last; it is in force all the same.
+    pub(super) fn lock_down(&mut self, moment: Moment) -> Result<usize, FileError> {
+        self.locked = true;
+        let living = self.channels.values().filter(|channel| !channel.over).count();
+        for channel in self.channels.values() {
+            channel.end(FinReason::Ended);
+        }
+        let lasting = lock_down_lasting(&self.places, moment);
+        self.audit.note(moment, &Event::new("lockdown").with("channels", living));
+        for id in self.visits.keys().copied().collect::<Vec<_>>() {
+            self.end_visit(moment, id, FinReason::Ended);
+        }
+        for id in self.pending.keys().copied().collect::<Vec<_>>() {
+            self.answer_pending(moment, id, Err(Refusal::Lockdown.into()));
+        }
+        lasting.map(|()| living)
+    }
+
+    /// Root opens the server again.
+    ///
+    /// # Errors
+    /// [`FileError`]: it stays locked.
+    pub(super) fn undo_lockdown(&mut self, moment: Moment) -> Result<(), FileError> {
+        files::remove(&self.places.lockdown())?;
+        files::sync_parent(&self.places.lockdown())?;
+        self.locked = false;
+        self.audit.note(moment, &Event::new("lockdown-undone"));
+        Ok(())
+    }
+
+    /// Something waits for time to pass.
+    pub(super) fn is_busy(&self) -> bool {
+        !(self.visits.is_empty() && self.pending.is_empty() && self.channels.is_empty())
+    }
+}
+
+/// Writes the file that keeps a server locked down.
+///
+/// # Errors
+/// [`FileError`].
+pub(crate) fn lock_down_lasting(places: &Places, moment: Moment) -> Result<(), FileError> {
+    let text = format!("locked down at {}\n", cloud_doctor_proto::audit::rfc3339(moment.at));
+    let path = places.lockdown();
+    match files::create(&path, files::PRIVATE, text.as_bytes()) {
+        // Existing is what counts; its content is for people.
+        Err(_) if path.symlink_metadata().is_ok() => Ok(()),
+        result @ (Ok(()) | Err(_)) => result,
+    }
+}

@@ -1,0 +1,29 @@
+//! Role `guard`: the root part. It holds the identity, checks grants against ceiling and trust log, has holders started,
+//! and writes the host's audit log.
+//!
+//! - [`core`] decides: synchronous, with the time as an argument. [`visits`] and [`channels`] are what it remembers.
+//! - [`server`] owns sockets and tasks: [`client`] for sealed streams, [`control`] for the tunnel's own questions,
+//!   [`admin`] for root's commands, [`link`] for each living holder.
+//!
+//! It never speaks to the network, runs a shell or carries a terminal byte, and a stranger can make it hold no more
+//! than one frame.
+
+pub(crate) mod admin;
+mod channels;
+mod client;
+mod control;
+pub(crate) mod core;
+mod damaged;
+mod link;
+mod server;
+pub(crate) mod sockets;
+mod start;
+mod stream;
+mod visits;
+
+pub(crate) use server::{random, run};
+
+/// Ends a holder from outside a guard: the supervisor's good-bye, or a lockdown without a guard.
+pub(crate) async fn end_holder(socket: &std::path::Path) {
+    link::end(socket, cloud_doctor_proto::session::FinReason::Ended).await;
+}

@@ -1,0 +1,329 @@
+//! Guard's sockets, tasks and clock ticks. One thread; the state is borrowed for the length of a call, never across a
+//! wait.
+
+use super::core::{Core, Damaged, Host};
+use super::sockets::{self, Sockets, TunnelUser};
+use super::stream::FrameStream;
+use super::visits::Claims;
+use super::{admin, client, control, damaged, link};
+use crate::session::clock;
+use crate::session::door;
+use crate::state::Places;
+use crate::state::files::{FileError, Lock};
+use cloud_doctor_proto::audit::Moment;
+use cloud_doctor_proto::control::StreamHead;
+use cloud_doctor_proto::frame::Kind;
+use cloud_doctor_proto::pack;
+use cloud_doctor_proto::refusal::{Refusal, Refused};
+use sd_notify::NotifyState;
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinSet, LocalSet};
+
+/// A peer says what it wants within this time.
+pub(super) const GREETING: Duration = Duration::from_secs(5);
+/// Connections at once: every engineer's tabs, and a bound for what a relay can make guard hold.
+const CONNECTIONS_MAX: usize = 64;
+/// Connections over that bound that are told so before they are closed.
+const TURNED_AWAY_MAX: usize = 64;
+/// Root's commands at once.
+const ADMINS_MAX: usize = 8;
+/// Between two looks at deadlines while something waits for one.
+const TICK_BUSY: Duration = Duration::from_secs(1);
+/// The same while nothing does.
+const TICK_IDLE: Duration = Duration::from_secs(60);
+
+/// Guard could not begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GuardError {
+    /// A directory or socket.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Another guard runs on the same state.
+    #[error("{}: another guard runs on this state", .0.display())]
+    Running(PathBuf),
+    /// Socket paths have at most 107 bytes.
+    #[error("{}: this path is too long for sockets; choose a state directory with a shorter one", .0.display())]
+    LongPath(PathBuf),
+    /// The kernel has no room for a signal handler or socket.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// What all tasks share.
+#[derive(Debug)]
+pub(super) struct Guard {
+    core: RefCell<Core>,
+    pub(super) places: Places,
+    pub(super) program: PathBuf,
+    tunnel: TunnelUser,
+    tasks: RefCell<JoinSet<()>>,
+    clients: Cell<usize>,
+    turned_away: Cell<usize>,
+    admins: Cell<usize>,
+}
+
+impl Guard {
+    /// Decides something, now.
+    pub(super) fn with<R>(&self, decide: impl FnOnce(&mut Core, Moment) -> R) -> R {
+        decide(&mut self.core.borrow_mut(), now())
+    }
+
+    /// Writes a refusal that no decision made.
+    pub(super) fn refused(&self, claims: &Claims, what: &'static str, refused: &Refused) {
+        self.with(|core, moment| core.refused_frame(moment, what, claims, refused));
+    }
+
+    /// Starts a task that the main loop joins.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.borrow_mut().spawn_local(task);
+    }
+}
+
+/// Both clocks.
+pub(crate) fn now() -> Moment {
+    Moment { at: clock::unix_time(), boot: clock::boot_time() }
+}
+
+/// Randomness from the kernel.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the kernel gives randomness to everybody once it has booted");
+    bytes
+}
+
+/// Runs the role until SIGTERM.
+///
+/// # Errors
+/// [`GuardError`] when it cannot begin.
+pub(crate) async fn run(places: &Places, ready: impl FnOnce()) -> Result<(), GuardError> {
+    if !places.run_is_short_enough() {
+        return Err(GuardError::LongPath(places.run.clone()));
+    }
+    // Keys live in this process: no core file, no look from outside.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(std::io::Error::from)?;
+    let _lock = Lock::take(&places.guard).map_err(|error| match error.source.kind() {
+        std::io::ErrorKind::WouldBlock => GuardError::Running(places.guard.clone()),
+        _ => error.into(),
+    })?;
+    let tunnel = TunnelUser::find(places)?;
+    let sockets = sockets::listen(places, tunnel)?;
+    let program = std::env::current_exe()?;
+    let mut stop = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let core = Core::load(places, host(), !tunnel.is_us(), now());
+    let tasks = LocalSet::new();
+    let serve = tasks.run_until(async {
+        match core {
+            Ok(core) => serve(core, places, program, tunnel, sockets, ready).await,
+            Err(Damaged(reason)) => {
+                tracing::error!(%reason, "the state is damaged: nobody is trusted");
+                notify(&[NotifyState::Ready, NotifyState::Status(&format!("trusts nobody: {reason}"))]);
+                ready();
+                damaged::serve(sockets, tunnel, &reason).await;
+            }
+        }
+    });
+    tokio::select! {
+        () = serve => {}
+        _ = stop.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    notify(&[NotifyState::Stopping]);
+    Ok(())
+}
+
+async fn serve(
+    core: Core,
+    places: &Places,
+    program: PathBuf,
+    tunnel: TunnelUser,
+    sockets: Sockets,
+    ready: impl FnOnce(),
+) {
+    let guard = Rc::new(Guard {
+        core: RefCell::new(core),
+        places: places.clone(),
+        program,
+        tunnel,
+        tasks: RefCell::new(JoinSet::new()),
+        clients: Cell::new(0),
+        turned_away: Cell::new(0),
+        admins: Cell::new(0),
+    });
+    learn(&guard).await;
+    let mut status = guard.with(|core, _| core.status_line());
+    notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    ready();
+    let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+    loop {
+        let tick = if guard.with(|core, _| core.is_busy()) { TICK_BUSY } else { TICK_IDLE };
+        let tick = watchdog.map_or(tick, |watchdog| watchdog.min(tick));
+        tokio::select! {
+            biased;
+            done = join_next(&guard) => crate::tasks::resume(done),
+            accepted = sockets.admin.accept() => match accepted {
+                Ok((stream, _)) => admit_admin(&guard, stream),
+                Err(error) => accept_failed(&error).await,
+            },
+            accepted = sockets.guard.accept() => match accepted {
+                Ok((stream, _)) => admit(&guard, stream),
+                Err(error) => accept_failed(&error).await,
+            },
+            () = tokio::time::sleep(tick) => {
+                guard.with(|core, moment| core.sweep(moment));
+                notify(&[NotifyState::Watchdog]);
+            }
+        }
+        let line = guard.with(|core, _| core.status_line());
+        if line != status {
+            notify(&[NotifyState::Status(&line)]);
+            status = line;
+        }
+    }
+}
+
+/// The next task that ended. Pending while there is none: the loop's other arms wake it often enough.
+async fn join_next(guard: &Guard) -> Result<(), tokio::task::JoinError> {
+    std::future::poll_fn(|cx| match guard.tasks.borrow_mut().poll_join_next(cx) {
+        std::task::Poll::Ready(Some(done)) => std::task::Poll::Ready(done),
+        std::task::Poll::Ready(None) | std::task::Poll::Pending => std::task::Poll::Pending,
+    })
+    .await
+}
+
+/// The kernel has no descriptor or memory left: a moment later it may.
+pub(super) async fn accept_failed(error: &std::io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// Finds the holders that lived on while guard was away.
+async fn learn(guard: &Rc<Guard>) {
+    let Ok(entries) = std::fs::read_dir(door::folder(&guard.places.run)) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if !path.to_string_lossy().ends_with("-v1.sock") {
+            continue;
+        }
+        let Some(mut guardian) = link::connect(&path).await else {
+            if let Err(error) = crate::state::files::remove(&path) {
+                tracing::warn!(%error, "a dead holder's socket stays");
+            }
+            continue;
+        };
+        let status = tokio::time::timeout(GREETING, guardian.status()).await;
+        let known = status.ok().and_then(Result::ok).and_then(|status| {
+            let ends = guard.with(|core, moment| core.learn(moment, &status))?;
+            Some((status.channel, ends))
+        });
+        match known {
+            Some((channel, ends)) => guard.spawn(link::run(guard.clone(), channel, guardian, ends)),
+            None => link::end(&path, cloud_doctor_proto::session::FinReason::Ended).await,
+        }
+    }
+    guard.with(|core, moment| core.learned(moment));
+}
+
+/// Counts a connection while it lives.
+struct Place {
+    guard: Rc<Guard>,
+    counter: fn(&Guard) -> &Cell<usize>,
+}
+
+impl Place {
+    fn take(guard: &Rc<Guard>, max: usize, counter: fn(&Guard) -> &Cell<usize>) -> Option<Self> {
+        let cell = counter(guard);
+        (cell.get() < max).then(|| {
+            cell.set(cell.get() + 1);
+            Self { guard: guard.clone(), counter }
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let cell = (self.counter)(&self.guard);
+        cell.set(cell.get() - 1);
+    }
+}
+
+fn admit(guard: &Rc<Guard>, stream: UnixStream) {
+    if !sockets::is_tunnel(&stream, guard.tunnel) {
+        let refused = Refusal::Malformed.with("a user that is not the tunnel connected to guard.sock");
+        return guard.refused(&Claims::default(), "peer", &refused);
+    }
+    if let Some(place) = Place::take(guard, CONNECTIONS_MAX, |guard| &guard.clients) {
+        return guard.spawn(greet(guard.clone(), FrameStream::new(stream), place));
+    }
+    guard.refused(&Claims::default(), "connection", &Refusal::Busy.into());
+    if let Some(place) = Place::take(guard, TURNED_AWAY_MAX, |guard| &guard.turned_away) {
+        guard.spawn(turn_away(FrameStream::new(stream), place));
+    }
+}
+
+async fn turn_away(mut stream: FrameStream, _place: Place) {
+    // It is told so that a person reads a sentence; whoever does not read is let go.
+    if stream.refuse(&Refusal::Busy.into()).await.is_ok() {
+        stream.close().await;
+    }
+}
+
+async fn greet(guard: Rc<Guard>, mut stream: FrameStream, _place: Place) {
+    loop {
+        let frame = match stream.next(GREETING).await {
+            Ok(frame) => frame,
+            Err(error) => return tracing::debug!(%error, "a connection ended"),
+        };
+        if frame.kind == Kind::StreamHead {
+            match pack::from_bytes::<StreamHead>(&frame.body, Kind::StreamHead.bytes_max()) {
+                Ok(head) => return client::serve(guard, stream, head).await,
+                Err(error) => {
+                    let refused = Refusal::Malformed.with(error.to_string());
+                    guard.refused(&Claims::default(), "frame", &refused);
+                    // Nothing can be done about a peer that does not take the answer.
+                    stream.refuse(&refused).await.ok();
+                    return stream.close().await;
+                }
+            }
+        }
+        match control::answer(&guard, &mut stream, &frame).await {
+            Ok(true) => {}
+            Ok(false) => return stream.close().await,
+            Err(error) => return tracing::debug!(%error, "the tunnel's connection ended"),
+        }
+    }
+}
+
+fn admit_admin(guard: &Rc<Guard>, stream: UnixStream) {
+    if !sockets::is_admin(&stream) {
+        let refused = Refusal::Malformed.with("a user that is not root connected to admin.sock");
+        return guard.refused(&Claims::default(), "peer", &refused);
+    }
+    if let Some(place) = Place::take(guard, ADMINS_MAX, |guard| &guard.admins) {
+        let guard_again = guard.clone();
+        guard.spawn(async move {
+            admin::serve(&guard_again, stream).await;
+            drop(place);
+        });
+    }
+}
+
+fn host() -> Host {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    // Without /proc every start of guard counts as a boot: challenges do not outlive it anyway.
+    let boot = boot.trim().replace('-', "").parse().unwrap_or_else(|_| cloud_doctor_proto::ids::BootId(random()));
+    Host { name, boot, zone_secs: crate::zone::offset_secs }
+}
+
+/// Tells systemd; without systemd nobody listens, which is no error.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd could not be told");
+    }
+}

@@ -1,0 +1,110 @@
+//! Frames over one unix connection, each read and write with a deadline.
+//!
+//! It must never hold more than one incomplete frame of a peer, and never wait without an end.
+
+use cloud_doctor_proto::frame::{self, Decoder, Frame, FrameError, Kind};
+use cloud_doctor_proto::refusal::Refused;
+use serde::Serialize;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+/// A client that does not read our small answers for this long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After a refusal the peer gets this long to read it before the connection is closed under it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The peer is of no further use.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StreamError {
+    /// It closed, or the socket failed.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    /// It broke the framing.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// It said nothing in time.
+    #[error("nothing was heard in time")]
+    Silent,
+    /// It closed between two frames.
+    #[error("the peer closed the connection")]
+    Closed,
+}
+
+/// A connection with its decoder.
+#[derive(Debug)]
+pub(super) struct FrameStream {
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+impl FrameStream {
+    /// Takes a connection.
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self { stream, decoder: Decoder::new() }
+    }
+
+    /// The next frame. Safe to cancel.
+    ///
+    /// # Errors
+    /// [`StreamError`].
+    pub(super) async fn next(&mut self, within: Duration) -> Result<Frame, StreamError> {
+        timeout(within, self.next_unbounded()).await.map_err(|_| StreamError::Silent)?
+    }
+
+    async fn next_unbounded(&mut self) -> Result<Frame, StreamError> {
+        let mut buffer = [0; 8192];
+        loop {
+            if let Some(frame) = self.decoder.next_frame()? {
+                return Ok(frame);
+            }
+            match self.stream.read(&mut buffer).await? {
+                0 => return Err(StreamError::Closed),
+                count => self.decoder.push(&buffer[..count]),
+            }
+        }
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// [`StreamError`].
+    pub(super) async fn send<T: Serialize>(&mut self, kind: Kind, message: &T) -> Result<(), StreamError> {
+        let bytes = frame::message(kind, message);
+        timeout(WRITE_TIMEOUT, self.stream.write_all(&bytes)).await.map_err(|_| StreamError::Silent)??;
+        Ok(())
+    }
+
+    /// Sends a refusal.
+    ///
+    /// # Errors
+    /// [`StreamError`].
+    pub(super) async fn refuse(&mut self, refused: &Refused) -> Result<(), StreamError> {
+        self.send(Kind::Refused, refused).await
+    }
+
+    /// Closes so that the last words arrive: a socket closed with unread bytes would take them back.
+    pub(super) async fn close(mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut buffer = [0; 4096];
+        let drain = async { while self.stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {} };
+        // Whoever still talks after this time is cut off.
+        timeout(LINGER, drain).await.ok();
+    }
+
+    /// Takes the connection apart: the stream, and bytes that were read beyond the last frame.
+    pub(super) fn into_parts(self) -> (UnixStream, Vec<u8>) {
+        (self.stream, self.decoder.into_rest())
+    }
+
+    /// Puts it together again after a holder refused it.
+    pub(super) fn from_parts(stream: UnixStream, rest: &[u8]) -> Self {
+        let mut decoder = Decoder::new();
+        decoder.push(rest);
+        Self { stream, decoder }
+    }
+}

@@ -1,0 +1,117 @@
+//! Reading the customer's ceiling: only from a file that root alone can change.
+//!
+//! Owner, modes, links and the directory are checked before a byte is believed; any doubt means that nothing is
+//! allowed, with the reason for whoever asks on the host. It must never keep an older ceiling when the file went bad.
+
+use crate::state::files;
+use cloud_doctor_proto::ceiling::{Ceiling, CeilingError};
+use cloud_doctor_proto::limits::CEILING_BYTES_MAX;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Why nothing is allowed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoCeiling {
+    /// Not there, or not readable.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file or its directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody else could have written it.
+    #[error("{}: {rule}", path.display())]
+    Unsafe {
+        /// The file or its directory.
+        path: PathBuf,
+        /// What must be changed.
+        rule: &'static str,
+    },
+    /// Not a ceiling.
+    #[error("{}: {error}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: CeilingError,
+    },
+}
+
+/// Reads the ceiling. The owner must be our own user: root, or in a standalone trial whoever runs it.
+///
+/// # Errors
+/// [`NoCeiling`]: nothing is allowed.
+pub(crate) fn load(path: &Path) -> Result<Ceiling, NoCeiling> {
+    let failed = |source| NoCeiling::File { path: path.to_owned(), source };
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let dir = std::fs::symlink_metadata(parent);
+    let dir = dir.map_err(|source| NoCeiling::File { path: parent.to_owned(), source })?;
+    trusted(parent, &dir, dir.is_dir())?;
+    let file = files::open_no_follow(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    trusted(path, &meta, meta.is_file())?;
+    let mut text = String::new();
+    file.take(CEILING_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(failed)?;
+    text.parse().map_err(|error| NoCeiling::Invalid { path: path.to_owned(), error })
+}
+
+fn trusted(path: &Path, meta: &std::fs::Metadata, right_type: bool) -> Result<(), NoCeiling> {
+    let us = rustix::process::geteuid().as_raw();
+    let rules = [
+        (right_type, "must be a regular file in a real directory, without links"),
+        (meta.uid() == us || meta.uid() == 0, "must belong to root"),
+        (meta.mode() & 0o022 == 0, "must not be writable by group or others (chmod go-w)"),
+    ];
+    match rules.iter().find(|(holds, _)| !holds) {
+        Some((_, rule)) => Err(NoCeiling::Unsafe { path: path.to_owned(), rule }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use cloud_doctor_proto::preset::Preset;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    #[test]
+    fn r_17_a_ceiling_that_others_could_have_written_allows_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let etc = dir.path().join("etc");
+        std::fs::create_dir(&etc).unwrap();
+        let path = etc.join("ceiling.toml");
+        assert!(matches!(load(&path), Err(NoCeiling::File { .. })), "missing");
+        std::fs::write(&path, Preset::Own.text()).unwrap();
+        let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        mode(&path, 0o644);
+        mode(&etc, 0o755);
+        assert!(load(&path).is_ok());
+        for bad in [0o664, 0o646] {
+            mode(&path, bad);
+            assert!(matches!(load(&path), Err(NoCeiling::Unsafe { .. })), "{bad:o}");
+        }
+        mode(&path, 0o644);
+        mode(&etc, 0o775);
+        assert!(matches!(load(&path), Err(NoCeiling::Unsafe { .. })), "directory");
+        mode(&etc, 0o755);
+        if rustix::process::geteuid().is_root() {
+            chown(&path, Some(12345), None).unwrap();
+            assert!(matches!(load(&path), Err(NoCeiling::Unsafe { .. })), "owner");
+            chown(&path, Some(0), None).unwrap();
+        }
+        std::fs::rename(&path, etc.join("real")).unwrap();
+        symlink("real", &path).unwrap();
+        assert!(load(&path).is_err(), "link");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(load(&path).is_err(), "directory instead of file");
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::write(&path, "version = 1\nextra = 2\n").unwrap();
+        assert!(matches!(load(&path), Err(NoCeiling::Invalid { .. })), "unknown key");
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(load(&path).is_err(), "not text");
+    }
+}

@@ -1,0 +1,215 @@
+//! The supervisor of a trial: guard and tunnel as children of one process, as the current user, without systemd.
+//!
+//! ```text
+//!  supervisor (subreaper) ─┬─ guard ── holder ── shell        guard dies: the holder is adopted, a new guard finds it
+//!                          └─ tunnel                          holder dies: its shell is adopted, and killed
+//! ```
+//!
+//! It restarts what dies, with growing pauses, and ends everything on Ctrl-C. Killed with -9 it takes guard and tunnel
+//! along and leaves the shells, which the next supervisor's guard finds. It must never kill what it did not inherit.
+
+use crate::guard::sockets::listener_pid;
+use crate::session::door;
+use crate::state::Places;
+use crate::state::files::{self, FileError};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
+
+/// Between two looks for orphans: nobody tells a process that it has inherited one.
+const LOOK: Duration = Duration::from_millis(500);
+/// First pause before a restart; doubles up to [`PAUSE_MAX`], begins again after [`STEADY`].
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+/// See [`PAUSE_MIN`].
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Looks that a child must have lived through to count as running well.
+const STEADY: u32 = 60;
+/// Guard reads its state in this time.
+const READY: Duration = Duration::from_secs(20);
+/// Roles and shells may take this long to end.
+const GOODBYE: Duration = Duration::from_secs(6);
+
+/// One role.
+#[derive(Debug)]
+struct Child {
+    role: &'static str,
+    pid: Option<Pid>,
+    /// Looks until it is started again, while it is dead.
+    wait_looks: u32,
+    pause: Duration,
+    looks: u32,
+}
+
+/// Runs the roles until Ctrl-C or SIGTERM. `ready` is called once, when guard answers.
+///
+/// # Errors
+/// The kernel's, or a guard that cannot begin.
+pub(crate) async fn run(places: &Places, dir: &Path, ready: impl FnOnce()) -> io::Result<()> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    files::make_dir(&places.run, 0o700).map_err(|error: FileError| io::Error::other(error.to_string()))?;
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut died = signal(SignalKind::child())?;
+    let dir = std::path::absolute(dir)?;
+    let mut children = [Child::new("guard"), Child::new("tunnel")];
+    let mut holders = Vec::new();
+    let first = first_start(&dir, &mut children).await;
+    if first.is_ok() {
+        ready();
+        loop {
+            tokio::select! {
+                biased;
+                _ = term.recv() => break,
+                _ = int.recv() => break,
+                _ = died.recv() => reap(&mut children),
+                () = sleep(LOOK) => look(&dir, &mut children),
+            }
+            end_orphans(places, &children, &mut holders);
+        }
+    }
+    goodbye(places, &mut children).await;
+    first
+}
+
+async fn first_start(dir: &Path, children: &mut [Child]) -> io::Result<()> {
+    for child in children {
+        let stdout = child.start(dir)?;
+        if child.role == "guard" {
+            let mut line = String::new();
+            let mut reader = BufReader::new(stdout);
+            let read = timeout(READY, reader.read_line(&mut line)).await;
+            if !matches!(read, Ok(Ok(count)) if count > 0) {
+                return Err(io::Error::other("the guard did not begin; it said why above"));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Child {
+    fn new(role: &'static str) -> Self {
+        Self { role, pid: None, wait_looks: 0, pause: PAUSE_MIN, looks: 0 }
+    }
+
+    /// Starts the role in a process group of its own, so that Ctrl-C is ours alone to handle.
+    #[expect(clippy::disallowed_methods, reason = "our own binary; its roles read the log filter and the locale")]
+    fn start(&mut self, dir: &Path) -> io::Result<pipe::Receiver> {
+        let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let child = Command::new(std::env::current_exe()?)
+            .args([self.role, "--supervised", "--state-dir"])
+            .arg(dir)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(theirs)
+            .spawn()?;
+        self.pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        self.looks = 0;
+        pipe::Receiver::from_owned_fd(ours)
+    }
+}
+
+/// Takes the status of everything that has ended, ours and inherited.
+fn reap(children: &mut [Child]) {
+    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+        for child in children.iter_mut().filter(|child| child.pid == Some(pid)) {
+            tracing::warn!(role = child.role, ?status, "a role ended and will be started again");
+            child.pid = None;
+            child.pause = if child.looks >= STEADY { PAUSE_MIN } else { (child.pause * 2).min(PAUSE_MAX) };
+            child.wait_looks = u32::try_from(child.pause.as_millis() / LOOK.as_millis()).unwrap_or(u32::MAX);
+        }
+    }
+}
+
+/// Starts again what is due.
+fn look(dir: &Path, children: &mut [Child]) {
+    reap(children);
+    for child in children {
+        child.looks = child.looks.saturating_add(1);
+        if child.pid.is_some() {
+            continue;
+        }
+        if child.wait_looks > 0 {
+            child.wait_looks -= 1;
+        } else if let Err(error) = child.start(dir) {
+            tracing::error!(role = child.role, %error, "a role cannot be started");
+        }
+    }
+}
+
+/// Kills what a dead holder left: everything inherited that is no holder.
+fn end_orphans(places: &Places, children: &[Child], holders: &mut Vec<Pid>) {
+    let inherited: Vec<Pid> = inherited(children);
+    holders.retain(|holder| inherited.contains(holder));
+    if inherited.iter().any(|pid| !holders.contains(pid)) {
+        *holders = holder_sockets(places).iter().filter_map(|socket| listener_pid(socket)).collect();
+    }
+    for pid in inherited.into_iter().filter(|pid| !holders.contains(pid)) {
+        tracing::warn!(pid = pid.as_raw_nonzero().get(), "a process without a holder is killed");
+        kill(pid, Signal::KILL);
+    }
+}
+
+/// Our children that we did not start.
+fn inherited(children: &[Child]) -> Vec<Pid> {
+    let own = rustix::process::getpid().as_raw_nonzero();
+    let list = std::fs::read_to_string(format!("/proc/self/task/{own}/children")).unwrap_or_default();
+    let pids = list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+    pids.filter(|pid| children.iter().all(|child| child.pid != Some(*pid))).collect()
+}
+
+fn holder_sockets(places: &Places) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(door::folder(&places.run)).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension().is_some_and(|e| e == "sock")).collect()
+}
+
+/// Ends shells, roles, and whatever is left of them.
+async fn goodbye(places: &Places, children: &mut [Child]) {
+    for socket in holder_sockets(places) {
+        crate::guard::end_holder(&socket).await;
+    }
+    for child in children.iter() {
+        if let Some(pid) = child.pid {
+            kill(pid, Signal::TERM);
+        }
+    }
+    let mut died = signal(SignalKind::child()).ok();
+    let all_gone = async {
+        while any_left(children) {
+            let next = async {
+                match &mut died {
+                    Some(died) => drop(died.recv().await),
+                    None => std::future::pending().await,
+                }
+            };
+            timeout(LOOK, next).await.ok();
+        }
+    };
+    if timeout(GOODBYE, all_gone).await.is_ok() {
+        return;
+    }
+    while any_left(children) {
+        for pid in children.iter().filter_map(|child| child.pid).chain(inherited(children)) {
+            kill(pid, Signal::KILL);
+        }
+        sleep(LOOK / 10).await;
+    }
+}
+
+fn any_left(children: &mut [Child]) -> bool {
+    reap(children);
+    children.iter().any(|child| child.pid.is_some()) || !inherited(children).is_empty()
+}
+
+fn kill(pid: Pid, signal: Signal) {
+    if let Err(error) = kill_process(pid, signal)
+        && error != rustix::io::Errno::SRCH
+    {
+        tracing::warn!(pid = pid.as_raw_nonzero().get(), %error, "a process could not be told to end");
+    }
+}
