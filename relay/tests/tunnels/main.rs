@@ -1,0 +1,13 @@
+//! The relay's side of tunnels, through its own listener on a loopback port, with peers that behave and peers that do not.
+//!
+//! Peers here speak QUIC themselves, so that they can also say what the agent never would.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod enrolment;
+mod faults;
+mod identity;
+mod listener;
+mod peer;
+mod pipe;
+mod push;
+mod world;
