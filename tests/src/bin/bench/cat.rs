@@ -52,7 +52,7 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours, ssh: Option
         for _ in 0..plan.cat_runs {
             us.push(megabytes_per_second(&ours.shell(), output, &texts.whole).context("our side")?);
             if let Some(ssh) = ssh {
-                them.push(megabytes_per_second(&ssh.direct(&[]), output, &texts.whole).context("ssh")?);
+                them.push(megabytes_per_second(&ssh.direct(), output, &texts.whole).context("ssh")?);
             }
         }
         report.add(&Figure {

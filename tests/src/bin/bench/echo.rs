@@ -47,8 +47,8 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours, ssh: Option
     for _ in 0..plan.echo_runs {
         us.push(session(&ours.shell(), echo, plan).context("our side")?);
         if let Some(ssh) = ssh {
-            direct.push(session(&ssh.direct(&[]), echo, plan).context("ssh")?);
-            jump.push(session(&ssh.through_jump(&[]), echo, plan).context("ssh -J")?);
+            direct.push(session(&ssh.direct(), echo, plan).context("ssh")?);
+            jump.push(session(&ssh.through_jump(), echo, plan).context("ssh -J")?);
         }
     }
     let sides = [("", "openssh", &direct), (".jump", "openssh through a jump host", &jump)];

@@ -2,13 +2,16 @@
 
 use anyhow::Result;
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::options::Plan;
 use crate::ours::Ours;
 use crate::peers;
 use crate::proc;
 use crate::report::{Aim, Beside, Figure, Report};
+
+/// After the start, so that connecting is not counted as idling.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Memory and CPU time of tunnel and guard over the same idle time.
 pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<()> {
@@ -17,7 +20,9 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<(
         report
             .say("node-exporter is not installed (apt-get install prometheus-node-exporter): its column is empty.")?;
     }
-    let pids = ours.agent_processes()?;
+    let idle = ours.start_idle_agent()?;
+    let pids = idle.pids();
+    std::thread::sleep(SETTLE);
     let cpu = || pids.iter().map(|pid| proc::cpu_seconds(*pid)).sum::<Result<f64>>();
     let (begun, before) = (Instant::now(), cpu()?);
     std::thread::sleep(plan.idle);

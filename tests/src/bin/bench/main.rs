@@ -3,6 +3,7 @@
 //! It builds what it measures, says what is missing, and fails on no time. Never: a number that was not measured.
 
 mod cat;
+mod children;
 mod console;
 mod echo;
 mod fleet;

@@ -1,49 +1,261 @@
-//! DEV ONLY
-use anyhow::Result;
+//! Our side: a relay, a customer, an engineer with an ssh-agent, and an agent of this machine, from the programs as
+//! they are shipped, set up as the README says.
+//!
+//! Only one setting differs from the defaults: how many shells an engineer may open per minute.
+
+use anyhow::{Context as _, Result, ensure};
+use cloud_doctor_tests::process::descendants;
+use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use crate::children::{KeyAgent, Started, run};
+use crate::place::Place;
+
+/// Everything listens on loopback, on ports that the kernel chooses.
+const RELAY_TOML: &str = "[agents]\nlisten = \"127.0.0.1:0\"\n[clients]\nlisten = \"127.0.0.1:0\"\n\
+                          [admin]\nlisten = \"127.0.0.1:0\"\n[limits]\nopens_per_minute = 600\n";
+const SERVER: &str = "bench";
+/// Longest wait for an agent to be online.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Relay, customer and agent. They end with this value.
 #[derive(Debug)]
 pub(crate) struct Ours {
+    agent: Started,
+    relay: Relay,
+    engineer: KeyAgent,
+    customer: String,
+    user: String,
     bench: PathBuf,
+    programs: PathBuf,
+    agent_is_static: bool,
     folder: tempfile::TempDir,
 }
+
+/// A relay and what it printed.
+#[derive(Debug)]
+struct Relay {
+    process: Started,
+    agents: String,
+    agents_pin: String,
+    clients: String,
+    clients_pin: String,
+    setup_code: String,
+}
+
+/// Tunnel and guard of another agent, as services are started: without a supervisor and from a file of their own, so
+/// that they share no page with anything else.
+#[derive(Debug)]
+pub(crate) struct IdleAgent {
+    roles: [Started; 2],
+}
+
 impl Ours {
-    pub(crate) fn start(_: &crate::place::Place) -> Result<Self> {
-        Ok(Self { bench: std::env::current_exe()?, folder: tempfile::tempdir()? })
+    /// Starts everything and waits until the agent is online.
+    pub(crate) fn start(place: &Place) -> Result<Self> {
+        // A short path: a socket's has at most 107 bytes.
+        let folder = tempfile::Builder::new().prefix("cd-bench-").tempdir_in("/tmp")?;
+        let programs = place.programs.clone();
+        let relay = Relay::start(&programs, &folder.path().join("relay"))?;
+        let engineer = KeyAgent::start(folder.path())?;
+        let user = run(Command::new("id").arg("-un"))?.trim().to_owned();
+        let mut ours = Self {
+            // Nothing yet: an agent is enrolled by a customer, who needs a relay.
+            agent: Started::new(&mut Command::new("true"))?,
+            relay,
+            engineer,
+            customer: String::new(),
+            user,
+            bench: std::env::current_exe()?,
+            programs,
+            agent_is_static: place.agent_is_static,
+            folder,
+        };
+        ours.make_customer()?;
+        let program = ours.agent_program();
+        ours.enrol(&program, SERVER)?;
+        let mut agent = ours.agent_command(&program, SERVER);
+        ours.agent = Started::logged(agent.args(["run", "--standalone"]), &ours.folder().join("agent.log"))?;
+        ours.wait_until_online(SERVER)?;
+        Ok(ours)
     }
-    pub(crate) fn bench_program(&self) -> &Path {
-        &self.bench
-    }
+
+    /// A folder that goes away with this value.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
-    pub(crate) fn shell(&self) -> Command {
-        let mut c = Command::new("/bin/bash");
-        c.arg("-l").env("HOME", "/root").env("PATH", "/usr/bin:/bin");
-        c
-    }
-    pub(crate) fn processes(&self) -> Result<Vec<(&'static str, u32)>> {
-        Ok(vec![("relay", std::process::id())])
-    }
-    pub(crate) fn agent_processes(&self) -> Result<Vec<u32>> {
-        Ok(vec![std::process::id()])
-    }
-    pub(crate) fn agent_program(&self) -> &Path {
+
+    /// This program, for its mode `rawecho`.
+    pub(crate) fn bench_program(&self) -> &Path {
         &self.bench
     }
+
+    /// The client, opening a shell.
+    pub(crate) fn shell(&self) -> Command {
+        let mut shell = self.client();
+        shell.args(["shell", SERVER, "--user", &self.user]);
+        shell
+    }
+
+    /// Relay, tunnel, guard and holder, with the names of their figures. There must be one shell.
+    pub(crate) fn processes(&self) -> Result<Vec<(&'static str, u32)>> {
+        let below = descendants(self.agent.pid());
+        let mut processes = vec![("relay", self.relay.process.pid())];
+        for role in ["tunnel", "guard", "holder"] {
+            let seen = below.iter().find(|seen| seen.argv.get(1).is_some_and(|argument| argument == role));
+            processes.push((role, seen.with_context(|| format!("the agent has no {role}"))?.pid));
+        }
+        Ok(processes)
+    }
+
+    /// The agent's file.
+    pub(crate) fn agent_program(&self) -> PathBuf {
+        self.programs.join("cloud-doctor-agent")
+    }
+
+    /// What kind of file it is.
     pub(crate) fn agent_kind(&self) -> &'static str {
-        "x"
+        if self.agent_is_static { "static, stripped" } else { "not static: no musl here" }
+    }
+
+    /// Where agents reach the relay.
+    pub(crate) fn relay_for_agents(&self) -> Result<SocketAddr> {
+        let address = self.relay.agents.strip_prefix("quic://").context("agents use QUIC")?;
+        Ok(address.parse()?)
+    }
+
+    /// The relay's process.
+    pub(crate) fn relay_process(&self) -> u32 {
+        self.relay.process.pid()
+    }
+
+    /// The relay's database.
+    pub(crate) fn relay_database(&self) -> PathBuf {
+        self.folder().join("relay/relay.db")
+    }
+
+    /// Enrols one more agent and starts its roles, which then have nothing to do.
+    pub(crate) fn start_idle_agent(&self) -> Result<IdleAgent> {
+        let program = self.folder().join("cloud-doctor-agent");
+        fs::copy(self.agent_program(), &program)?;
+        self.enrol(&program, "idle")?;
+        let start = |role: &str| {
+            let mut command = self.agent_command(&program, "idle");
+            Started::logged(command.arg(role), &self.folder().join(format!("idle-{role}.log")))
+        };
+        let roles = [start("guard")?, start("tunnel")?];
+        self.wait_until_online("idle")?;
+        Ok(IdleAgent { roles })
+    }
+
+    fn client(&self) -> Command {
+        let mut client = Command::new(self.programs.join("cloud-doctor"));
+        client.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("TERM", "xterm-256color");
+        client.env("HOME", self.folder()).env("LANG", "C.UTF-8").env("CLOUD_DOCTOR_HOME", self.folder().join("home"));
+        client.env("SSH_AUTH_SOCK", self.engineer.socket()).arg("--key").arg(self.engineer.public_key());
+        client
+    }
+
+    fn make_customer(&mut self) -> Result<()> {
+        let file = |name: &str| self.folder().join(name);
+        fs::write(file("code"), &self.relay.setup_code)?;
+        fs::write(file("password"), "only for a moment and on loopback")?;
+        let Relay { agents, agents_pin, clients, clients_pin, .. } = &self.relay;
+        let mut setup = self.client();
+        setup.args(["setup", clients, "--pin", clients_pin, "--account", "bench", "--tenant", "Bench"]);
+        run(setup.arg("--code-file").arg(file("code")).arg("--password-file").arg(file("password")))?;
+        let mut init = self.client();
+        init.args(["tenant", "init", "Bench", "--json", "--root"]).arg(self.engineer.key());
+        let tenant: serde_json::Value = serde_json::from_str(&run(init.arg("--recovery-out").arg(file("recovery")))?)?;
+        let mut engineer = self.client();
+        engineer.args(["tenant", "engineer", "add", "--name", "bench"]);
+        run(engineer.arg(self.engineer.public_key()))?;
+        let mut token = self.client();
+        token.args(["tenant", "token", "--max", "2", "--relay-address", agents, "--relay-pin", agents_pin, "--out"]);
+        run(token.arg(file("token")))?;
+        self.customer = tenant["tenant"].as_str().context("tenant init says the customer's hash")?.to_owned();
+        Ok(())
+    }
+
+    fn enrol(&self, program: &Path, name: &str) -> Result<()> {
+        let Relay { agents, agents_pin, .. } = &self.relay;
+        let mut enrol = self.agent_command(program, name);
+        enrol.args(["enrol", "--yes", "--name", name, "--preset", "own", "--relay", agents, "--relay-pin", agents_pin]);
+        enrol.args(["--trust", &self.customer, "--token-file"]).arg(self.folder().join("token"));
+        run(&mut enrol).map(drop)
+    }
+
+    fn agent_command(&self, program: &Path, name: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LANG", "C.UTF-8").env("NO_COLOR", "1");
+        command.arg("--state-dir").arg(self.folder().join(name));
+        command
+    }
+
+    fn wait_until_online(&self, name: &str) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let servers: serde_json::Value = serde_json::from_str(&run(self.client().args(["servers", "--json"]))?)?;
+            if is_online(&servers, name) {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < PATIENCE, "{name} is not online after {PATIENCE:?}: {servers}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
-impl Ours {
-    pub(crate) fn relay_database(&self) -> PathBuf {
-        self.folder.path().join("relay.db")
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        // The supervisor ends the holders; whatever fails here is killed by the fields' own ends.
+        drop(self.agent.interrupt());
     }
-    pub(crate) fn relay_for_agents(&self) -> std::net::SocketAddr {
-        ([127, 0, 0, 1], 1).into()
+}
+
+impl IdleAgent {
+    /// Guard and tunnel.
+    pub(crate) fn pids(&self) -> [u32; 2] {
+        self.roles.each_ref().map(Started::pid)
     }
-    pub(crate) fn relay_process(&self) -> u32 {
-        1
+}
+
+impl Relay {
+    fn start(programs: &Path, data: &Path) -> Result<Self> {
+        fs::create_dir(data)?;
+        fs::write(data.join("relay.toml"), RELAY_TOML)?;
+        let log = data.with_extension("log");
+        let mut command = Command::new(programs.join("cloud-doctor-relay"));
+        command.arg("serve").arg("--data-dir").arg(data).env("NO_COLOR", "1");
+        let mut process = Started::logged(&mut command, &log)?;
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        let has_code = || said().lines().any(|line| line.to_lowercase().contains("set-up code"));
+        process.wait_until("the relay prints its set-up code", has_code).with_context(said)?;
+        let said = said();
+        let word = |line: &str, start: &str| {
+            let line = said.lines().find(|text| text.to_lowercase().contains(line))?;
+            line.split_whitespace().rfind(|word| word.starts_with(start)).map(str::to_owned)
+        };
+        let word = |line: &str, start: &str| word(line, start).with_context(|| format!("no {start} in: {said}"));
+        Ok(Self {
+            agents: word("quic://", "quic://")?,
+            agents_pin: word("quic://", "sha256:")?,
+            clients: word("https://", "https://")?,
+            clients_pin: word("https://", "sha256:")?,
+            setup_code: word("set-up code", "")?,
+            process,
+        })
     }
+}
+
+/// `servers --json` says that this server has a tunnel.
+fn is_online(servers: &serde_json::Value, name: &str) -> bool {
+    let list = servers.as_array().or_else(|| servers["servers"].as_array());
+    let named = |server: &&serde_json::Value| server["name"] == name;
+    let online = |server: &serde_json::Value| {
+        !matches!(server["online"], serde_json::Value::Null | serde_json::Value::Bool(false))
+    };
+    list.is_some_and(|list| list.iter().find(named).is_some_and(online))
 }

@@ -18,7 +18,7 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours, ssh: Option
     for _ in 0..plan.prompt_runs {
         us.push(prompt_ms(&ours.shell()).context("our side")?);
         if let Some(ssh) = ssh {
-            them.push(prompt_ms(&ssh.direct(&[])).context("ssh")?);
+            them.push(prompt_ms(&ssh.direct()).context("ssh")?);
         }
     }
     report.add(&Figure {

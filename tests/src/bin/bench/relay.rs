@@ -22,7 +22,7 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<(
     let customer = rows::customer(&ours.relay_database())?;
     let agents: Vec<_> = (0..plan.fleets[1]).map(|number| Simulated::new(number, customer.tenant)).collect();
     rows::enter(&ours.relay_database(), &customer, &agents)?;
-    let mut fleet = Fleet::new(ours.relay_for_agents(), customer.trust, agents)?;
+    let mut fleet = Fleet::new(ours.relay_for_agents()?, customer.trust, agents)?;
     let relay = ours.relay_process();
     let empty = proc::rss_kib(relay)?;
     let mut connected = 0;
