@@ -1,0 +1,364 @@
+//! What can be typed after `cloud-doctor`.
+
+use crate::commands::help;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use cloud_doctor_proto::refusal::Language;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Opens shells and runs commands on customers' servers, with the customer's consent
+#[derive(Debug, Parser)]
+#[command(name = "cloud-doctor", version, after_help = help::AFTER, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Relay to use, by its name in config.toml; default: the first one signed in to
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) relay: Option<String>,
+    /// Key to sign with: a private key file, or a .pub file of a key in the ssh-agent
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the first account of a new relay, with the code that it shows
+    Setup(Setup),
+    /// Sign in to a relay
+    Login(Login),
+    /// Sign out
+    Logout,
+    /// List the customer's servers
+    Servers(Listing),
+    /// Open a shell on a server
+    Shell(Shell),
+    /// Run one command on a server
+    Exec(Exec),
+    /// List, attach to and end sessions
+    Sessions(Sessions),
+    /// Show and change who a customer trusts
+    #[command(subcommand)]
+    Tenant(Tenant),
+    /// Give the second signature under somebody else's request
+    Approve(Approve),
+    /// Check a server's audit log offline
+    VerifyAudit(VerifyAudit),
+    /// Print completions for a shell
+    Completion {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        dir: PathBuf,
+    },
+}
+
+impl Command {
+    /// Whether the exit status belongs to a program on the server.
+    pub(crate) fn passes_status(&self) -> bool {
+        match self {
+            Command::Shell(_) | Command::Exec(_) => true,
+            Command::Sessions(sessions) => matches!(sessions.command, Some(SessionCommand::Attach(_))),
+            Command::Setup(_)
+            | Command::Login(_)
+            | Command::Logout
+            | Command::Servers(_)
+            | Command::Tenant(_)
+            | Command::Approve(_)
+            | Command::VerifyAudit(_)
+            | Command::Completion { .. }
+            | Command::Man { .. } => false,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Setup {
+    /// The relay, for example https://relay.example:8443
+    pub(crate) url: String,
+    /// Pin of a self-signed relay, as it prints it when it starts
+    #[arg(long, value_name = "sha256:HEX")]
+    pub(crate) pin: Option<String>,
+    /// Name of the first account
+    #[arg(long, value_name = "NAME")]
+    pub(crate) account: Option<String>,
+    /// Name of the first customer
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    /// File with the one-time code; - reads it from standard input; default: asks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) code_file: Option<PathBuf>,
+    /// File with the password; - reads it from standard input; default: asks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The relay, for example https://relay.example:8443
+    pub(crate) url: String,
+    /// Pin of a self-signed relay, as it prints it when it starts
+    #[arg(long, value_name = "sha256:HEX")]
+    pub(crate) pin: Option<String>,
+    /// Account name; default: the last one used here, else your user name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) account: Option<String>,
+    /// File with the password; - reads it from standard input; default: asks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The customer's six words or hash, compared with its owner; trusts this customer from now on
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) trust: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Listing {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Asking {
+    /// User on the server; default: `user` in config.toml, else your own user name
+    #[arg(long, short, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Longest time of the visit, for example 30m or 2h
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) time: String,
+    /// Why, for the customer's audit
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) reason: String,
+    /// Number of the ticket
+    #[arg(long, value_name = "TICKET", default_value = "")]
+    pub(crate) ticket: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = help::SHELL)]
+pub(crate) struct Shell {
+    /// Server: its name, or the beginning of its id
+    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = help::EXEC)]
+pub(crate) struct Exec {
+    /// Server: its name, or the beginning of its id
+    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+    /// Forward standard input; without it the command reads an empty one
+    #[arg(long, short = 'i')]
+    pub(crate) stdin: bool,
+    /// The command and its arguments, exactly; no shell reads them
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) argv: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Sessions {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Closed ones too
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<SessionCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// Attach to a session that lives on without a view; takes a signature
+    Attach(OneSession),
+    /// End a session; takes a signature
+    End(OneSession),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneSession {
+    /// Session id, or the beginning of one
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tenant {
+    /// Begin a customer's trust log: its first root key, and a recovery key to be kept offline
+    Init(TenantInit),
+    /// Show who is trusted, in plain words
+    Show(Listing),
+    /// Trust the relay's customer on this computer, after comparing six words with its owner
+    Trust {
+        /// The six words, or the hash in hex
+        #[arg(required = true, num_args = 1..)]
+        words: Vec<String>,
+    },
+    /// People who may open visits
+    #[command(subcommand)]
+    Engineer(People),
+    /// People who may give second signatures
+    #[command(subcommand)]
+    Approver(People),
+    /// Rules for all servers; the stricter of these and a server's ceiling wins
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Make an install token for new servers
+    Token(Token),
+    /// Servers in the trust log
+    #[command(subcommand)]
+    Server(TenantServer),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TenantInit {
+    /// The customer's name
+    pub(crate) name: String,
+    /// Root key: a private key file, or a .pub file of a key in the ssh-agent; default: the agent's first key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) root: Option<PathBuf>,
+    /// Where to write the recovery key; must not exist yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) recovery_out: PathBuf,
+    /// Your name in the log; default: your account's name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) person: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum People {
+    /// Add a person's key
+    Add(PersonAdd),
+    /// Remove a person's key; running visits end within seconds
+    Remove {
+        /// Name, key id or fingerprint
+        who: String,
+    },
+    /// List them
+    List(Listing),
+    /// Renew a key that is in the log
+    Renew {
+        /// Name, key id or fingerprint
+        who: String,
+        /// Days from now on, at most 90
+        #[arg(long, default_value_t = 90, value_name = "N")]
+        days: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PersonAdd {
+    /// The public key file
+    pub(crate) key_file: PathBuf,
+    /// The person's name; two keys of one person have the same name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// Days that it counts, at most 90
+    #[arg(long, default_value_t = 90, value_name = "N")]
+    pub(crate) days: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Show the rules
+    Show(Listing),
+    /// Replace the rules: what is not given is not limited
+    Set {
+        /// Longest visit, for example 2h
+        #[arg(long, value_name = "TIME")]
+        visit: Option<String>,
+        /// User whose shells and commands need a second signature everywhere; may be repeated
+        #[arg(long, value_name = "USER")]
+        second_for: Vec<String>,
+        /// User that nobody becomes anywhere; may be repeated
+        #[arg(long, value_name = "USER")]
+        never: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// Servers that it may install
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) max: u32,
+    /// Hours that it counts, at most 168
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    pub(crate) hours: u64,
+    /// For people
+    #[arg(long, value_name = "TEXT", default_value = "install")]
+    pub(crate) note: String,
+    /// Where to write the token; must not exist yet
+    #[arg(long, value_name = "FILE", default_value = "cloud-doctor.token")]
+    pub(crate) out: PathBuf,
+    /// Where servers reach the relay, when it does not say so itself: quic://host:port
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) relay_address: Option<String>,
+    /// The relay's pin for servers, when it does not say so itself
+    #[arg(long, value_name = "sha256:HEX")]
+    pub(crate) relay_pin: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantServer {
+    /// Remove a server from the trust log: nobody opens anything there any more
+    Remove {
+        /// Server: its name, or the beginning of its id
+        server: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// Request to look at; default: lists those that wait
+    pub(crate) id: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print JSON (lists only)
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyAudit {
+    /// The log's files, oldest first
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Server whose log it is: name or beginning of its id, as in your trust log
+    #[arg(long, value_name = "SERVER", required_unless_present = "identity", conflicts_with = "identity")]
+    pub(crate) server: Option<String>,
+    /// The server's identity key in hex, without any trust log
+    #[arg(long, value_name = "HEX")]
+    pub(crate) identity: Option<String>,
+    /// Print every event
+    #[arg(long)]
+    pub(crate) show: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The command line in a language.
+pub(crate) fn command(language: Language) -> clap::Command {
+    match language {
+        Language::En => Cli::command(),
+        Language::Zh => help::in_chinese(Cli::command()),
+    }
+}

@@ -1,0 +1,3 @@
+/// English help texts and their Chinese.
+const CHINESE: &[(&str, &str)] = &[
+];

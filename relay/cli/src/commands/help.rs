@@ -1,0 +1,107 @@
+//! Help in two languages, completions and man pages.
+
+use crate::args::Cli;
+use crate::fail::Fail;
+use clap::builder::StyledStr;
+use clap::{Arg, Command, CommandFactory as _};
+use std::path::Path;
+
+/// After the list of commands.
+pub(crate) const AFTER: &str = "\
+Files: $CLOUD_DOCTOR_HOME, else $XDG_CONFIG_HOME/cloud-doctor, else ~/.config/cloud-doctor.
+NO_COLOR turns colours off. Texts follow LC_ALL, LC_MESSAGES, LANG (English, Chinese).
+
+Exit status:
+  0    it worked
+  1    it did not; the sentence on standard error says why
+  2    wrong arguments
+  3    not signed in at the relay
+  4    the relay or the server cannot be reached
+  5    the server, the customer or the relay said no
+  6    something does not verify: another server, key or history
+  255  shell, exec, sessions attach: the road failed, not the program";
+
+/// After the options of `shell`.
+pub(crate) const SHELL: &str = "\
+Keys, after a newline:
+  ~.   leave; the shell lives on for a while: cloud-doctor sessions attach ID
+  ~x   end the shell
+  ~~   type one tilde
+  ~?   show these keys
+
+The exit status is the shell's; 128+N when signal N ended it; 255 when the road failed.";
+
+/// After the options of `exec`.
+pub(crate) const EXEC: &str = "\
+The exit status is the command's; 128+N when signal N ended it; 127 when it could not
+be started; 255 when the road failed. Ctrl-C and other signals go to the command.
+
+Example: cloud-doctor exec web-1 --user deploy -- systemctl status nginx";
+
+include!("chinese.rs");
+
+/// The same command line with Chinese texts.
+pub(crate) fn in_chinese(command: Command) -> Command {
+    let mut command = command;
+    if let Some(about) = command.get_about().and_then(chinese) {
+        command = command.about(about);
+    }
+    if let Some(after) = command.get_after_help().and_then(chinese) {
+        command = command.after_help(after);
+    }
+    command.mut_args(arg_in_chinese).mut_subcommands(in_chinese)
+}
+
+fn arg_in_chinese(arg: Arg) -> Arg {
+    match arg.get_help().and_then(chinese) {
+        Some(help) => arg.help(help),
+        None => arg,
+    }
+}
+
+fn chinese(english: &StyledStr) -> Option<&'static str> {
+    let english = english.to_string();
+    CHINESE.iter().find(|(en, _)| *en == english).map(|(_, zh)| *zh)
+}
+
+/// Prints completions.
+pub(super) fn completion(shell: clap_complete::Shell) {
+    clap_complete::generate(shell, &mut Cli::command(), "cloud-doctor", &mut std::io::stdout());
+}
+
+/// Writes the man pages of all commands.
+pub(super) fn man(folder: &Path) -> Result<(), Fail> {
+    let failed = |error: std::io::Error| Fail::system(&folder.display().to_string(), &error);
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    clap_mangen::generate_to(Cli::command(), folder).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        in_chinese(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn every_help_text_is_in_chinese_too() {
+        fn check(command: &Command, missing: &mut Vec<String>) {
+            let texts = [command.get_about(), command.get_after_help()].into_iter().flatten();
+            let args =
+                command.get_arguments().filter(|arg| !arg.is_global_set() || command.get_name() == "cloud-doctor");
+            let helps = args.filter_map(Arg::get_help);
+            for text in texts.chain(helps) {
+                if chinese(text).is_none() {
+                    missing.push(text.to_string());
+                }
+            }
+            command.get_subcommands().for_each(|command| check(command, missing));
+        }
+        let mut missing = Vec::new();
+        check(&Cli::command(), &mut missing);
+        assert!(missing.is_empty(), "{missing:#?}");
+    }
+}

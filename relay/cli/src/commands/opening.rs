@@ -1,0 +1,103 @@
+//! What `shell`, `exec` and `sessions` share: from a server's name to an open channel.
+
+use super::servers::find;
+use super::{App, SignedIn};
+use crate::args::Asking;
+use crate::fail::Fail;
+use cloud_doctor::channel::Channel;
+use cloud_doctor::messages::Id;
+use cloud_doctor::signer::Candidate;
+use cloud_doctor::trust_store::TrustStore;
+use cloud_doctor::visit::{self, First, Hands, Target, Wish};
+use cloud_doctor_proto::ceiling::Span;
+use cloud_doctor_proto::channel::ChannelKind;
+use cloud_doctor_proto::grant::Scope;
+use cloud_doctor_proto::ids::ChannelId;
+use cloud_doctor_proto::trust::{Role, TrustLog};
+
+/// What is to be opened.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) kind: ChannelKind,
+    pub(super) attach: Option<ChannelId>,
+    pub(super) argv: Vec<Vec<u8>>,
+    pub(super) size: (u16, u16),
+}
+
+/// An open channel with what a person wants to know about it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) channel: Channel,
+    pub(super) target: Target,
+    pub(super) user: String,
+}
+
+/// Opens a visit with its first channel on the server that `server` names.
+pub(super) async fn open(app: &App, server: &str, asking: &Asking, wanted: Wanted) -> Result<Opened, Fail> {
+    let signed_in = app.signed_in()?;
+    let mut trust = app.trust(&signed_in.entry)?;
+    let target = match find(trust.log(), server) {
+        Ok(target) => target,
+        // A server that was installed since this copy was fetched.
+        Err(_) => {
+            trust.sync(&signed_in.relay).await?;
+            find(trust.log(), server)?
+        }
+    };
+    open_on(app, &signed_in, &mut trust, target, asking, wanted).await
+}
+
+pub(super) async fn open_on(
+    app: &App,
+    signed_in: &SignedIn,
+    trust: &mut TrustStore,
+    target: Target,
+    asking: &Asking,
+    wanted: Wanted,
+) -> Result<Opened, Fail> {
+    let mut keys = app.keys(Some(&signed_in.entry)).await?;
+    let engineer = match engineer(trust.log(), &keys) {
+        Some(engineer) => engineer,
+        // A key that was added since this copy was fetched.
+        None => {
+            trust.sync(&signed_in.relay).await?;
+            let none = || Fail::Say(Id::NotAnEngineer.with(&[&trust.log().name]), crate::fail::REFUSED);
+            engineer(trust.log(), &keys).ok_or_else(none)?
+        }
+    };
+    let mut seat = app.seat();
+    keys.unlock(&mut seat)?;
+    let user = asking.user.clone().or_else(|| signed_in.entry.user.clone()).unwrap_or_else(super::sign_in::user_name);
+    let wish = wish(asking, &user, wanted)?;
+    let mut hands = Hands { relay: &signed_in.relay, trust, keys: &keys, engineer: &engineer, person: &mut seat };
+    let (_visit, channel) = visit::open(&mut hands, &target, &wish).await?;
+    Ok(Opened { channel, target, user })
+}
+
+fn engineer(log: &TrustLog, keys: &cloud_doctor::signer::Keyring) -> Option<Candidate> {
+    keys.pick(|id| log.person(id, Role::Engineer).is_some())
+}
+
+fn wish(asking: &Asking, user: &str, wanted: Wanted) -> Result<Wish, Fail> {
+    let time: Span = asking.time.parse().map_err(|error| Fail::from(Id::TimeForm.with(&[&error])))?;
+    let scope = match wanted.kind {
+        ChannelKind::Shell => Scope::Shell { user: user.to_owned() },
+        ChannelKind::Exec => Scope::Exec { user: user.to_owned() },
+    };
+    let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let first = First {
+        scope: scope.clone(),
+        attach: wanted.attach,
+        term: get("TERM").unwrap_or_else(|| "dumb".to_owned()),
+        lang: get("LC_ALL").or_else(|| get("LANG")).unwrap_or_default(),
+        argv: wanted.argv,
+        size: wanted.size,
+    };
+    Ok(Wish {
+        scopes: vec![scope],
+        ttl_secs: time.0,
+        reason: asking.reason.clone(),
+        ticket: asking.ticket.clone(),
+        first,
+    })
+}

@@ -1,0 +1,92 @@
+//! `tenant engineer` and `tenant approver`: people's keys in the trust log.
+
+use super::App;
+use super::tenant::{day, person_json, publish, role_id};
+use crate::args::{Listing, People, PersonAdd};
+use crate::fail::Fail;
+use crate::output;
+use cloud_doctor::clock;
+use cloud_doctor::messages::Id;
+use cloud_doctor_proto::ids::KeyId;
+use cloud_doctor_proto::signer::SshKey;
+use cloud_doctor_proto::time::DAY_SECS;
+use cloud_doctor_proto::trust::{NamedKey, Person, Role, TrustLog, What};
+use serde_json::Value;
+
+pub(super) async fn run(app: &App, role: Role, people: People) -> Result<(), Fail> {
+    match people {
+        People::Add(asked) => add(app, role, asked).await,
+        People::Remove { who } => remove(app, role, &who).await,
+        People::List(listing) => list(app, role, listing).await,
+        People::Renew { who, days } => renew(app, role, &who, days).await,
+    }
+}
+
+async fn add(app: &App, role: Role, asked: PersonAdd) -> Result<(), Fail> {
+    let file = asked.key_file.display();
+    let text = std::fs::read_to_string(&asked.key_file).map_err(|error| Fail::system(&file.to_string(), &error))?;
+    let key = SshKey::from_openssh(&text).map_err(|error| Fail::from(Id::KeyFile.with(&[&file, &error])))?;
+    let signed_in = app.signed_in()?;
+    let mut trust = app.trust_now(&signed_in).await?;
+    let until = clock::wall().plus_secs(asked.days.saturating_mul(DAY_SECS));
+    let key = NamedKey { key, person: asked.name.clone() };
+    publish(app, &signed_in, &mut trust, What::AddPerson { key, role, until }).await?;
+    app.say(Id::PersonAdded.with(&[&asked.name, &app.words(role_id(role)), &day(until)]));
+    Ok(())
+}
+
+async fn remove(app: &App, role: Role, who: &str) -> Result<(), Fail> {
+    let signed_in = app.signed_in()?;
+    let mut trust = app.trust_now(&signed_in).await?;
+    let found = find(trust.log(), role, who)?;
+    for (key, person) in found {
+        publish(app, &signed_in, &mut trust, What::RemovePerson { key }).await?;
+        app.say(Id::PersonRemoved.with(&[&person.key.person, &person.key.key.fingerprint()]));
+    }
+    Ok(())
+}
+
+async fn renew(app: &App, role: Role, who: &str, days: u64) -> Result<(), Fail> {
+    let signed_in = app.signed_in()?;
+    let mut trust = app.trust_now(&signed_in).await?;
+    let until = clock::wall().plus_secs(days.saturating_mul(DAY_SECS));
+    for (_, person) in find(trust.log(), role, who)? {
+        let name = person.key.person.clone();
+        publish(app, &signed_in, &mut trust, What::AddPerson { key: person.key, role, until }).await?;
+        app.say(Id::PersonAdded.with(&[&name, &app.words(role_id(role)), &day(until)]));
+    }
+    Ok(())
+}
+
+/// The keys that a name, key id or fingerprint means.
+fn find(log: &TrustLog, role: Role, who: &str) -> Result<Vec<(KeyId, Person)>, Fail> {
+    let means = |id: &KeyId, person: &Person| {
+        person.key.person == who
+            || person.key.key.fingerprint() == who
+            || (who.len() >= 8 && id.to_string().starts_with(who))
+    };
+    let found: Vec<_> = log
+        .people
+        .iter()
+        .filter(|(id, person)| person.role == role && means(id, person))
+        .map(|(id, person)| (*id, person.clone()))
+        .collect();
+    if found.is_empty() { Err(Id::NobodyThere.with(&[&who]).into()) } else { Ok(found) }
+}
+
+async fn list(app: &App, role: Role, listing: Listing) -> Result<(), Fail> {
+    let signed_in = app.signed_in()?;
+    let trust = app.trust_now(&signed_in).await?;
+    let people: Vec<_> = trust.log().people.iter().filter(|(_, person)| person.role == role).collect();
+    if listing.json {
+        let people: Vec<Value> = people.iter().map(|(id, person)| person_json(id, person)).collect();
+        output::json("people", &people);
+        return Ok(());
+    }
+    let mut rows = vec![[Id::HeadPerson, Id::HeadUntil, Id::HeadKey].iter().map(|id| app.words(*id)).collect()];
+    for (_, person) in people {
+        rows.push(vec![person.key.person.clone(), day(person.until), person.key.key.fingerprint()]);
+    }
+    output::table(&rows);
+    Ok(())
+}

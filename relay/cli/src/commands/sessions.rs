@@ -1,0 +1,177 @@
+//! `sessions`: those the relay has noted, attaching to one that lives on, ending one.
+//!
+//! The relay's list is what passed by; which of them live is known by their servers, and asked with a signature.
+
+use super::opening::{Opened, Wanted, open_on};
+use super::servers::find;
+use super::{App, exec, shell};
+use crate::args::{OneSession, SessionCommand, Sessions};
+use crate::fail::Fail;
+use crate::output::{self, ago};
+use crate::terminal::size;
+use cloud_doctor::channel::Event;
+use cloud_doctor::clock;
+use cloud_doctor::home::SessionNote;
+use cloud_doctor::messages::Id;
+use cloud_doctor::relay_api::SessionLine;
+use cloud_doctor_proto::channel::ChannelKind;
+use cloud_doctor_proto::ids::ChannelId;
+use cloud_doctor_proto::trust::TrustLog;
+use serde_json::{Value, json};
+
+/// Terminal size when there is no terminal.
+const SIZE_DEFAULT: (u16, u16) = (80, 24);
+
+pub(super) async fn run(app: &App, asked: Sessions) -> Result<u8, Fail> {
+    match &asked.command {
+        None => list(app, &asked).await.map(|()| 0),
+        Some(SessionCommand::Attach(one)) => attach(app, one).await,
+        Some(SessionCommand::End(one)) => end(app, one).await.map(|()| 0),
+    }
+}
+
+/// Remembers a shell of this person, for attaching to it later.
+pub(super) fn note(app: &App, opened: &Opened) {
+    let note = SessionNote {
+        channel: opened.channel.id().to_string(),
+        server: opened.target.agent.to_string(),
+        name: opened.target.name.clone(),
+        user: opened.user.clone(),
+        began: clock::wall().0,
+    };
+    // Only comfort is lost without it: `--user` can be given by hand.
+    drop(app.home.write_session(&note));
+}
+
+/// Forgets a shell that is over.
+pub(super) fn forget(app: &App, channel: ChannelId) {
+    drop(app.home.remove_session(&channel.to_string()));
+}
+
+async fn list(app: &App, asked: &Sessions) -> Result<(), Fail> {
+    let signed_in = app.signed_in()?;
+    let trust = app.trust(&signed_in.entry)?;
+    let mut lines = signed_in.relay.sessions().await?;
+    lines.retain(|line| asked.all || line.closed_at.is_none() || app.home.session(line.channel.as_deref()).is_some());
+    if asked.json {
+        let lines: Vec<Value> = lines.iter().map(|line| as_json(trust.log(), line)).collect();
+        output::json("sessions", &lines);
+        return Ok(());
+    }
+    if lines.is_empty() {
+        app.say(Id::NoSessions);
+        return Ok(());
+    }
+    let head = [Id::HeadSession, Id::HeadServer, Id::HeadAccount, Id::HeadKind, Id::HeadState];
+    let mut rows: Vec<Vec<String>> = vec![head.iter().map(|id| app.words(*id)).collect()];
+    for line in &lines {
+        let id = line.channel.clone().unwrap_or_default().chars().take(12).collect();
+        let (state, at) = match line.closed_at {
+            None => (Id::SessionOpen, line.opened_at),
+            Some(at) => (Id::SessionClosed, at),
+        };
+        let since = ago(clock::wall().0.saturating_sub(at));
+        let state = state.with(&[&since]).text(app.language);
+        rows.push(vec![id, server_name(trust.log(), line), line.account.clone(), line.purpose.clone(), state]);
+    }
+    output::table(&rows);
+    Ok(())
+}
+
+fn server_name(log: &TrustLog, line: &SessionLine) -> String {
+    let record = line.server.parse().ok().and_then(|id| log.agents.get(&id));
+    record.map_or_else(|| line.server.chars().take(12).collect(), |record| record.name.clone())
+}
+
+fn as_json(log: &TrustLog, line: &SessionLine) -> Value {
+    json!({
+        "session": line.channel,
+        "server": server_name(log, line),
+        "server_id": line.server,
+        "account": line.account,
+        "kind": line.purpose,
+        "opened_at": line.opened_at,
+        "closed_at": line.closed_at,
+    })
+}
+
+/// A session that a person means: where it is, and as whom it runs if this computer opened it.
+struct Found {
+    channel: ChannelId,
+    server: String,
+    kind: ChannelKind,
+    user: Option<String>,
+}
+
+fn found(channel: &str, server: &str, kind: ChannelKind, user: Option<String>) -> Option<Found> {
+    Some(Found { channel: channel.parse().ok()?, server: server.to_owned(), kind, user })
+}
+
+async fn look_up(app: &App, one: &OneSession) -> Result<Found, Fail> {
+    let mut all: Vec<Found> = Vec::new();
+    for note in app.home.sessions() {
+        all.extend(found(&note.channel, &note.server, ChannelKind::Shell, Some(note.user)));
+    }
+    for line in app.signed_in()?.relay.sessions().await? {
+        let kind = if line.purpose == "exec" { ChannelKind::Exec } else { ChannelKind::Shell };
+        all.extend(line.channel.as_ref().and_then(|channel| found(channel, &line.server, kind, None)));
+    }
+    let mut fits: Vec<Found> = Vec::new();
+    for found in all {
+        let known = fits.iter().any(|other| other.channel == found.channel);
+        if !known && found.channel.to_string().starts_with(&one.id) {
+            fits.push(found);
+        }
+    }
+    match (fits.pop(), fits.is_empty()) {
+        (Some(found), true) => Ok(found),
+        (Some(_), false) => Err(Id::ManySessions.with(&[&one.id]).into()),
+        (None, _) => Err(Id::NoSession.with(&[&one.id]).into()),
+    }
+}
+
+async fn reopen(app: &App, one: &OneSession, found: &Found) -> Result<Opened, Fail> {
+    let signed_in = app.signed_in()?;
+    let mut trust = app.trust(&signed_in.entry)?;
+    let target = find(trust.log(), &found.server)?;
+    let size = size(std::io::stdout()).unwrap_or(SIZE_DEFAULT);
+    let size = if found.kind == ChannelKind::Shell { size } else { (0, 0) };
+    let wanted = Wanted { kind: found.kind, attach: Some(found.channel), argv: Vec::new(), size };
+    let mut asking = one.asking.clone();
+    asking.user = asking.user.or_else(|| found.user.clone());
+    open_on(app, &signed_in, &mut trust, target, &asking, wanted).await
+}
+
+async fn attach(app: &App, one: &OneSession) -> Result<u8, Fail> {
+    let found = look_up(app, one).await?;
+    let opened = reopen(app, one, &found).await?;
+    match found.kind {
+        ChannelKind::Shell => {
+            note(app, &opened);
+            shell::attend(app, opened).await
+        }
+        ChannelKind::Exec => exec::drive(app, opened.channel, false).await,
+    }
+}
+
+async fn end(app: &App, one: &OneSession) -> Result<(), Fail> {
+    let found = look_up(app, one).await?;
+    let mut opened = reopen(app, one, &found).await?;
+    opened.channel.close();
+    loop {
+        match opened.channel.event().await? {
+            Event::Output { stream, data } => opened.channel.took(stream, data.len()),
+            Event::Fin(_) => break,
+            Event::Welcome { .. }
+            | Event::Skipped { .. }
+            | Event::Applied(_)
+            | Event::Exit(_)
+            | Event::Notice(_)
+            | Event::RoundTrip(_)
+            | Event::Cut(_) => {}
+        }
+    }
+    forget(app, found.channel);
+    app.say(Id::SessionEnded.with(&[&found.channel.short(), &opened.target.name]));
+    Ok(())
+}

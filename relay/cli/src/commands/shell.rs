@@ -1,0 +1,187 @@
+//! `shell`: the terminal in raw mode, tied to a login shell on the server.
+
+use super::App;
+use super::exec::{code, farewell};
+use super::opening::{Opened, Wanted, open};
+use crate::args::Shell;
+use crate::fail::Fail;
+use crate::output;
+use crate::terminal::escapes::{Asked, Escapes};
+use crate::terminal::pipes::{Backlog, Pipe};
+use crate::terminal::status::Status;
+use crate::terminal::{Raw, size};
+use cloud_doctor::channel::{Channel, Event};
+use cloud_doctor::messages::Id;
+use cloud_doctor_proto::channel::ChannelKind;
+use cloud_doctor_proto::session::{ExitStatus, FinReason, Stream};
+use std::io::IsTerminal as _;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// One read of the keyboard: a large paste comes in few pieces.
+const READ_BYTES: usize = 64 << 10;
+/// Terminal size when there is no terminal.
+const SIZE_DEFAULT: (u16, u16) = (80, 24);
+
+pub(super) async fn run(app: &App, asked: Shell) -> Result<u8, Fail> {
+    let size = size(std::io::stdout()).or_else(|| size(std::io::stdin())).unwrap_or(SIZE_DEFAULT);
+    let wanted = Wanted { kind: ChannelKind::Shell, attach: None, argv: Vec::new(), size };
+    let opened = open(app, &asked.server, &asked.asking, wanted).await?;
+    super::sessions::note(app, &opened);
+    attend(app, opened).await
+}
+
+/// How a view ended.
+enum End {
+    /// With the shell, or by the server's word.
+    Over(Option<ExitStatus>, FinReason),
+    /// The person left; the shell lives on.
+    Left,
+}
+
+/// Attends to an open shell until it or the person is done.
+pub(super) async fn attend(app: &App, opened: Opened) -> Result<u8, Fail> {
+    let id = opened.channel.id();
+    let stdin_is_terminal = std::io::stdin().is_terminal();
+    let broken = |error: std::io::Error| Fail::system("terminal", &error);
+    let raw = stdin_is_terminal.then(|| Raw::new(std::io::stdin())).transpose().map_err(broken)?;
+    let view = View::new(app, opened.channel, stdin_is_terminal).map_err(broken)?;
+    let end = view.drive().await;
+    drop(raw);
+    match end? {
+        End::Over(exit, reason) => {
+            super::sessions::forget(app, id);
+            if let Some(say) = farewell(reason) {
+                app.say(say);
+            }
+            Ok(code(app, exit))
+        }
+        End::Left => {
+            app.say(Id::Detached.with(&[&opened.target.name, &id.short()]));
+            Ok(0)
+        }
+    }
+}
+
+/// A terminal tied to a channel.
+struct View<'a> {
+    app: &'a App,
+    channel: Channel,
+    stdin: Option<Pipe>,
+    out: Backlog,
+    escapes: Option<Escapes>,
+    typed: Vec<u8>,
+    status: Status,
+    winch: Signal,
+    hup: Signal,
+    term: Signal,
+    exit: Option<ExitStatus>,
+    left: bool,
+}
+
+impl<'a> View<'a> {
+    fn new(app: &'a App, channel: Channel, on_terminal: bool) -> std::io::Result<Self> {
+        Ok(Self {
+            app,
+            channel,
+            stdin: Some(Pipe::reading(std::io::stdin())?),
+            out: Backlog::new(Pipe::writing(std::io::stdout())?),
+            escapes: on_terminal.then(Escapes::default),
+            typed: Vec::new(),
+            status: Status::new(app.language, on_terminal && std::io::stderr().is_terminal()),
+            winch: signal(SignalKind::window_change())?,
+            hup: signal(SignalKind::hangup())?,
+            term: signal(SignalKind::terminate())?,
+            exit: None,
+            left: false,
+        })
+    }
+
+    async fn drive(mut self) -> Result<End, Fail> {
+        let mut buffer = vec![0; READ_BYTES];
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            let reading = self.typed.is_empty() && self.channel.room() > 0;
+            tokio::select! {
+                biased;
+                event = self.channel.event() => if let Some(end) = self.take(event?).await {
+                    return Ok(end);
+                },
+                read = read(&self.stdin, &mut buffer), if reading => self.key(read.map(|count| &buffer[..count])),
+                count = self.out.drain() => self.channel.took(Stream::Out, count),
+                _ = self.winch.recv() => if let Some((cols, rows)) = size(std::io::stdout()) {
+                    self.channel.resize(cols, rows);
+                },
+                _ = self.hup.recv() => self.left = true,
+                _ = self.term.recv() => self.left = true,
+                _ = tick.tick() => self.status.tick(),
+            }
+            if self.left {
+                self.channel.detach().await;
+                return Ok(End::Left);
+            }
+            let taken = self.channel.input(&self.typed);
+            self.typed.drain(..taken);
+        }
+    }
+
+    fn key(&mut self, read: std::io::Result<&[u8]>) {
+        let typed = match read {
+            Ok(typed) if !typed.is_empty() => typed,
+            Ok(_) | Err(_) => {
+                self.stdin = None;
+                self.channel.end_input();
+                return;
+            }
+        };
+        let Some(escapes) = &mut self.escapes else {
+            self.typed.extend_from_slice(typed);
+            return;
+        };
+        match escapes.feed(typed, &mut self.typed) {
+            Some(Asked::Detach) => self.left = true,
+            Some(Asked::End) => self.channel.close(),
+            // The terminal is in raw mode: lines need both ends.
+            Some(Asked::Help) => {
+                let keys = self.app.words(Id::EscapeHelp).replace('|', "\r\n");
+                output::say(&format!("\r\n{keys}\r"));
+            }
+            None => {}
+        }
+    }
+
+    async fn take(&mut self, event: Event) -> Option<End> {
+        match event {
+            Event::Output { stream, data } => {
+                let done = self.out.push(&data);
+                self.channel.took(stream, done);
+            }
+            Event::Skipped { bytes, .. } => {
+                let text = Id::SkippedBytes.with(&[&bytes]).text(self.app.language);
+                output::say(&format!("\r\n{text}\r"));
+            }
+            Event::Exit(status) => self.exit = Some(status),
+            Event::Cut(_) => self.status.cut(),
+            Event::Welcome { .. } => self.status.back(),
+            Event::Notice(notice) => {
+                let text = Id::EndsIn.with(&[&output::ago(notice.ends_in_secs)]).text(self.app.language);
+                output::say(&format!("\r\n[{text}]\r"));
+            }
+            Event::Applied(_) | Event::RoundTrip(_) => {}
+            Event::Fin(reason) => {
+                while !self.out.is_empty() {
+                    self.out.drain().await;
+                }
+                return Some(End::Over(self.exit.take(), reason));
+            }
+        }
+        None
+    }
+}
+
+async fn read(stdin: &Option<Pipe>, buffer: &mut [u8]) -> std::io::Result<usize> {
+    match stdin {
+        Some(stdin) => stdin.read(buffer).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,195 @@
+//! `tenant init`, `tenant show`, `tenant server remove`: the customer's trust log.
+
+use super::sign_in::{remember, yes};
+use super::{App, SignedIn};
+use crate::args::{Listing, TenantInit, TenantServer};
+use crate::fail::Fail;
+use crate::output;
+use crate::terminal::ask;
+use cloud_doctor::clock;
+use cloud_doctor::messages::Id;
+use cloud_doctor::signer::{Candidate, Keyring, write_new_key};
+use cloud_doctor::trust_store::TrustStore;
+use cloud_doctor_proto::audit::rfc3339;
+use cloud_doctor_proto::ids::{Hash, KeyId, Nonce, TenantId};
+use cloud_doctor_proto::limits::ENGINEER_DAYS_MAX;
+use cloud_doctor_proto::signer::NAMESPACE_LOG;
+use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
+use cloud_doctor_proto::trust::{Entry, NamedKey, Role, SignedEntry, TrustLog, What};
+use cloud_doctor_proto::words::words;
+use serde_bytes::ByteBuf;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+pub(super) async fn init(app: &App, asked: TenantInit) -> Result<(), Fail> {
+    let signed_in = app.signed_in()?;
+    if signed_in.entry.tenant.is_some() || signed_in.relay.log_page(0).await?.head.is_some() {
+        return Err(Id::TenantThere.into());
+    }
+    let mut keys = app.keys_of(asked.root.clone().or_else(|| app.key.clone())).await?;
+    let root = keys.pick(|_| true).ok_or(cloud_doctor::signer::SignError::NoKey)?;
+    keys.unlock(&mut app.seat())?;
+    let person = asked.person.clone().unwrap_or_else(|| signed_in.entry.account.clone());
+    let seed = Zeroizing::new(clock::random());
+    let recovery = write_new_key(&asked.recovery_out, &seed, &format!("recovery key of {}", asked.name))?;
+    let what = What::Genesis {
+        name: asked.name.clone(),
+        roots: vec![NamedKey { key: root.key.clone(), person: person.clone() }],
+        recovery: NamedKey { key: recovery, person: "recovery".to_owned() },
+        salt: Nonce(clock::random()),
+    };
+    let entry = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: clock::wall(), by: root.key.id(), what };
+    let genesis = sign(app, &keys, &root, &entry).await?;
+    let log = TrustLog::genesis(&genesis, None).map_err(|error| Fail::from(Id::TrustRefused.with(&[&error])))?;
+    signed_in.relay.log_append(&genesis).await?;
+    let mut trust = remember(app, &signed_in.name, &signed_in.relay, log.tenant(), &genesis).await?;
+    let until = clock::wall().plus_secs(ENGINEER_DAYS_MAX * DAY_SECS);
+    let key = NamedKey { key: root.key.clone(), person };
+    let owner = What::AddPerson { key, role: Role::Engineer, until };
+    publish_with(app, &signed_in, &mut trust, (&keys, &root), owner).await?;
+    tell_init(app, &asked, log.tenant());
+    Ok(())
+}
+
+fn tell_init(app: &App, asked: &TenantInit, tenant: TenantId) {
+    let six = words(&Hash(tenant.0));
+    if asked.json {
+        output::json("tenant", &json!({ "name": asked.name, "id": tenant.to_string(), "words": six }));
+    } else {
+        output::data(&six);
+    }
+    app.say(Id::TenantMade.with(&[&asked.name, &six]));
+    app.say(Id::RecoveryMade.with(&[&asked.recovery_out.display()]));
+    app.say(Id::TenantNext);
+}
+
+/// Signs an entry, made here, with a person's key.
+async fn sign(app: &App, keys: &Keyring, key: &Candidate, entry: &Entry) -> Result<Vec<u8>, Fail> {
+    let bytes = entry.to_bytes();
+    let signature = keys.sign(key, NAMESPACE_LOG, &bytes, &mut app.seat()).await?;
+    Ok(SignedEntry { entry: ByteBuf::from(bytes), signature: ByteBuf::from(signature) }.to_bytes())
+}
+
+/// Appends what a root says; the root is found among this person's keys.
+pub(super) async fn publish(app: &App, signed_in: &SignedIn, trust: &mut TrustStore, what: What) -> Result<(), Fail> {
+    let mut keys = app.keys(Some(&signed_in.entry)).await?;
+    let roots = &trust.log().roots;
+    let root = keys.pick(|id| roots.contains_key(id));
+    let root = root.ok_or_else(|| Fail::from(Id::NotARoot.with(&[&trust.log().name])))?;
+    keys.unlock(&mut app.seat())?;
+    publish_with(app, signed_in, trust, (&keys, &root), what).await
+}
+
+async fn publish_with(
+    app: &App,
+    signed_in: &SignedIn,
+    trust: &mut TrustStore,
+    (keys, root): (&Keyring, &Candidate),
+    what: What,
+) -> Result<(), Fail> {
+    let entry = trust.log().next_entry(root.key.id(), clock::wall(), what);
+    let entry = sign(app, keys, root, &entry).await?;
+    Ok(trust.publish(&signed_in.relay, &entry).await?)
+}
+
+pub(super) async fn show(app: &App, listing: Listing) -> Result<(), Fail> {
+    let signed_in = app.signed_in()?;
+    let trust = app.trust_now(&signed_in).await?;
+    let log = trust.log();
+    if listing.json {
+        output::json("tenant", &as_json(log));
+        return Ok(());
+    }
+    let six = words(&Hash(log.tenant().0));
+    let said = [
+        Id::ShowTenant.with(&[&log.name, &log.tenant().short()]),
+        Id::ShowWords.with(&[&six]),
+        Id::ShowHead.with(&[&log.head().seq, &rfc3339(log.newest_claim())]),
+    ];
+    for say in said {
+        output::data(&say.text(app.language));
+    }
+    people_table(app, log);
+    let mut rows = vec![vec![app.words(Id::HeadServer), app.words(Id::HeadId)]];
+    rows.extend(log.agents.iter().map(|(id, record)| vec![record.name.clone(), id.short()]));
+    output::data("");
+    output::table(&rows);
+    Ok(())
+}
+
+fn people_table(app: &App, log: &TrustLog) {
+    let head = [Id::HeadPerson, Id::HeadRole, Id::HeadUntil, Id::HeadKey];
+    let mut rows: Vec<Vec<String>> = vec![head.iter().map(|id| app.words(*id)).collect()];
+    let row = |person: &str, role: Id, until: String, key: String| vec![person.to_owned(), app.words(role), until, key];
+    for root in log.roots.values() {
+        rows.push(row(&root.person, Id::RoleRoot, "-".to_owned(), root.key.fingerprint()));
+    }
+    rows.push(row(&log.recovery.person, Id::RoleRecovery, "-".to_owned(), log.recovery.key.fingerprint()));
+    for person in log.people.values() {
+        rows.push(row(&person.key.person, role_id(person.role), day(person.until), person.key.key.fingerprint()));
+    }
+    output::data("");
+    output::table(&rows);
+}
+
+pub(super) fn role_id(role: Role) -> Id {
+    match role {
+        Role::Engineer => Id::RoleEngineer,
+        Role::Approver => Id::RoleApprover,
+    }
+}
+
+/// The day of a moment.
+pub(super) fn day(at: UnixTime) -> String {
+    rfc3339(at).chars().take(10).collect()
+}
+
+fn as_json(log: &TrustLog) -> Value {
+    let key = |id: &KeyId, key: &NamedKey| json!({ "person": key.person, "key": id.to_string(), "fingerprint": key.key.fingerprint() });
+    let roots: Vec<Value> = log.roots.iter().map(|(id, root)| key(id, root)).collect();
+    let people: Vec<Value> = log.people.iter().map(|(id, person)| person_json(id, person)).collect();
+    let servers: Vec<Value> =
+        log.agents.iter().map(|(id, record)| json!({ "name": record.name, "id": id.to_string() })).collect();
+    json!({
+        "name": log.name,
+        "id": log.tenant().to_string(),
+        "words": words(&Hash(log.tenant().0)),
+        "head": { "seq": log.head().seq, "hash": log.head().hash.to_string() },
+        "roots": roots,
+        "recovery": key(&log.recovery.key.id(), &log.recovery),
+        "people": people,
+        "servers": servers,
+        "policy": super::policy::as_json(&log.policy),
+    })
+}
+
+pub(super) fn person_json(id: &KeyId, person: &cloud_doctor_proto::trust::Person) -> Value {
+    let role = match person.role {
+        Role::Engineer => "engineer",
+        Role::Approver => "approver",
+    };
+    json!({
+        "person": person.key.person,
+        "role": role,
+        "until": rfc3339(person.until),
+        "key": id.to_string(),
+        "fingerprint": person.key.key.fingerprint(),
+    })
+}
+
+pub(super) async fn remove_server(app: &App, asked: TenantServer) -> Result<(), Fail> {
+    let TenantServer::Remove { server, yes: sure } = asked;
+    let signed_in = app.signed_in()?;
+    let mut trust = app.trust_now(&signed_in).await?;
+    let target = super::servers::find(trust.log(), &server)?;
+    if !sure && !yes(&ask(&Id::AskRemoveServer.with(&[&target.name, &target.agent.short()]).text(app.language))?) {
+        return Ok(());
+    }
+    publish(app, &signed_in, &mut trust, What::RemoveAgent { agent: target.agent }).await?;
+    // The list of the relay is for reaching it; the log above is what counts.
+    if let Err(error) = signed_in.relay.remove_server(&target.agent).await {
+        app.say(cloud_doctor::messages::Sentence::sentence(&error));
+    }
+    app.say(Id::ServerRemoved.with(&[&target.name]));
+    Ok(())
+}

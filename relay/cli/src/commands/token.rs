@@ -1,0 +1,111 @@
+//! `tenant token`: the install token of new servers, and the command that uses it.
+//!
+//! The token has two halves: the relay's, and a batch key that a root has put into the trust log. The file holds both;
+//! it is written for its owner only and shown nowhere.
+
+use super::App;
+use super::tenant::publish;
+use crate::args::Token as Asked;
+use crate::fail::Fail;
+use crate::output;
+use cloud_doctor::clock;
+use cloud_doctor::messages::Id;
+use cloud_doctor::relay_api::{RelayError, TokenMade, TokenWish};
+use cloud_doctor_proto::ids::{Hash, TenantId, VerifyKey};
+use cloud_doctor_proto::token::Token;
+use cloud_doctor_proto::trust::What;
+use cloud_doctor_proto::words::words;
+use ed25519_dalek::SigningKey;
+use serde_json::json;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+pub(super) async fn make(app: &App, asked: Asked) -> Result<(), Fail> {
+    let signed_in = app.signed_in()?;
+    let mut trust = app.trust_now(&signed_in).await?;
+    let seconds = asked.hours.saturating_mul(3600);
+    let mut file = create(&asked.out)?;
+    let seed = Zeroizing::new(clock::random::<32>());
+    let key = VerifyKey(SigningKey::from_bytes(&seed).verifying_key().to_bytes());
+    let until = clock::wall().plus_secs(seconds);
+    let batch = What::EnrolBatch { key, until, uses: asked.max, note: asked.note.clone() };
+    let made = async {
+        publish(app, &signed_in, &mut trust, batch).await?;
+        let wish = TokenWish { uses: asked.max, valid_secs: seconds, label: asked.note.clone() };
+        Ok::<_, Fail>(signed_in.relay.make_token(&wish).await?)
+    };
+    let made = match made.await {
+        Ok(made) => made,
+        Err(error) => {
+            // An empty token file would only mislead; that it cannot be removed is no news.
+            drop(std::fs::remove_file(&asked.out));
+            return Err(error);
+        }
+    };
+    let odd = || RelayError::Odd { why: "a token's secret has 32 bytes".to_owned() };
+    let secret: [u8; 32] = made.secret.0.as_slice().try_into().map_err(|_| odd())?;
+    let tenant = trust.log().tenant();
+    let token = Token { secret, batch_seed: *seed, tenant };
+    let written = writeln!(file, "{}", token.line().as_str()).and_then(|()| file.sync_all());
+    written.map_err(|error| Fail::system(&asked.out.display().to_string(), &error))?;
+    tell(app, &asked, &made, tenant);
+    Ok(())
+}
+
+fn create(path: &Path) -> Result<std::fs::File, Fail> {
+    let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    opened.map_err(|error| Fail::system(&path.display().to_string(), &error))
+}
+
+fn tell(app: &App, asked: &Asked, made: &TokenMade, tenant: TenantId) {
+    let six = words(&Hash(tenant.0));
+    let relay = asked.relay_address.clone().or_else(|| made.agents.clone());
+    let pin = asked.relay_pin.clone().or_else(|| made.agents_pin.clone());
+    let unknown = relay.is_none() || pin.is_none();
+    let relay = relay.unwrap_or_else(|| "quic://RELAY:PORT".to_owned());
+    let pin = pin.unwrap_or_else(|| "sha256:PIN".to_owned());
+    let file = asked.out.display().to_string();
+    let command = format!(
+        "cloud-doctor-agent enrol --relay {} --relay-pin {} --trust \"{six}\" --preset own --token-file {}",
+        quoted(&relay),
+        quoted(&pin),
+        quoted(&file),
+    );
+    if asked.json {
+        let token = json!({
+            "id": made.id, "file": file, "relay": relay, "relay_pin": pin, "words": six, "command": command,
+        });
+        output::json("token", &token);
+        return;
+    }
+    app.say(Id::TokenWritten.with(&[&file, &asked.max, &asked.hours]));
+    if unknown {
+        app.say(Id::TokenRelayUnknown);
+    }
+    app.say(Id::TokenCommand);
+    output::data(&command);
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@[],=+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_stay_one_word() {
+        for (word, shown) in [("a/b.token", "a/b.token"), ("a b", "'a b'"), ("a'b", "'a'\\''b'"), ("$(x)", "'$(x)'")] {
+            assert_eq!(quoted(word), shown);
+        }
+    }
+}

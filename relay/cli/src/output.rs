@@ -1,0 +1,79 @@
+//! The two ways out: data on standard output, words for people on standard error.
+//!
+//! A pipe that nobody reads any more is no reason to fail: what was to be said is not wanted.
+
+use cloud_doctor_proto::refusal::one_line;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::io::Write as _;
+
+/// Schema of every `--json` output.
+pub(crate) const SCHEMA: &str = "cloud-doctor/v1";
+
+/// A line for people.
+pub(crate) fn say(text: &str) {
+    drop(writeln!(std::io::stderr().lock(), "{text}"));
+}
+
+/// Why it did not work.
+pub(crate) fn complain(text: &str) {
+    let (on, off) = if crate::words::colours() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    say(&format!("{on}cloud-doctor:{off} {text}"));
+}
+
+/// A line of data.
+pub(crate) fn data(text: &str) {
+    drop(writeln!(std::io::stdout().lock(), "{text}"));
+}
+
+/// JSON with our schema's name first.
+pub(crate) fn json(name: &str, value: &impl Serialize) {
+    let mut object = Map::new();
+    object.insert("schema".to_owned(), Value::from(SCHEMA));
+    object.insert(name.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
+    data(&serde_json::to_string_pretty(&Value::Object(object)).unwrap_or_default());
+}
+
+/// Rows in columns as wide as their widest cell; the first row is the head.
+pub(crate) fn table(rows: &[Vec<String>]) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell, 200)).collect()).collect();
+    let widths: Vec<usize> = (0..columns).map(|i| cells.iter().map(|row| width(&row[i])).max().unwrap_or(0)).collect();
+    for row in &cells {
+        let mut line = String::new();
+        for (cell, wide) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat(wide - width(cell) + 2));
+        }
+        data(line.trim_end());
+    }
+}
+
+/// Columns that a text takes on a terminal: Chinese characters take two.
+fn width(text: &str) -> usize {
+    let wide = |c: char| matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}');
+    text.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
+}
+
+/// A length of time as engineers read it: `45 s`, `12 min`, `3 h`, `5 d`.
+pub(crate) fn ago(secs: u64) -> String {
+    match secs {
+        0..120 => format!("{secs} s"),
+        120..7200 => format!("{} min", secs / 60),
+        7200..172_800 => format!("{} h", secs / 3600),
+        _ => format!("{} d", secs / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_short() {
+        for (secs, text) in [(45, "45 s"), (119, "119 s"), (720, "12 min"), (7200, "2 h"), (500_000, "5 d")] {
+            assert_eq!(ago(secs), text);
+        }
+        assert_eq!(width("在线 ok"), 7);
+    }
+}

@@ -1,0 +1,186 @@
+//! Standard streams without blocking: a slow reader of our output must not stop keystrokes, nor a terminal that says
+//! nothing our signs of life.
+//!
+//! `O_NONBLOCK` belongs to the open file, which other programs share; so terminals and pipes are opened again through
+//! `/proc/self/fd`. Where that is not possible the flag is set and put back. Plain files never block for long.
+
+use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A standard stream.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    way: Way,
+    /// Flags of a shared open file, to be put back.
+    before: Option<OFlags>,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// Waited for.
+    Ready(AsyncFd<OwnedFd>),
+    /// Never waits for long: a file, `/dev/null`.
+    Direct(OwnedFd),
+}
+
+impl Pipe {
+    /// For reading.
+    pub(crate) fn reading(fd: impl AsFd) -> io::Result<Self> {
+        Self::new(fd.as_fd(), OFlags::RDONLY, Interest::READABLE)
+    }
+
+    /// For writing.
+    pub(crate) fn writing(fd: impl AsFd) -> io::Result<Self> {
+        Self::new(fd.as_fd(), OFlags::WRONLY, Interest::WRITABLE)
+    }
+
+    fn new(fd: BorrowedFd<'_>, access: OFlags, interest: Interest) -> io::Result<Self> {
+        let kind = FileType::from_raw_mode(fstat(fd)?.st_mode);
+        if kind == FileType::RegularFile {
+            return Ok(Self { way: Way::Direct(fd.try_clone_to_owned()?), before: None });
+        }
+        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let (own, before) = match open(path.as_str(), flags, Mode::empty()) {
+            Ok(own) => (own, None),
+            Err(_) => {
+                let before = fcntl_getfl(fd)?;
+                fcntl_setfl(fd, before | OFlags::NONBLOCK)?;
+                (fd.try_clone_to_owned()?, Some(before))
+            }
+        };
+        let spare = own.try_clone()?;
+        let way = match watched(own, interest) {
+            Ok(ready) => Way::Ready(ready),
+            // What epoll does not take is always ready.
+            Err(_) => Way::Direct(spare),
+        };
+        Ok(Self { way, before })
+    }
+
+    /// Reads what is there; 0 at the end. May be given up without losing anything.
+    pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.way {
+            Way::Direct(fd) => Ok(rustix::io::read(fd, buffer)?),
+            Way::Ready(ready) => loop {
+                let mut guard = ready.readable().await?;
+                match guard.try_io(|fd| Ok(rustix::io::read(fd, &mut *buffer)?)) {
+                    // A terminal that was hung up reads as an error.
+                    Ok(Err(error)) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+                        return Ok(0);
+                    }
+                    Ok(result) => return result,
+                    Err(_would_block) => {}
+                }
+            },
+        }
+    }
+
+    /// Writes what fits now; waits until something does. May be given up without losing anything.
+    pub(crate) async fn write(&self, data: &[u8]) -> io::Result<usize> {
+        match &self.way {
+            Way::Direct(fd) => Ok(rustix::io::write(fd, data)?),
+            Way::Ready(ready) => loop {
+                let mut guard = ready.writable().await?;
+                match guard.try_io(|fd| Ok(rustix::io::write(fd, data)?)) {
+                    Ok(result) => return result,
+                    Err(_would_block) => {}
+                }
+            },
+        }
+    }
+
+    /// Writes what fits without waiting.
+    pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
+        let fd = match &self.way {
+            Way::Direct(fd) => fd,
+            Way::Ready(ready) => ready.get_ref(),
+        };
+        match rustix::io::write(fd, data) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
+            result => Ok(result?),
+        }
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        let fd = match &self.way {
+            Way::Direct(fd) => fd.as_fd(),
+            Way::Ready(ready) => ready.get_ref().as_fd(),
+        };
+        if let Some(before) = self.before {
+            // A file that is gone has no flags to put back.
+            fcntl_setfl(fd, before).ok();
+        }
+    }
+}
+
+#[expect(deprecated, reason = "the new name is unsafe for types that may change their descriptor; OwnedFd cannot")]
+fn watched(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, interest)
+}
+
+/// Output that waits for a slow reader. Bounded by the server's window, because only what was written is acknowledged.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    pipe: Pipe,
+    waiting: Vec<u8>,
+    start: usize,
+    /// Nobody reads any more: the rest is dropped, and counts as written.
+    closed: bool,
+}
+
+impl Backlog {
+    pub(crate) fn new(pipe: Pipe) -> Self {
+        Self { pipe, waiting: Vec::new(), start: 0, closed: false }
+    }
+
+    /// Writes at once what fits and keeps the rest; returns how much is done with.
+    pub(crate) fn push(&mut self, data: &[u8]) -> usize {
+        let done = if self.is_empty() { self.done(self.pipe.try_write(data), data.len()) } else { 0 };
+        self.waiting.extend_from_slice(&data[done..]);
+        done
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.waiting.len()
+    }
+
+    /// Nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Writes some of what waits; returns how much is done with. Never ready while nothing waits.
+    pub(crate) async fn drain(&mut self) -> usize {
+        if self.is_empty() {
+            return std::future::pending().await;
+        }
+        let result = self.pipe.write(&self.waiting[self.start..]).await;
+        let done = self.done(result, self.waiting.len() - self.start);
+        self.start += done;
+        if self.is_empty() {
+            self.waiting.clear();
+            self.start = 0;
+        }
+        done
+    }
+
+    fn done(&mut self, result: io::Result<usize>, all: usize) -> usize {
+        if self.closed {
+            return all;
+        }
+        match result {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(_) => {
+                self.closed = true;
+                all
+            }
+        }
+    }
+}
