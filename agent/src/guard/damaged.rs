@@ -6,10 +6,14 @@ use super::server::GREETING;
 use super::sockets::{self, Sockets, TunnelUser};
 use super::stream::FrameStream;
 use cloud_doctor_proto::refusal::{Refusal, Refused, one_line};
+use sd_notify::NotifyState;
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// Connections answered at once.
 const CONNECTIONS_MAX: usize = 16;
+/// A sign of life for systemd's watchdog, which waits for 30 s.
+const ALIVE: Duration = Duration::from_secs(10);
 
 /// Answers until the process is told to stop.
 pub(super) async fn serve(sockets: Sockets, tunnel: TunnelUser, reason: &str) {
@@ -17,10 +21,12 @@ pub(super) async fn serve(sockets: Sockets, tunnel: TunnelUser, reason: &str) {
     drop(sockets.admin);
     let refused = Refusal::TrustBroken.with(one_line(reason, 200));
     let mut answering = JoinSet::new();
+    let mut alive = tokio::time::interval(ALIVE);
     loop {
         tokio::select! {
             biased;
             Some(done) = answering.join_next() => crate::tasks::resume(done),
+            _ = alive.tick() => super::server::notify(&[NotifyState::Watchdog]),
             accepted = sockets.guard.accept(), if answering.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, _)) if sockets::is_tunnel(&stream, tunnel) => {
                     answering.spawn_local(answer(FrameStream::new(stream), refused.clone()));

@@ -161,12 +161,24 @@ async fn serve(
     notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
     ready();
     let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+    // Set once per pause and asked before the sockets: whoever connects without end cannot keep it from ringing.
+    let mut timer = std::pin::pin!(tokio::time::sleep(TICK_IDLE));
+    let mut pause = Duration::MAX;
     loop {
         let tick = if guard.with(|core, _| core.is_busy()) { TICK_BUSY } else { TICK_IDLE };
         let tick = watchdog.map_or(tick, |watchdog| watchdog.min(tick));
+        if tick < pause {
+            pause = tick;
+            timer.set(tokio::time::sleep(tick));
+        }
         tokio::select! {
             biased;
             done = join_next(&guard) => crate::tasks::resume(done),
+            () = timer.as_mut() => {
+                pause = Duration::MAX;
+                guard.with(|core, moment| core.sweep(moment));
+                notify(&[NotifyState::Watchdog]);
+            }
             accepted = sockets.admin.accept() => match accepted {
                 Ok((stream, _)) => admit_admin(&guard, stream),
                 Err(error) => accept_failed(&error).await,
@@ -175,10 +187,6 @@ async fn serve(
                 Ok((stream, _)) => admit(&guard, stream),
                 Err(error) => accept_failed(&error).await,
             },
-            () = tokio::time::sleep(tick) => {
-                guard.with(|core, moment| core.sweep(moment));
-                notify(&[NotifyState::Watchdog]);
-            }
         }
         let line = guard.with(|core, _| core.status_line());
         if line != status {
@@ -322,7 +330,7 @@ fn host() -> Host {
 }
 
 /// Tells systemd; without systemd nobody listens, which is no error.
-fn notify(states: &[NotifyState<'_>]) {
+pub(super) fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "systemd could not be told");
     }
