@@ -84,7 +84,7 @@ impl Machine {
     /// A command that runs inside, as root, with an environment of its own.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--target={}", self.init)).args(["--all", "--wd=/", "--", program]);
+        command.arg(format!("--target={}", self.init)).args(["--all", "--wd", "--", program]);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LANG", "C.UTF-8").env("HOME", "/root");
         command
     }
