@@ -133,8 +133,8 @@ impl Drop for Machine {
 fn remove_groups(group: &Path) -> bool {
     let Ok(entries) = fs::read_dir(group) else { return true };
     let below = entries.flatten().filter(|entry| entry.path().is_dir());
-    let empty = below.fold(true, |empty, entry| remove_groups(&entry.path()) && empty);
-    empty && fs::remove_dir(group).is_ok()
+    let kept = below.filter(|entry| !remove_groups(&entry.path())).count();
+    kept == 0 && fs::remove_dir(group).is_ok()
 }
 
 /// Where cgroup2 is mounted here: alone, or beside the first version.

@@ -39,8 +39,9 @@ fn stands_in(line: &str, word: &str) -> bool {
     let letter = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
         let (before, after) = (&line[..at], &line[at + word.len()..]);
-        !(word.starts_with(letter) && before.ends_with(letter))
-            && !(word.ends_with(letter) && after.starts_with(letter))
+        let longer_before = word.starts_with(letter) && before.ends_with(letter);
+        let longer_after = word.ends_with(letter) && after.starts_with(letter);
+        !longer_before && !longer_after
     })
 }
 
