@@ -62,7 +62,7 @@ kinds! {
     TunnelState = 0x000c, GREETING_BYTES_MAX;
     /// Leaving for good, signed by the identity ([`crate::control::Unenrol`]).
     Unenrol = 0x000d, GREETING_BYTES_MAX;
-    /// Nothing but a sign of life on a control stream, while a sealed stream is open. Empty; never answered in kind.
+    /// A sign of life on a control stream. Empty; the relay answers each of the agent's with one of its own.
     Ping = 0x000e, GREETING_BYTES_MAX;
     /// The sender did not know a frame that it had to understand ([`crate::control::Unsupported`]).
     Unsupported = 0x000f, GREETING_BYTES_MAX;

@@ -166,7 +166,7 @@ async fn once(
     let (send, frames) = greeted.map_err(|error| closed(&connection, error))?;
     info!(relay = %route.relay, address = %connection.remote_address(), rtt_ms = connection.rtt().as_millis(), "tunnel up");
     shared.board.connected(index, connection.rtt());
-    let link = Link { shared, connection: &connection, send, frames, trust, updates: JoinSet::new() };
+    let link = Link { shared, connection: &connection, send, frames, trust, heard: 0, updates: JoinSet::new() };
     let ended = link.run(stop).await;
     let why = if matches!(ended, Err(Lost::Silent)) { TunnelClose::Silent } else { TunnelClose::Done };
     connection.close(u32::from(why.number()).into(), why.text().as_bytes());
@@ -207,6 +207,8 @@ struct Link<'a> {
     send: SendStream,
     frames: FrameReader<RecvStream>,
     trust: TrustHead,
+    /// Frames that the relay sent on the control stream, answers to our signs of life among them.
+    heard: u64,
     /// At most one: the relay waits for our answer.
     updates: JoinSet<TrustHead>,
 }
@@ -214,7 +216,7 @@ struct Link<'a> {
 impl Link<'_> {
     async fn run(mut self, stop: &CancellationToken) -> Result<(), Lost> {
         let mut open = self.shared.sessions.follow();
-        let mut liveness = Liveness::new(instant(), self.acks());
+        let mut liveness = Liveness::new(instant(), self.heard);
         loop {
             let busy = *open.borrow_and_update() > 0;
             let look = self.look(&mut liveness, busy).await?;
@@ -225,7 +227,7 @@ impl Link<'_> {
                 stream = self.connection.accept_bi() => self.serve(stream?),
                 frame = self.frames.next() => {
                     let frame = frame.map_err(|error| closed(self.connection, error))?;
-                    self.heard(frame.ok_or(WireError::Ended)?)?;
+                    self.hear(&frame.ok_or(WireError::Ended)?)?;
                 }
                 Some(head) = self.updates.join_next() => self.answer(head).await?,
                 _ = open.changed() => {}
@@ -234,12 +236,8 @@ impl Link<'_> {
         }
     }
 
-    fn acks(&self) -> u64 {
-        self.connection.stats().frame_rx.acks
-    }
-
     async fn look(&mut self, liveness: &mut Liveness, busy: bool) -> Result<Instant, Lost> {
-        match liveness.step(instant(), self.acks(), busy) {
+        match liveness.step(instant(), self.heard, busy) {
             Step::Dead => Err(Lost::Silent),
             Step::Wait(next) => Ok(next),
             Step::Ping(next) => {
@@ -255,9 +253,10 @@ impl Link<'_> {
         self.shared.tasks.spawn(async move { streams::serve(send, recv, &shared.guard, &shared.sessions).await });
     }
 
-    fn heard(&mut self, frame: frame::Frame) -> Result<(), Lost> {
+    fn hear(&mut self, frame: &frame::Frame) -> Result<(), Lost> {
+        self.heard += 1;
         if frame.kind == Kind::TrustUpdate && self.updates.is_empty() {
-            let update: TrustUpdate = wire::parse(&frame)?;
+            let update: TrustUpdate = wire::parse(frame)?;
             let (shared, before) = (self.shared.clone(), self.trust);
             self.updates.spawn(async move { hand_over(&shared.guard, &update, before).await });
         }

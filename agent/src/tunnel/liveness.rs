@@ -1,8 +1,8 @@
-//! Whether a path still works, from acknowledgements alone. Pure: `now` and the count of them come in.
+//! Whether a path still works, from answers alone. Pure: `now` and the count of answers come in.
 //!
-//! While a sealed stream is open a sign of life goes out every second and its answer is missed after four; otherwise
-//! every ten seconds, missed after twenty. So a dead relay is noticed within 5 and 30 seconds. What counts are
-//! acknowledgements: they prove that the way there works and the way back does too.
+//! While a sealed stream is open a sign of life goes out every second and an answer is missed after four; otherwise
+//! every ten seconds, missed after twenty. So a dead relay is noticed within 5 and 31 seconds. Acknowledgements of
+//! QUIC would not do: a peer that hears nothing repeats its last one with whatever it sends.
 
 use cloud_doctor_proto::limits::TUNNEL_KEEP_ALIVE_SECS;
 use std::time::{Duration, Instant};
@@ -34,36 +34,37 @@ pub(super) enum Step {
 /// What is known about one path.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Liveness {
-    acks: u64,
-    /// When the last sign of life was sent, and whether it was answered.
-    pinged: Instant,
-    answered: bool,
+    answers: u64,
+    /// When the last sign of life was sent.
+    sent: Instant,
+    /// When the first one was sent that has no answer yet.
+    waiting: Option<Instant>,
 }
 
 impl Liveness {
     /// A path that worked a moment ago.
-    pub(super) fn new(now: Instant, acks: u64) -> Self {
-        Self { acks, pinged: now, answered: true }
+    pub(super) fn new(now: Instant, answers: u64) -> Self {
+        Self { answers, sent: now, waiting: None }
     }
 
-    /// Decides. `acks`: acknowledgements received so far. `busy`: a sealed stream is open.
-    pub(super) fn step(&mut self, now: Instant, acks: u64, busy: bool) -> Step {
+    /// Decides. `answers`: those received so far. `busy`: a sealed stream is open.
+    pub(super) fn step(&mut self, now: Instant, answers: u64, busy: bool) -> Step {
         let pace = if busy { BUSY } else { IDLE };
-        if acks != self.acks {
-            self.acks = acks;
-            self.answered = true;
+        if answers != self.answers {
+            self.answers = answers;
+            self.waiting = None;
         }
-        if !self.answered {
-            let deadline = self.pinged + pace.missed;
-            // Looking often costs little while an answer is due, and a session that opens meanwhile is not overlooked.
-            return if now >= deadline { Step::Dead } else { Step::Wait(deadline.min(now + BUSY.every)) };
+        if self.waiting.is_some_and(|since| now >= since + pace.missed) {
+            return Step::Dead;
         }
-        if now >= self.pinged + pace.every {
-            self.pinged = now;
-            self.answered = false;
+        // Asked again while an answer is due: on a bad path the second question may be the one that arrives.
+        if now >= self.sent + pace.every {
+            self.sent = now;
+            self.waiting.get_or_insert(now);
             return Step::Ping(now + BUSY.every);
         }
-        Step::Wait(self.pinged + pace.every)
+        let next = self.sent + pace.every;
+        Step::Wait(self.waiting.map_or(next, |since| next.min(since + pace.missed)))
     }
 }
 

@@ -16,6 +16,8 @@ mod quic;
 mod sessions;
 mod status;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use cloud_doctor_proto::pin::Pin;

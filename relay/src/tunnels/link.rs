@@ -13,7 +13,7 @@ use crate::clock;
 use crate::store::{AgentRow, StoreError};
 use cloud_doctor_proto::close::TunnelClose;
 use cloud_doctor_proto::control::{self, Hello, HelloAck, HostFacts, TrustHead, TrustUpdate};
-use cloud_doctor_proto::frame::Kind;
+use cloud_doctor_proto::frame::{self, Frame, Kind};
 use cloud_doctor_proto::limits::{ENTRIES_PAGE, GREETING_BYTES_MAX, PROTO_VERSION, PROTO_VERSION_MIN};
 use quinn::{Connection, SendStream};
 use serde_bytes::ByteBuf;
@@ -144,7 +144,8 @@ impl Link<'_> {
                 frame = self.frames.next() => match frame {
                     Ok(Some(frame)) => match frame.kind {
                         Kind::TrustHead => self.confirm(shared, &frame).await,
-                        // A sign of life is acknowledged by QUIC; other kinds are of newer or other conversations.
+                        Kind::Ping => self.pong().await,
+                        // Kinds of newer or other conversations.
                         _ => Ok(()),
                     },
                     Ok(None) | Err(_) => Err(TunnelClose::Protocol),
@@ -156,7 +157,12 @@ impl Link<'_> {
         }
     }
 
-    async fn confirm(&mut self, shared: &Shared, frame: &cloud_doctor_proto::frame::Frame) -> Result<(), TunnelClose> {
+    /// The answer tells the agent that the path works both ways, and that somebody is here.
+    async fn pong(&mut self) -> Result<(), TunnelClose> {
+        self.send.write_all(&frame::encode(Kind::Ping, &[])).await.map_err(|error| protocol(error.into()))
+    }
+
+    async fn confirm(&mut self, shared: &Shared, frame: &Frame) -> Result<(), TunnelClose> {
         let head: TrustHead = wire::parse(frame).map_err(protocol)?;
         self.confirmed = head;
         match self.asked.take() {

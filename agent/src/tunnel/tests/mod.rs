@@ -1,0 +1,7 @@
+//! The tunnel against a relay and a guard that are made of test, over loopback.
+#![allow(clippy::unwrap_used)]
+
+mod enrolment;
+mod faults;
+mod piping;
+mod stage;
