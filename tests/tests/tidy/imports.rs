@@ -88,7 +88,13 @@ const TABLE: &[Never] = &[
     },
     Never {
         below: "",
-        except: &["agent/src/tunnel/quic.rs", "relay/src/tunnels/quic.rs", "relay/tests/", "tests/"],
+        except: &[
+            "agent/src/tunnel/quic.rs",
+            "agent/src/tunnel/tests/",
+            "relay/src/tunnels/quic.rs",
+            "relay/tests/",
+            "tests/",
+        ],
         names: &[
             "TransportConfig",
             "EndpointConfig",

@@ -5,7 +5,7 @@ use super::tree::{Tree, can_complain, holds};
 use std::collections::BTreeSet;
 
 /// The heading of the table's first column. Rows follow until the table ends.
-const HEADING: &str = "| Promise |";
+const HEADING: &str = "| promise |";
 /// What stands in a row that nothing holds.
 const NOT_YET: &str = "not yet";
 
@@ -56,7 +56,7 @@ fn promises_name_tests_that_exist() {
 
 #[test]
 fn promises_can_complain() {
-    let readme = |rows: &str| format!("# House\n\n| Promise | Tests |\n|---|---|\n{rows}\nAfter it.\n");
+    let readme = |rows: &str| format!("# House\n\n| promise | tests |\n|---|---|\n{rows}\nAfter it.\n");
     let nowhere = readme("| It holds | `no_such_test` |");
     let silent = readme("| It holds | surely |");
     let unheld = readme("| It holds | not yet |");
