@@ -102,6 +102,156 @@ messages! {
     EnrolNextSystem,
         "Start it: systemctl enable --now cloud-doctor.target",
         "启动:systemctl enable --now cloud-doctor.target";
+    TrustBroken,
+        "The trust files are damaged, so nobody is trusted: {}. Enrol this server again (`cloud-doctor-agent unenrol`, then `enrol`).",
+        "信任文件已损坏,因此不信任任何人:{}。请重新注册此服务器(先 `cloud-doctor-agent unenrol`,再 `enrol`)。";
+    LockedDown,
+        "LOCKED DOWN: nobody gets in. Undo it with: cloud-doctor-agent lockdown --undo",
+        "已锁定:任何人都无法进入。解除:cloud-doctor-agent lockdown --undo";
+    LockdownDone,
+        "Locked down. {} shells and commands were ended; nobody gets in until `cloud-doctor-agent lockdown --undo`.",
+        "已锁定。结束了 {} 个会话和命令;在执行 `cloud-doctor-agent lockdown --undo` 之前任何人都无法进入。";
+    LockdownUndone,
+        "The server is open again, as far as its ceiling allows.",
+        "服务器已重新开放,以权限上限为准。";
+    StatusAgent,
+        "Agent {} (version {})",
+        "代理 {}(版本 {})";
+    StatusTenant,
+        "Customer {}, trust log at entry {}",
+        "客户 {},信任日志条目 {}";
+    StatusCeiling,
+        "Ceiling: {}",
+        "权限上限:{}";
+    StatusNoCeiling,
+        "Nothing is allowed, because the ceiling cannot be used: {}",
+        "权限上限无法使用,因此不允许任何操作:{}";
+    StatusRelay,
+        "Relay {}: connected, {} ms",
+        "中继 {}:已连接,{} 毫秒";
+    StatusRelayDown,
+        "Relay {}: not connected: {}",
+        "中继 {}:未连接:{}";
+    StatusNoTunnel,
+        "The tunnel has not reported yet.",
+        "tunnel 尚未报告。";
+    StatusNobody,
+        "No visits.",
+        "当前没有远程协助。";
+    StatusVisit,
+        "Visit of {} ({}), {} min left, reason: {} [{}]",
+        "{} 的远程协助({}),剩余 {} 分钟,原因:{} [{}]";
+    StatusChannel,
+        "  {} as {}, {} min old, {} [{}]",
+        "  {},用户 {},已运行 {} 分钟,{} [{}]";
+    StateAttached,
+        "attached",
+        "已连接";
+    StateDetached,
+        "detached",
+        "已断开";
+    StateOver,
+        "over",
+        "已结束";
+    PendingHead,
+        "Waiting for a second signature [{}], {} min left:",
+        "等待第二个签名 [{}],剩余 {} 分钟:";
+    PendingWho,
+        "  engineer: {} (key {})",
+        "  工程师:{}(密钥 {})";
+    PendingWhat,
+        "  wants:    {}, for {} min",
+        "  请求:{},时长 {} 分钟";
+    PendingWhy,
+        "  reason:   {}  ticket: {}",
+        "  原因:{}  工单:{}";
+    PendingWords,
+        "  words:    {}  (the engineer sees the same ones)",
+        "  六个词:{}(工程师看到的应相同)";
+    ApproveAsk,
+        "Do the words match, and may they? [y/N] ",
+        "词语一致,并且允许吗?[y/N] ";
+    Approved,
+        "Approved.",
+        "已批准。";
+    Denied,
+        "Denied. The engineer is told.",
+        "已拒绝,并已通知工程师。";
+    StillWaits,
+        "Not approved; it still waits. `cloud-doctor-agent deny` says no.",
+        "未批准,仍在等待。`cloud-doctor-agent deny` 可拒绝。";
+    NothingWaits,
+        "No such grant waits for a second signature.",
+        "没有等待第二个签名的此类授权。";
+    WhichOne,
+        "Several grants wait. Name one by the digits in brackets.",
+        "有多个授权在等待。请用方括号中的数字指定一个。";
+    NoLocalSigner,
+        "This agent runs as one user, so root's word cannot be told from the tunnel's. Approve with a key of the trust log: cloud-doctor approve.",
+        "此代理以单一用户运行,无法区分 root 与 tunnel。请使用信任日志中的密钥批准:cloud-doctor approve。";
+    AuditBad,
+        "The audit log does not verify from here on: {}",
+        "审计日志从此处起无法验证:{}";
+    CeilingGood,
+        "{} is valid and in force ({} rules).",
+        "{} 有效且已生效({} 条规则)。";
+    CeilingLater,
+        "Note: this version cannot do {} yet, so that rule opens nothing.",
+        "注意:此版本尚不支持 {},因此该规则不会开放任何内容。";
+    CeilingBad,
+        "This ceiling allows nothing: {}",
+        "此权限上限不允许任何操作:{}";
+    StopFirst,
+        "The agent is running. Stop it first: systemctl stop cloud-doctor.target, or Ctrl-C where it runs standalone.",
+        "代理正在运行。请先停止:systemctl stop cloud-doctor.target,或在独立运行处按 Ctrl-C。";
+    UnenrolIntro,
+        "This server ({}) leaves its customer and relays. Its keys and pinned log are removed; the audit stays in {}.",
+        "此服务器({})将离开其客户和中继。密钥和固定日志将被删除;审计日志保留在 {}。";
+    UnenrolAsk,
+        "Leave? [y/N] ",
+        "确定离开?[y/N] ";
+    RelayNotTold,
+        "The relay {} could not be told ({}). Its operator can remove this server there.",
+        "无法通知中继 {}({})。其管理员可在那里删除此服务器。";
+    Unenrolled,
+        "This server has left.",
+        "此服务器已离开。";
+    ExplainAgent,
+        "This server: {}",
+        "此服务器:{}";
+    ExplainTenant,
+        "Pinned customer: {} ({})",
+        "固定的客户:{}({})";
+    ExplainRelay,
+        "Relay {}, pinned {}",
+        "中继 {},固定 {}";
+    ExplainCeiling,
+        "By the ceiling {}, the first rule that fits decides:",
+        "根据权限上限 {},由第一条匹配的规则决定:";
+    ExplainNever,
+        "  {} as {}: never",
+        "  {},用户 {}:从不允许";
+    ExplainAskRule,
+        "  {} as {}: with a second signature, at most {}, second signer: {}",
+        "  {},用户 {}:需要第二个签名,最长 {},第二签名者:{}";
+    ExplainAllow,
+        "  {} as {}: with an engineer's signature, at most {} {}",
+        "  {},用户 {}:需要工程师签名,最长 {} {}";
+    ExplainClosed,
+        "  {} as {}: not at this hour (at most {}; {})",
+        "  {},用户 {}:当前时段不允许(最长 {};{})";
+    ExplainPerson,
+        "{} may sign as {} until {} ({})",
+        "{} 可作为 {} 签名,至 {}({})";
+    ExplainExpired,
+        "{} may not sign as {} any more, since {} ({})",
+        "{} 不再可作为 {} 签名,自 {} 起({})";
+    ExplainNobody,
+        "Nobody may sign: the customer has added no engineer.",
+        "无人可签名:客户尚未添加工程师。";
+    ExplainLast,
+        "Last requests:",
+        "最近的请求:";
     EnrolNextStandalone,
         "Start it: cloud-doctor-agent run --standalone --state-dir {}",
         "启动:cloud-doctor-agent run --standalone --state-dir {}";
@@ -138,6 +288,9 @@ mod tests {
             assert_eq!(en.matches("{}").count(), zh.matches("{}").count(), "{en}");
             assert!(en.is_ascii() && !zh.is_ascii(), "{en}");
         }
-        assert_eq!(Message::Enrolled.text(Language::En, &["a", "{}"]), "Enrolled. This server's id is a, its name is {}.");
+        assert_eq!(
+            Message::Enrolled.text(Language::En, &["a", "{}"]),
+            "Enrolled. This server's id is a, its name is {}."
+        );
     }
 }

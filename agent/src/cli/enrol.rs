@@ -99,7 +99,10 @@ pub(super) fn run(places: &Places, state_dir: Option<&Path>, options: &Enrol) ->
 
 fn plan<'a>(places: &'a Places, state_dir: Option<&'a Path>, options: &'a Enrol) -> Result<Plan<'a>, Problem> {
     if places.config().symlink_metadata().is_ok() {
-        return Err(Problem { exit: Exit::Config, ..Problem::new(Message::AlreadyEnrolled, places.config().display()) });
+        return Err(Problem {
+            exit: Exit::Config,
+            ..Problem::new(Message::AlreadyEnrolled, places.config().display())
+        });
     }
     let usage = |problem: Problem| Problem { exit: Exit::Usage, ..problem };
     let pins = options.relay_pin.iter().map(|pin| pin.parse::<Pin>()).collect::<Result<Vec<_>, _>>();

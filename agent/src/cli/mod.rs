@@ -2,9 +2,16 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 77 no permission, 78 not configured or configured wrongly.
 
+mod approve;
+mod audit;
+mod ceiling;
 mod enrol;
+mod explain;
+mod lockdown;
 mod roles;
 mod say;
+mod status;
+mod unenrol;
 
 use crate::state::Places;
 use clap::{Args, Parser, Subcommand};
@@ -60,6 +67,54 @@ enum Command {
         #[arg(long)]
         standalone: bool,
     },
+    /// Show how things are: relays, visits, shells, what waits for a signature.
+    Status {
+        /// One line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show who could do what here now, and what became of the last requests.
+    Explain {
+        /// One line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the host's own log and verify it.
+    Audit {
+        /// The lines as they are on disk, with their signatures, for `cloud-doctor verify-audit`.
+        #[arg(long)]
+        json: bool,
+    },
+    /// About the file that caps what anybody may do here.
+    Ceiling {
+        #[command(subcommand)]
+        command: CeilingCommand,
+    },
+    /// Give the second signature to a grant that waits for it.
+    Approve {
+        /// The first digits of the visit's id; not needed when only one waits.
+        id: Option<String>,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Say no to a grant that waits for a second signature.
+    Deny {
+        /// The first digits of the visit's id; not needed when only one waits.
+        id: Option<String>,
+    },
+    /// End all shells and let nobody in until --undo.
+    Lockdown {
+        /// Open the server again.
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Leave: the relay forgets this server, its keys are removed, its audit stays.
+    Unenrol {
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Role: holds the identity and decides. Run by systemd.
     Guard {
         /// Ends with the supervisor that started it, and tells it when it is ready.
@@ -71,6 +126,15 @@ enum Command {
         /// Ends with the supervisor that started it.
         #[arg(long, hide = true)]
         supervised: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum CeilingCommand {
+    /// Tell whether a ceiling would be accepted, and why not.
+    Check {
+        /// The file; the one in force when not given.
+        file: Option<PathBuf>,
     },
 }
 
@@ -110,6 +174,14 @@ pub(crate) fn run() -> ExitCode {
     let exit = match arguments.command {
         Command::Enrol(options) => enrol::run(&places, arguments.state_dir.as_deref(), &options),
         Command::Run { standalone } => roles::run(&places, arguments.state_dir.as_deref(), standalone),
+        Command::Status { json } => status::run(&places, json),
+        Command::Explain { json } => explain::run(&places, json),
+        Command::Audit { json } => audit::run(&places, json),
+        Command::Ceiling { command: CeilingCommand::Check { file } } => ceiling::check(&places, file.as_deref()),
+        Command::Approve { id, yes } => approve::approve(&places, id.as_deref(), yes),
+        Command::Deny { id } => approve::deny(&places, id.as_deref()),
+        Command::Lockdown { undo } => lockdown::run(&places, undo),
+        Command::Unenrol { yes } => unenrol::run(&places, yes),
         Command::Guard { supervised } => roles::guard(&places, supervised),
         Command::Tunnel { supervised } => roles::tunnel(&places, supervised),
     };

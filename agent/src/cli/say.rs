@@ -3,7 +3,9 @@
 //! Writing can fail (a closed pipe); then nobody reads, and the exit code says the rest.
 
 use super::Exit;
+use crate::guard::admin::Answer;
 use crate::messages::{Message, language};
+use crate::state::Places;
 use crate::state::files::FileError;
 use std::io::{self, Write};
 
@@ -20,6 +22,43 @@ pub(super) fn tell(message: Message, values: &[&str]) {
 /// A sentence about a problem.
 pub(super) fn problem(message: Message, values: &[&str]) {
     writeln!(io::stderr(), "cloud-doctor-agent: {}", message.text(language(), values)).ok();
+}
+
+/// A result for programs: one line of JSON.
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Exit {
+    match serde_json::to_string(value) {
+        Ok(text) => {
+            line(&text);
+            Exit::Done
+        }
+        Err(error) => {
+            problem(Message::Failed, &[&error.to_string()]);
+            Exit::Failed
+        }
+    }
+}
+
+/// An answer of guard that is not the one that was hoped for.
+pub(super) fn answer(answer: &Answer) -> Exit {
+    let text = match answer {
+        Answer::Refused(refused) => refused.text(language()),
+        Answer::Failed(why) => why.clone(),
+        Answer::Status(_) | Answer::Done(_) => "the guard is of another build; restart it".to_owned(),
+    };
+    problem(Message::Failed, &[&text]);
+    Exit::Failed
+}
+
+/// Guard cannot be asked.
+pub(super) fn guard_away(places: &Places, error: &io::Error) -> Exit {
+    let text = format!("{}: {error}", places.admin_socket().display());
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        problem(Message::NotPermitted, &[&text]);
+        Exit::NoPermission
+    } else {
+        problem(Message::GuardAway, &[&text]);
+        Exit::Failed
+    }
 }
 
 /// A question; anything but yes is no.

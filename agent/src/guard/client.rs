@@ -127,9 +127,9 @@ impl Client {
 
     async fn challenge(&self, stream: &mut FrameStream, frame: &Frame) -> Result<(), StreamError> {
         let seeds = Seeds { nonce: Nonce(random()), secret: Secret(random()) };
-        let reply = self.decode(frame).and_then(|request| {
-            self.guard.with(|core, moment| core.challenge(moment, &self.claims, &request, seeds))
-        });
+        let reply = self
+            .decode(frame)
+            .and_then(|request| self.guard.with(|core, moment| core.challenge(moment, &self.claims, &request, seeds)));
         match reply {
             Ok(reply) => stream.send(Kind::Challenge, &reply).await,
             Err(refused) => stream.refuse(&refused).await,

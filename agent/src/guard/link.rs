@@ -9,7 +9,7 @@ use crate::session::wire::Guardian;
 use cloud_doctor_proto::ids::ChannelId;
 use cloud_doctor_proto::session::FinReason;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -45,7 +45,7 @@ pub(super) async fn connect(socket: &Path) -> Option<Guardian> {
     timeout(ANSWER, Guardian::connect(socket)).await.ok()?.ok()
 }
 
-async fn serve(guard: &Guard, id: ChannelId, socket: &PathBuf, guardian: &mut Guardian, ends: &mut Ends) -> DoorError {
+async fn serve(guard: &Guard, id: ChannelId, socket: &Path, guardian: &mut Guardian, ends: &mut Ends) -> DoorError {
     // A guard that was told to end it while it reconnected.
     if let Some(reason) = told(ends) {
         end(socket, reason).await;

@@ -12,7 +12,7 @@ pub(crate) mod admin;
 mod channels;
 mod client;
 mod control;
-pub(crate) mod core;
+mod core;
 mod damaged;
 mod link;
 mod server;
@@ -21,7 +21,15 @@ mod start;
 mod stream;
 mod visits;
 
-pub(crate) use server::{random, run};
+pub(crate) use server::{now, random, run};
+
+/// Writes the file that keeps a server locked down, without a guard.
+///
+/// # Errors
+/// [`crate::state::files::FileError`].
+pub(crate) fn lock_down_lasting(places: &crate::state::Places) -> Result<(), crate::state::files::FileError> {
+    core::lock_down_lasting(places, now())
+}
 
 /// Ends a holder from outside a guard: the supervisor's good-bye, or a lockdown without a guard.
 pub(crate) async fn end_holder(socket: &std::path::Path) {

@@ -107,9 +107,9 @@ pub(crate) async fn run(places: &Places, ready: impl FnOnce()) -> Result<(), Gua
     // Keys live in this process: no core file, no look from outside.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .map_err(std::io::Error::from)?;
-    let _lock = Lock::take(&places.guard).map_err(|error| match error.source.kind() {
-        std::io::ErrorKind::WouldBlock => GuardError::Running(places.guard.clone()),
-        _ => error.into(),
+    let _lock = Lock::take(&places.guard).map_err(|error| {
+        let held = error.source.kind() == std::io::ErrorKind::WouldBlock;
+        if held { GuardError::Running(places.guard.clone()) } else { error.into() }
     })?;
     let tunnel = TunnelUser::find(places)?;
     let sockets = sockets::listen(places, tunnel)?;

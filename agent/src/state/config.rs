@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 const BYTES_MAX: usize = 64 << 10;
-const HEAD: &str = "# Written by `cloud-doctor-agent enrol`. What anybody may do on this server stands in ceiling.toml.\n";
+const HEAD: &str =
+    "# Written by `cloud-doctor-agent enrol`. What anybody may do on this server stands in ceiling.toml.\n";
 
 /// The file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -74,15 +74,8 @@ impl TrustStore {
     /// # Errors
     /// [`TrustError`].
     pub(crate) fn load(guard: &Path, tenant: TenantId) -> Result<Self, TrustError> {
+        let (log, len, head) = verified(guard, tenant)?;
         let path = log_path(guard);
-        let head = read_head(&head_path(guard))?;
-        let bytes = files::read(&path, LOG_BYTES_MAX)?;
-        let (entries, len) = split(&bytes);
-        let wrong = |error| TrustError::Log { path: path.clone(), error };
-        let log = TrustLog::replay(&entries, Some(tenant)).map_err(wrong)?;
-        if log.hash_at(head.seq) != Some(head.hash) {
-            return Err(TrustError::Behind(path));
-        }
         let open = || {
             let file = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(&path)?;
             file.set_len(len)?;
@@ -94,6 +87,14 @@ impl TrustStore {
             store.write_head()?;
         }
         Ok(store)
+    }
+
+    /// Reads and verifies the log, for looking at it.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub(crate) fn read(guard: &Path, tenant: TenantId) -> Result<TrustLog, TrustError> {
+        verified(guard, tenant).map(|(log, _, _)| log)
     }
 
     /// Writes a log that was verified at enrolment.
@@ -164,6 +165,17 @@ impl TrustStore {
         let path = head_path(self.path.parent().unwrap_or(Path::new("/")));
         files::replace(&path, files::PRIVATE, head_line(self.log.head()).as_bytes())
     }
+}
+
+/// The log, the bytes of its file that hold whole entries, and the head that was reached.
+fn verified(guard: &Path, tenant: TenantId) -> Result<(TrustLog, u64, TrustHead), TrustError> {
+    let path = log_path(guard);
+    let head = read_head(&head_path(guard))?;
+    let bytes = files::read(&path, LOG_BYTES_MAX)?;
+    let (entries, len) = split(&bytes);
+    let log = TrustLog::replay(&entries, Some(tenant));
+    let log = log.map_err(|error| TrustError::Log { path: path.clone(), error })?;
+    if log.hash_at(head.seq) == Some(head.hash) { Ok((log, len, head)) } else { Err(TrustError::Behind(path)) }
 }
 
 /// Whether the log has this very entry already.

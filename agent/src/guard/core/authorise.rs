@@ -67,7 +67,8 @@ impl Core {
         within(visit, &ceiling, request.kind, &asked.user)?;
         let open = Box::new(open_for(visit, request, &ceiling));
         if let Some(channel) = self.channels.get(&request.channel) {
-            let same = channel.engineer == *visit.engineer() && channel.kind == request.kind && channel.user == asked.user;
+            let same =
+                channel.engineer == *visit.engineer() && channel.kind == request.kind && channel.user == asked.user;
             let again = asked.attach || channel.visit == request.visit;
             if !same || !again {
                 return Err(Refusal::NoChannel.into());

@@ -2,8 +2,8 @@
 
 use super::super::channels::{Channel, Ends};
 use super::super::visits::Visit;
-use super::authorise::kind_word;
 use super::Core;
+use super::authorise::kind_word;
 use crate::audit::Event;
 use crate::session::door::{self, Refusal as DoorRefusal, What};
 use cloud_doctor_proto::audit::Moment;

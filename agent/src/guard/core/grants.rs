@@ -56,7 +56,12 @@ impl Core {
         result
     }
 
-    fn try_challenge(&mut self, moment: Moment, request: &ChallengeRequest, seeds: Seeds) -> Result<ChallengeReply, Refused> {
+    fn try_challenge(
+        &mut self,
+        moment: Moment,
+        request: &ChallengeRequest,
+        seeds: Seeds,
+    ) -> Result<ChallengeReply, Refused> {
         self.not_locked()?;
         let ours = (PROTO_VERSION_MIN, PROTO_VERSION);
         let version = negotiate(ours, (request.proto_min, request.proto_max));
@@ -204,7 +209,12 @@ impl Core {
     }
 
     /// The customer says no, or nobody waits any more.
-    pub(crate) fn answer_pending(&mut self, moment: Moment, visit: VisitId, answer: Result<VisitOpened, Refused>) -> bool {
+    pub(crate) fn answer_pending(
+        &mut self,
+        moment: Moment,
+        visit: VisitId,
+        answer: Result<VisitOpened, Refused>,
+    ) -> bool {
         let Some(pending) = self.pending.remove(&visit) else { return false };
         if let Err(refused) = &answer {
             let event = Event::new("second-signature-missing")
@@ -219,7 +229,13 @@ impl Core {
     }
 
     /// Opens the visit: written to disk before anybody is told.
-    fn open(&mut self, moment: Moment, claims: &Claims, permit: Permit, second: String) -> Result<VisitOpened, Refused> {
+    fn open(
+        &mut self,
+        moment: Moment,
+        claims: &Claims,
+        permit: Permit,
+        second: String,
+    ) -> Result<VisitOpened, Refused> {
         if !still_trusted(self.trust.log(), &permit.grant.engineer, &self.agent()) {
             return Err(Refusal::UnknownEngineer.into());
         }

@@ -130,18 +130,17 @@ impl Core {
     ///
     /// # Errors
     /// [`Refusal::LogFork`] when they do not continue the pinned log. Genuine ones before the wrong one are kept.
-    pub(super) fn trust_update<B: AsRef<[u8]>>(
-        &mut self,
-        moment: Moment,
-        entries: &[B],
-    ) -> Result<TrustHead, Refused> {
+    pub(super) fn trust_update<B: AsRef<[u8]>>(&mut self, moment: Moment, entries: &[B]) -> Result<TrustHead, Refused> {
         let before = self.trust.log().head();
         let result = self.trust.append(entries);
         let after = self.trust.log().head();
         if after != before {
             self.audit.note(
                 moment,
-                &Event::new("trust-log-grew").with("from", before.seq).with("to", after.seq).with("head", after.hash.to_string()),
+                &Event::new("trust-log-grew")
+                    .with("from", before.seq)
+                    .with("to", after.seq)
+                    .with("head", after.hash.to_string()),
             );
             self.sweep(moment);
         }
@@ -188,12 +187,8 @@ impl Core {
         for id in expired {
             self.end_visit(moment, id, FinReason::Expired);
         }
-        let distrusted: Vec<VisitId> = self
-            .visits
-            .iter()
-            .filter(|(_, visit)| !self.trusts(moment, visit.engineer()))
-            .map(|(id, _)| *id)
-            .collect();
+        let distrusted: Vec<VisitId> =
+            self.visits.iter().filter(|(_, visit)| !self.trusts(moment, visit.engineer())).map(|(id, _)| *id).collect();
         for id in distrusted {
             self.end_visit(moment, id, FinReason::Revoked);
         }

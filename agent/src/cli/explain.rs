@@ -1,0 +1,205 @@
+//! `explain`: who could do what here now, and what became of the last requests.
+//!
+//! It reads the files itself, so it also works while guard does not. It never changes anything.
+
+use super::{Exit, audit, say};
+use crate::messages::Message;
+use crate::policy;
+use crate::session::clock;
+use crate::state::config::Config;
+use crate::state::trust::TrustStore;
+use crate::state::{Places, identity};
+use cloud_doctor_proto::audit::rfc3339;
+use cloud_doctor_proto::ceiling::{Ceiling, Mode, Rule, ScopeName};
+use cloud_doctor_proto::refusal::one_line;
+use cloud_doctor_proto::signer::SignerKind;
+use cloud_doctor_proto::trust::{Role, TrustLog};
+use cloud_doctor_proto::words::words;
+use cloud_doctor_proto::{ids::Hash, time::UnixTime};
+use serde::Serialize;
+use std::collections::VecDeque;
+
+/// Requests shown.
+const LAST: usize = 50;
+const TEXT: usize = 200;
+
+/// Everything that the command tells.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    agent: String,
+    tenant: String,
+    tenant_words: String,
+    relays: Vec<RelayPins>,
+    ceiling_file: String,
+    ceiling_problem: Option<String>,
+    locked_down: bool,
+    rules: Vec<RuleLine>,
+    people: Vec<PersonLine>,
+    last_requests: Vec<String>,
+    audit_problem: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RelayPins {
+    url: String,
+    pins: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RuleLine {
+    scope: String,
+    users: String,
+    mode: &'static str,
+    hours: String,
+    open_now: bool,
+    longest: String,
+    second_by: String,
+}
+
+#[derive(Debug, Serialize)]
+struct PersonLine {
+    person: String,
+    role: &'static str,
+    fingerprint: String,
+    until: String,
+    expired: bool,
+}
+
+/// `explain`.
+pub(super) fn run(places: &Places, json: bool) -> Exit {
+    match explain(places, clock::unix_time()) {
+        Ok(explanation) if json => say::json(&explanation),
+        Ok(explanation) => {
+            show(&explanation);
+            Exit::Done
+        }
+        Err(exit) => exit,
+    }
+}
+
+fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
+    let config = Config::load(&places.config()).map_err(|error| {
+        say::problem(Message::NotEnrolled, &[&error.to_string()]);
+        Exit::Config
+    })?;
+    let broken = |error: &dyn std::fmt::Display| {
+        say::problem(Message::TrustBroken, &[&error.to_string()]);
+        Exit::Config
+    };
+    let key = match identity::load(&places.guard) {
+        Err(identity::IdentityError::File(error)) => return Err(say::file_problem(&error)),
+        other => other.map_err(|error| broken(&error))?,
+    };
+    let log = TrustStore::read(&places.guard, config.tenant()).map_err(|error| broken(&error))?;
+    let ceiling = policy::load(&places.ceiling());
+    let mut last = VecDeque::new();
+    let audit_problem = audit::read(places, |_, payload| {
+        if matches!(payload.event.as_str(), "visit-opened" | "refused" | "second-signature-missing" | "visit-ended") {
+            last.push_back(audit::sentence(payload));
+            if last.len() > LAST {
+                last.pop_front();
+            }
+        }
+    })?;
+    let tenant = config.tenant();
+    Ok(Explanation {
+        agent: identity::agent_id(&key).to_string(),
+        tenant: tenant.to_string(),
+        tenant_words: words(&Hash(tenant.0)),
+        relays: config
+            .relays()
+            .into_iter()
+            .map(|relay| RelayPins { url: relay.url, pins: relay.pins.iter().map(ToString::to_string).collect() })
+            .collect(),
+        ceiling_file: places.ceiling().display().to_string(),
+        ceiling_problem: ceiling.as_ref().err().map(ToString::to_string),
+        locked_down: places.lockdown().symlink_metadata().is_ok(),
+        rules: ceiling.map(|ceiling| rules(&ceiling, now)).unwrap_or_default(),
+        people: people(&log, now),
+        last_requests: last.into(),
+        audit_problem,
+    })
+}
+
+fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
+    let opens = |rule: &&Rule| matches!(rule.scope, ScopeName::Shell | ScopeName::Exec);
+    let line = |rule: &Rule| RuleLine {
+        scope: rule.scope.to_string(),
+        users: if rule.users.is_empty() { "*".to_owned() } else { one_line(&rule.users.join(" "), TEXT) },
+        mode: match rule.mode {
+            Mode::Never => "never",
+            Mode::Ask => "ask",
+            Mode::Allow => "allow",
+        },
+        hours: rule.hours.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        open_now: rule.open_at(now, crate::zone::offset_secs()),
+        longest: rule.time.map_or(ceiling.limits.visit, |time| time.min(ceiling.limits.visit)).to_string(),
+        second_by: rule.second.iter().map(signer_word).collect::<Vec<_>>().join(" "),
+    };
+    ceiling.rules.iter().filter(opens).map(line).collect()
+}
+
+fn signer_word(kind: &SignerKind) -> &'static str {
+    match kind {
+        SignerKind::Sshsig => "sshsig",
+        SignerKind::Local => "local",
+        SignerKind::Webauthn => "webauthn",
+        SignerKind::Device => "device",
+    }
+}
+
+fn people(log: &TrustLog, now: UnixTime) -> Vec<PersonLine> {
+    let line = |person: &cloud_doctor_proto::trust::Person| PersonLine {
+        person: one_line(&person.key.person, TEXT),
+        role: match person.role {
+            Role::Engineer => "engineer",
+            Role::Approver => "approver",
+        },
+        fingerprint: person.key.key.fingerprint(),
+        until: rfc3339(person.until),
+        expired: person.until < now.max(log.newest_claim()),
+    };
+    log.people.values().map(line).collect()
+}
+
+fn show(it: &Explanation) {
+    if it.locked_down {
+        say::tell(Message::LockedDown, &[]);
+    }
+    say::tell(Message::ExplainAgent, &[&it.agent]);
+    say::tell(Message::ExplainTenant, &[&it.tenant, &it.tenant_words]);
+    for relay in &it.relays {
+        say::tell(Message::ExplainRelay, &[&one_line(&relay.url, TEXT), &relay.pins.join(" ")]);
+    }
+    match &it.ceiling_problem {
+        Some(problem) => say::tell(Message::StatusNoCeiling, &[problem]),
+        None => say::tell(Message::ExplainCeiling, &[&it.ceiling_file]),
+    }
+    for rule in &it.rules {
+        let message = match (rule.mode, rule.open_now) {
+            ("never", _) => Message::ExplainNever,
+            ("ask", true) => Message::ExplainAskRule,
+            (_, true) => Message::ExplainAllow,
+            (_, false) => Message::ExplainClosed,
+        };
+        let last = match rule.mode {
+            "ask" => &rule.second_by,
+            _ => &rule.hours,
+        };
+        say::tell(message, &[&rule.scope, &rule.users, &rule.longest, last]);
+    }
+    for person in &it.people {
+        let message = if person.expired { Message::ExplainExpired } else { Message::ExplainPerson };
+        say::tell(message, &[&person.person, person.role, &person.until, &person.fingerprint]);
+    }
+    if it.people.is_empty() {
+        say::tell(Message::ExplainNobody, &[]);
+    }
+    say::tell(Message::ExplainLast, &[]);
+    for line in &it.last_requests {
+        say::line(&format!("  {line}"));
+    }
+    if let Some(problem) = &it.audit_problem {
+        say::problem(Message::AuditBad, &[problem]);
+    }
+}

@@ -1,0 +1,101 @@
+//! `unenrol`: the server leaves. The relay forgets it, keys and pinned log go, the audit stays.
+//!
+//! The relay may be gone for ever; leaving must not depend on it.
+
+use super::{Exit, say};
+use crate::audit::{Audit, Event};
+use crate::messages::Message;
+use crate::state::config::Config;
+use crate::state::files::{FileError, Lock};
+use crate::state::trust::TrustStore;
+use crate::state::{Places, files, identity};
+use crate::tunnel::enrol::{EnrolError, unenrol};
+use crate::tunnel::key::TransportKey;
+use cloud_doctor_proto::control::Unenrol;
+use std::convert::Infallible;
+use std::io;
+
+/// `unenrol`.
+pub(super) fn run(places: &Places, yes: bool) -> Exit {
+    let config = match Config::load(&places.config()) {
+        Ok(config) => config,
+        Err(error) => {
+            say::problem(Message::NotEnrolled, &[&error.to_string()]);
+            return Exit::Config;
+        }
+    };
+    let _lock = match Lock::take(&places.guard) {
+        Ok(lock) => lock,
+        Err(error) if error.source.kind() == io::ErrorKind::WouldBlock => {
+            say::problem(Message::StopFirst, &[]);
+            return Exit::Failed;
+        }
+        Err(error) => return say::file_problem(&error),
+    };
+    say::tell(Message::UnenrolIntro, &[&config.name, &places.audit().display().to_string()]);
+    if !yes && !say::ask(Message::UnenrolAsk) {
+        say::tell(Message::EnrolNo, &[]);
+        return Exit::Done;
+    }
+    note(places);
+    tell_relays(places, &config);
+    match remove(places) {
+        Ok(()) => {
+            say::tell(Message::Unenrolled, &[]);
+            Exit::Done
+        }
+        Err(error) => say::file_problem(&error),
+    }
+}
+
+/// The last line of the audit. A log that cannot be written does not keep anybody from leaving.
+fn note(places: &Places) {
+    let Ok(identity) = identity::load(&places.guard) else { return };
+    let now = crate::guard::now();
+    if let Ok(mut audit) = Audit::open(&places.audit(), identity, now) {
+        audit.note(now, &Event::new("unenrolled"));
+    }
+}
+
+/// Tells each relay. One that cannot be told is named: its operator can remove the server there.
+fn tell_relays(places: &Places, config: &Config) {
+    let told = identity::load(&places.guard).map_err(|error| error.to_string()).and_then(|identity| {
+        let key = TransportKey::load_or_create(&places.tunnel).map_err(|error| error.to_string())?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let leave = Unenrol::sign(&identity);
+        for relay in config.relays() {
+            let left: Result<(), EnrolError<Infallible>> =
+                runtime.block_on(unenrol(&relay.url, &relay.pins, &key, &leave));
+            if let Err(error) = left {
+                say::problem(Message::RelayNotTold, &[&relay.url, &error.to_string()]);
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = told {
+        say::problem(Message::RelayNotTold, &["-", &error]);
+    }
+}
+
+/// Configuration last: as long as it is there, the command can be repeated.
+fn remove(places: &Places) -> Result<(), FileError> {
+    TrustStore::remove(&places.guard)?;
+    TransportKey::remove(&places.tunnel)?;
+    files::remove(&places.lockdown())?;
+    keep_public_key(places)?;
+    files::remove(&identity::path(&places.guard))?;
+    files::remove(&places.config())
+}
+
+/// The audit stays, so the key that verifies it stays too: its public half.
+fn keep_public_key(places: &Places) -> Result<(), FileError> {
+    match identity::load(&places.guard) {
+        Ok(key) => {
+            let line = format!("{}\n", identity::public(&key));
+            files::replace(&places.guard.join("identity.pub"), files::PRIVATE, line.as_bytes())
+        }
+        // A damaged or missing key cannot be kept; the trust log at the customer has its public half.
+        Err(_) => Ok(()),
+    }
+}
