@@ -165,7 +165,10 @@ fn inherited(children: &[Child]) -> Vec<Pid> {
 
 fn holder_sockets(places: &Places) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(door::folder(&places.run)).into_iter().flatten();
-    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension().is_some_and(|e| e == "sock")).collect()
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "sock"))
+        .collect()
 }
 
 /// Ends shells, roles, and whatever is left of them.

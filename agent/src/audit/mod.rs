@@ -77,9 +77,10 @@ impl Audit {
             audit.segment = Some(Segment { file: append_to(&path).map_err(FileError::at(&path))?, path, len });
         }
         let notes = [("cut-bytes", found.cut_bytes), ("damaged-lines", found.damaged_lines)];
-        let event = notes.iter().filter(|(_, count)| *count > 0).fold(Event::new("audit-repaired"), |event, note| {
-            event.with(note.0, note.1)
-        });
+        let event = notes
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .fold(Event::new("audit-repaired"), |event, note| event.with(note.0, note.1));
         if !event.fields.is_empty() {
             audit.append(moment, &event)?;
         }
