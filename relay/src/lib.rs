@@ -4,8 +4,19 @@
 //! that can start anything on a customer's server, and parses no byte of a sealed stream.
 
 pub mod access;
+mod admin;
+pub mod backup;
 pub mod broker;
 pub mod clock;
+pub mod config;
+pub mod data_dir;
+pub mod http;
 pub mod logs;
+pub mod messages;
+pub mod metrics;
+mod serve;
 pub mod store;
+pub mod tls;
 pub mod tunnels;
+
+pub use serve::{Bound, Running, ServeError, serve};

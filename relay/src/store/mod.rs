@@ -18,7 +18,7 @@ mod streams;
 mod tenants;
 mod trust_log;
 
-pub use accounts::{Account, AccountRef, AccountWithHash, NameTaken, Role};
+pub use accounts::{Account, AccountRef, AccountWithHash, NameTaken, NotARole, Role};
 pub use agents::{AgentRow, AgentSeen, NewAgent};
 pub use approvals::{Approval, NewApproval, SecondRefused};
 pub use audit::{Actor, AuditRow};
@@ -28,6 +28,7 @@ pub use streams::{StreamClosed, StreamOpened, StreamRow};
 pub use tenants::{AlreadySetUp, FirstAccount, Tenant};
 pub use trust_log::{AppendError, EnrolError, Enrolment};
 
+use cloud_doctor_proto::time::UnixTime;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -124,6 +125,31 @@ impl Store {
         sqlx::migrate!().run(&writer).await?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self { readers, writer })
+    }
+
+    /// Opens a database that another process may be using, only to copy it: nothing is created or changed.
+    ///
+    /// # Errors
+    /// [`OpenError::Open`].
+    pub async fn open_to_copy(path: &Path) -> Result<Self, OpenError> {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY);
+        let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_with(options).await?;
+        Ok(Self { readers: pool.clone(), writer: pool })
+    }
+
+    /// Ends every login and revokes every enrolment token: after a restore, what was taken back since the backup
+    /// must not count again (FLT-26).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_credentials(&self, now: UnixTime) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM logins").execute(&mut *tx).await?;
+        sqlx::query("UPDATE enrol_tokens SET revoked_at = ? WHERE revoked_at IS NULL")
+            .bind(rows::int(now))
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
     }
 
     /// The database as this customer sees it.

@@ -2,10 +2,10 @@
 
 use super::audit::note;
 use super::rows::{bytes_or_none, int, time};
-use super::{Actor, Role, Scoped, Store, StoreError, TenantRef};
+use super::{Actor, NameTaken, Role, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::ids::TenantId;
 use cloud_doctor_proto::time::UnixTime;
-use sqlx::Row as _;
+use sqlx::{Row as _, Sqlite, Transaction};
 
 /// A customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,28 +62,51 @@ impl Store {
         if exists.map_err(StoreError::from)?.is_some() {
             return Err(AlreadySetUp::Done);
         }
-        let tenant = sqlx::query("INSERT INTO tenants (name, created_at) VALUES (?, ?)")
-            .bind(&first.tenant_name)
-            .bind(int(now))
-            .execute(&mut *tx)
-            .await
-            .map_err(StoreError::from)?
-            .last_insert_rowid();
-        let account = "INSERT INTO accounts (tenant_id, name, role, password, created_at) VALUES (?, ?, ?, ?, ?)";
-        sqlx::query(account)
-            .bind(tenant)
-            .bind(&first.account)
-            .bind(Role::Admin.id())
-            .bind(&first.password)
-            .bind(int(now))
-            .execute(&mut *tx)
-            .await
-            .map_err(StoreError::from)?;
-        let by = Actor { account: &first.account, client };
-        note(&mut tx, TenantRef(tenant), by, ("set-up", &first.tenant_name), now).await?;
+        let tenant = insert(&mut tx, first, client, now).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(TenantRef(tenant))
+        Ok(tenant)
     }
+
+    /// Adds a further customer with its first account, an admin.
+    ///
+    /// # Errors
+    /// [`NameTaken`].
+    pub async fn add_tenant(&self, first: &FirstAccount, now: UnixTime) -> Result<TenantRef, NameTaken> {
+        let mut tx = self.begin().await?;
+        let taken = sqlx::query("SELECT 1 FROM accounts WHERE name = ?").bind(&first.account);
+        if taken.fetch_optional(&mut *tx).await.map_err(StoreError::from)?.is_some() {
+            return Err(NameTaken::Taken);
+        }
+        let tenant = insert(&mut tx, first, "", now).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(tenant)
+    }
+}
+
+async fn insert(
+    tx: &mut Transaction<'static, Sqlite>,
+    first: &FirstAccount,
+    client: &str,
+    now: UnixTime,
+) -> Result<TenantRef, StoreError> {
+    let tenant = sqlx::query("INSERT INTO tenants (name, created_at) VALUES (?, ?)")
+        .bind(&first.tenant_name)
+        .bind(int(now))
+        .execute(&mut **tx)
+        .await?
+        .last_insert_rowid();
+    let account = "INSERT INTO accounts (tenant_id, name, role, password, created_at) VALUES (?, ?, ?, ?, ?)";
+    sqlx::query(account)
+        .bind(tenant)
+        .bind(&first.account)
+        .bind(Role::Admin.id())
+        .bind(&first.password)
+        .bind(int(now))
+        .execute(&mut **tx)
+        .await?;
+    let by = Actor { account: &first.account, client };
+    note(tx, TenantRef(tenant), by, ("set-up", &first.tenant_name), now).await?;
+    Ok(TenantRef(tenant))
 }
 
 impl Scoped<'_> {

@@ -177,6 +177,13 @@ async fn name_tenant(tx: &mut Tx, tenant: TenantRef, id: TenantId) -> Result<(),
 }
 
 async fn put_agent(tx: &mut Tx, tenant: TenantRef, agent: &NewAgent, now: UnixTime) -> Result<(), EnrolError> {
+    // The tunnel of a server that left may come back under another identity.
+    sqlx::query("DELETE FROM agents WHERE transport_key = ? AND agent_id <> ? AND removed_at IS NOT NULL")
+        .bind(agent.transport_key.0.as_slice())
+        .bind(agent.agent.0.as_slice())
+        .execute(&mut **tx)
+        .await
+        .map_err(StoreError::from)?;
     // A server that was removed may come back, to any customer; one that is enrolled is never taken over (ENR-08).
     let sql = "INSERT INTO agents (agent_id, tenant_id, transport_key, name, hostname, os, kernel, arch, enrolled_at) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \

@@ -1,0 +1,120 @@
+//! Takes keys out of a TOML document one by one; what is left at the end nobody knows.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use toml::{Table, Value};
+
+/// Everything that is wrong with a configuration, one line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<String>);
+
+impl std::fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// A document whose keys are taken.
+#[derive(Debug)]
+pub(super) struct Reader {
+    left: Table,
+    errors: Vec<String>,
+}
+
+impl Reader {
+    pub(super) fn new(text: &str) -> Result<Self, ConfigErrors> {
+        let left = text.parse::<Table>().map_err(|e| ConfigErrors(vec![e.to_string().trim_end().to_owned()]))?;
+        Ok(Self { left, errors: Vec::new() })
+    }
+
+    pub(super) fn wrong(&mut self, key: &str, why: &str) {
+        self.errors.push(format!("{key}: {why}"));
+    }
+
+    fn take(&mut self, key: &str) -> Option<Value> {
+        match key.split_once('.') {
+            None => self.left.remove(key),
+            Some((section, key)) => self.left.get_mut(section)?.as_table_mut()?.remove(key),
+        }
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        match self.take(key)? {
+            Value::String(text) => Some(text),
+            Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Array(_)
+            | Value::Table(_) => {
+                self.wrong(key, "must be a text in quotes");
+                None
+            }
+        }
+    }
+
+    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u32>) -> Option<u32> {
+        let value = self.take(key)?;
+        let number = value.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| range.contains(n));
+        if number.is_none() {
+            self.wrong(key, &format!("must be a number from {} to {}", range.start(), range.end()));
+        }
+        number
+    }
+
+    pub(super) fn address(&mut self, key: &str) -> Option<SocketAddr> {
+        let text = self.text(key)?;
+        self.parse_address(key, &text)
+    }
+
+    pub(super) fn parse_address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.wrong(key, &format!("{text:?} is no address with a port, such as \"0.0.0.0:8443\" or \"[::]:8443\""));
+        }
+        address
+    }
+
+    pub(super) fn one_of(&mut self, key: &str, words: &[&'static str]) -> Option<&'static str> {
+        let text = self.text(key)?;
+        let word = words.iter().find(|word| **word == text).copied();
+        if word.is_none() {
+            self.wrong(key, &format!("{text:?} is none of: {}", words.join(", ")));
+        }
+        word
+    }
+
+    pub(super) fn check_name(&mut self, key: &str, name: &str) -> bool {
+        let fits = !name.is_empty()
+            && name.len() <= 253
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+        if !fits {
+            self.wrong(key, &format!("{name:?} is no host name"));
+        }
+        fits
+    }
+
+    /// The result, unless something was wrong or is left over.
+    pub(super) fn finish<T>(mut self, value: T) -> Result<T, ConfigErrors> {
+        const SECTIONS: [&str; 6] = ["agents", "clients", "acme", "admin", "limits", "log"];
+        for (name, left) in std::mem::take(&mut self.left) {
+            match left {
+                Value::Table(section) if SECTIONS.contains(&name.as_str()) => {
+                    for key in section.keys() {
+                        self.wrong(&format!("{name}.{key}"), "unknown key");
+                    }
+                }
+                Value::Table(_)
+                | Value::String(_)
+                | Value::Integer(_)
+                | Value::Float(_)
+                | Value::Boolean(_)
+                | Value::Datetime(_)
+                | Value::Array(_) => self.wrong(&name, "unknown key"),
+            }
+        }
+        if self.errors.is_empty() { Ok(value) } else { Err(ConfigErrors(self.errors)) }
+    }
+}

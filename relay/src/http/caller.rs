@@ -1,0 +1,140 @@
+//! Who asks. A handler that takes a [`Caller`] runs only for somebody who is signed in; one that takes an
+//! [`Admin`], only for an admin. Everything of a customer is reached through [`Caller::scoped`], so that forgetting
+//! the tenant does not compile.
+
+use super::Api;
+use super::problem::{Code, Problem};
+use crate::access::{BearerToken, is_alive, needs_touch};
+use crate::clock;
+use crate::store::{Account, Actor, Role, Scoped};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The address at the other end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Client(pub SocketAddr);
+
+/// Somebody who is signed in.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub account: Account,
+    /// The login's hash.
+    pub login: [u8; 32],
+    /// From which address, as text for the audit.
+    pub client: String,
+}
+
+/// Somebody who is signed in and an admin.
+#[derive(Debug, Clone)]
+pub struct Admin(pub Caller);
+
+impl Caller {
+    /// The database as this caller's customer sees it.
+    #[must_use]
+    pub fn scoped<'a>(&self, api: &'a Api) -> Scoped<'a> {
+        api.store.of(self.account.tenant)
+    }
+
+    /// For the audit.
+    #[must_use]
+    pub fn actor(&self) -> Actor<'_> {
+        Actor { account: &self.account.name, client: &self.client }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Client {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
+        parts.extensions.get::<Client>().copied().ok_or_else(|| Code::Failed.into())
+    }
+}
+
+impl Client {
+    /// The address without its port.
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        self.0.ip().to_canonical()
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let client = Client::from_request_parts(parts, api).await?;
+        let login = bearer(&parts.headers).ok_or(Code::SignedOut)?.hash();
+        let now = clock::now();
+        let found = api.store.login(&login).await?;
+        let found = found.filter(|found| is_alive(found.used_at, found.ends_at, now)).ok_or(Code::SignedOut)?;
+        if !api.access.may_call(&found.account.name, clock::instant()) {
+            return Err(Code::Limited.into());
+        }
+        if needs_touch(found.used_at, now) {
+            api.store.touch_login(&login, now).await?;
+        }
+        Ok(Caller { account: found.account, login, client: client.ip().to_string() })
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Admin {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        match caller.account.role {
+            Role::Admin => Ok(Admin(caller)),
+            Role::Member => Err(Code::NotAdmin.into()),
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<BearerToken> {
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (sent.next()?, sent.next()) else { return None };
+    BearerToken::parse(value.to_str().ok()?.strip_prefix("Bearer ")?)
+}
+
+/// The id in the path. What is no id is unknown, in the same words as an id that is not there.
+#[derive(Debug, Clone, Copy)]
+pub struct Id<T>(pub T);
+
+impl<T: FromStr> FromRequestParts<Arc<Api>> for Id<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, api).await.map_err(|_| Code::Unknown)?;
+        Ok(Id(text.parse().map_err(|_| Code::Unknown)?))
+    }
+}
+
+/// The JSON body of a request.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Body<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
+        match axum::Json::<T>::from_request(request, api).await {
+            Ok(axum::Json(body)) => Ok(Body(body)),
+            Err(e) if e.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => Err(Code::TooLarge.into()),
+            Err(e) => Err(Problem::with(Code::BadRequest, &e.body_text())),
+        }
+    }
+}
+
+/// The query of a request.
+#[derive(Debug)]
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Api>> for Asked<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, api).await {
+            Ok(Query(asked)) => Ok(Asked(asked)),
+            Err(e) => Err(Problem::with(Code::BadRequest, &e.body_text())),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The API under `/api/v1`: a skin over access, store, logs, tunnels and broker. It decides nothing of its own.
+//!
+//! Routes and the OpenAPI document come from the same annotations, so neither can forget the other. Who may call is
+//! in a handler's arguments ([`caller`]); every refusal is a [`problem`]. Never: a secret in a log or an URL, an
+//! answer that may be cached, a path without a limit.
+
+#![allow(unused_qualifications, reason = "utoipa's macros write full paths")]
+
+mod accounts;
+mod approvals;
+pub mod caller;
+mod edge;
+mod encoding;
+pub mod problem;
+mod server;
+mod servers;
+mod sessions;
+mod sign_in;
+mod stream;
+mod tokens;
+mod trust_log;
+
+pub use server::{Server, ServerLimits};
+pub use stream::InUse;
+
+use crate::access::Access;
+use crate::broker::Broker;
+use crate::logs::Logs;
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::tunnels::registry::Registry;
+use axum::Router;
+use cloud_doctor_proto::pin::Pin;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use utoipa::Modify;
+use utoipa::OpenApi as _;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Requests that may wait for a second signature at once.
+const WAITING_MAX: usize = 256;
+
+/// Everything that handlers reach.
+#[derive(Debug)]
+pub struct Api {
+    /// The database.
+    pub store: Store,
+    /// Sign-in and its limits.
+    pub access: Access,
+    /// Trust logs.
+    pub logs: Logs,
+    /// Live tunnels.
+    pub registry: Arc<Registry>,
+    /// The way to them.
+    pub broker: Arc<Broker>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Work that goes on after an answer.
+    pub tasks: TaskTracker,
+    /// The name that clients must use, if one is configured.
+    pub public_name: Option<String>,
+    /// Logins with open streams: those are in use.
+    pub in_use: InUse,
+    /// Says that the relay stops.
+    pub stop: CancellationToken,
+    /// Where agents reach this relay.
+    pub agents: AgentsListener,
+    approvals: watch::Sender<u64>,
+    waiting: Semaphore,
+}
+
+/// What an [`Api`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// Sign-in and its limits.
+    pub access: Access,
+    /// Trust logs.
+    pub logs: Logs,
+    /// Live tunnels.
+    pub registry: Arc<Registry>,
+    /// The way to them.
+    pub broker: Arc<Broker>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Work that goes on after an answer.
+    pub tasks: TaskTracker,
+    /// The name that clients must use, if one is configured.
+    pub public_name: Option<String>,
+    /// Says that the relay stops.
+    pub stop: CancellationToken,
+    /// Where agents reach this relay.
+    pub agents: AgentsListener,
+}
+
+/// What a server that is being enrolled must be told.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentsListener {
+    /// UDP address, as bound.
+    pub addr: SocketAddr,
+    /// Keys to pin: the one in use and the next.
+    pub pins: [Pin; 2],
+}
+
+impl Api {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            store: parts.store,
+            access: parts.access,
+            logs: parts.logs,
+            registry: parts.registry,
+            broker: parts.broker,
+            metrics: parts.metrics,
+            tasks: parts.tasks,
+            public_name: parts.public_name,
+            in_use: InUse::default(),
+            stop: parts.stop,
+            agents: parts.agents,
+            approvals: watch::Sender::new(0),
+            waiting: Semaphore::new(WAITING_MAX),
+        })
+    }
+
+    /// Ends when the relay begins to stop.
+    async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Cloud Doctor relay",
+        description = "Lists, sign-in and the carrying of signed things. Nothing here can start anything on a server: \
+                       that takes a grant that the server itself verifies. Ids are lower-case hex, bytes are \
+                       base64url without padding, times are Unix seconds."
+    ),
+    components(schemas(problem::ProblemBody)),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("cd_ses_").build();
+        let components = document.components.get_or_insert_with(utoipa::openapi::Components::default);
+        components.add_security_scheme("login", SecurityScheme::Http(scheme));
+    }
+}
+
+fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
+    let quick = OpenApiRouter::new()
+        .routes(routes!(sign_in::set_up))
+        .routes(routes!(sign_in::login))
+        .routes(routes!(sign_in::logout))
+        .routes(routes!(sign_in::me))
+        .routes(routes!(sign_in::change_password))
+        .routes(routes!(servers::list))
+        .routes(routes!(servers::remove))
+        .routes(routes!(trust_log::read, trust_log::append))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::audit))
+        .routes(routes!(approvals::list, approvals::ask))
+        .routes(routes!(approvals::sign))
+        .routes(routes!(accounts::list, accounts::add))
+        .routes(routes!(accounts::remove))
+        .layer(axum::middleware::from_fn(edge::deadline));
+    let slow = OpenApiRouter::new().routes(routes!(approvals::wait)).routes(routes!(stream::open));
+    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", quick.merge(slow)).split_for_parts()
+}
+
+/// The OpenAPI document of this build.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api().1
+}
+
+/// The whole service.
+///
+/// # Panics
+/// Never: the document is made of strings and numbers.
+pub fn router(state: Arc<Api>) -> Router {
+    let (routes, document) = api();
+    let text = document.to_json().expect("a document of strings and numbers serialises");
+    let document = move || {
+        let text = text.clone();
+        async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], text) }
+    };
+    let routes = routes.route("/api/v1/openapi.json", axum::routing::get(document));
+    edge::around(routes, &state).with_state(state)
+}

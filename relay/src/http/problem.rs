@@ -1,0 +1,273 @@
+//! What the API says when it does not do what was asked: RFC 9457, in the reader's language.
+//!
+//! Each problem says what happened, what it means and what to do next. A handler names a [`Code`]; the text is made
+//! at the edge, where the request's `Accept-Language` is known. Never: an error of a library, a secret, or a
+//! difference between "not there" and "not yours".
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use cloud_doctor_proto::refusal::{Language, one_line};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// Longest value that a sentence may name.
+const DETAIL_CHARS: usize = 300;
+
+macro_rules! problems {
+    ($($name:ident $status:ident $id:literal
+        $en_title:literal $en_detail:literal $en_remedy:literal
+        $zh_title:literal $zh_detail:literal $zh_remedy:literal;)*) => {
+        /// Which problem. The id is stable; the texts are not.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the texts beside each say what it is")]
+        pub enum Code { $($name,)* }
+
+        impl Code {
+            /// All of them.
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// The id that programs match on.
+            #[must_use]
+            pub fn id(self) -> &'static str {
+                match self { $(Code::$name => $id,)* }
+            }
+
+            fn status(self) -> StatusCode {
+                match self { $(Code::$name => StatusCode::$status,)* }
+            }
+
+            /// Title, detail, remedy.
+            fn texts(self, language: Language) -> [&'static str; 3] {
+                match (self, language) {
+                    $((Code::$name, Language::En) => [$en_title, $en_detail, $en_remedy],
+                      (Code::$name, Language::Zh) => [$zh_title, $zh_detail, $zh_remedy],)*
+                }
+            }
+        }
+    };
+}
+
+problems! {
+    SignedOut UNAUTHORIZED "signed-out"
+        "You are not signed in." "The request carries no token, or its login has ended." "Sign in again: cloud-doctor login."
+        "尚未登录。" "请求未携带令牌,或登录已结束。" "请重新登录:cloud-doctor login。";
+    WrongLogin UNAUTHORIZED "wrong-login"
+        "Account or password is wrong." "The relay does not say which." "Check both. An admin of your relay can replace the account."
+        "账号或密码错误。" "中继不会说明是哪一个。" "请检查两者。中继管理员可以重建账号。";
+    Limited TOO_MANY_REQUESTS "limited"
+        "Too many attempts." "This account, network or session has asked too often in the last minute." "Wait a minute and try again."
+        "尝试次数过多。" "该账号、网络或会话在过去一分钟内请求过于频繁。" "请等待一分钟后重试。";
+    NotAdmin FORBIDDEN "not-admin"
+        "Only an admin may do that." "Your account is a member." "Ask an admin of your relay."
+        "只有管理员可以执行此操作。" "您的账号是普通成员。" "请联系中继管理员。";
+    Unknown NOT_FOUND "unknown"
+        "There is nothing of this name." "It does not exist, was removed, or belongs to somebody else." "Check the name or id, or list what there is."
+        "没有此名称的对象。" "它不存在、已被删除,或属于他人。" "请检查名称或编号,或先列出现有对象。";
+    SetupClosed NOT_FOUND "set-up-closed"
+        "There is no set-up open." "This relay has an account already, or the code's 30 minutes are over." "Sign in. If there is no account yet, restart the relay: it prints a new code."
+        "当前没有可用的初始化。" "此中继已有账号,或代码的 30 分钟有效期已过。" "请登录。若尚无账号,请重启中继,它会打印新的代码。";
+    SetupCode FORBIDDEN "set-up-code"
+        "The set-up code is wrong." "It stands on the terminal or in the journal of the relay." "Read it there and type it again."
+        "初始化代码错误。" "代码显示在中继的终端或日志中。" "请查看后重新输入。";
+    BadRequest BAD_REQUEST "bad-request"
+        "The request could not be read." "{}" "Update the client, or see /api/v1/openapi.json."
+        "无法解析请求。" "{}" "请更新客户端,或查看 /api/v1/openapi.json。";
+    TooLarge PAYLOAD_TOO_LARGE "too-large"
+        "The request is too large." "At most 256 KiB are read." "Send less."
+        "请求过大。" "最多读取 256 KiB。" "请减少内容。";
+    NameTaken CONFLICT "name-taken"
+        "This account name is taken." "Names are unique on a relay." "Choose another name."
+        "该账号名已被占用。" "账号名在中继内唯一。" "请换一个名称。";
+    WeakPassword UNPROCESSABLE_ENTITY "weak-password"
+        "This password is not accepted." "A password has 12 to 256 characters." "Choose another one, best made by a password manager."
+        "不接受此密码。" "密码长度须为 12 至 256 个字符。" "请另选密码,最好由密码管理器生成。";
+    BadName UNPROCESSABLE_ENTITY "bad-name"
+        "This name is not accepted." "A name has 1 to 128 printable characters." "Choose another one."
+        "不接受此名称。" "名称须为 1 至 128 个可打印字符。" "请换一个名称。";
+    Yourself CONFLICT "yourself"
+        "You cannot remove your own account." "Somebody must be left who can let you in again." "Ask another admin."
+        "不能删除自己的账号。" "必须保留能让您重新登录的人。" "请联系其他管理员。";
+    HeadMoved CONFLICT "head-moved"
+        "The trust log has moved on." "Somebody appended an entry after the one that yours continues." "Fetch the newer entries, check them, sign again."
+        "信任日志已更新。" "在您的条目之前已有他人追加了新条目。" "请获取并检查新条目,然后重新签名。";
+    EntryRefused UNPROCESSABLE_ENTITY "entry-refused"
+        "The trust-log entry is refused." "{}" "Check which key signs and what the log allows: cloud-doctor tenant show."
+        "信任日志条目被拒绝。" "{}" "请检查签名密钥及日志所允许的内容:cloud-doctor tenant show。";
+    OtherTenant CONFLICT "other-tenant"
+        "This trust log belongs to another customer." "It was posted to this relay by somebody else before." "Use that customer's account, or make a log of your own."
+        "此信任日志属于另一个客户。" "它此前已由他人提交到本中继。" "请使用该客户的账号,或创建自己的日志。";
+    TooMany TOO_MANY_REQUESTS "too-many"
+        "Too much is waiting." "{}" "Wait until some of it is done, then try again."
+        "等待中的内容过多。" "{}" "请等部分完成后重试。";
+    ApprovalOver CONFLICT "approval-over"
+        "Nobody waits for this signature any more." "The grant was signed already, or its time is over." "Ask the engineer to try again."
+        "此签名已无人等待。" "该授权已被签名,或已过期。" "请让工程师重试。";
+    NotWebSocket UPGRADE_REQUIRED "not-websocket"
+        "This is a WebSocket." "The request is not an upgrade." "Use the cloud-doctor client."
+        "此处为 WebSocket。" "请求不是协议升级。" "请使用 cloud-doctor 客户端。";
+    NoMethod METHOD_NOT_ALLOWED "no-method"
+        "That cannot be done with this." "The path exists, the method does not." "See /api/v1/openapi.json."
+        "不支持此操作。" "路径存在,但方法不存在。" "请查看 /api/v1/openapi.json。";
+    OtherHost MISDIRECTED_REQUEST "other-host"
+        "This relay has another name." "The request was made to a host name that is not the configured one." "Use the relay's public name."
+        "此中继使用其他名称。" "请求的主机名与配置不符。" "请使用中继的公开名称。";
+    TooSlow SERVICE_UNAVAILABLE "too-slow"
+        "The relay took too long." "The request was given up after 10 seconds; it may or may not have been carried out." "Look at the result, then try again."
+        "中继处理超时。" "请求在 10 秒后被放弃,可能已执行也可能未执行。" "请检查结果后重试。";
+    DiskFull INSUFFICIENT_STORAGE "disk-full"
+        "The relay cannot write." "Its disk is full or read-only, so nothing was changed or opened." "Free space in the relay's data directory."
+        "中继无法写入。" "磁盘已满或只读,因此未更改或打开任何内容。" "请在中继的数据目录释放空间。";
+    Busy SERVICE_UNAVAILABLE "busy"
+        "The relay is busy." "Too many requests wait for the same thing." "Try again in a few seconds."
+        "中继繁忙。" "过多请求在等待同一资源。" "请几秒后重试。";
+    Failed INTERNAL_SERVER_ERROR "failed"
+        "The relay failed." "It is not your fault, and nothing was opened. The relay's log says why." "Try again; if it stays, tell the relay's operator."
+        "中继内部错误。" "这不是您的问题,也未打开任何内容。原因见中继日志。" "请重试;若仍失败,请告知中继运维人员。";
+}
+
+/// A problem as a handler returns it.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    extra: Option<(&'static str, Value)>,
+}
+
+/// A problem as it travels (`application/problem+json`).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// `urn:cloud-doctor:problem:` and the code.
+    r#type: String,
+    /// What happened.
+    title: String,
+    /// The HTTP status again.
+    status: u16,
+    /// What it means.
+    detail: String,
+    /// What to do next.
+    remedy: String,
+    /// The problem's stable id.
+    code: &'static str,
+    /// For `head-moved`: `head`, where the log stands.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    extra: serde_json::Map<String, Value>,
+}
+
+impl Problem {
+    /// With a value for the sentence.
+    #[must_use]
+    pub fn with(code: Code, detail: &str) -> Self {
+        Self { code, detail: one_line(detail, DETAIL_CHARS), extra: None }
+    }
+
+    /// With a field for programs.
+    #[must_use]
+    pub fn and(self, name: &'static str, value: Value) -> Self {
+        Self { extra: Some((name, value)), ..self }
+    }
+
+    /// The answer in the language that the request prefers.
+    #[must_use]
+    pub fn answer(&self, language: Language) -> Response {
+        let [title, detail, remedy] = self.code.texts(language);
+        let body = ProblemBody {
+            r#type: format!("urn:cloud-doctor:problem:{}", self.code.id()),
+            title: title.to_owned(),
+            status: self.code.status().as_u16(),
+            detail: detail.replace("{}", &self.detail),
+            remedy: remedy.to_owned(),
+            code: self.code.id(),
+            extra: self.extra.clone().map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
+        };
+        let mut answer = (self.code.status(), axum::Json(body)).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+        answer.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(tag(language)));
+        answer
+    }
+}
+
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        Self { code, detail: String::new(), extra: None }
+    }
+}
+
+impl IntoResponse for Problem {
+    /// Carries the problem to the edge, where it gets its words.
+    fn into_response(self) -> Response {
+        let mut answer = self.code.status().into_response();
+        answer.extensions_mut().insert(self);
+        answer
+    }
+}
+
+impl From<crate::store::StoreError> for Problem {
+    fn from(error: crate::store::StoreError) -> Self {
+        use crate::store::StoreError;
+        match error {
+            StoreError::Disk(_) => {
+                tracing::warn!(%error, "the database cannot write");
+                Code::DiskFull.into()
+            }
+            StoreError::Busy(_) => {
+                tracing::warn!(%error, "the database is busy");
+                Code::Busy.into()
+            }
+            StoreError::Failed(_) => {
+                tracing::error!(%error, "the database failed");
+                Code::Failed.into()
+            }
+        }
+    }
+}
+
+fn tag(language: Language) -> &'static str {
+    match language {
+        Language::En => "en",
+        Language::Zh => "zh",
+    }
+}
+
+/// The language that a request prefers: the first of its list that we speak.
+#[must_use]
+pub fn language(headers: &HeaderMap) -> Language {
+    let wished = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first = wished.split(',').map(str::trim).find(|tag| tag.starts_with("zh") || tag.starts_with("en"));
+    if first.is_some_and(|tag| tag.starts_with("zh")) { Language::Zh } else { Language::En }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_problem_speaks_two_languages() {
+        for code in Code::ALL {
+            let (en, zh) = (code.texts(Language::En), code.texts(Language::Zh));
+            assert!(en.iter().all(|text| text.is_ascii() && !text.is_empty()), "{en:?}");
+            assert!(!zh[0].is_ascii() && !zh[2].is_ascii(), "{zh:?}");
+            assert_eq!(en[1].contains("{}"), zh[1].contains("{}"), "{code:?}");
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+            assert_eq!(Code::ALL.iter().filter(|other| other.id() == code.id()).count(), 1, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn languages_follow_the_list() {
+        let check = |wished: &str, expected| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_LANGUAGE, wished.parse().unwrap());
+            assert_eq!(language(&headers), expected, "{wished}");
+        };
+        check("zh-CN,zh;q=0.9,en;q=0.8", Language::Zh);
+        check("de, en-GB;q=0.9, zh;q=0.1", Language::En);
+        check("fr", Language::En);
+        assert_eq!(language(&HeaderMap::new()), Language::En);
+    }
+}

@@ -1,0 +1,303 @@
+//! Starting and stopping the relay: everything is checked and bound before anything is said to be ready.
+
+use crate::access::{Access, Passwords, SETUP_CODE_LIFETIME, SetupCode, SetupDoor, idle_since};
+use crate::broker::Broker;
+use crate::config::{RelayConfig, database};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::http::{self, AgentsListener, Api, Server};
+use crate::logs::Logs;
+use crate::metrics::{self, Metrics};
+use crate::store::{OpenError, Store, StoreError};
+use crate::tls::{self, CertificateError, CertificateFiles, CertificateSource, Certificates, FilesError};
+use crate::tunnels::gate::GateLimits;
+use crate::tunnels::registry::Registry;
+use crate::tunnels::{Heads, KeyFileError, ListenError, ListenerKeys, Tunnels};
+use crate::{admin, clock};
+use cloud_doctor_proto::pin::Pin;
+use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+/// How often ended logins and approvals are forgotten, and logins with open streams noted as used.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// How often certificate files are looked at.
+const FILES_LOOK: Duration = Duration::from_secs(10);
+/// How long stopping may take before what is left is cut.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// The relay did not start. Nothing listens.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// See there.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// See there.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// See there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// See there.
+    #[error("the key of the agents' listener: {0}")]
+    Keys(#[from] KeyFileError),
+    /// See there.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The TLS library refuses our settings.
+    #[error("the TLS library: {0}")]
+    Tls(#[from] rustls::Error),
+    /// See there.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// An address cannot be had.
+    #[error("cannot listen for {who} on tcp {addr}: {source}. Is another relay running? Set {key} in relay.toml")]
+    Bind {
+        /// For whom.
+        who: &'static str,
+        /// The key that sets it.
+        key: &'static str,
+        /// As configured.
+        addr: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel does not tell where we listen.
+    #[error("cannot tell the address that was bound: {0}")]
+    Address(#[source] io::Error),
+    /// The operating system gives no randomness.
+    #[error("the operating system gives no randomness: {0}")]
+    Randomness(#[from] getrandom::Error),
+}
+
+/// What was bound, with its pins.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// UDP address for agents.
+    pub agents: SocketAddr,
+    /// Keys that agents pin: the one in use and the next.
+    pub agent_pins: [Pin; 2],
+    /// TCP address for clients.
+    pub clients: SocketAddr,
+    /// Key of the clients' certificate; `None` is plain HTTP.
+    pub client_pin: Option<Pin>,
+    /// TCP address of the operator's listener.
+    pub admin: Option<SocketAddr>,
+}
+
+/// A relay that runs.
+#[derive(Debug)]
+pub struct Running {
+    bound: Bound,
+    setup_code: Option<SetupCode>,
+    api: Arc<Api>,
+    certificates: Option<Certificates>,
+    files: Option<CertificateFiles>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    _dir: DataDir,
+}
+
+/// Starts a relay.
+///
+/// # Errors
+/// [`ServeError`]; nothing listens then.
+pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
+    let dir = DataDir::lock(&config.data_dir)?;
+    let keys = ListenerKeys::load_or_create(dir.path())?;
+    let certificates = match &config.certificate {
+        Some(source) => Some(Certificates::load(source, &config.tls_dir(), &config.certificate_names())?),
+        None => None,
+    };
+    let store = Store::open(&database(dir.path())).await?;
+    store.close_stale_streams(clock::now()).await?;
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let (registry, heads) = (Arc::<Registry>::default(), Arc::<Heads>::default());
+    let cores = u32::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1);
+    let limits = GateLimits { per_prefix: config.limits.agents, ..GateLimits::for_cores(cores) };
+    let tunnels = Tunnels::listen(config.agents_listen, limits, &keys, store.clone(), registry.clone(), heads.clone())?;
+    let (door, setup_code) = set_up_door(&store).await?;
+    let broker = Arc::new(Broker::new(registry.clone(), config.limits.opens, clock::instant()));
+    let api = Api::new(http::Parts {
+        access: Access::new(store.clone(), Passwords::new(), door, clock::instant()),
+        logs: Logs::new(store.clone(), heads, registry.clone()),
+        metrics: Arc::new(Metrics::default()),
+        tasks: tasks.clone(),
+        public_name: config.public_name.clone(),
+        stop: stop.clone(),
+        agents: AgentsListener { addr: tunnels.local_addr().map_err(ServeError::Address)?, pins: keys.pins() },
+        store,
+        registry,
+        broker,
+    });
+    let clients = bind_clients(&config, certificates.as_ref(), &api).await?;
+    let operator = bind_admin(&config, &api).await?;
+    let bound = Bound {
+        agents: api.agents.addr,
+        agent_pins: api.agents.pins,
+        clients: clients.local_addr().map_err(ServeError::Address)?,
+        client_pin: certificates.as_ref().and_then(Certificates::pin),
+        admin: operator.as_ref().map(Server::local_addr).transpose().map_err(ServeError::Address)?,
+    };
+    tasks.spawn(tunnels.run(stop.clone()));
+    for server in [Some(clients), operator].into_iter().flatten() {
+        tasks.spawn(server.run(tasks.clone(), stop.clone()));
+    }
+    tasks.spawn(housekeeping(api.clone(), stop.clone()));
+    let files = follow_certificate(&config, certificates.as_ref(), &api);
+    Ok(Running { bound, setup_code, api, certificates, files, tasks, stop, _dir: dir })
+}
+
+async fn set_up_door(store: &Store) -> Result<(SetupDoor, Option<SetupCode>), ServeError> {
+    if store.has_accounts().await? {
+        return Ok((SetupDoor::closed(), None));
+    }
+    let code = SetupCode::random()?;
+    Ok((SetupDoor::open(code.clone(), clock::instant() + SETUP_CODE_LIFETIME), Some(code)))
+}
+
+async fn bind_clients(
+    config: &RelayConfig,
+    certificates: Option<&Certificates>,
+    api: &Arc<Api>,
+) -> Result<Server, ServeError> {
+    let addr = config.clients_listen;
+    let tls = certificates.map(Certificates::server_config).transpose()?;
+    let bound = Server::bind(addr, tls, http::router(api.clone()), config.limits.server).await;
+    bound.map_err(|source| ServeError::Bind { who: "clients", key: "clients.listen", addr, source })
+}
+
+async fn bind_admin(config: &RelayConfig, api: &Api) -> Result<Option<Server>, ServeError> {
+    let Some(addr) = config.admin_listen else { return Ok(None) };
+    let metrics = metrics::registry(&api.metrics, api.registry.clone(), api.broker.clone());
+    let bound = Server::bind(addr, None, admin::router(api.store.clone(), metrics), config.limits.server).await;
+    let bound = bound.map_err(|source| ServeError::Bind { who: "the operator", key: "admin.listen", addr, source })?;
+    Ok(Some(bound))
+}
+
+/// Starts whatever renews the certificate; returns its files when they are somebody else's.
+fn follow_certificate(
+    config: &RelayConfig,
+    certificates: Option<&Certificates>,
+    api: &Arc<Api>,
+) -> Option<CertificateFiles> {
+    let certificates = certificates?.clone();
+    match config.certificate.clone()? {
+        CertificateSource::SelfSigned => None,
+        CertificateSource::Files(files) => {
+            api.tasks.spawn(watch_files(files.clone(), certificates, api.metrics.clone(), api.stop.clone()));
+            Some(files)
+        }
+        CertificateSource::Acme(settings) => {
+            let (metrics, stop) = (api.metrics.clone(), api.stop.clone());
+            api.tasks.spawn(tls::renew_regularly(settings, config.tls_dir(), certificates, metrics, stop));
+            None
+        }
+    }
+}
+
+async fn watch_files(
+    files: CertificateFiles,
+    certificates: Certificates,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
+    let mut seen = files.stamp().ok();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FILES_LOOK) => {}
+        }
+        let now = files.stamp().ok();
+        if now == seen {
+            continue;
+        }
+        // Whoever renews writes two files; a pair that does not fit yet is tried again when it changes.
+        seen = now;
+        match reload(&files, &certificates, &metrics) {
+            Ok(()) => info!("certificate reloaded"),
+            Err(error) => warn!(%error, "the new certificate cannot be used; the one in use stays"),
+        }
+    }
+}
+
+fn reload(files: &CertificateFiles, certificates: &Certificates, metrics: &Metrics) -> Result<(), FilesError> {
+    certificates.replace(files.load()?);
+    metrics.certificate();
+    Ok(())
+}
+
+async fn housekeeping(api: Arc<Api>, stop: CancellationToken) {
+    loop {
+        if let Err(error) = tidy_up(&api, clock::now()).await {
+            warn!(%error, "housekeeping failed");
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+        }
+    }
+}
+
+async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
+    for login in api.in_use.logins() {
+        api.store.touch_login(&login, now).await?;
+    }
+    api.store.forget_logins(now, idle_since(now)).await?;
+    api.store.forget_approvals(UnixTime(now.0.saturating_sub(DAY_SECS))).await
+}
+
+impl Running {
+    /// What was bound.
+    #[must_use]
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// The one-time code of first-run set-up, for the relay's own terminal. `None`: there are accounts.
+    #[must_use]
+    pub fn setup_code(&self) -> Option<&SetupCode> {
+        self.setup_code.as_ref()
+    }
+
+    /// Reads certificate files again at once.
+    ///
+    /// # Errors
+    /// [`FilesError`]: the certificate in use stays.
+    pub fn reload(&self) -> Result<(), FilesError> {
+        match (&self.files, &self.certificates) {
+            (Some(files), Some(certificates)) => reload(files, certificates, &self.api.metrics),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// Whether the database answers; for the watchdog.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.api.store.check().await
+    }
+
+    /// How many agents are connected, and how many streams were opened since the start.
+    #[must_use]
+    pub fn counts(&self) -> (usize, u64) {
+        (self.api.registry.count(), self.api.broker.counts().opened)
+    }
+
+    /// Stops: nobody new, streams are closed with a reason, rows are written, the database is closed.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+            warn!(tasks = self.tasks.len(), "some work did not end in time");
+        }
+        self.api.store.close().await;
+    }
+}
