@@ -80,7 +80,7 @@ macro_rules! messages {
             /// All of them, for tests that must not forget one.
             pub const ALL: &'static [Id] = &[$(Id::$name,)*];
 
-            fn template(self, language: Language) -> &'static str {
+            pub(super) fn template(self, language: Language) -> &'static str {
                 match (self, language) {
                     $((Id::$name, Language::En) => $en, (Id::$name, Language::Zh) => $zh,)*
                 }
@@ -89,6 +89,10 @@ macro_rules! messages {
     };
 }
 
+mod table;
+
+pub use table::Id;
+
 impl Id {
     /// With values for `{0}`, `{1}`, …
     #[must_use]
@@ -96,8 +100,6 @@ impl Id {
         Say { id: self, values: values.iter().map(|v| one_line(&v.to_string(), VALUE_CHARS_MAX)).collect() }
     }
 }
-
-include!("messages/table.rs");
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! Help in two languages, completions and man pages.
 
+use super::help_chinese::CHINESE;
 use crate::args::Cli;
 use crate::fail::Fail;
 use clap::builder::StyledStr;
@@ -37,8 +38,6 @@ The exit status is the command's; 128+N when signal N ended it; 127 when it coul
 be started; 255 when the road failed. Ctrl-C and other signals go to the command.
 
 Example: cloud-doctor exec web-1 --user deploy -- systemctl status nginx";
-
-include!("chinese.rs");
 
 /// The same command line with Chinese texts.
 pub(crate) fn in_chinese(command: Command) -> Command {

@@ -4,6 +4,7 @@ mod approve;
 mod audit;
 mod exec;
 pub(crate) mod help;
+mod help_chinese;
 mod opening;
 mod people;
 mod policy;

@@ -1,3 +1,7 @@
+//! The table of sentences: name, English, Chinese. It must never hold a value, only its place.
+
+use super::Language;
+
 messages! {
     // The relay.
     AddressForm: "\"{0}\" is not the address of a relay: {1}.", "\"{0}\" 不是中继地址:{1}。";
@@ -74,7 +78,7 @@ messages! {
     NotStarted: "The server could not start it: {0}", "服务器无法启动:{0}";
     // Files of this client.
     HomeMissing: "No home for this client's files: set HOME or CLOUD_DOCTOR_HOME.", "找不到存放本客户端文件的目录:请设置 HOME 或 CLOUD_DOCTOR_HOME。";
-    HomeFile: "{0}: {1}", "{0}:{1}";
+    HomeFile: "{0}: {1}", "文件 {0}:{1}";
     HomeConfig: "{0} is not valid: {1}", "{0} 无效:{1}";
     NotSignedIn: "Not signed in to a relay yet. Sign in: cloud-doctor login URL", "尚未登录任何中继。请登录:cloud-doctor login URL";
     NoSuchRelay: "No relay is called \"{0}\" here. Known: {1}", "此处没有名为 \"{0}\" 的中继。已知:{1}";
@@ -154,7 +158,7 @@ messages! {
     NoApproval: "No request begins with \"{0}\"; it may be signed already, or too old.", "没有以 \"{0}\" 开头的请求;可能已签名或已过期。";
     ManyApprovals: "Several requests begin with \"{0}\". Write more of the id.", "有多个请求以 \"{0}\" 开头。请写出更长的编号。";
     ApprovalOdd: "The request {0} is not genuine ({1}). Nothing was signed; tell the customer's owner.", "请求 {0} 不可信({1})。未签署任何内容;请告知客户的所有者。";
-    ApprovalSkipped: "{0}: {1}", "{0}:{1}";
+    ApprovalSkipped: "{0}: {1}", "请求 {0}:{1}";
     ApproveNext: "Look at one and sign it: cloud-doctor approve REQUEST", "查看并签署:cloud-doctor approve REQUEST";
     ScopeShell: "shell as {0}", "以 {0} 打开会话";
     ScopeExec: "commands as {0}", "以 {0} 运行命令";

@@ -31,7 +31,9 @@ pub(super) async fn check(
     if challenge.tenant != hands.trust.log().tenant() {
         return Err(VisitError::OtherTenant(target.name.clone()));
     }
-    if !(PROTO_VERSION_MIN..=PROTO_VERSION).contains(&challenge.version) {
+    // Whoever narrows the offer on the way would choose the version for both sides.
+    let offered = (challenge.offered_min, challenge.offered_max) == (PROTO_VERSION_MIN, PROTO_VERSION);
+    if !offered || !(PROTO_VERSION_MIN..=PROTO_VERSION).contains(&challenge.version) {
         return Err(VisitError::Version { server: target.name.clone(), version: challenge.version });
     }
     catch_up(hands, &challenge, reply).await?;

@@ -1,3 +1,0 @@
-/// English help texts and their Chinese.
-const CHINESE: &[(&str, &str)] = &[
-];

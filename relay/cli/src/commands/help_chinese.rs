@@ -1,0 +1,166 @@
+//! Chinese texts of the command line's help, by the English ones. A test finds what is missing.
+
+/// English, Chinese.
+pub(super) const CHINESE: &[(&str, &str)] = &[
+    (
+        "Opens shells and runs commands on customers' servers, with the customer's consent",
+        "经客户同意,在客户的服务器上打开会话、运行命令",
+    ),
+    (
+        "Relay to use, by its name in config.toml; default: the first one signed in to",
+        "要使用的中继,以 config.toml 中的名称表示;默认:首个登录的中继",
+    ),
+    (
+        "Key to sign with: a private key file, or a .pub file of a key in the ssh-agent",
+        "用于签名的密钥:私钥文件,或 ssh-agent 中密钥的 .pub 文件",
+    ),
+    ("Make the first account of a new relay, with the code that it shows", "用新中继显示的代码创建首个账号"),
+    ("Sign in to a relay", "登录中继"),
+    ("Sign out", "退出登录"),
+    ("List the customer's servers", "列出客户的服务器"),
+    ("Open a shell on a server", "在服务器上打开会话"),
+    ("Run one command on a server", "在服务器上运行一条命令"),
+    ("List, attach to and end sessions", "列出、接回和结束会话"),
+    ("Show and change who a customer trusts", "查看和更改客户信任谁"),
+    ("Give the second signature under somebody else's request", "为他人的请求作第二签名"),
+    ("Check a server's audit log offline", "离线校验服务器的审计日志"),
+    ("Print completions for a shell", "输出 shell 补全脚本"),
+    ("Write the man pages into a folder", "将手册页写入目录"),
+    ("bash, zsh, fish, elvish or powershell", "bash、zsh、fish、elvish 或 powershell"),
+    ("The folder", "目录"),
+    ("The relay, for example https://relay.example:8443", "中继地址,例如 https://relay.example:8443"),
+    ("Pin of a self-signed relay, as it prints it when it starts", "自签名中继的指纹,即其启动时打印的内容"),
+    ("Name of the first account", "首个账号的名称"),
+    ("Name of the first customer", "首个客户的名称"),
+    (
+        "File with the one-time code; - reads it from standard input; default: asks",
+        "存放一次性代码的文件;- 表示标准输入;默认:询问",
+    ),
+    (
+        "File with the password; - reads it from standard input; default: asks",
+        "存放密码的文件;- 表示标准输入;默认:询问",
+    ),
+    (
+        "Account name; default: the last one used here, else your user name",
+        "账号名;默认:上次使用的账号,否则为您的用户名",
+    ),
+    (
+        "The customer's six words or hash, compared with its owner; trusts this customer from now on",
+        "与客户所有者核对过的六个单词或哈希;此后信任该客户",
+    ),
+    ("Print JSON", "输出 JSON"),
+    ("Print JSON (lists only)", "输出 JSON(仅列表)"),
+    ("Server: its name, or the beginning of its id", "服务器:名称,或 ID 的开头"),
+    (
+        "User on the server; default: `user` in config.toml, else your own user name",
+        "服务器上的用户;默认:config.toml 中的 `user`,否则为您的用户名",
+    ),
+    ("Longest time of the visit, for example 30m or 2h", "远程协助的最长时间,例如 30m 或 2h"),
+    ("Why, for the customer's audit", "原因,记入客户的审计日志"),
+    ("Number of the ticket", "工单号"),
+    ("Forward standard input; without it the command reads an empty one", "转发标准输入;不加此项时命令读到空输入"),
+    ("The command and its arguments, exactly; no shell reads them", "命令及其参数,原样传递,不经 shell 解释"),
+    ("Closed ones too", "包括已关闭的"),
+    ("Attach to a session that lives on without a view; takes a signature", "接回仍在运行的会话;需要签名"),
+    ("End a session; takes a signature", "结束会话;需要签名"),
+    ("Session id, or the beginning of one", "会话编号,或其开头"),
+    (
+        "Begin a customer's trust log: its first root key, and a recovery key to be kept offline",
+        "创建客户的信任日志:首个根密钥,以及离线保存的恢复密钥",
+    ),
+    ("Show who is trusted, in plain words", "用通俗文字显示信任谁"),
+    (
+        "Trust the relay's customer on this computer, after comparing six words with its owner",
+        "与所有者核对六个单词后,在本机信任中继上的客户",
+    ),
+    ("The six words, or the hash in hex", "六个单词,或十六进制哈希"),
+    ("People who may open visits", "可发起远程协助的人员"),
+    ("People who may give second signatures", "可作第二签名的人员"),
+    (
+        "Rules for all servers; the stricter of these and a server's ceiling wins",
+        "适用于所有服务器的规则;与服务器权限上限相比,以更严格者为准",
+    ),
+    ("Make an install token for new servers", "为新服务器创建安装令牌"),
+    ("Servers in the trust log", "信任日志中的服务器"),
+    ("The customer's name", "客户名称"),
+    (
+        "Root key: a private key file, or a .pub file of a key in the ssh-agent; default: the agent's first key",
+        "根密钥:私钥文件,或 ssh-agent 中密钥的 .pub 文件;默认:ssh-agent 中的第一把密钥",
+    ),
+    ("Where to write the recovery key; must not exist yet", "恢复密钥的写入位置;文件不得已存在"),
+    ("Your name in the log; default: your account's name", "您在日志中的名称;默认:账号名"),
+    ("Add a person's key", "添加人员的密钥"),
+    ("Remove a person's key; running visits end within seconds", "移除人员的密钥;进行中的远程协助将在数秒内结束"),
+    ("List them", "列出"),
+    ("Renew a key that is in the log", "为日志中的密钥续期"),
+    ("Name, key id or fingerprint", "名称、密钥编号或指纹"),
+    ("Days from now on, at most 90", "自现在起的天数,最多 90"),
+    ("The public key file", "公钥文件"),
+    ("The person's name; two keys of one person have the same name", "人员名称;同一人的两把密钥使用相同名称"),
+    ("Days that it counts, at most 90", "有效天数,最多 90"),
+    ("Show the rules", "显示规则"),
+    ("Replace the rules: what is not given is not limited", "替换规则:未给出的即不限制"),
+    ("Longest visit, for example 2h", "最长远程协助时间,例如 2h"),
+    (
+        "User whose shells and commands need a second signature everywhere; may be repeated",
+        "该用户的会话和命令处处需要第二签名;可重复",
+    ),
+    ("User that nobody becomes anywhere; may be repeated", "任何人都不得以该用户身份运行;可重复"),
+    ("Servers that it may install", "可安装的服务器数量"),
+    ("Hours that it counts, at most 168", "有效小时数,最多 168"),
+    ("For people", "备注"),
+    ("Where to write the token; must not exist yet", "令牌的写入位置;文件不得已存在"),
+    (
+        "Where servers reach the relay, when it does not say so itself: quic://host:port",
+        "服务器连接中继的地址(中继未自行说明时):quic://host:port",
+    ),
+    ("The relay's pin for servers, when it does not say so itself", "供服务器使用的中继指纹(中继未自行说明时)"),
+    (
+        "Remove a server from the trust log: nobody opens anything there any more",
+        "从信任日志中移除服务器:此后无人能在其上打开任何内容",
+    ),
+    ("Do not ask", "不询问"),
+    ("Request to look at; default: lists those that wait", "要查看的请求;默认:列出等待中的请求"),
+    ("The log's files, oldest first", "日志文件,从最旧的开始"),
+    (
+        "Server whose log it is: name or beginning of its id, as in your trust log",
+        "日志所属的服务器:信任日志中的名称或 ID 开头",
+    ),
+    ("The server's identity key in hex, without any trust log", "服务器身份公钥(十六进制),无需信任日志"),
+    ("Print every event", "输出每个事件"),
+    (
+        super::help::AFTER,
+        "\
+文件:$CLOUD_DOCTOR_HOME,否则 $XDG_CONFIG_HOME/cloud-doctor,否则 ~/.config/cloud-doctor。
+设置 NO_COLOR 可关闭颜色。语言取自 LC_ALL、LC_MESSAGES、LANG(英文、中文)。
+
+退出状态:
+  0    成功
+  1    失败;原因见标准错误
+  2    参数错误
+  3    未登录中继
+  4    无法连接中继或服务器
+  5    服务器、客户或中继拒绝
+  6    验证失败:服务器、密钥或历史不符
+  255  shell、exec、sessions attach:通路故障,而非程序本身",
+    ),
+    (
+        super::help::SHELL,
+        "\
+按键(在换行之后):
+  ~.   离开;会话会保留一段时间:cloud-doctor sessions attach ID
+  ~x   结束会话
+  ~~   输入一个波浪号
+  ~?   显示这些按键
+
+退出状态为远端 shell 的状态;被信号 N 终止时为 128+N;通路故障时为 255。",
+    ),
+    (
+        super::help::EXEC,
+        "\
+退出状态为命令的状态;被信号 N 终止时为 128+N;无法启动时为 127;通路故障时为 255。
+Ctrl-C 等信号会转发给命令。
+
+示例:cloud-doctor exec web-1 --user deploy -- systemctl status nginx",
+    ),
+];
