@@ -163,7 +163,12 @@ async fn once(
     let trust = shared.guard.trust(&TrustUpdate { entries: Vec::new() }).await?;
     let connection = route.dial(&shared.key, ALPN_TUNNEL).await?;
     let greeted = timeout(GREETING, greet(&connection, binding, trust)).await.map_err(|_| Lost::Greeting)?;
-    let (send, frames) = greeted.map_err(|error| closed(&connection, error))?;
+    let (send, frames, proto) = greeted.map_err(|error| closed(&connection, error))?;
+    if !(PROTO_VERSION_MIN..=PROTO_VERSION).contains(&proto) {
+        let why = TunnelClose::Version;
+        connection.close(u32::from(why.number()).into(), why.text().as_bytes());
+        return Err(Lost::Closed(why));
+    }
     info!(relay = %route.relay, address = %connection.remote_address(), rtt_ms = connection.rtt().as_millis(), "tunnel up");
     shared.board.connected(index, connection.rtt());
     let link = Link { shared, connection: &connection, send, frames, trust, heard: 0, updates: JoinSet::new() };
@@ -182,7 +187,7 @@ async fn greet(
     connection: &Connection,
     binding: TransportBinding,
     trust: TrustHead,
-) -> Result<(SendStream, FrameReader<RecvStream>), WireError> {
+) -> Result<(SendStream, FrameReader<RecvStream>, u16), WireError> {
     let (mut send, recv) = connection.open_bi().await.map_err(std::io::Error::from)?;
     drop(send.set_priority(CONTROL_PRIORITY));
     let hello = Hello {
@@ -197,7 +202,7 @@ async fn greet(
     let mut frames = FrameReader::new(recv, CONTROL_BYTES_MAX);
     let ack: HelloAck = frames.expect(Kind::HelloAck).await?;
     debug!(relay = ack.build, proto = ack.proto, "greeted");
-    Ok((send, frames))
+    Ok((send, frames, ack.proto))
 }
 
 /// A tunnel that stands.
