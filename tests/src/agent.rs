@@ -68,7 +68,7 @@ impl Agent {
         let token = self.world.path(format!("{}.token", self.name));
         fs::write(&token, format!("{}\n", invitation.token)).expect("a token file can be written");
         self.world.canary("install token", &invitation.token);
-        let mut command = self.command(["enrol", "--yes"]);
+        let mut command = self.command(["enrol", "--yes", "--name", &self.name]);
         command.args(["--relay", &invitation.relay, "--relay-pin", &invitation.relay_pin]);
         command.args(["--trust", &invitation.trust, "--preset", preset, "--token-file"]).arg(token);
         self.world.start(&format!("{}-enrol", self.name), command)
@@ -174,7 +174,7 @@ impl Agent {
     /// Every line of the host's audit, without verifying it.
     #[must_use]
     pub fn audit_lines(&self) -> Vec<String> {
-        let mut files = files_below(&self.state.join("guard/audit"));
+        let mut files = segments(&self.state.join("guard/audit"));
         files.sort();
         let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap_or_default()).collect();
         text.lines().map(str::to_owned).collect()
@@ -210,7 +210,7 @@ impl Agent {
     }
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+fn segments(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "jsonl")).collect()
 }

@@ -139,12 +139,13 @@ impl EvilRelay {
         Tunnel { runtime: self.runtime.handle().clone(), connection, control, hello, claim }
     }
 
-    /// Enrols the next host, as an honest relay would.
+    /// Enrols the next host, as an honest relay would. Its answer may still be on its way: keep the connection.
     ///
     /// # Panics
     /// When the host does not do its part.
+    #[must_use]
     #[track_caller]
-    pub fn enrol(&self, log: &mut TrustLog, secret: &[u8; 32]) {
+    pub fn enrol(&self, log: &mut TrustLog, secret: &[u8; 32]) -> Connection {
         let connection = self.accept(ALPN_ENROL);
         let mut stream = self.first_stream(&connection);
         let begin: EnrolBegin = stream.next(ANSWER).message(Kind::EnrolBegin).expect("a host that enrols");
@@ -155,7 +156,7 @@ impl EvilRelay {
         log.append(&commit.entry).expect("the host's entry continues the log");
         stream.say(Kind::EnrolDone, &EnrolDone { refused: None });
         stream.finish();
-        self.runtime.block_on(async { drop(tokio::time::timeout(ANSWER, connection.closed()).await) });
+        connection
     }
 
     /// Waits until the agent has closed a connection.

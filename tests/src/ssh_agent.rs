@@ -22,7 +22,17 @@ impl SshAgent {
     #[must_use]
     #[track_caller]
     pub fn start(world: &World) -> Self {
-        let socket = world.path("ssh-agent.sock");
+        Self::named(world, "ssh")
+    }
+
+    /// Starts a further one.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    #[track_caller]
+    pub fn named(world: &World, name: &str) -> Self {
+        let socket = world.path(format!("{name}-agent.sock"));
         let mut command = world.command("/usr/bin/ssh-agent");
         command.arg("-D").arg("-a").arg(&socket);
         let process = world.start("ssh-agent", command);

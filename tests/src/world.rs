@@ -110,6 +110,18 @@ impl World {
         Process { child, name: name.to_owned(), out, err }
     }
 
+    /// Starts a command whose standard output goes to a pipe instead.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[track_caller]
+    pub fn start_piped(&self, name: &str, mut command: Command) -> Process {
+        let (out, err) = self.log_files(name);
+        command.stdout(Stdio::piped()).stderr(File::create(&err).expect("a log can be written"));
+        let child = command.spawn().unwrap_or_else(|e| panic!("{name} ({command:?}): {e}"));
+        Process { child, name: name.to_owned(), out, err }
+    }
+
     /// Runs a command to its end; what it wrote is kept as a log too.
     ///
     /// # Panics

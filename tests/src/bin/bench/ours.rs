@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use cloud_doctor_tests::process::descendants;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -224,7 +225,7 @@ impl IdleAgent {
 
 impl Relay {
     fn start(programs: &Path, data: &Path) -> Result<Self> {
-        fs::create_dir(data)?;
+        fs::DirBuilder::new().mode(0o700).create(data)?;
         fs::write(data.join("relay.toml"), RELAY_TOML)?;
         let log = data.with_extension("log");
         let mut command = Command::new(programs.join("cloud-doctor-relay"));
