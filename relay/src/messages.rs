@@ -31,8 +31,8 @@ messages! {
     /// Operator's listener: address.
     Admin "admin    http://{}/metrics and /healthz" "管理     http://{}/metrics 与 /healthz";
     /// First-run set-up: code.
-    SetUp "set-up   code {}  (valid for 30 minutes, once): cloud-doctor login --setup"
-        "初始化   set-up 代码 {}  (30 分钟内有效,仅一次):cloud-doctor login --setup";
+    SetUp "set-up   once, within 30 minutes: cloud-doctor setup URL, with the set-up code {}"
+        "初始化   30 分钟内有效,仅一次:cloud-doctor setup URL,set-up code {}";
     /// Ready.
     Ready "ready; Ctrl-C stops the relay" "已就绪;按 Ctrl-C 停止中继";
     /// Configuration is right: file.

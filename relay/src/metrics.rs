@@ -4,7 +4,7 @@ use crate::broker::Broker;
 use crate::tunnels::registry::Registry;
 use axum::http::StatusCode;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry as Metrical;
 use std::sync::Arc;
 
 /// How an attempt to sign in ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginOutcome {
     /// Signed in.
     Ok,
@@ -24,9 +24,20 @@ pub enum LoginOutcome {
     Failed,
 }
 
+impl LoginOutcome {
+    fn id(self) -> &'static str {
+        match self {
+            LoginOutcome::Ok => "ok",
+            LoginOutcome::Wrong => "wrong",
+            LoginOutcome::Limited => "limited",
+            LoginOutcome::Failed => "failed",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
-    outcome: LoginOutcome,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,7 +68,7 @@ impl Metrics {
 
     /// Counts an attempt to sign in.
     pub fn login(&self, outcome: LoginOutcome) {
-        self.logins.get_or_create(&Outcome { outcome }).inc();
+        self.logins.get_or_create(&Outcome { outcome: outcome.id() }).inc();
     }
 
     /// Counts a certificate that was put in use.
