@@ -133,7 +133,7 @@ impl Holder {
         match &self.stage {
             Stage::Waiting => self.start(size_of(begin.cols, begin.rows)),
             Stage::Starting(_) => {}
-            Stage::Running(_) | Stage::Gone => self.welcome(),
+            Stage::Running(_) | Stage::Gone => self.welcome(None),
         }
         self.want_size(begin.cols, begin.rows);
         Ok(())
@@ -168,13 +168,13 @@ impl Holder {
         let Poll::Ready(outcome) = starting.poll_outcome(cx) else { return false };
         match outcome {
             Outcome::Failed(reason) => self.not_started(reason),
-            Outcome::Started(program, ended) => {
+            Outcome::Started { program, ended, notice } => {
                 self.pid = program.pid.as_raw_nonzero().get().unsigned_abs();
                 self.stage = Stage::Running(program);
                 let request = &self.wanted.as_ref().expect("something was wanted, for it started").request;
                 let (user, argv) = (request.user.clone(), argv_for_people(request));
                 self.tell(What::Began { pid: self.pid, user, argv });
-                self.welcome();
+                self.welcome(notice);
                 if let Some(end) = ended {
                     self.program_ended(end);
                 }
@@ -186,18 +186,18 @@ impl Holder {
     fn not_started(&mut self, reason: String) {
         self.stage = Stage::Gone;
         self.tell(What::NotStarted { reason: reason.clone() });
-        self.welcome();
+        self.welcome(None);
         self.over(FinReason::Exited, Some(ExitStatus::NotStarted(reason)));
     }
 
-    fn welcome(&mut self) {
+    fn welcome(&mut self, notice: Option<String>) {
         let welcome = Welcome {
             pid: self.pid,
             input_applied: self.input.applied_to(),
             out_end: self.logs[0].end(),
             err_end: self.logs[1].end(),
             ends_in_secs: self.life.as_ref().map_or(0, |life| clock::boot_time().millis_until(life.ends_at()) / 1000),
-            notice: None,
+            notice,
         };
         if let Some(view) = &mut self.view {
             view.say(&ToClient::Welcome(welcome));

@@ -247,16 +247,37 @@ impl Holder {
     /// The grant's clock.
     fn live(&mut self, now: BootTime) -> Option<BootTime> {
         loop {
-            let life = self.life.as_mut()?;
             if self.ending.has_begun() {
-                return None;
+                return self.stop_waiting_for_client(now);
             }
+            let life = self.life.as_mut()?;
             match life.verdict(now) {
                 Verdict::Wait(at) => return Some(at),
                 Verdict::Warn(ends_in_secs) => self.say(&ToClient::Notice(Notice { ends_in_secs })),
                 Verdict::End(reason) => self.end(reason, GRACE_SECS),
             }
         }
+    }
+
+    /// Output of a program that ended waits for its client, but not for ever.
+    fn stop_waiting_for_client(&mut self, now: BootTime) -> Option<BootTime> {
+        let undrained = matches!(self.stage, Stage::Running(_)) && self.ending.status.is_some();
+        let until = self.client_until(now).filter(|_| undrained && !self.ending.ordered)?;
+        if now < until {
+            return Some(until);
+        }
+        // From here on output is drained whether anybody takes it or not.
+        self.end(FinReason::Exited, 0);
+        None
+    }
+
+    /// Until when tail and status wait: for a client that is fetching them as long as its grant holds.
+    fn client_until(&self, now: BootTime) -> Option<BootTime> {
+        let since = self.ending.since?;
+        let linger = self.wanted.as_ref().map_or(0, |wanted| wanted.limits.linger_secs);
+        let grant = self.life.as_ref().map_or(now, super::lifetime::Lifetime::ends_at);
+        let fetching = self.view.as_ref().is_some_and(|view| !view.farewell);
+        Some(if fetching { grant } else { grant.min(since.plus_secs(linger)) })
     }
 
     /// Clients that were answered and never began.
@@ -286,8 +307,6 @@ impl Holder {
     /// Until when this process stays for its client and its guard, both of which may be away for a while.
     fn patience(&self, now: BootTime) -> Option<BootTime> {
         let since = self.ending.since?;
-        let linger = self.wanted.as_ref().map_or(0, |wanted| wanted.limits.linger_secs);
-        let grant = self.life.as_ref().map_or(now, super::lifetime::Lifetime::ends_at);
         let client = if self.ending.delivered {
             None
         } else if self.ending.ordered || self.ending.hurry {
@@ -296,7 +315,7 @@ impl Holder {
                 .filter(|view| !view.farewell || view.waiting() > 0)
                 .map(|_| since.0 + FAREWELL_MS + GIVE_UP_MS)
         } else {
-            Some(since.plus_secs(linger).min(grant).0)
+            self.client_until(now).map(|until| until.0)
         };
         let guard = if self.events.is_empty() {
             None

@@ -4,7 +4,7 @@
 //! One thread; no secret; started with an empty environment on the slave side of a PTY or on three pipes. What it leaves
 //! to the user's program is written out here: identity, groups, environment, umask, signals, descriptors, directory.
 //! It must never start anything with a setting that it could not make, and never fail silently: the holder listens on a
-//! socket whose path stands in `argv`, and hears either one sentence or, when exec succeeds, the end of the connection.
+//! socket whose path stands in `argv`, and hears the reason of a failure or, when exec succeeds, the end of the connection.
 
 use super::account::{Account, AccountError};
 use super::sys;
@@ -22,6 +22,11 @@ const PATH_ROOT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 const PATH_USER: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
 /// Shells that exist to say no; what they print is for people at a terminal, so we say it ourselves.
 const REFUSING_SHELLS: [&str; 3] = ["nologin", "false", "true"];
+
+/// First byte of a line to the holder: what went otherwise than wished; the program starts all the same.
+pub(crate) const NOTICE: u8 = b'n';
+/// First byte of a line to the holder: why the program does not start.
+pub(crate) const FAILURE: u8 = b'f';
 
 /// What to become; one field per option of the hidden command line.
 #[derive(Debug, Clone)]
@@ -92,12 +97,11 @@ impl ShellExec {
     pub(crate) fn run(self) {
         // Before any right is given up: the socket lies in a directory of the agent's own.
         let Ok(mut report) = UnixStream::connect(&self.report) else { return };
-        let Err(error) = self.become_program();
-        // When the holder is gone there is nobody left to tell.
-        report.write_all(error.to_string().as_bytes()).ok();
+        let Err(error) = self.become_program(&mut report);
+        tell(&mut report, FAILURE, &error.to_string());
     }
 
-    fn become_program(&self) -> Result<std::convert::Infallible, ShellError> {
+    fn become_program(&self, report: &mut UnixStream) -> Result<std::convert::Infallible, ShellError> {
         let account = Account::find(&self.user)?;
         let mut command = if self.argv.is_empty() { login_shell(&account)? } else { self.command() };
         if self.argv.is_empty() {
@@ -108,7 +112,9 @@ impl ShellExec {
         oom_score_like_any_other();
         become_user(&account)?;
         self.environment(&mut command, &account);
-        enter_home(&account);
+        if let Err(notice) = enter_home(&account) {
+            tell(report, NOTICE, &notice);
+        }
         rustix::process::umask(Mode::from_bits_truncate(0o022));
         sys::default_signals();
         sys::close_others_on_exec();
@@ -201,14 +207,18 @@ fn become_user(account: &Account) -> Result<(), ShellError> {
     Ok(())
 }
 
-/// Goes home; a home that is missing or closed is said on the user's own terminal, as login(1) does.
-fn enter_home(account: &Account) {
-    if std::env::set_current_dir(&account.home).is_ok() {
-        return;
-    }
-    // Without a terminal or reader the notice is lost, the shell is not.
-    writeln!(std::io::stderr(), "Could not change to the home directory {}; starting in /", account.home).ok();
-    std::env::set_current_dir("/").ok();
+/// Goes home, or to `/` when home is missing or closed, which the engineer is told.
+fn enter_home(account: &Account) -> Result<(), String> {
+    std::env::set_current_dir(&account.home).or_else(|error| {
+        std::env::set_current_dir("/").ok();
+        Err(format!("The home directory {} cannot be entered ({error}); starting in /.", account.home))
+    })
+}
+
+/// One line for the holder; when it is gone there is nobody left to tell.
+fn tell(report: &mut UnixStream, first: u8, text: &str) {
+    let line = [&[first], text.replace('\n', " ").as_bytes(), b"\n"].concat();
+    report.write_all(&line).ok();
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A program while it is being started: from the client's first record until exec has succeeded or failed.
 //!
 //! ```text
-//!  shell:    holder ──▶ pty-child ──(master, pid)──▶ holder      both:  shell-exec ──(one sentence, or end)──▶ report
+//!  shell:    holder ──▶ pty-child ──(master, pid)──▶ holder      both:  shell-exec ──(why not, or end)──▶ report
 //!  command:  holder ──▶ shell-exec on three pipes
 //! ```
 //!
@@ -11,7 +11,7 @@
 use super::kill::{End, Reaped};
 use super::program::{Program, Streams};
 use super::pty;
-use super::shell_exec::ShellExec;
+use super::shell_exec::{FAILURE, NOTICE, ShellExec};
 use super::wire::receive_with_descriptors;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
@@ -25,7 +25,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 
-/// A sentence fits; what is longer is cut.
+/// A few sentences fit; what is longer is cut.
 const REPORT_BYTES_MAX: usize = 4096;
 
 /// A start that is not decided yet.
@@ -34,7 +34,7 @@ pub(crate) struct Starting {
     listener: UnixListener,
     socket: PathBuf,
     report: Option<UnixStream>,
-    sentence: Vec<u8>,
+    lines: Vec<u8>,
     /// The way to `pty-child`, until it has answered.
     helper: Option<UnixStream>,
     /// The process that becomes the program, and the ways to it.
@@ -53,8 +53,15 @@ pub(crate) struct Size {
 /// What came of a start.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The program runs; when it has ended already, how.
-    Started(Program, Option<End>),
+    /// The program runs.
+    Started {
+        /// It.
+        program: Program,
+        /// How it ended, when it did already.
+        ended: Option<End>,
+        /// What the engineer should know about its start.
+        notice: Option<String>,
+    },
     /// It does not; why, for the engineer.
     Failed(String),
 }
@@ -71,7 +78,7 @@ impl Starting {
             listener,
             socket: exec.report.clone(),
             report: None,
-            sentence: Vec::new(),
+            lines: Vec::new(),
             helper: None,
             program: None,
             ended: Vec::new(),
@@ -114,11 +121,19 @@ impl Starting {
             }
             Poll::Pending => return Poll::Pending,
         }
-        if !self.sentence.is_empty() {
-            return Poll::Ready(Ok(Outcome::Failed(String::from_utf8_lossy(&self.sentence).into_owned())));
+        if let Some(reason) = self.reported(FAILURE) {
+            return Poll::Ready(Ok(Outcome::Failed(reason)));
         }
         let (pid, streams) = self.program.take().expect("it was there a moment ago");
-        Poll::Ready(Ok(Outcome::Started(Program::new(pid, streams), end)))
+        let (program, notice) = (Program::new(pid, streams), self.reported(NOTICE));
+        Poll::Ready(Ok(Outcome::Started { program, ended: end, notice }))
+    }
+
+    /// The line of the report that begins so.
+    fn reported(&self, first: u8) -> Option<String> {
+        let mut lines = self.lines.split(|byte| *byte == b'\n');
+        let line = lines.find_map(|line| line.strip_prefix(&[first]))?;
+        Some(String::from_utf8_lossy(line).into_owned())
     }
 
     fn end_of(&self, pid: Pid) -> Option<End> {
@@ -140,8 +155,8 @@ impl Starting {
             let mut buffer = [0; 512];
             match report.try_read(&mut buffer) {
                 Ok(0) => return Poll::Ready(Ok(())),
-                Ok(count) if self.sentence.len() < REPORT_BYTES_MAX => {
-                    self.sentence.extend_from_slice(&buffer[..count]);
+                Ok(count) if self.lines.len() < REPORT_BYTES_MAX => {
+                    self.lines.extend_from_slice(&buffer[..count]);
                 }
                 Ok(_) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -11,7 +11,10 @@ use cloud_doctor_proto::limits::{OUTPUT_WINDOW_BYTES, RECORD_DATA_BYTES_MAX};
 use cloud_doctor_proto::session::{Stream, ToClient};
 use cloud_doctor_proto::time::BootTime;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
 
 /// Bulk output waits in the log, not here, when this much is on its way.
@@ -116,14 +119,14 @@ impl View {
             if self.waiting() > OUTGOING_MAX {
                 return Poll::Pending;
             }
-            ready!(self.stream.poll_read_ready(cx))?;
-            let mut buffer = [0; READ_BYTES];
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Poll::Ready(Err(ViewEnd::Gone)),
-                Ok(count) => self.decoder.push(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(Err(ViewEnd::Gone)),
+            // Not `try_read`: this one knows that a short read has emptied the socket, and saves a call per key.
+            let mut buffer = [MaybeUninit::uninit(); READ_BYTES];
+            let mut buffer = ReadBuf::uninit(&mut buffer);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(ViewEnd::Gone));
             }
+            self.decoder.push(buffer.filled());
         }
     }
 

@@ -171,10 +171,9 @@ impl Host {
     }
 
     pub(crate) async fn ended(&mut self) -> (FinReason, Option<ExitStatus>, u64) {
-        match self.event(|what| matches!(what, What::Ended { .. })).await.what {
-            What::Ended { reason, status, survivors, .. } => (reason, status, survivors),
-            other => panic!("{other:?}"),
-        }
+        let event = self.event(|what| matches!(what, What::Ended { .. })).await;
+        let What::Ended { reason, status, survivors, .. } = event.what else { panic!("{event:?}") };
+        (reason, status, survivors)
     }
 
     /// Writes every event that is left, until the holder has gone.
@@ -395,16 +394,15 @@ impl Client {
     pub(crate) async fn end(&mut self) -> (Option<ExitStatus>, FinReason) {
         let mut status = None;
         loop {
-            match self.until(|got| matches!(got, Got::Exit(_) | Got::Fin(_))).await {
-                Got::Exit(exit) => status = Some(exit),
-                Got::Fin(reason) => {
-                    let bytes = self.seal(&ToHolder::Bye);
-                    // After an ordered end the holder does not wait for this.
-                    self.stream.write_all(&bytes).await.ok();
-                    return (status, reason);
-                }
-                other => panic!("{other:?}"),
+            let got = self.until(|got| matches!(got, Got::Exit(_) | Got::Fin(_))).await;
+            if let Got::Fin(reason) = got {
+                let bytes = self.seal(&ToHolder::Bye);
+                // After an ordered end the holder does not wait for this.
+                self.stream.write_all(&bytes).await.ok();
+                return (status, reason);
             }
+            let Got::Exit(exit) = got else { panic!("{got:?}") };
+            status = Some(exit);
         }
     }
 }

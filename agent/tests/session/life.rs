@@ -133,7 +133,23 @@ async fn what_nobody_fetches_does_not_stay_for_ever() {
 }
 
 #[tokio::test]
-async fn quic_kill_of_a_command_that_ignores_everything() {
+async fn output_that_nobody_fetches_does_not_keep_a_holder() {
+    let mut host = Host::new().await;
+    host.limits.linger_secs = 1;
+    // More than the log holds: the command waits for a reader until its own end.
+    let script = "trap 'exit 0' USR1; head -c 20000000 /dev/zero & wait";
+    let mut client = host.client(&exec(&["sh", "-c", script])).await;
+    client.until(|got| *got == Got::Output).await;
+    drop(client);
+    host.event(|what| *what == What::Detached).await;
+    let pid = rustix::process::Pid::from_raw(host.status().await.pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
+    assert_eq!(host.ended().await.0, FinReason::Exited);
+    host.gone().await;
+}
+
+#[tokio::test]
+async fn kill_of_a_command_that_ignores_everything() {
     let mut host = Host::new().await;
     let mut client =
         host.client(&exec(&["sh", "-c", "trap '' HUP TERM INT; echo ready; while :; do sleep 1; done"])).await;

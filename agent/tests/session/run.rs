@@ -71,6 +71,27 @@ async fn exec_has_two_streams_half_closed_input_and_a_status() {
     assert!(!host.socket().exists());
 }
 
+/// As root another user, with none of root's groups and capabilities left; otherwise a refusal in words.
+#[tokio::test]
+async fn a_command_becomes_its_user_completely() {
+    let mut host = Host::new().await;
+    let script = "id -u; id -G; grep -E '^Cap(Prm|Eff)' /proc/self/status; cat /etc/shadow; echo $HOME";
+    let request = OpenRequest { user: "nobody".into(), ..exec(&["sh", "-c", script]) };
+    let mut client = host.client(&request).await;
+    let Got::Welcome(welcome) = client.until(|got| matches!(got, Got::Welcome(_))).await else { panic!() };
+    let (status, _) = client.end().await;
+    if !rustix::process::geteuid().is_root() {
+        let words = format!("this agent runs as {} without root rights and cannot become nobody", own_user());
+        assert_eq!(status, Some(ExitStatus::NotStarted(words)));
+        return;
+    }
+    let text = client.text();
+    assert!(text.starts_with("65534\n65534\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n/"), "{text}");
+    let notice = welcome.notice.unwrap();
+    assert!(notice.starts_with("The home directory /nonexistent cannot be entered"), "{notice}");
+    assert!(String::from_utf8_lossy(&client.err).contains("Permission denied"));
+}
+
 #[tokio::test]
 async fn exec_arguments_are_no_shell_words() {
     let mut host = Host::new().await;
