@@ -2,8 +2,9 @@
 
 use super::key::TransportKey;
 use super::quic::{Dialer, SetupError};
+use cloud_doctor_proto::close::TunnelClose;
 use cloud_doctor_proto::pin::Pin;
-use quinn::Connection;
+use quinn::{Connection, Endpoint};
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,8 @@ use tokio::time::{sleep, timeout};
 const RESOLVE: Duration = Duration::from_secs(5);
 /// For one address: Initial packets are repeated within this time.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// For a close to leave this process.
+const FAREWELL: Duration = Duration::from_millis(200);
 /// The next address is tried beside the one before after this time (RFC 8305).
 const STAGGER: Duration = Duration::from_millis(250);
 /// Addresses tried for one name.
@@ -97,6 +100,22 @@ pub(crate) enum DialError {
     Setup(#[from] SetupError),
 }
 
+/// A handshaken connection and the socket that it uses.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) connection: Connection,
+    endpoint: Endpoint,
+}
+
+impl Line {
+    /// Closes with a reason, and lets it leave before the process does: a relay that hears nothing waits for half a
+    /// minute.
+    pub(super) async fn close(&self, why: TunnelClose) {
+        self.connection.close(u32::from(why.number()).into(), why.text().as_bytes());
+        drop(timeout(FAREWELL, self.endpoint.wait_idle()).await);
+    }
+}
+
 /// One relay as it is dialled again and again.
 #[derive(Debug)]
 pub(super) struct Route {
@@ -113,23 +132,23 @@ impl Route {
     }
 
     /// Connects, to whichever address answers first.
-    pub(super) async fn dial(&self, key: &TransportKey, alpn: &[u8]) -> Result<Connection, DialError> {
+    pub(super) async fn dial(&self, key: &TransportKey, alpn: &[u8]) -> Result<Line, DialError> {
         let dialer = Arc::new(Dialer::new(key, &self.pins, alpn)?);
         let mut attempts = JoinSet::new();
         for (index, address) in self.resolve().await?.into_iter().take(ADDRESSES_MAX).enumerate() {
             let dialer = dialer.clone();
             attempts.spawn(async move {
                 sleep(STAGGER * u32::try_from(index).unwrap_or(0)).await;
-                one(&dialer, address).await.map(|connection| (address, connection))
+                one(&dialer, address).await.map(|line| (address, line))
             });
         }
         let mut reason = String::new();
         while let Some(attempt) = attempts.join_next().await {
             match attempt {
-                Ok(Ok((address, connection))) => {
+                Ok(Ok((address, line))) => {
                     // The lock is for one assignment.
                     *self.last_good.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
-                    return Ok(connection);
+                    return Ok(line);
                 }
                 Ok(Err(error)) => reason = error,
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -151,10 +170,10 @@ impl Route {
     }
 }
 
-async fn one(dialer: &Dialer, address: SocketAddr) -> Result<Connection, String> {
-    let connecting = dialer.connect(address).map_err(|error| format!("{address}: {error}"))?;
+async fn one(dialer: &Dialer, address: SocketAddr) -> Result<Line, String> {
+    let (endpoint, connecting) = dialer.connect(address).map_err(|error| format!("{address}: {error}"))?;
     match timeout(HANDSHAKE, connecting).await {
-        Ok(Ok(connection)) => Ok(connection),
+        Ok(Ok(connection)) => Ok(Line { connection, endpoint }),
         Ok(Err(error)) => Err(format!("{address}: {error}")),
         Err(_) => Err(format!("{address}: no answer in {} s", HANDSHAKE.as_secs())),
     }

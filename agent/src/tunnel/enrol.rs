@@ -1,6 +1,6 @@
 //! First contact with a relay, and the last one. Whoever calls this holds the token and the identity; this only talks.
 
-use super::dial::{DialError, NotARelayAddr, Route};
+use super::dial::{DialError, Line, NotARelayAddr, Route};
 use super::key::TransportKey;
 use super::wire::{self, FrameReader, WireError};
 use cloud_doctor_proto::close::TunnelClose;
@@ -8,7 +8,7 @@ use cloud_doctor_proto::control::{EnrolBegin, EnrolCommit, EnrolDone, EnrolLog, 
 use cloud_doctor_proto::frame::{Frame, Kind};
 use cloud_doctor_proto::limits::{ALPN_ENROL, CONTROL_BYTES_MAX, ENTRIES_MAX};
 use cloud_doctor_proto::pin::Pin;
-use quinn::{Connection, ConnectionError, RecvStream, SendStream};
+use quinn::{ConnectionError, RecvStream, SendStream};
 use serde::Serialize;
 use serde_bytes::ByteBuf;
 use std::time::Duration;
@@ -79,14 +79,20 @@ pub(crate) async fn enrol<E: std::error::Error + 'static>(
     loop {
         let frame = talk.hear().await?;
         if frame.kind == Kind::EnrolDone {
-            talk.done(&frame)?;
+            talk.done(&frame).await?;
             log.push(entry.ok_or(EnrolError::Log)?);
             return Ok(log);
         }
         if take_page(&mut log, &frame)? {
             continue;
         }
-        let commit = sign(&log).map_err(EnrolError::Caller)?;
+        let commit = match sign(&log) {
+            Ok(commit) => commit,
+            Err(error) => {
+                talk.line.close(TunnelClose::Done).await;
+                return Err(EnrolError::Caller(error));
+            }
+        };
         talk.say(Kind::EnrolCommit, &commit).await?;
         entry = Some(commit.entry);
     }
@@ -105,7 +111,7 @@ pub(crate) async fn unenrol<E: std::error::Error + 'static>(
     let mut talk = Talk::open(relay, pins, key).await?;
     talk.say(Kind::Unenrol, leave).await?;
     let frame = talk.hear().await?;
-    talk.done(&frame)
+    talk.done(&frame).await
 }
 
 /// Adds a page to the log; `true` when another one follows at once.
@@ -124,7 +130,7 @@ fn take_page<E: std::error::Error + 'static>(log: &mut Vec<ByteBuf>, frame: &Fra
 
 /// A conversation with the relay before this server is known there.
 struct Talk {
-    connection: Connection,
+    line: Line,
     send: SendStream,
     frames: FrameReader<RecvStream>,
 }
@@ -136,9 +142,9 @@ impl Talk {
         key: &TransportKey,
     ) -> Result<Self, EnrolError<E>> {
         let route = Route::new(relay.parse()?, pins.to_vec());
-        let connection = route.dial(key, ALPN_ENROL).await?;
-        let (send, recv) = connection.open_bi().await.map_err(|error| closed(&error))?;
-        Ok(Self { connection, send, frames: FrameReader::new(recv, CONTROL_BYTES_MAX) })
+        let line = route.dial(key, ALPN_ENROL).await?;
+        let (send, recv) = line.connection.open_bi().await.map_err(|error| closed(&error))?;
+        Ok(Self { line, send, frames: FrameReader::new(recv, CONTROL_BYTES_MAX) })
     }
 
     async fn say<E: std::error::Error + 'static, T: Serialize>(
@@ -159,19 +165,18 @@ impl Talk {
         }
     }
 
-    fn done<E: std::error::Error + 'static>(&self, frame: &Frame) -> Result<(), EnrolError<E>> {
+    async fn done<E: std::error::Error + 'static>(&self, frame: &Frame) -> Result<(), EnrolError<E>> {
         if frame.kind != Kind::EnrolDone {
             return Err(WireError::Unexpected { got: frame.kind, wanted: Kind::EnrolDone }.into());
         }
         let done: EnrolDone = wire::parse(frame)?;
-        let why = TunnelClose::Done;
-        self.connection.close(u32::from(why.number()).into(), why.text().as_bytes());
+        self.line.close(TunnelClose::Done).await;
         done.refused.map_or(Ok(()), |refusal| Err(EnrolError::Refused(refusal)))
     }
 
     /// The reason that the relay gave, where it gave one, says more than the stream that broke.
     fn broken<E: std::error::Error + 'static>(&self, error: WireError) -> EnrolError<E> {
-        self.connection.close_reason().map_or(EnrolError::Wire(error), |reason| closed(&reason))
+        self.line.connection.close_reason().map_or(EnrolError::Wire(error), |reason| closed(&reason))
     }
 }
 

@@ -4,7 +4,7 @@
 //! dial -> Hello -> HelloAck -> { streams | TrustUpdate -> guard -> TrustHead | signs of life } ... lost -> wait -> dial
 //! ```
 
-use super::dial::{DialError, Route};
+use super::dial::{DialError, Line, Route};
 use super::guard::{Guard, GuardError};
 use super::key::TransportKey;
 use super::liveness::{Liveness, Step};
@@ -67,6 +67,9 @@ enum Lost {
     /// Nothing is acknowledged any more.
     #[error("the relay does not answer any more")]
     Silent,
+    /// The relay chose a version that was not offered (R-11).
+    #[error("the relay answers with wire version {0}, which this server did not offer")]
+    Version(u16),
     /// The relay did not answer our greeting.
     #[error("the relay did not answer the greeting")]
     Greeting,
@@ -99,10 +102,22 @@ impl Lost {
                 | TunnelClose::Unavailable
                 | TunnelClose::Silent => false,
             },
-            Self::Dial(DialError::Pin { .. }) => true,
+            Self::Dial(DialError::Pin { .. }) | Self::Version(_) => true,
             Self::Dial(_) | Self::Guard(_) | Self::Connection(_) | Self::Wire(_) | Self::Silent | Self::Greeting => {
                 false
             }
+        }
+    }
+}
+
+impl Lost {
+    /// What the relay is told.
+    fn close(&self) -> TunnelClose {
+        match self {
+            Self::Silent => TunnelClose::Silent,
+            Self::Version(_) => TunnelClose::Version,
+            Self::Wire(_) | Self::Greeting => TunnelClose::Protocol,
+            Self::Dial(_) | Self::Guard(_) | Self::Closed(_) | Self::Connection(_) => TunnelClose::Done,
         }
     }
 }
@@ -113,12 +128,7 @@ pub(super) async fn keep(shared: Arc<Shared>, index: usize, route: Route, stop: 
     let mut binding = None;
     loop {
         let began = instant();
-        let lost = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            lost = once(&shared, index, &route, &mut binding, &stop) => lost,
-        };
-        let Err(lost) = lost else { return };
+        let Err(lost) = once(&shared, index, &route, &mut binding, &stop).await else { return };
         let now = instant();
         if now.saturating_duration_since(began) >= SUCCESS {
             backoff.reset();
@@ -153,29 +163,44 @@ async fn once(
     binding: &mut Option<TransportBinding>,
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
+    let (line, hello) = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        dialled = dial(shared, route, binding) => dialled?,
+    };
+    let connection = &line.connection;
+    let ended = match timeout(GREETING, greet(connection, &hello)).await {
+        Err(_) => Err(Lost::Greeting),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok((send, frames))) => {
+            let rtt = connection.rtt();
+            info!(relay = %route.relay, address = %connection.remote_address(), rtt_ms = rtt.as_millis(), "tunnel up");
+            shared.board.connected(index, rtt);
+            let link = Link { shared, connection, send, frames, trust: hello.trust, heard: 0, updates: JoinSet::new() };
+            link.run(stop).await
+        }
+    };
+    line.close(ended.as_ref().err().map_or(TunnelClose::Done, Lost::close)).await;
+    ended
+}
+
+/// Asks guard for its word, then connects.
+async fn dial(shared: &Shared, route: &Route, binding: &mut Option<TransportBinding>) -> Result<(Line, Hello), Lost> {
     match shared.guard.binding(shared.key.public()).await {
         Ok(fresh) => *binding = Some(fresh),
         // Guard may be restarting; what it signed before still holds.
         Err(error) if binding.is_none() => return Err(error.into()),
         Err(error) => debug!(%error, "guard does not answer; its last word is used"),
     }
-    let binding = binding.clone().expect("it was just filled or there before");
-    let trust = shared.guard.trust(&TrustUpdate { entries: Vec::new() }).await?;
-    let connection = route.dial(&shared.key, ALPN_TUNNEL).await?;
-    let greeted = timeout(GREETING, greet(&connection, binding, trust)).await.map_err(|_| Lost::Greeting)?;
-    let (send, frames, proto) = greeted.map_err(|error| closed(&connection, error))?;
-    if !(PROTO_VERSION_MIN..=PROTO_VERSION).contains(&proto) {
-        let why = TunnelClose::Version;
-        connection.close(u32::from(why.number()).into(), why.text().as_bytes());
-        return Err(Lost::Closed(why));
-    }
-    info!(relay = %route.relay, address = %connection.remote_address(), rtt_ms = connection.rtt().as_millis(), "tunnel up");
-    shared.board.connected(index, connection.rtt());
-    let link = Link { shared, connection: &connection, send, frames, trust, heard: 0, updates: JoinSet::new() };
-    let ended = link.run(stop).await;
-    let why = if matches!(ended, Err(Lost::Silent)) { TunnelClose::Silent } else { TunnelClose::Done };
-    connection.close(u32::from(why.number()).into(), why.text().as_bytes());
-    ended
+    let hello = Hello {
+        proto_min: PROTO_VERSION_MIN,
+        proto_max: PROTO_VERSION,
+        build: BUILD.into(),
+        binding: binding.clone().expect("it was just filled or there before"),
+        host: facts::read(),
+        trust: shared.guard.trust(&TrustUpdate { entries: Vec::new() }).await?,
+    };
+    Ok((route.dial(&shared.key, ALPN_TUNNEL).await?, hello))
 }
 
 /// The reason that the relay gave, where it gave one, says more than the stream that broke.
@@ -183,26 +208,22 @@ fn closed(connection: &Connection, error: WireError) -> Lost {
     connection.close_reason().map_or(Lost::Wire(error), Lost::from)
 }
 
-async fn greet(
-    connection: &Connection,
-    binding: TransportBinding,
-    trust: TrustHead,
-) -> Result<(SendStream, FrameReader<RecvStream>, u16), WireError> {
-    let (mut send, recv) = connection.open_bi().await.map_err(std::io::Error::from)?;
+async fn greet(connection: &Connection, hello: &Hello) -> Result<(SendStream, FrameReader<RecvStream>), Lost> {
+    let (mut send, recv) = connection.open_bi().await?;
     drop(send.set_priority(CONTROL_PRIORITY));
-    let hello = Hello {
-        proto_min: PROTO_VERSION_MIN,
-        proto_max: PROTO_VERSION,
-        build: BUILD.into(),
-        binding,
-        host: facts::read(),
-        trust,
-    };
-    wire::send(&mut send, Kind::Hello, &hello).await?;
     let mut frames = FrameReader::new(recv, CONTROL_BYTES_MAX);
-    let ack: HelloAck = frames.expect(Kind::HelloAck).await?;
+    let ack: Result<HelloAck, WireError> = async {
+        wire::send(&mut send, Kind::Hello, hello).await?;
+        frames.expect(Kind::HelloAck).await
+    }
+    .await;
+    let ack = ack.map_err(|error| closed(connection, error))?;
+    // Whoever answers with what was never offered does not get to choose it.
+    if !(PROTO_VERSION_MIN..=PROTO_VERSION).contains(&ack.proto) {
+        return Err(Lost::Version(ack.proto));
+    }
     debug!(relay = ack.build, proto = ack.proto, "greeted");
-    Ok((send, frames, ack.proto))
+    Ok((send, frames))
 }
 
 /// A tunnel that stands.

@@ -70,6 +70,7 @@ impl Liveness {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "some moment to count from")]
     use super::*;
 
     /// Seconds until a path that dies right after `start` is given up.

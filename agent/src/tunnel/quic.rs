@@ -59,7 +59,7 @@ impl Dialer {
 
     /// Begins a handshake from a fresh ephemeral port. The socket is connected: it hears of nobody else, and is told
     /// when nobody listens at the other end.
-    pub(super) fn connect(&self, relay: SocketAddr) -> io::Result<quinn::Connecting> {
+    pub(super) fn connect(&self, relay: SocketAddr) -> io::Result<(quinn::Endpoint, quinn::Connecting)> {
         let any: SocketAddr = match relay {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -69,7 +69,8 @@ impl Dialer {
         let runtime = Arc::new(quinn::TokioRuntime);
         let socket = Arc::new(Deaf(runtime.wrap_udp_socket(socket)?));
         let endpoint = quinn::Endpoint::new_with_abstract_socket(Default::default(), None, socket, runtime)?;
-        endpoint.connect_with(self.config.clone(), relay, SERVER_NAME).map_err(io::Error::other)
+        let connecting = endpoint.connect_with(self.config.clone(), relay, SERVER_NAME).map_err(io::Error::other)?;
+        Ok((endpoint, connecting))
     }
 
     /// The key that the relay showed instead of a pinned one, when that is why a handshake failed.
@@ -210,9 +211,9 @@ impl AsyncUdpSocket for Deaf {
         meta: &mut [quinn::udp::RecvMeta],
     ) -> std::task::Poll<io::Result<usize>> {
         loop {
-            match self.0.poll_recv(cx, buffers, meta) {
-                std::task::Poll::Ready(Err(error)) if is_icmp(&error) => {}
-                other => return other,
+            let received = self.0.poll_recv(cx, buffers, meta);
+            if !matches!(&received, std::task::Poll::Ready(Err(error)) if is_icmp(error)) {
+                return received;
             }
         }
     }

@@ -56,11 +56,6 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         Self { stream, bytes_max, buffer: Vec::new() }
     }
 
-    /// The stream, at the first byte after the last frame returned.
-    pub(super) fn into_inner(self) -> R {
-        self.stream
-    }
-
     /// The next frame of a known kind; `None` at the stream's end.
     pub(super) async fn next(&mut self) -> Result<Option<Frame>, WireError> {
         loop {
@@ -129,11 +124,12 @@ mod tests {
         bytes.extend(frame::encode(Kind::Ping, &[]));
         for cut in 0..bytes.len() {
             let stream = bytes.iter().chain(b"sealed").copied().collect();
-            let mut reader = FrameReader::new(Pieces(stream, cut), 1000);
+            let mut stream = Pieces(stream, cut);
+            let mut reader = FrameReader::new(&mut stream, 1000);
             assert_eq!(reader.next().await.unwrap().unwrap().body, vec![7; 300]);
             assert_eq!(reader.next().await.unwrap().unwrap().kind, Kind::Ping);
             let mut rest = String::new();
-            reader.into_inner().read_to_string(&mut rest).await.unwrap();
+            stream.read_to_string(&mut rest).await.unwrap();
             assert_eq!(rest, "sealed");
         }
     }

@@ -214,6 +214,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    #![allow(clippy::disallowed_methods, reason = "some moment to count from")]
     use super::*;
 
     fn knock(address: &str) -> Knock {

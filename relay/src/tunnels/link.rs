@@ -142,18 +142,24 @@ impl Link<'_> {
                     self.push(shared).await
                 }
                 frame = self.frames.next() => match frame {
-                    Ok(Some(frame)) => match frame.kind {
-                        Kind::TrustHead => self.confirm(shared, &frame).await,
-                        Kind::Ping => self.pong().await,
-                        // Kinds of newer or other conversations.
-                        _ => Ok(()),
-                    },
+                    Ok(Some(frame)) => self.heard(shared, &frame).await,
                     Ok(None) | Err(_) => Err(TunnelClose::Protocol),
                 },
             };
             if let Err(why) = turn {
                 return why;
             }
+        }
+    }
+
+    /// Kinds of newer or other conversations mean nothing here.
+    async fn heard(&mut self, shared: &Shared, frame: &Frame) -> Result<(), TunnelClose> {
+        if frame.kind == Kind::TrustHead {
+            self.confirm(shared, frame).await
+        } else if frame.kind == Kind::Ping {
+            self.pong().await
+        } else {
+            Ok(())
         }
     }
 

@@ -36,7 +36,7 @@ async fn flt_01_after_a_crash_and_restart_the_first_packet_tells_the_agent() {
     let addr = tunnels.local_addr().unwrap();
     drop(entered);
     drop(crashing.spawn(tunnels.run(CancellationToken::new())));
-    let tls = tls(&world, &Shows::key(&server.transport), &[ALPN_TUNNEL]);
+    let tls = tls(world.pins, &Shows::key(&server.transport), &[ALPN_TUNNEL]);
     let (_endpoint, connection) = connect_with(tls, TransportConfig::default(), addr).await.unwrap();
     let (mut send, _recv) = connection.open_bi().await.unwrap();
     let began = Instant::now();
@@ -48,7 +48,6 @@ async fn flt_01_after_a_crash_and_restart_the_first_packet_tells_the_agent() {
         }
     };
     let stop = CancellationToken::new();
-    #[expect(clippy::disallowed_methods, reason = "joined below")]
     let running = tokio::spawn(restarted.run(stop.clone()));
     let began = Instant::now();
     send.write_all(b"anything").await.unwrap();

@@ -58,7 +58,7 @@ async fn tls_01_other_credentials_fail_the_handshake() {
         ("an ECDSA raw key", Shows::Raw(rcgen::PublicKeyData::subject_public_key_info(&ecdsa), ecdsa.serialize_der())),
     ];
     for (what, shows) in rows {
-        let tls = tls(&world, &shows, &[ALPN_TUNNEL]);
+        let tls = tls(world.pins, &shows, &[ALPN_TUNNEL]);
         // A client of TLS 1.3 is done before the server has seen its key: then the connection ends right after.
         let error = match connect_with(tls, TransportConfig::default(), world.addr).await {
             Err(error) => error,
@@ -99,7 +99,7 @@ async fn tls_04_a_removed_server_loses_its_live_tunnel_and_stays_out() {
 async fn tls_06_nothing_is_resumed_and_early_data_has_no_way_in() {
     let world = World::new().await;
     let server = world.enrolled(1).await;
-    let tls = tls(&world, &Shows::key(&server.transport), &[ALPN_TUNNEL]);
+    let tls = tls(world.pins, &Shows::key(&server.transport), &[ALPN_TUNNEL]);
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
     let config = quinn::ClientConfig::new(std::sync::Arc::new(crypto));
     let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -125,7 +125,7 @@ async fn tls_07_other_protocols_are_refused_in_the_handshake() {
         let error = Peer::connect(&world, &server.transport, alpn).await.err().expect("refused");
         assert!(matches!(error, ConnectionError::ConnectionClosed(_)), "{error:?}");
     }
-    let none = tls(&world, &Shows::key(&server.transport), &[]);
+    let none = tls(world.pins, &Shows::key(&server.transport), &[]);
     match connect_with(none, TransportConfig::default(), world.addr).await {
         Err(_) => {}
         Ok((_endpoint, connection)) => drop(connection.closed().await),

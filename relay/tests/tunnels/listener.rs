@@ -154,3 +154,27 @@ async fn qui_07_an_agent_that_does_not_read_holds_up_nobody_else() {
     drop(agent);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn qui_09_a_changing_source_port_loses_no_byte() {
+    let world = World::new().await;
+    let server = world.enrolled(1).await;
+    let agent = Agent::up(&world, &server).await;
+    let mut stream = world.open(&server).await;
+    let mut frames = agent.accept().await;
+    frames.hear().await.unwrap();
+    for round in 0..20u8 {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        agent.peer.endpoint.rebind(socket).unwrap();
+        frames.send.write_all(&[round; 1000]).await.unwrap();
+        let mut bytes = [0; 1000];
+        timeout(PATIENCE, stream.recv.read_exact(&mut bytes)).await.unwrap().unwrap();
+        assert_eq!(bytes, [round; 1000]);
+        stream.send.write_all(&[round]).await.unwrap();
+        timeout(PATIENCE, frames.recv.read_exact(&mut bytes[..1])).await.unwrap().unwrap();
+        assert_eq!(bytes[0], round);
+        assert_eq!(world.registry.live(&server.agent()).unwrap().address.port(), port);
+    }
+    world.stop().await;
+}

@@ -2,6 +2,7 @@
 //!
 //! Peers here speak QUIC themselves, so that they can also say what the agent never would.
 #![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "tests measure, and join what they start")]
 
 mod enrolment;
 mod faults;

@@ -43,13 +43,13 @@ impl Shows {
 }
 
 /// TLS settings of a peer that believes only the relay's pins.
-pub(crate) fn tls(world: &World, shows: &Shows, alpn: &[&[u8]]) -> rustls::ClientConfig {
+pub(crate) fn tls(pins: [Pin; 2], shows: &Shows, alpn: &[&[u8]]) -> rustls::ClientConfig {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Pinned(world.pins)));
+        .with_custom_certificate_verifier(Arc::new(Pinned(pins)));
     let private = |der: &[u8]| PrivateKeyDer::from(PrivatePkcs8KeyDer::from(der.to_vec()));
     let mut config = match shows {
         Shows::Nothing => builder.with_no_client_auth(),
@@ -83,7 +83,7 @@ pub(crate) async fn connect_with(
 /// A finished handshake.
 pub(crate) struct Peer {
     pub(crate) connection: Connection,
-    _endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
 }
 
 impl Peer {
@@ -97,9 +97,9 @@ impl Peer {
         alpn: &[u8],
         transport: TransportConfig,
     ) -> Result<Self, ConnectionError> {
-        let tls = tls(world, &Shows::key(key), &[alpn]);
+        let tls = tls(world.pins, &Shows::key(key), &[alpn]);
         let (endpoint, connection) = connect_with(tls, transport, world.addr).await?;
-        Ok(Self { connection, _endpoint: endpoint })
+        Ok(Self { connection, endpoint })
     }
 
     /// The code that the relay closes with.

@@ -56,7 +56,6 @@ async fn serve(world: &World, server: &Server) -> (SocketAddr, Reports) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let app = Router::new().route("/stream", get(handler));
-    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
     drop(tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }));
     (addr, reports)
 }

@@ -88,7 +88,6 @@ impl World {
         let tunnels = Tunnels::listen(any, limits, &keys, store.clone(), registry.clone(), heads.clone()).unwrap();
         let addr = tunnels.local_addr().unwrap();
         let stop = CancellationToken::new();
-        #[expect(clippy::disallowed_methods, reason = "joined by stop()")]
         let running = tokio::spawn(tunnels.run(stop.clone()));
         let broker = Arc::new(Broker::new(registry.clone(), OPENS_PER_ENGINEER, clock::instant()));
         let pins = keys.pins();

@@ -142,3 +142,26 @@ async fn h_19_nothing_listens() {
     assert!(remote.ends_with(&format!(":{:04X}", relay.addr.port())), "{line}");
     role.stop().await;
 }
+
+#[tokio::test]
+async fn r_11_a_version_that_was_not_offered_ends_the_tunnel() {
+    for proto in [0, 2, u16::MAX] {
+        let (relay, guard) = (Relay::new(1), Guard::new());
+        let role = Role::start(guard.settings(&[(relay.addr, relay.pin)]));
+        let tunnel = relay.tunnel_of_version(proto).await;
+        let error = soon(tunnel.connection.closed()).await;
+        let quinn::ConnectionError::ApplicationClosed(close) = error else { panic!("{error}") };
+        assert_eq!(close.error_code, u32::from(TunnelClose::Version.number()).into());
+        role.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_tunnel_says_goodbye() {
+    let (relay, guard) = (Relay::new(1), Guard::new());
+    let role = Role::start(guard.settings(&[(relay.addr, relay.pin)]));
+    let tunnel = relay.tunnel().await;
+    role.stop().await;
+    let error = soon(tunnel.connection.closed()).await;
+    assert!(matches!(error, quinn::ConnectionError::ApplicationClosed(_)), "{error}");
+}

@@ -19,6 +19,7 @@ use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::sign::CertifiedKey;
 use serde::Serialize;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -86,10 +87,15 @@ impl Relay {
 
     /// The next tunnel, greeted.
     pub(super) async fn tunnel(&self) -> Tunnel {
+        self.tunnel_of_version(1).await
+    }
+
+    /// The next tunnel, greeted with this version.
+    pub(super) async fn tunnel_of_version(&self, proto: u16) -> Tunnel {
         let connection = self.accept().await;
         let mut control = Talk::accept(&connection).await;
         let hello: Hello = soon(control.frames.expect(Kind::Hello)).await.unwrap();
-        let ack = HelloAck { proto: 1, build: "test".into(), now: UnixTime(1) };
+        let ack = HelloAck { proto, build: "test".into(), now: UnixTime(1) };
         control.say(Kind::HelloAck, &ack).await;
         Tunnel { connection, control, hello }
     }
@@ -196,6 +202,7 @@ fn socket(dir: &Path) -> PathBuf {
 async fn talk(mut stream: UnixStream, state: Arc<GuardState>) {
     let first = FrameReader::new(&mut stream, GREETING_BYTES_MAX).next().await.unwrap().unwrap();
     let tenant = TenantId([3; 32]);
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else comes fails the test")]
     match first.kind {
         Kind::BindTransport => {
             let asked: BindTransport = wire::parse(&first).unwrap();
@@ -277,10 +284,10 @@ async fn carry(front: Arc<UdpSocket>, relay: SocketAddr, to_relay: Arc<AtomicBoo
     let mut buffer = vec![0; 65_536];
     loop {
         let Ok((len, from)) = front.recv_from(&mut buffer).await else { continue };
-        if !backs.contains_key(&from) {
+        if let Entry::Vacant(place) = backs.entry(from) {
             let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
             back.connect(relay).await.unwrap();
-            backs.insert(from, back.clone());
+            place.insert(back.clone());
             let (front, open) = (front.clone(), to_agent.clone());
             answers.spawn(async move {
                 let mut buffer = vec![0; 65_536];
