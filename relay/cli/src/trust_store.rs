@@ -7,7 +7,7 @@ use crate::home::{make_private_folder, write_private};
 use crate::messages::{Id, Say, Sentence};
 use crate::relay_api::{Relay, RelayError};
 use cloud_doctor_proto::control::TrustHead;
-use cloud_doctor_proto::ids::{Hash, TenantId};
+use cloud_doctor_proto::ids::{AgentId, Hash, TenantId};
 use cloud_doctor_proto::limits::{ENTRIES_MAX, ENTRY_BYTES_MAX};
 use cloud_doctor_proto::trust::{self, LogError, TrustLog};
 use rustix::fs::{FlockOperation, flock};
@@ -182,6 +182,19 @@ impl TrustStore {
         checked.append(entry).map_err(TrustError::Refused)?;
         relay.log_append(entry).await?;
         self.extend(head.seq + 1, &[ByteBuf::from(entry)])
+    }
+
+    /// Notes what a server calls itself; returns what it called itself before, when that was something else.
+    #[must_use]
+    pub fn host_changed(&self, agent: &AgentId, host: &str) -> Option<String> {
+        let path = self.folder.join(format!("host-{}", agent.short()));
+        let before = std::fs::read_to_string(&path).ok();
+        if before.as_deref() == Some(host) {
+            return None;
+        }
+        // A name that cannot be noted is told again next time.
+        drop(write_private(&path, host.as_bytes()));
+        before
     }
 
     fn fork(&self, seq: u64, theirs: &[u8]) -> TrustError {

@@ -52,7 +52,7 @@ messages! {
     Protocol: "{0} answered out of turn ({1}). Try again; if it stays so, update the older side.", "{0} 的应答顺序不对({1})。请重试;若持续如此,请更新较旧的一方。";
     HandshakeBroken: "The sealed channel's integrity check failed: bytes were changed on the way, or the other side is not the server. Nothing was started.", "加密通道完整性校验失败:数据在途中被更改,或对方不是该服务器。未启动任何内容。";
     ClockDiffers: "The clocks of this computer and {0} differ by {1}. Dates in the audit will not fit; one of them needs setting.", "本机与 {0} 的时钟相差 {1}。审计中的时间将不一致,请校准其中一台。";
-    NameDiffers: "This server calls itself {0}; the trust log knows it as {1}.", "该服务器自称 {0};信任日志中名为 {1}。";
+    NameDiffers: "{0} calls itself {1} now; before, {2}. Its key is the same.", "{0} 现在自称 {1};此前为 {2}。其密钥未变。";
     NeedSecondRemote: "{0} asks for a second signature, within {1}. Another person runs: cloud-doctor approve {2}", "{0} 要求第二签名,限时 {1}。请另一人运行:cloud-doctor approve {2}";
     NeedSecondLocal: "Or root on {0} runs: cloud-doctor-agent approve", "或由 {0} 上的 root 运行:cloud-doctor-agent approve";
     NeedSecondWords: "The six words of this request: {0}", "此请求的六个单词:{0}";

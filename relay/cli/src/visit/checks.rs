@@ -67,7 +67,7 @@ fn worth_a_word(hands: &mut Hands<'_>, target: &Target, challenge: &Challenge) {
         let apart = cloud_doctor_proto::ceiling::Span(apart);
         tell(hands, Id::ClockDiffers.with(&[&target.name, &apart]));
     }
-    if challenge.host != target.name {
-        tell(hands, Id::NameDiffers.with(&[&challenge.host, &target.name]));
+    if let Some(before) = hands.trust.host_changed(&target.agent, &challenge.host) {
+        tell(hands, Id::NameDiffers.with(&[&target.name, &challenge.host, &before]));
     }
 }
