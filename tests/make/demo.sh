@@ -12,9 +12,11 @@ programs=$PWD/target/debug
 server=demo
 user=$(id -un)
 relay_pid='' agent_pid='' demo=''
+# Where to say what went wrong, wherever a failing command's own words go.
+exec 3>&2
 
 die() {
-  printf 'demo: %s\n' "$*" >&2
+  printf 'demo: %s\n' "$*" >&3
   exit 1
 }
 
@@ -40,7 +42,7 @@ tidy_up() {
   end_process "$agent_pid"
   end_process "$relay_pid"
   if [ -n "$demo" ]; then
-    [ "$status" -eq 0 ] || [ "$status" -eq 130 ] || tail -n 15 "$demo"/*.log >&2 2>/dev/null || true
+    [ "$status" -eq 0 ] || [ "$status" -eq 130 ] || tail -n 15 "$demo"/*.log >&3 2>/dev/null || true
     rm -rf "$demo"
   fi
   exit "$status"
@@ -81,7 +83,7 @@ build() {
 }
 
 start_relay() {
-  mkdir -p "$demo/relay"
+  mkdir -m 0700 "$demo/relay"
   cat >"$demo/relay/relay.toml" <<TOML
 [agents]
 listen = "127.0.0.1:$port"
@@ -92,14 +94,21 @@ listen = "127.0.0.1:$port"
 [admin]
 listen = "127.0.0.1:$((port + 1))"
 TOML
-  "$programs/cloud-doctor-relay" serve --data-dir "$demo/relay" </dev/null >"$demo/relay.log" 2>&1 &
+  # Its words are read below: always the same language.
+  LC_ALL=C.UTF-8 "$programs/cloud-doctor-relay" serve --data-dir "$demo/relay" \
+    </dev/null >"$demo/relay.out" 2>"$demo/relay.log" &
   relay_pid=$!
-  until_true 20 "the relay prints its set-up code" grep -qi 'set-up code' "$demo/relay.log"
-  agents=$(grep -o -m 1 'quic://[^ ]*' "$demo/relay.log")
-  agents_pin=$(grep -m 1 'quic://' "$demo/relay.log" | grep -o 'sha256:[0-9a-f]*')
-  clients=$(grep -o -m 1 'https://[^ ]*' "$demo/relay.log")
-  clients_pin=$(grep -m 1 'https://' "$demo/relay.log" | grep -o 'sha256:[0-9a-f]*')
+  until_true 20 "the relay is ready" grep -q '^ready' "$demo/relay.out"
+  agents=$(relay_said quic:// 'quic://')
+  agents_pin=$(relay_said quic:// 'sha256:')
+  clients=$(relay_said https:// 'https://')
+  clients_pin=$(relay_said https:// 'sha256:')
   step "relay: $clients"
+}
+
+# relay_said LINE WORD: the first word that begins so, on the first line that holds that.
+relay_said() {
+  grep -m 1 "$1" "$demo/relay.out" | grep -o "$2[^ ]*" | head -n 1
 }
 
 # The client with the demo's own folder, keys and account.
@@ -113,20 +122,22 @@ make_customer() {
     "$demo/home" "$programs/cloud-doctor" "$demo/key" >"$demo/cloud-doctor"
   chmod 0700 "$demo/cloud-doctor"
   head -c 18 /dev/urandom | base64 >"$demo/password"
-  grep -i -m 1 'set-up code' "$demo/relay.log" | grep -o '[^ ]*$' >"$demo/code"
+  grep -m 1 '^set-up' "$demo/relay.out" | grep -oE '[A-Z2-7]{6}(-[A-Z2-7]{6})+' >"$demo/code"
   chmod 0600 "$demo/password" "$demo/code"
-  client setup "$clients" --pin "$clients_pin" --account demo --tenant Demo \
-    --code-file "$demo/code" --password-file "$demo/password" >/dev/null
-  client tenant init Demo --root "$demo/key" --recovery-out "$demo/recovery" --json >"$demo/tenant.json"
-  client tenant engineer add "$demo/key.pub" --name demo >/dev/null
-  client tenant token --out "$demo/token" --relay-address "$agents" --relay-pin "$agents_pin" >/dev/null
+  {
+    client setup "$clients" --pin "$clients_pin" --account demo --tenant Demo \
+      --code-file "$demo/code" --password-file "$demo/password"
+    client tenant init Demo --root "$demo/key" --recovery-out "$demo/recovery" --json >"$demo/tenant.json"
+    client tenant engineer add "$demo/key.pub" --name demo
+    client tenant token --out "$demo/token" --relay-address "$agents" --relay-pin "$agents_pin"
+  } >"$demo/client.log" 2>&1
   step "customer: Demo ($(json_text words "$demo/tenant.json"))"
 }
 
 start_agent() {
   "$programs/cloud-doctor-agent" --state-dir "$demo/a" enrol --yes --name "$server" --preset own --relay "$agents" \
-    --relay-pin "$agents_pin" --trust "$(json_text tenant "$demo/tenant.json")" --token-file "$demo/token" \
-    </dev/null >"$demo/enrol.log"
+    --relay-pin "$agents_pin" --trust "$(json_text id "$demo/tenant.json")" --token-file "$demo/token" \
+    </dev/null >"$demo/enrol.log" 2>&1
   "$programs/cloud-doctor-agent" --state-dir "$demo/a" run --standalone </dev/null >"$demo/agent.log" 2>&1 &
   agent_pid=$!
   until_true 20 "the agent reaches the relay" agent_is_online
@@ -134,7 +145,7 @@ start_agent() {
 }
 
 agent_is_online() {
-  client servers --json | tr -d ' \n' | grep -q '"online":[{t]'
+  client servers --json | tr -d ' \n' | grep -q '"connected":true'
 }
 
 check() {
