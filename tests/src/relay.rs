@@ -137,8 +137,8 @@ impl Relay {
     pub fn setup_code(&self) -> String {
         eventually(SOON, "a set-up code", || {
             let shown = self.process.as_ref()?.stdout();
-            let line = shown.lines().find(|line| line.to_lowercase().contains("set-up code"))?;
-            line.split_whitespace().next_back().map(str::to_owned)
+            let line = shown.lines().find(|line| line.starts_with("set-up"))?;
+            line.split_whitespace().find(|word| word.matches('-').count() == 3).map(str::to_owned)
         })
     }
 

@@ -236,8 +236,7 @@ impl Site {
         eventually(SOON, "the server is online", || {
             let servers = self.client.ask(&["servers", "--json"]);
             let servers: serde_json::Value = serde_json::from_slice(&servers.stdout).ok()?;
-            let online = &servers["servers"][0]["online"];
-            (online.is_object() || online.as_bool() == Some(true)).then_some(())
+            (servers["servers"][0]["connected"].as_bool() == Some(true)).then_some(())
         });
     }
 

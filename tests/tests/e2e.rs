@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod e2e {
+    mod faults;
     mod harness;
+    mod numbers;
+    mod shell;
     mod signatures;
+    mod slice;
 }
