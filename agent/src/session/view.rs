@@ -161,6 +161,10 @@ impl View {
             self.outgoing.clear();
             self.outgoing.shrink_to(READ_BYTES);
             self.sent = 0;
+        } else if self.sent > OUTGOING_BULK {
+            // A client that never quite catches up must not let the sent part grow.
+            self.outgoing.drain(..self.sent);
+            self.sent = 0;
         }
         Ok(())
     }

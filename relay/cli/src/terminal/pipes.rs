@@ -163,8 +163,9 @@ impl Backlog {
         let result = self.pipe.write(&self.waiting[self.start..]).await;
         let done = self.done(result, self.waiting.len() - self.start);
         self.start += done;
-        if self.is_empty() {
-            self.waiting.clear();
+        // Also while something waits all the time: what was written must not grow for as long as output flows.
+        if self.start > self.waiting.len() / 2 {
+            self.waiting.drain(..self.start);
             self.start = 0;
         }
         done
