@@ -12,8 +12,9 @@ use cloud_doctor_proto::close::StreamClose;
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::limits::GREETING_BYTES_MAX;
-use quinn::{RecvStream, SendStream, VarInt};
+use quinn::{RecvStream, SendStream, VarInt, WriteError};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -67,15 +68,7 @@ async fn head(recv: &mut RecvStream) -> Option<Vec<u8>> {
 /// Copies until both directions are over or one of them breaks.
 async fn copy(send: &mut SendStream, recv: &mut RecvStream, socket: UnixStream) {
     let (mut from_guard, mut to_guard) = socket.into_split();
-    let stopped = send.stopped();
-    let both = async { tokio::try_join!(inwards(recv, &mut to_guard), outwards(&mut from_guard, send)) };
-    let broken = tokio::select! {
-        biased;
-        both = both => both.err(),
-        // The client is gone: what guard or a holder still says has no reader.
-        _ = stopped => Some(io::ErrorKind::BrokenPipe.into()),
-    };
-    if let Some(error) = broken {
+    if let Err(error) = tokio::try_join!(inwards(recv, &mut to_guard), outwards(&mut from_guard, send)) {
         debug!(%error, "a client's stream broke");
         end(send, recv, StreamClose::AgentReset);
     }
@@ -101,16 +94,24 @@ async fn inwards(recv: &mut RecvStream, to_guard: &mut OwnedWriteHalf) -> io::Re
     Ok(())
 }
 
-/// Guard to relay.
+/// Guard to relay. A client that left has no ears: then nothing more is read, but its last words still go inwards.
 async fn outwards(from_guard: &mut OwnedReadHalf, send: &mut SendStream) -> io::Result<()> {
+    let mut left = pin!(send.stopped());
     let mut buffer = BytesMut::new();
     loop {
         // A buffer is held only while there is something to put into it.
-        from_guard.readable().await?;
+        tokio::select! {
+            biased;
+            _ = &mut left => return Ok(()),
+            readable = from_guard.readable() => readable?,
+        }
         buffer.reserve(PIECE_BYTES);
         match from_guard.try_read_buf(&mut buffer) {
             Ok(0) => break,
-            Ok(_) => send.write_chunk(buffer.split().freeze()).await?,
+            Ok(_) => match send.write_chunk(buffer.split().freeze()).await {
+                Err(WriteError::Stopped(_)) => return Ok(()),
+                written => written?,
+            },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             // A holder that was killed resets its socket; for the client that is an end.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,

@@ -8,7 +8,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use cloud_doctor_proto::close::StreamClose;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use quinn::{ConnectionError, ReadError, RecvStream, SendStream, WriteError};
+use quinn::{ReadError, RecvStream, SendStream, WriteError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -184,7 +184,7 @@ fn join(packets: &[Bytes]) -> Bytes {
 fn read_failed(error: ReadError) -> StreamClose {
     match error {
         ReadError::Reset(code) => StreamClose::from_number(code.into_inner()).unwrap_or(StreamClose::AgentReset),
-        ReadError::ConnectionLost(error) => connection_failed(&error),
+        ReadError::ConnectionLost(_) => StreamClose::AgentGone,
         ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected => StreamClose::AgentReset,
     }
 }
@@ -192,20 +192,7 @@ fn read_failed(error: ReadError) -> StreamClose {
 fn write_failed(error: WriteError) -> StreamClose {
     match error {
         WriteError::Stopped(code) => StreamClose::from_number(code.into_inner()).unwrap_or(StreamClose::AgentReset),
-        WriteError::ConnectionLost(error) => connection_failed(&error),
+        WriteError::ConnectionLost(_) => StreamClose::AgentGone,
         WriteError::ClosedStream | WriteError::ZeroRttRejected => StreamClose::AgentReset,
-    }
-}
-
-fn connection_failed(error: &ConnectionError) -> StreamClose {
-    match error {
-        ConnectionError::LocallyClosed
-        | ConnectionError::VersionMismatch
-        | ConnectionError::TransportError(_)
-        | ConnectionError::ConnectionClosed(_)
-        | ConnectionError::ApplicationClosed(_)
-        | ConnectionError::Reset
-        | ConnectionError::TimedOut
-        | ConnectionError::CidsExhausted => StreamClose::AgentGone,
     }
 }

@@ -8,10 +8,10 @@
 //! Token, entry and list change in one transaction. A stranger hears the same about every token that does not count,
 //! and sees no log before one does.
 
-use super::Shared;
 use super::quic::Peer;
 use super::trust::ReadLogError;
 use super::wire::{self, FrameReader, WireError};
+use super::{Shared, registry};
 use crate::clock;
 use crate::store::{Actor, AppendError, EnrolError, Enrolment, NewAgent, StoreError, TenantRef, TokenRefused};
 use cloud_doctor_proto::close::TunnelClose;
@@ -88,7 +88,7 @@ pub(super) async fn serve(shared: &Shared, connection: &Connection, peer: Peer) 
 }
 
 async fn note_refused(shared: &Shared, connection: &Connection, tenant: TenantRef, subject: &str) {
-    let client = connection.remote_address().to_string();
+    let client = registry::address(connection).to_string();
     let by = Actor { account: "", client: &client };
     if let Err(error) = shared.store.of(tenant).note(by, "enrolment-refused", subject, clock::now()).await {
         warn!(%error, "could not write the audit");
@@ -161,7 +161,7 @@ impl Newcomer<'_> {
             host: self.begin.host.clone(),
         };
         let entry = commit.entry.into_vec();
-        let client = self.connection.remote_address().to_string();
+        let client = registry::address(self.connection).to_string();
         Ok(Enrolment { secret_hash, expected: log.head(), hash: signed.hash(), entry, agent, client })
     }
 
@@ -183,7 +183,7 @@ impl Newcomer<'_> {
 
     /// The same answer for every reason; the customer's audit names it.
     fn token_refused(&self, refused: &TokenRefused) -> End {
-        info!(address = %self.connection.remote_address(), reason = %refused, "enrolment refused");
+        info!(address = %registry::address(self.connection), reason = %refused, "enrolment refused");
         match refused {
             TokenRefused::Unknown => End::Refused(EnrolRefusal::Token),
             TokenRefused::Expired(tenant) | TokenRefused::Used(tenant) | TokenRefused::Revoked(tenant) => {
@@ -213,7 +213,7 @@ async fn unenrol(shared: &Shared, connection: &Connection, peer: Peer, leave: &U
     let Some(id) = leave.verify() else { return Err(refused) };
     let row = shared.store.agent_by_transport_key(&peer.key).await.map_err(unavailable)?;
     let Some(agent) = row.filter(|row| row.agent == id) else { return Err(refused) };
-    let client = connection.remote_address().to_string();
+    let client = registry::address(connection).to_string();
     let by = Actor { account: "", client: &client };
     shared.store.of(agent.tenant).remove_agent(&id, by, clock::now()).await.map_err(unavailable)?;
     shared.registry.remove(&id);

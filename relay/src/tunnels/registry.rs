@@ -105,7 +105,7 @@ impl Tunnel {
         Live {
             tenant: self.tenant,
             since: self.since,
-            address: self.connection.remote_address(),
+            address: address(&self.connection),
             rtt_ms: u32::try_from(self.connection.rtt().as_millis()).unwrap_or(u32::MAX),
             streams: STREAMS_PER_AGENT - self.slots.available_permits(),
         }
@@ -128,6 +128,12 @@ impl Drop for Place {
             tunnels.remove(&self.agent);
         }
     }
+}
+
+/// Where the peer is now. A listener on IPv6 sees IPv4 addresses mapped; people should not.
+pub(super) fn address(connection: &Connection) -> SocketAddr {
+    let seen = connection.remote_address();
+    SocketAddr::new(seen.ip().to_canonical(), seen.port())
 }
 
 /// Closes with a number for programs and a sentence for people.

@@ -105,12 +105,8 @@ impl Peer {
     /// The code that the relay closes with.
     pub(crate) async fn closed(&self) -> TunnelClose {
         let error = timeout(PATIENCE, self.connection.closed()).await.expect("the connection was not closed");
-        match error {
-            ConnectionError::ApplicationClosed(close) => {
-                TunnelClose::from_number(close.error_code.into_inner()).expect("a code of ours")
-            }
-            other => panic!("closed by {other:?}"),
-        }
+        let ConnectionError::ApplicationClosed(close) = error else { panic!("closed by {error:?}") };
+        TunnelClose::from_number(close.error_code.into_inner()).expect("a code of ours")
     }
 
     /// A stream of frames that we open.

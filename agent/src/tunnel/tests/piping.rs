@@ -106,8 +106,20 @@ async fn a_client_that_leaves_or_a_guard_that_hangs_up_ends_both_sides() {
     send.write_all(b"x").await.unwrap();
     soon(recv.read_exact(&mut [0])).await.unwrap();
     recv.stop(1000u32.into()).unwrap();
-    assert!(soon(send.stopped()).await.unwrap().is_some());
+    send.write_all(b"last words").await.unwrap();
+    send.finish().unwrap();
+    assert!(soon(send.stopped()).await.unwrap().is_none(), "taken to the end");
+    until_heard(&guard, b"last words").await;
     role.stop().await;
+}
+
+async fn until_heard(guard: &Guard, words: &[u8]) {
+    let heard = async {
+        while !guard.state.heard.lock().unwrap().ends_with(words) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    soon(heard).await;
 }
 
 #[tokio::test]

@@ -159,6 +159,8 @@ pub(super) struct Guard {
 pub(super) struct GuardState {
     pub(super) entries: AtomicUsize,
     pub(super) heads: Mutex<Vec<Vec<u8>>>,
+    /// The last piece of the last stream.
+    pub(super) heard: Mutex<Vec<u8>>,
     pub(super) reports: Mutex<Vec<cloud_doctor_proto::control::TunnelState>>,
 }
 
@@ -218,24 +220,28 @@ async fn talk(mut stream: UnixStream, state: Arc<GuardState>) {
         Kind::TunnelState => state.reports.lock().unwrap().push(wire::parse(&first).unwrap()),
         Kind::StreamHead => {
             state.heads.lock().unwrap().push(first.body);
-            echo(stream).await;
+            echo(stream, &state).await;
         }
         other => panic!("{other:?}"),
     }
 }
 
 /// Echoes, ends when the other side does, and obeys a few words.
-async fn echo(mut stream: UnixStream) {
+async fn echo(mut stream: UnixStream, state: &GuardState) {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let len = stream.read(&mut buffer).await.unwrap();
         match &buffer[..len] {
             b"" => break,
             b"hang up" => return,
-            bytes => stream.write_all(bytes).await.unwrap(),
+            bytes => {
+                *state.heard.lock().unwrap() = bytes.to_vec();
+                // A client that left is no fault.
+                drop(stream.write_all(bytes).await);
+            }
         }
     }
-    stream.write_all(b"<end>").await.unwrap();
+    drop(stream.write_all(b"<end>").await);
 }
 
 /// A tunnel role that runs until it is dropped.
