@@ -33,8 +33,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const STEADY: u32 = 60;
 /// Guard reads its state in this time.
 const READY: Duration = Duration::from_secs(20);
-/// Roles and shells may take this long to end.
-const GOODBYE: Duration = Duration::from_secs(6);
+/// Between two looks while everything ends.
+const GLANCE: Duration = Duration::from_millis(30);
+/// Shells may take this long to end.
+const HOLDERS_GOODBYE: Duration = Duration::from_secs(4);
+/// Roles may take this long to end.
+const GOODBYE: Duration = Duration::from_secs(4);
 
 /// One role.
 #[derive(Debug)]
@@ -147,7 +151,7 @@ fn end_orphans(places: &Places, children: &[Child], holders: &mut Vec<Pid>) {
     let inherited: Vec<Pid> = inherited(children);
     holders.retain(|holder| inherited.contains(holder));
     if inherited.iter().any(|pid| !holders.contains(pid)) {
-        *holders = holder_sockets(places).iter().filter_map(|socket| listener_pid(socket)).collect();
+        *holders = living_holders(places);
     }
     for pid in inherited.into_iter().filter(|pid| !holders.contains(pid)) {
         tracing::warn!(pid = pid.as_raw_nonzero().get(), "a process without a holder is killed");
@@ -171,37 +175,42 @@ fn holder_sockets(places: &Places) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Ends shells, roles, and whatever is left of them.
+/// Ends shells while guard can still write their ends to the audit, then roles, then whatever is left of them.
 async fn goodbye(places: &Places, children: &mut [Child]) {
     for socket in holder_sockets(places) {
         crate::guard::end_holder(&socket).await;
     }
-    for child in children.iter() {
-        if let Some(pid) = child.pid {
-            kill(pid, Signal::TERM);
-        }
+    wait_until(HOLDERS_GOODBYE, || living_holders(places).is_empty()).await;
+    for pid in living_holders(places) {
+        kill(pid, Signal::KILL);
     }
-    let mut died = signal(SignalKind::child()).ok();
-    let all_gone = async {
-        while any_left(children) {
-            let next = async {
-                match &mut died {
-                    Some(died) => drop(died.recv().await),
-                    None => std::future::pending().await,
-                }
-            };
-            timeout(LOOK, next).await.ok();
-        }
-    };
-    if timeout(GOODBYE, all_gone).await.is_ok() {
+    for pid in children.iter().filter_map(|child| child.pid) {
+        kill(pid, Signal::TERM);
+    }
+    if wait_until(GOODBYE, || !any_left(children)).await {
         return;
     }
     while any_left(children) {
         for pid in children.iter().filter_map(|child| child.pid).chain(inherited(children)) {
             kill(pid, Signal::KILL);
         }
-        sleep(LOOK / 10).await;
+        sleep(GLANCE).await;
     }
+}
+
+/// Looks until it is so, at most this long.
+async fn wait_until(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
+    let wait = async {
+        while !so() {
+            sleep(GLANCE).await;
+        }
+    };
+    timeout(limit, wait).await.is_ok()
+}
+
+/// Holders of this state, whoever started them.
+fn living_holders(places: &Places) -> Vec<Pid> {
+    holder_sockets(places).iter().filter_map(|socket| listener_pid(socket)).collect()
 }
 
 fn any_left(children: &mut [Child]) -> bool {

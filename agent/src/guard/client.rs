@@ -31,6 +31,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Between two frames of a client: a person may have to touch a key for the grant.
 const IDLE: Duration = Duration::from_secs(120);
+/// The same after a refusal: whoever tries again does so soon, and the place is wanted by others.
+const IDLE_REFUSED: Duration = Duration::from_secs(10);
 /// Frames that one stream may send before it is a holder's.
 const FRAMES_MAX: usize = 32;
 /// Characters kept of what the relay claims.
@@ -70,7 +72,7 @@ impl Client {
     async fn turn(&mut self, mut stream: FrameStream) -> Result<Option<FrameStream>, StreamError> {
         let frame = match self.early.take() {
             Some(frame) => Ok(frame),
-            None => stream.next(IDLE).await,
+            None => stream.next(if stream.refused_last() { IDLE_REFUSED } else { IDLE }).await,
         };
         let frame = match frame {
             Ok(frame) => frame,

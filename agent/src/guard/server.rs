@@ -28,8 +28,9 @@ use tokio::task::{JoinSet, LocalSet};
 pub(super) const GREETING: Duration = Duration::from_secs(5);
 /// Connections at once: every engineer's tabs, and a bound for what a relay can make guard hold.
 const CONNECTIONS_MAX: usize = 64;
-/// Connections over that bound that are told so before they are closed.
-const TURNED_AWAY_MAX: usize = 64;
+/// Connections over that bound that are told so before they are closed: a script that opens 500 shells at once reads
+/// 500 sentences.
+const TURNED_AWAY_MAX: usize = 512;
 /// Root's commands at once.
 const ADMINS_MAX: usize = 8;
 /// Between two looks at deadlines while something waits for one.

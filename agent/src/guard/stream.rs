@@ -38,12 +38,13 @@ pub(super) enum StreamError {
 pub(super) struct FrameStream {
     stream: UnixStream,
     decoder: Decoder,
+    refused: bool,
 }
 
 impl FrameStream {
     /// Takes a connection.
     pub(super) fn new(stream: UnixStream) -> Self {
-        Self { stream, decoder: Decoder::new() }
+        Self { stream, decoder: Decoder::new(), refused: false }
     }
 
     /// The next frame. Safe to cancel.
@@ -72,9 +73,15 @@ impl FrameStream {
     /// # Errors
     /// [`StreamError`].
     pub(super) async fn send<T: Serialize>(&mut self, kind: Kind, message: &T) -> Result<(), StreamError> {
+        self.refused = kind == Kind::Refused;
         let bytes = frame::message(kind, message);
         timeout(WRITE_TIMEOUT, self.stream.write_all(&bytes)).await.map_err(|_| StreamError::Silent)??;
         Ok(())
+    }
+
+    /// The last thing that was said here was a refusal.
+    pub(super) fn refused_last(&self) -> bool {
+        self.refused
     }
 
     /// Sends a refusal.
@@ -90,7 +97,7 @@ impl FrameStream {
         if self.stream.shutdown().await.is_err() {
             return;
         }
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; 512];
         let drain = async { while self.stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {} };
         // Whoever still talks after this time is cut off.
         timeout(LINGER, drain).await.ok();
@@ -105,6 +112,6 @@ impl FrameStream {
     pub(super) fn from_parts(stream: UnixStream, rest: &[u8]) -> Self {
         let mut decoder = Decoder::new();
         decoder.push(rest);
-        Self { stream, decoder }
+        Self { stream, decoder, refused: false }
     }
 }

@@ -88,3 +88,6 @@ impl Places {
         self.run.as_os_str().len() + SOCKET_NAME_MAX <= SOCKET_PATH_MAX
     }
 }
+
+#[cfg(test)]
+mod tests;

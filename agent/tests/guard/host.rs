@@ -15,12 +15,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_cloud-doctor-agent");
-pub(crate) const OWN: &str = cloud_doctor_own();
-
-const fn cloud_doctor_own() -> &'static str {
-    "version = 1\npreset = \"own\"\n[[rule]]\nscope = \"shell\"\nmode = \"allow\"\nusers = [\"root\", \"*\"]\n\
-     [[rule]]\nscope = \"exec\"\nmode = \"allow\"\nusers = [\"root\", \"*\"]\n"
-}
+pub(crate) const OWN: &str = "version = 1\npreset = \"own\"\n\
+    [[rule]]\nscope = \"shell\"\nmode = \"allow\"\nusers = [\"root\", \"*\"]\n\
+    [[rule]]\nscope = \"exec\"\nmode = \"allow\"\nusers = [\"root\", \"*\"]\n";
 
 pub(crate) struct Host {
     pub(crate) customer: Customer,
@@ -94,11 +91,20 @@ impl Host {
 
     /// Starts guard and waits until it answers.
     pub(crate) fn run(&mut self) {
+        assert!(self.try_run(), "guard begins");
+    }
+
+    /// Starts guard; `false` when it does not begin.
+    pub(crate) fn try_run(&mut self) -> bool {
         let mut guard = self.command(&["guard", "--supervised"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(guard.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        self.guard = Some(guard);
+        if line == "ready\n" {
+            self.guard = Some(guard);
+            return true;
+        }
+        guard.wait().unwrap();
+        false
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {

@@ -1,1 +1,659 @@
-//! Trust.
+//! The relay, strangers and damaged files against guard.
+
+use crate::client::{Client, Plan, exec};
+use crate::customer::{CARL, Customer, DAN, EVE, EVE_AGAIN, ROOT, STRANGER, key_id, named, now, sign_entry, signed};
+use crate::host::{Host, OWN, eventually};
+use cloud_doctor_proto::audit::{Fault, Verifier};
+use cloud_doctor_proto::channel::ChannelKind;
+use cloud_doctor_proto::control::{BindTransport, TransportBinding, TrustHead};
+use cloud_doctor_proto::frame::{self, Kind};
+use cloud_doctor_proto::grant::Scope;
+use cloud_doctor_proto::ids::{AgentId, ChannelId, ExchangeKey, Hash, TenantId, VerifyKey, VisitId};
+use cloud_doctor_proto::pack;
+use cloud_doctor_proto::refusal::{Refusal, Refused};
+use cloud_doctor_proto::signer::{NAMESPACE_GRANT, NAMESPACE_SECOND};
+use cloud_doctor_proto::trust::{Role, What};
+use cloud_doctor_proto::visit::{NeedSecond, OpenChannel, Second, VisitOpened};
+use serde_bytes::ByteBuf;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+
+const ASK: &str = "version = 1\n[[rule]]\nscope = \"shell\"\nmode = \"ask\"\nusers = [\"root\", \"*\"]\n\
+                   [[rule]]\nscope = \"exec\"\nmode = \"ask\"\nusers = [\"root\", \"*\"]\n";
+
+#[track_caller]
+fn nothing_started(host: &Host) {
+    assert!(host.holders().is_empty());
+    assert!(host.audit_lines().iter().all(|line| !line.contains("\"channel-opening\"")));
+}
+
+#[test]
+fn r_01_a_channel_without_a_grant_is_refused_and_audited() {
+    let host = Host::start();
+    let mut client = host.client();
+    let open = OpenChannel {
+        visit: VisitId([7; 16]),
+        channel: ChannelId([1; 16]),
+        kind: ChannelKind::Shell,
+        resume: 0,
+        first: ByteBuf::from(vec![0; 96]),
+    };
+    client.say(Kind::OpenChannel, &open);
+    assert_eq!(client.refusal(), Refusal::NoVisit);
+    host.audited(&["\"refused\"", "no-visit", "eve@relay", "192.0.2.7"]);
+    nothing_started(&host);
+}
+
+#[test]
+fn r_02_signatures_of_other_keys_open_nothing() {
+    let host = Host::start();
+    for seed in [STRANGER, ROOT, CARL] {
+        let mut client = host.client();
+        let mut plan = client.plan(&host.customer, EVE);
+        plan.grant.engineer = key_id(seed);
+        assert_eq!(client.open(&plan, seed).unwrap_err().code, Refusal::UnknownEngineer, "{seed}");
+    }
+    // In eve's name by another key.
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    let mut request = plan.open(STRANGER);
+    request.engineer.key = key_id(EVE);
+    client.say(Kind::OpenVisit, &request);
+    assert_eq!(client.refusal(), Refusal::Signature);
+    nothing_started(&host);
+}
+
+#[test]
+fn r_03_every_flipped_bit_of_a_grant_is_refused() {
+    let host = Host::start();
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    let good = plan.open(EVE);
+    // Each stream may try 32 times; every third bit keeps the test short, offsets differ so that all bits of bytes are met.
+    for (count, bit) in (0..good.grant.len() * 8).step_by(3).enumerate() {
+        if count % 30 == 0 {
+            client = host.client();
+        }
+        let mut bad = good.clone();
+        bad.grant[bit / 8] ^= 1 << (bit % 8);
+        client.say(Kind::OpenVisit, &bad);
+        assert_eq!(client.refusal(), Refusal::Signature, "bit {bit}");
+    }
+    // None of them used up the challenge.
+    assert!(host.client().open(&plan, EVE).is_ok());
+}
+
+#[test]
+fn r_03_every_field_changed_and_signed_again_is_refused_for_its_own_reason() {
+    let host = Host::start();
+    let rows: [(fn(&mut Plan), Refusal); 10] = [
+        (|p| p.grant.version = 2, Refusal::Version),
+        (|p| p.grant.tenant = TenantId([0; 32]), Refusal::OtherServer),
+        (|p| p.grant.agent = AgentId([0; 32]), Refusal::OtherServer),
+        (|p| p.grant.challenge = Hash([0; 32]), Refusal::Challenge),
+        (|p| p.grant.engineer = key_id(DAN), Refusal::Signature),
+        (|p| p.grant.scopes.clear(), Refusal::Malformed),
+        (|p| p.grant.ttl_secs = 9 * 3600, Refusal::TooLong),
+        (|p| p.grant.trust_seq += 1, Refusal::StaleLog),
+        (|p| p.grant.trust_head = Hash([1; 32]), Refusal::LogFork),
+        (|p| p.grant.reason = "x".repeat(501), Refusal::Malformed),
+    ];
+    for (number, (change, expected)) in rows.into_iter().enumerate() {
+        let mut client = host.client();
+        let mut plan = client.plan(&host.customer, EVE);
+        change(&mut plan);
+        assert_eq!(client.open(&plan, EVE).unwrap_err().code, expected, "row {number}");
+    }
+    nothing_started(&host);
+}
+
+#[test]
+fn r_04_r_05_a_replayed_grant_opens_nothing_now_or_after_a_restart() {
+    let mut host = Host::start();
+    let mut client = host.client();
+    let plan = client.visit(&host.customer);
+    assert_eq!(client.open(&plan, EVE).unwrap_err().code, Refusal::Challenge);
+    let unused = host.client().plan(&host.customer, EVE);
+    host.kill();
+    host.run();
+    for plan in [&plan, &unused] {
+        assert_eq!(host.client().open(plan, EVE).unwrap_err().code, Refusal::Challenge);
+    }
+    host.audited(&["\"refused\"", "\"challenge\""]);
+    nothing_started(&host);
+}
+
+#[test]
+fn r_04_a_replayed_first_message_starts_nothing() {
+    let host = Host::start();
+    let mut client = host.client();
+    let plan = client.visit(&host.customer);
+    let (initiator, open) = plan.channel(ChannelKind::Exec, ChannelId([1; 16]), &exec(&["/bin/true"]), None);
+    client.say(Kind::OpenChannel, &open);
+    let mut channel = client.finish(initiator).unwrap();
+    // While it lives the holder knows it.
+    let mut replay = host.client();
+    replay.say(Kind::OpenChannel, &open);
+    assert_eq!(replay.refusal(), Refusal::Handshake);
+    channel.begin();
+    assert!(channel.end().is_some());
+    eventually("the holder is gone", || host.holders().is_empty().then_some(()));
+    // Afterwards guard does.
+    let mut replay = host.client();
+    replay.say(Kind::OpenChannel, &open);
+    assert_eq!(replay.refusal(), Refusal::Handshake);
+    assert!(host.holders().is_empty());
+}
+
+#[test]
+fn r_06_a_grant_for_one_server_does_not_open_another_of_the_same_customer() {
+    let one = Host::start();
+    let other = Host::of(Customer::with_server(44), OWN);
+    let mut other = other;
+    other.run();
+    let plan = one.client().plan(&one.customer, EVE);
+    // The challenge is not its own.
+    assert_eq!(other.client().open(&plan, EVE).unwrap_err().code, Refusal::Challenge);
+    // And with its own challenge the grant still names the first one.
+    let mut client = other.client();
+    let mut plan = client.plan(&other.customer, EVE);
+    plan.grant.agent = one.customer.agent();
+    assert_eq!(client.open(&plan, EVE).unwrap_err().code, Refusal::OtherServer);
+    nothing_started(&other);
+}
+
+#[test]
+fn r_07_a_relay_with_keys_of_its_own_opens_no_channel() {
+    let host = Host::start();
+    let mut client = host.client();
+    let plan = client.visit(&host.customer);
+    let mut evil = plan.clone();
+    evil.secret = cloud_doctor_proto::channel::Secret([9; 32]);
+    let refused = host.client().channel(&evil, ChannelKind::Exec, 1, &exec(&["/bin/true"])).err().unwrap();
+    // The visit's id is the same, the key is not.
+    assert_eq!(refused.code, Refusal::Handshake);
+    // In the grant itself it is signed.
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    let mut request = plan.open(EVE);
+    let mut changed = plan.clone();
+    changed.grant.client_key = ExchangeKey([9; 32]);
+    request.grant = ByteBuf::from(changed.bytes());
+    client.say(Kind::OpenVisit, &request);
+    assert_eq!(client.refusal(), Refusal::Signature);
+    nothing_started(&host);
+}
+
+#[test]
+fn scopes_kinds_and_users_beyond_the_grant_are_refused() {
+    let host = Host::start();
+    let mut client = host.client();
+    let mut plan = client.plan(&host.customer, EVE);
+    plan.grant.scopes.retain(|scope| matches!(scope, Scope::Exec { .. }));
+    client.open(&plan, EVE).unwrap();
+    let refused = client.channel(&plan, ChannelKind::Shell, 1, &crate::client::shell()).err().unwrap();
+    assert_eq!(refused.code, Refusal::Ceiling, "a shell under a grant for commands");
+    let mut request = exec(&["/bin/true"]);
+    request.user = "nobody".into();
+    let refused = host.client().channel(&plan, ChannelKind::Exec, 2, &request).err().unwrap();
+    assert_eq!(refused.code, Refusal::Ceiling, "another user than the grant's");
+    // The handshake of a command does not open a shell.
+    let (_, mut open) = plan.channel(ChannelKind::Exec, ChannelId([3; 16]), &exec(&["/bin/true"]), None);
+    open.kind = ChannelKind::Shell;
+    let mut client = host.client();
+    client.say(Kind::OpenChannel, &open);
+    assert_eq!(client.refusal(), Refusal::Handshake);
+    nothing_started(&host);
+}
+
+#[test]
+fn r_13_an_older_log_changes_nothing_and_a_fork_is_refused_and_audited() {
+    let mut host = Host::start();
+    let old = host.customer.clone();
+    let entry = host.customer.says(What::RemovePerson { key: key_id(DAN) });
+    host.trust_update(vec![entry]);
+    let head = |frame: &frame::Frame| pack::from_bytes::<TrustHead>(&frame.body, 1000).unwrap();
+    let answer = host.trust_update(old.log.entries_from(0, 100));
+    assert_eq!(head(&answer), host.customer.log.head(), "entries that it has already");
+    let mut fork = old.clone();
+    let forged = fork.says(What::AddPerson {
+        key: named(STRANGER, "mallory"),
+        role: Role::Engineer,
+        until: now().plus_secs(9000),
+    });
+    let answer = host.trust_update(vec![forged]);
+    assert_eq!(pack::from_bytes::<Refused>(&answer.body, 1000).unwrap().code, Refusal::LogFork);
+    host.audited(&["trust-log-refused"]);
+    host.kill();
+    host.run();
+    assert_eq!(head(&host.trust_update(Vec::new())), host.customer.log.head(), "after a restart");
+}
+
+#[test]
+fn r_15_keys_added_by_somebody_else_than_a_root_do_not_count() {
+    let host = Host::start();
+    for signer in [EVE, CARL, STRANGER] {
+        let what =
+            What::AddPerson { key: named(STRANGER, "mallory"), role: Role::Engineer, until: now().plus_secs(9000) };
+        let entry = sign_entry(signer, &host.customer.log.next_entry(key_id(signer), now(), what));
+        let answer = host.trust_update(vec![ByteBuf::from(entry)]);
+        assert_eq!(answer.kind, Kind::Refused, "{signer}");
+    }
+    let mut client = host.client();
+    let mut plan = client.plan(&host.customer, EVE);
+    plan.grant.engineer = key_id(STRANGER);
+    assert_eq!(client.open(&plan, STRANGER).unwrap_err().code, Refusal::UnknownEngineer);
+}
+
+#[test]
+fn r_17_the_ceiling_is_read_from_the_root_owned_file_alone_and_at_once() {
+    let host = Host::start();
+    let ceiling = host.dir.join("etc/ceiling.toml");
+    let mut client = host.client();
+    let plan = client.visit(&host.customer);
+    std::fs::write(&ceiling, "version = 1\n[[rule]]\nscope = \"exec\"\nmode = \"never\"\n").unwrap();
+    let refused = client.channel(&plan, ChannelKind::Exec, 1, &exec(&["/bin/true"])).err().unwrap();
+    assert_eq!(refused.code, Refusal::Ceiling, "an open visit does not outlive the ceiling");
+    std::fs::write(&ceiling, OWN).unwrap();
+    std::fs::set_permissions(&ceiling, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    let refused = client.open(&plan, EVE).unwrap_err();
+    assert_eq!(refused.code, Refusal::Ceiling);
+    assert!(refused.detail.contains("chmod go-w"), "{}", refused.detail);
+    let status = String::from_utf8_lossy(&host.ask(&["status"]).stdout).into_owned();
+    assert!(status.contains("Nothing is allowed") && status.contains("chmod go-w"), "{status}");
+    assert_eq!(host.ask(&["ceiling", "check"]).status.code(), Some(78));
+    nothing_started(&host);
+}
+
+#[test]
+fn r_18_a_flood_of_challenges_is_bounded_and_leaves_no_flood_in_the_audit() {
+    let host = Host::start();
+    let mut client = host.client();
+    let (mut given, mut busy) = (0, 0);
+    for count in 0..400 {
+        if count % 30 == 0 {
+            client = host.client();
+        }
+        match client.challenge(&host.customer) {
+            Ok(_) => given += 1,
+            Err(refused) => {
+                assert_eq!(refused.code, Refusal::Busy);
+                busy += 1;
+            }
+        }
+    }
+    assert!(given <= 64 && busy >= 300, "{given} given, {busy} refused");
+    let refusals = host.audit().iter().filter(|line| line.event == "refused").count();
+    assert!(refusals <= 30, "{refusals}");
+}
+
+#[test]
+fn r_18_garbage_is_refused_and_harms_nobody() {
+    let host = Host::start();
+    let pid = host.guard_pid();
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], &[0, 0, 0, 0, 0, 0, 1], &[0, 0, 0, 1, 1, 3, 0, 0xc1]]
+    {
+        let mut stream = host.connect();
+        stream.write_all(garbage).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let mut client = host.client();
+        client.stream.write_all(garbage).unwrap();
+        client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        while client.try_hear().is_some() {}
+    }
+    host.client().visit(&host.customer);
+    assert_eq!(host.guard_pid(), pid);
+}
+
+#[test]
+fn aut_15_the_second_signature_comes_from_another_key_and_person() {
+    let host = Host::with_ceiling(ASK);
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    client.say(Kind::OpenVisit, &plan.open(EVE));
+    let need: NeedSecond = client.answer(Kind::NeedSecond).unwrap();
+    assert_eq!((need.visit, need.remote, need.local), (plan.visit(), true, false));
+    let bytes = plan.bytes();
+    let rows = [
+        (signed(EVE, NAMESPACE_SECOND, &bytes), Refusal::SamePerson),
+        (signed(EVE_AGAIN, NAMESPACE_SECOND, &bytes), Refusal::SamePerson),
+        (signed(DAN, NAMESPACE_SECOND, &bytes), Refusal::SecondSignature),
+        (signed(CARL, NAMESPACE_GRANT, &bytes), Refusal::SecondSignature),
+        (signed(CARL, NAMESPACE_SECOND, b"another grant"), Refusal::SecondSignature),
+    ];
+    for (number, (second, expected)) in rows.into_iter().enumerate() {
+        client.say(Kind::Second, &Second { second });
+        assert_eq!(client.refusal(), expected, "row {number}");
+    }
+    client.say(Kind::Second, &Second { second: signed(CARL, NAMESPACE_SECOND, &bytes) });
+    let opened: VisitOpened = client.answer(Kind::VisitOpened).unwrap();
+    assert_eq!(opened.visit, plan.visit());
+    host.audited(&["visit-opened", "\"second\":\"carl\""]);
+}
+
+#[test]
+fn r_08_a_second_signature_may_come_with_the_grant_and_cannot_be_left_out() {
+    let host = Host::with_ceiling(ASK);
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    let mut request = plan.open(EVE);
+    request.second = Some(signed(CARL, NAMESPACE_SECOND, &plan.bytes()));
+    client.say(Kind::OpenVisit, &request);
+    assert!(client.answer::<VisitOpened>(Kind::VisitOpened).is_ok());
+    // Stripped by the relay: the visit waits, and a channel under it is refused.
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    client.say(Kind::OpenVisit, &plan.open(EVE));
+    assert!(client.answer::<NeedSecond>(Kind::NeedSecond).is_ok());
+    let refused = host.client().channel(&plan, ChannelKind::Exec, 1, &exec(&["/bin/true"])).err().unwrap();
+    assert_eq!(refused.code, Refusal::NoVisit);
+    let output = host.ask(&["deny"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(client.refusal(), Refusal::Denied);
+    nothing_started(&host);
+}
+
+#[test]
+fn a_channel_sent_along_with_a_grant_waits_for_the_second_signature() {
+    let host = Host::with_ceiling(ASK);
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    let (initiator, open) = plan.channel(ChannelKind::Exec, ChannelId([1; 16]), &exec(&["/bin/echo", "hi"]), None);
+    client.say(Kind::OpenVisit, &plan.open(EVE));
+    client.say(Kind::OpenChannel, &open);
+    assert!(client.answer::<NeedSecond>(Kind::NeedSecond).is_ok());
+    client.say(Kind::Second, &Second { second: signed(CARL, NAMESPACE_SECOND, &plan.bytes()) });
+    assert!(client.answer::<VisitOpened>(Kind::VisitOpened).is_ok());
+    let mut channel = client.finish(initiator).unwrap();
+    channel.begin();
+    assert!(channel.end().is_some());
+    // Denied: one refusal, not two, and the stream is still good.
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    let (_, open) = plan.channel(ChannelKind::Exec, ChannelId([2; 16]), &exec(&["/bin/true"]), None);
+    client.say(Kind::OpenVisit, &plan.open(EVE));
+    client.say(Kind::OpenChannel, &open);
+    assert!(client.answer::<NeedSecond>(Kind::NeedSecond).is_ok());
+    assert!(host.ask(&["deny", &plan.visit().to_string()[..8]]).status.success());
+    assert_eq!(client.refusal(), Refusal::Denied);
+    assert!(client.challenge(&host.customer).is_ok());
+}
+
+#[test]
+fn standalone_has_no_local_signer_and_says_so() {
+    let host = Host::with_ceiling(&ASK.replace("mode = \"ask\"", "mode = \"ask\"\nsecond = [\"local\"]"));
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    let refused = client.open(&plan, EVE).unwrap_err();
+    assert_eq!(refused.code, Refusal::SignerKind);
+    assert!(refused.detail.contains("local"), "{}", refused.detail);
+}
+
+#[test]
+fn loc_03_nothing_that_others_could_read_or_write_is_made() {
+    let host = Host::start();
+    host.client().visit(&host.customer);
+    let mode = |path: &str| std::fs::symlink_metadata(host.dir.join(path)).unwrap().permissions().mode() & 0o7777;
+    for (path, expected) in [
+        ("run", 0o700),
+        ("run/h", 0o700),
+        ("run/guard.sock", 0o600),
+        ("run/admin.sock", 0o600),
+        ("guard/audit", 0o700),
+        ("guard/audit/0000000000000000.jsonl", 0o600),
+        ("guard/lock", 0o600),
+        ("guard/trust.head", 0o600),
+    ] {
+        assert_eq!(mode(path), expected, "{path}");
+    }
+    // No core file, and no look into its memory by others of the same user.
+    let environ = std::fs::metadata(format!("/proc/{}/environ", host.guard_pid())).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&environ), 0);
+}
+
+/// Asks on a socket as the user nobody; what came back. Needs root.
+fn nobody_asks(socket: &std::path::Path, question: &str) -> String {
+    let script = "$SIG{PIPE} = 'IGNORE'; socket(my $s, PF_UNIX, SOCK_STREAM, 0) or die; \
+                  connect($s, pack_sockaddr_un($ARGV[0])) or die; syswrite($s, $ARGV[1]); \
+                  my $n = sysread($s, my $answer, 100); print 'got:', $answer // '';";
+    let output = std::process::Command::new("/usr/bin/setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/perl", "-MSocket", "-e", script])
+        .arg(socket)
+        .arg(question)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn loc_01_another_user_is_not_let_in_even_when_the_directory_is_open() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let host = Host::start();
+    let run = host.dir.join("run");
+    // What the modes forbid is allowed here on purpose: the kernel's word about the peer must be enough.
+    for dir in host.dir.ancestors().take(2).chain([run.as_path()]) {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for socket in ["guard.sock", "admin.sock"] {
+        let path = run.join(socket);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(nobody_asks(&path, "{\"do\":\"lockdown\"}\n"), "got:", "{socket}");
+    }
+    host.audited(&["\"refused\"", "guard.sock"]);
+    host.audited(&["\"refused\"", "admin.sock"]);
+    host.client().visit(&host.customer);
+}
+
+#[test]
+fn loc_01_a_socket_path_that_is_taken_is_replaced_not_followed() {
+    let mut host = Host::enrolled(OWN);
+    let run = host.dir.join("run");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let victim = host.dir.join("victim");
+    std::fs::write(&victim, "untouched").unwrap();
+    std::os::unix::fs::symlink(&victim, run.join("guard.sock")).unwrap();
+    std::os::unix::fs::symlink(&victim, run.join("admin.sock")).unwrap();
+    host.run();
+    host.client().visit(&host.customer);
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
+    // A run directory that others could write to is not used at all.
+    host.kill();
+    std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let output = host.ask(&["guard"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nobody else can write"), "{output:?}");
+}
+
+#[test]
+fn loc_02_the_tunnel_can_ask_for_its_binding_and_nothing_more() {
+    let host = Host::start();
+    let mut tunnel = Client::silent(host.connect());
+    tunnel.say(Kind::BindTransport, &BindTransport { transport: VerifyKey([7; 32]) });
+    let binding: TransportBinding = tunnel.answer(Kind::TransportBinding).unwrap();
+    let claim = binding.verify().unwrap();
+    assert_eq!((claim.identity, claim.transport), (host.customer.verify_key(), VerifyKey([7; 32])));
+    for kind in [Kind::Hello, Kind::OpenVisit, Kind::OpenChannel, Kind::Record, Kind::Second, Kind::Unenrol] {
+        let mut tunnel = Client::silent(host.connect());
+        tunnel.stream.write_all(&frame::encode(kind, b"\x80")).unwrap();
+        assert_eq!(tunnel.refusal(), Refusal::Malformed, "{kind:?}");
+        assert!(tunnel.try_hear().is_none(), "{kind:?}: and the connection is over");
+    }
+    nothing_started(&host);
+}
+
+#[test]
+fn a_second_guard_on_the_same_state_does_not_begin() {
+    let host = Host::start();
+    let output = host.ask(&["guard"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another guard runs"), "{output:?}");
+    host.client().visit(&host.customer);
+}
+
+#[test]
+fn aud_01_a_flipped_byte_is_named_by_the_verifier_and_by_the_command() {
+    let host = Host::start();
+    for _ in 0..3 {
+        host.client().visit(&host.customer);
+    }
+    assert!(host.ask(&["audit"]).status.success());
+    let path = host.dir.join("guard/audit/0000000000000000.jsonl");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let second = bytes.iter().position(|b| *b == b'\n').unwrap() + 1;
+    bytes[second + 30] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let mut verifier = Verifier::new(host.customer.verify_key());
+    let lines = host.audit_lines();
+    assert!(verifier.line(&lines[0]).is_ok());
+    assert_eq!(verifier.line(&lines[1]), Err(Fault::Signature));
+    let output = host.ask(&["audit"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("line 2"), "{output:?}");
+}
+
+#[test]
+fn aud_03_every_acknowledged_visit_is_found_after_kill_9_at_any_moment() {
+    let mut host = Host::start();
+    let mut opened = Vec::new();
+    for round in 0..8u64 {
+        let mut client = host.client();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(host.guard_pid()).unwrap()).unwrap();
+        // Killed somewhere in the middle of what follows, each time a little later.
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(round * 3));
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        });
+        for _ in 0..16 {
+            let Some(visit) = try_visit(&mut client, &host.customer) else { break };
+            opened.push(visit);
+        }
+        killer.join().unwrap();
+        host.kill();
+        host.run();
+    }
+    let audit = host.audit();
+    for visit in opened {
+        let found = audit.iter().filter(|line| line.event == "visit-opened" && line.fields["visit"] == *visit);
+        assert_eq!(found.count(), 1, "{visit}");
+    }
+}
+
+/// Opens a visit on a connection that may break at any moment.
+fn try_visit(client: &mut Client, customer: &Customer) -> Option<String> {
+    use cloud_doctor_proto::visit::{ChallengeReply, ChallengeRequest};
+    let ask = ChallengeRequest { proto_min: 1, proto_max: 1, trust_seq: 0 };
+    client.stream.write_all(&frame::message(Kind::ChallengeRequest, &ask)).ok()?;
+    let reply = client.try_hear().filter(|frame| frame.kind == Kind::Challenge)?;
+    let reply: ChallengeReply = pack::from_bytes(&reply.body, 1 << 20).unwrap();
+    let plan = Plan::answering(customer, EVE, &reply);
+    client.stream.write_all(&frame::message(Kind::OpenVisit, &plan.open(EVE))).ok()?;
+    let opened = client.try_hear().filter(|frame| frame.kind == Kind::VisitOpened)?;
+    let opened: VisitOpened = pack::from_bytes(&opened.body, 1 << 20).unwrap();
+    Some(opened.visit.to_string())
+}
+
+#[test]
+fn aud_10_names_and_reasons_cannot_break_a_line() {
+    let host = Host::start();
+    let mut client = host.client();
+    let mut plan = client.plan(&host.customer, EVE);
+    plan.grant.reason = "a\r\n{\"v\":1}\u{1b}[2J\u{202e}\" ,".into();
+    plan.grant.ticket = "T\0\n".into();
+    client.open(&plan, EVE).unwrap();
+    host.audit();
+    let lines = host.audit_lines();
+    assert!(lines.iter().all(|line| line.starts_with("{\"v\":1,") && line.chars().all(|c| !c.is_control())));
+    let shown = String::from_utf8_lossy(&host.ask(&["status"]).stdout).into_owned();
+    assert!(shown.contains("\\u{1b}[2J") && !shown.contains('\u{1b}'), "{shown}");
+}
+
+#[test]
+fn explain_tells_who_could_do_what_and_why_requests_were_refused() {
+    let host = Host::start();
+    let mut client = host.client();
+    let mut plan = client.plan(&host.customer, EVE);
+    plan.grant.ttl_secs = 9 * 3600;
+    client.open(&plan, EVE).unwrap_err();
+    let output = host.ask(&["explain"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    for expected in ["shell as root *: with an engineer's signature", "eve may sign as engineer", "too-long"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let json = host.ask(&["explain", "--json"]);
+    let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(value["people"].as_array().unwrap().len(), 4);
+    let status: serde_json::Value = serde_json::from_slice(&host.ask(&["status", "--json"]).stdout).unwrap();
+    assert_eq!(status["ceiling"], "own");
+}
+
+/// Damages a file in as many ways as were asked for: cut, emptied, bits flipped, bytes added.
+fn mutations(good: &[u8], count: usize) -> Vec<Vec<u8>> {
+    let mut bad = vec![Vec::new(), [good, b"x"].concat()];
+    for number in 0..count {
+        // A fixed walk over the file, so that a failure can be repeated.
+        let at = number * 7919 % (good.len() * 8);
+        if number % 4 == 3 {
+            bad.push(good[..at / 8].to_vec());
+        } else {
+            let mut flipped = good.to_vec();
+            flipped[at / 8] ^= 1 << (at % 8);
+            bad.push(flipped);
+        }
+    }
+    bad
+}
+
+/// Whether this state lets a genuine engineer in. A guard that does not even begin lets nobody in.
+fn opens(host: &mut Host) -> bool {
+    if !host.try_run() {
+        return false;
+    }
+    let mut client = host.client();
+    let opened = client.try_challenge().is_some_and(|reply| {
+        let plan = Plan::answering(&host.customer, EVE, &reply);
+        client.open(&plan, EVE).is_ok()
+    });
+    host.kill();
+    opened
+}
+
+#[test]
+fn flt_24_a_damaged_file_of_trust_trusts_nobody() {
+    let mut host = Host::enrolled(OWN);
+    assert!(opens(&mut host));
+    // The exhaustive thousand run on the loaders themselves, without a process for each; these go through the door.
+    for (name, count) in [("guard/identity.key", 6), ("guard/trust.log", 12), ("guard/trust.head", 6)] {
+        let path = host.dir.join(name);
+        let good = std::fs::read(&path).unwrap();
+        for (number, bad) in mutations(&good, count).into_iter().enumerate() {
+            std::fs::write(&path, &bad).unwrap();
+            // Bytes behind the last whole entry are what a crash leaves: they are cut and nothing else changes.
+            let crash = name.ends_with("trust.log") && bad.starts_with(&good);
+            assert_eq!(opens(&mut host), crash, "{name} mutation {number}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(!opens(&mut host), "{name} missing");
+        std::fs::write(&path, &good).unwrap();
+    }
+    assert!(opens(&mut host));
+}
+
+#[test]
+fn flt_24_a_damaged_guard_says_so_to_clients_and_to_root() {
+    let mut host = Host::enrolled(OWN);
+    std::fs::write(host.dir.join("guard/trust.head"), "").unwrap();
+    host.run();
+    let mut client = host.client();
+    assert_eq!(client.refusal(), Refusal::TrustBroken);
+    let output = host.ask(&["status"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("trust.head"), "{output:?}");
+}
