@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Show and change who a customer trusts
     #[command(subcommand)]
     Tenant(Tenant),
+    /// Show and change who may sign in at the relay
+    #[command(subcommand)]
+    Account(Account),
     /// Give the second signature under somebody else's request
     Approve(Approve),
     /// Check a server's audit log offline
@@ -67,6 +70,7 @@ impl Command {
             | Command::Logout
             | Command::Servers(_)
             | Command::Tenant(_)
+            | Command::Account(_)
             | Command::Approve(_)
             | Command::VerifyAudit(_)
             | Command::Completion { .. }
@@ -304,9 +308,9 @@ pub(crate) struct Token {
     /// Where servers reach the relay, when it does not say so itself: quic://host:port
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) relay_address: Option<String>,
-    /// The relay's pin for servers, when it does not say so itself
+    /// The relay's pin for servers, when it does not say so itself; twice when it has a second one in reserve
     #[arg(long, value_name = "sha256:HEX")]
-    pub(crate) relay_pin: Option<String>,
+    pub(crate) relay_pin: Vec<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -322,6 +326,33 @@ pub(crate) enum TenantServer {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// List accounts
+    List(Listing),
+    /// Add an account; it opens no server by itself
+    Add {
+        /// Name of the account
+        name: String,
+        /// May manage accounts, tokens and servers at the relay
+        #[arg(long)]
+        admin: bool,
+        /// File with the password; - reads it from standard input; default: asks
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Remove an account and end its sign-ins
+    Remove {
+        /// Name of the account
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Change your own password
+    Password,
 }
 
 #[derive(Debug, Args)]

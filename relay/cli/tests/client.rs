@@ -271,3 +271,211 @@ async fn a_damaged_copy_of_the_log_signs_nothing() {
         assert!(matches!(loaded, Err(TrustError::File { .. })), "byte {at}");
     }
 }
+
+/// A TLS relay with a fresh self-signed certificate that answers any call; returns its address and pin.
+async fn tls_relay(tasks: &mut JoinSet<()>) -> (String, cloud_doctor_proto::pin::Pin) {
+    use rustls::crypto::aws_lc_rs::default_provider;
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let pin = cloud_doctor_proto::pin::Pin::of_spki(&rcgen::PublicKeyData::subject_public_key_info(&made.signing_key));
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tasks.spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        while let Ok((tcp, _)) = listener.accept().await {
+            let Ok(mut tls) = acceptor.accept(tcp).await else { continue };
+            let mut head = [0; 2048];
+            let _asked = tls.read(&mut head).await;
+            let body = r#"{"account":"anna","role":"admin","tenant":{"name":"ACME","id":null}}"#;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            let _sent = tls.write_all(answer.as_bytes()).await;
+            let _gone = tls.shutdown().await;
+        }
+    });
+    (url, pin)
+}
+
+#[tokio::test]
+async fn tls_a_self_signed_relay_is_known_by_its_pin_and_by_nothing_else() {
+    let mut tasks = JoinSet::new();
+    let (url, pin) = tls_relay(&mut tasks).await;
+    let relay = |pin| Relay::new(url.parse().unwrap(), pin, Some("token".into()));
+    assert_eq!(relay(Some(pin)).unwrap().me().await.unwrap().account, "anna");
+    let mut wrong = pin;
+    wrong.0[0] ^= 1;
+    let error = relay(Some(wrong)).unwrap().me().await.unwrap_err();
+    assert!(matches!(error, cloud_doctor::relay_api::RelayError::Pin { .. }), "{error:?}");
+    // Without a pin the computer's CAs decide, and none of them knows it.
+    let error = match relay(None) {
+        Ok(relay) => relay.me().await.unwrap_err(),
+        Err(error) => error,
+    };
+    let text = error.sentence().to_string();
+    assert!(text.contains("--pin sha256:"), "{text}");
+}
+
+/// Programs of OpenSSH, as the machine has them.
+fn openssh(program: &str) -> std::process::Command {
+    std::process::Command::new(program)
+}
+
+#[tokio::test]
+async fn signatures_by_a_real_ssh_agent_and_by_files_hold_for_ssh_keygen() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let socket = at("agent");
+    let mut agent =
+        openssh("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(std::process::Stdio::null()).spawn().unwrap();
+    timeout(SOON, async {
+        while !socket.exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    for (name, kind, passphrase) in
+        [("plain", "ed25519", ""), ("ecdsa", "ecdsa", ""), ("locked", "ed25519", "correct horse"), ("rsa", "rsa", "")]
+    {
+        let made =
+            openssh("ssh-keygen").args(["-q", "-t", kind, "-N", passphrase, "-C", name, "-f"]).arg(at(name)).status();
+        assert!(made.unwrap().success());
+        if passphrase.is_empty() {
+            let added = openssh("ssh-add").arg("-q").arg(at(name)).env("SSH_AUTH_SOCK", &socket).status();
+            assert!(added.unwrap().success());
+        }
+    }
+    let held = Keyring::open(Some(&socket), None).await.unwrap();
+    let names: Vec<&str> = held.candidates().iter().map(|candidate| candidate.comment.as_str()).collect();
+    assert_eq!(names, ["plain", "ecdsa"], "RSA is not accepted");
+    for (name, file) in
+        [("plain", None), ("ecdsa", Some("ecdsa.pub")), ("locked", Some("locked")), ("ecdsa", Some("ecdsa"))]
+    {
+        let file = file.map(at);
+        let mut keys = Keyring::open(Some(&socket), file.as_deref()).await.unwrap();
+        keys.unlock(&mut Nobody).unwrap();
+        let key = keys.pick(|_| true).unwrap();
+        let sshsig = keys.sign(&key, "cloud-doctor-grant-v1", b"message", &mut Nobody).await.unwrap();
+        assert!(
+            ssh_keygen_verifies(folder.path(), &std::fs::read_to_string(at(&format!("{name}.pub"))).unwrap(), &sshsig),
+            "{name}"
+        );
+        assert_eq!(cloud_doctor::signer::signer_of(&sshsig), Some(key.key.id()));
+    }
+    let missing = Keyring::open(Some(&socket), Some(&at("locked.pub"))).await.unwrap_err();
+    assert!(missing.sentence().to_string().contains("ssh-add"), "{missing}");
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let gone = Keyring::open(Some(&socket), None).await.unwrap_err();
+    assert!(matches!(gone, cloud_doctor::signer::SignError::Agent(_)), "{gone:?}");
+}
+
+fn ssh_keygen_verifies(folder: &Path, public: &str, sshsig: &[u8]) -> bool {
+    let base64 = data_encoding::BASE64.encode(sshsig);
+    let lines: Vec<&str> = base64.as_bytes().chunks(70).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let armour = format!("-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n", lines.join("\n"));
+    std::fs::write(folder.join("sig"), armour).unwrap();
+    std::fs::write(folder.join("allowed"), format!("anna {public}")).unwrap();
+    std::fs::write(folder.join("message"), b"message").unwrap();
+    openssh("ssh-keygen")
+        .args(["-q", "-Y", "verify", "-I", "anna", "-n", "cloud-doctor-grant-v1", "-f"])
+        .arg(folder.join("allowed"))
+        .arg("-s")
+        .arg(folder.join("sig"))
+        .stdin(std::fs::File::open(folder.join("message")).unwrap())
+        .status()
+        .unwrap()
+        .success()
+}
+
+/// Runs the program itself in a home of its own.
+fn program(home: &Path, locale: &str, arguments: &[&str]) -> (i32, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_cloud-doctor"))
+        .args(arguments)
+        .env_clear()
+        .env("CLOUD_DOCTOR_HOME", home)
+        .env("LANG", locale)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn exit_statuses_and_words_are_as_documented() {
+    let home = tempfile::tempdir().unwrap();
+    let rows: &[(&[&str], i32, &str, &str)] = &[
+        (&["servers"], 3, "Not signed in", "尚未登录"),
+        (&["exec", "web-1", "--", "id"], 255, "Not signed in", "尚未登录"),
+        (&["shell", "web-1"], 255, "Not signed in", "尚未登录"),
+        (&["login", "http://example.com", "--password-file", "/dev/null"], 1, "plain http", "中继地址"),
+        (&["login", "https://127.0.0.1:1", "--pin", "sha256:xx", "--password-file", "/dev/null"], 1, "64 hex", "指纹"),
+        (&["login", "http://127.0.0.1:1", "--password-file", "/dev/null"], 4, "cannot be reached", "无法连接"),
+        (&["verify-audit", "/nonexistent", "--identity", "00"], 1, "identity key", "身份公钥"),
+        (&["exec", "web-1"], 2, "required", "required"),
+        (&["nonsense"], 2, "unrecognized", "unrecognized"),
+    ];
+    for (arguments, code, english, chinese) in rows {
+        for (locale, words) in [("C.UTF-8", english), ("zh_CN.UTF-8", chinese)] {
+            let (status, out, err) = program(home.path(), locale, arguments);
+            assert_eq!((status, out.as_str()), (*code, ""), "{arguments:?}: {err}");
+            assert!(err.contains(words), "{arguments:?}: {err}");
+            assert!(!err.contains('\x1b'), "no colours where there is no terminal: {err}");
+        }
+    }
+}
+
+#[test]
+fn help_completions_and_man_pages_are_there() {
+    let home = tempfile::tempdir().unwrap();
+    let (status, out, _) = program(home.path(), "zh_CN.UTF-8", &["--help"]);
+    assert!(status == 0 && out.contains("退出状态"), "{out}");
+    for shell in ["bash", "zsh", "fish"] {
+        let (status, out, _) = program(home.path(), "C", &["completion", shell]);
+        assert!(status == 0 && out.contains("verify-audit"), "{shell}");
+    }
+    let pages = home.path().join("man");
+    let (status, _, err) = program(home.path(), "C", &["man", pages.to_str().unwrap()]);
+    assert_eq!(status, 0, "{err}");
+    let exec = std::fs::read_to_string(pages.join("cloud-doctor-exec.1")).unwrap();
+    assert!(exec.contains("127") && exec.contains("255"), "{exec}");
+}
+
+#[test]
+fn aud_an_audit_log_is_verified_offline() {
+    use cloud_doctor_proto::audit::{Head, Moment, encode};
+    let home = tempfile::tempdir().unwrap();
+    let identity = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+    let key = data_encoding::HEXLOWER.encode(&identity.verifying_key().to_bytes());
+    let mut head = Head::EMPTY;
+    let mut lines = Vec::new();
+    for i in 0..5u64 {
+        let moment = Moment { at: now(), boot: cloud_doctor_proto::time::BootTime(i) };
+        let fields = serde_json::Map::from_iter([("who".to_owned(), "anna".into())]);
+        let (line, next) = encode(head, moment, "visit-opened", &fields, &identity);
+        lines.push(line);
+        head = next;
+    }
+    let (one, two) = (home.path().join("one"), home.path().join("two"));
+    std::fs::write(&one, lines[..3].join("\n") + "\n").unwrap();
+    std::fs::write(&two, lines[3..].join("\n") + "\n").unwrap();
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    let verify = |files: &[&str]| program(home.path(), "C", &[&["verify-audit", "--identity", &key], files].concat());
+    let (status, _, err) = verify(&[one, two]);
+    assert!(status == 0 && err.contains("5 lines"), "{err}");
+    let (status, _, err) = verify(&[two]);
+    assert!(status == 0 && err.contains("begins with line 3"), "{err}");
+    let (status, _, err) = verify(&[two, one]);
+    assert!(status == 6 && err.contains("line 1"), "{err}");
+    std::fs::write(one, lines[..3].join("\n").replace("anna", "eve") + "\n").unwrap();
+    let (status, _, err) = verify(&[one]);
+    assert!(status == 6 && err.contains("signature"), "{err}");
+}

@@ -1,5 +1,6 @@
 //! One file per command; here what they share: files, relay, trust log, keys.
 
+mod accounts;
 mod approve;
 mod audit;
 mod exec;
@@ -59,6 +60,7 @@ pub(crate) async fn run(cli: Cli, language: Language) -> Result<u8, Fail> {
         Command::Exec(asked) => return exec::run(&app, asked).await,
         Command::Sessions(asked) => return sessions::run(&app, asked).await,
         Command::Tenant(tenant) => run_tenant(&app, tenant).await?,
+        Command::Account(asked) => accounts::run(&app, asked).await?,
         Command::Approve(asked) => approve::run(&app, asked).await?,
         Command::VerifyAudit(asked) => return audit::run(&app, &asked),
         Command::Completion { shell } => help::completion(shell),

@@ -38,7 +38,7 @@ pub(super) async fn set_up(app: &App, asked: Setup) -> Result<(), Fail> {
     Ok(())
 }
 
-fn new_password(app: &App) -> Result<Zeroizing<String>, Fail> {
+pub(super) fn new_password(app: &App) -> Result<Zeroizing<String>, Fail> {
     let first = ask_hidden(&app.words(Id::AskNewPassword))?;
     let second = ask_hidden(&app.words(Id::AskAgain))?;
     if first == second { Ok(first) } else { Err(Id::PasswordsDiffer.into()) }
@@ -177,7 +177,7 @@ pub(super) async fn remember(
 }
 
 /// The first line of a file, or of standard input.
-fn secret(file: &Path) -> Result<Zeroizing<String>, Fail> {
+pub(super) fn secret(file: &Path) -> Result<Zeroizing<String>, Fail> {
     let mut text = Zeroizing::new(String::new());
     let read = if file == Path::new("-") {
         std::io::stdin().take(SECRET_BYTES_MAX).read_to_string(&mut text)

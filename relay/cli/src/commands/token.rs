@@ -62,20 +62,25 @@ fn create(path: &Path) -> Result<std::fs::File, Fail> {
 fn tell(app: &App, asked: &Asked, made: &TokenMade, tenant: TenantId) {
     let six = words(&Hash(tenant.0));
     let relay = asked.relay_address.clone().or_else(|| made.agents.clone());
-    let pin = asked.relay_pin.clone().or_else(|| made.agents_pin.clone());
-    let unknown = relay.is_none() || pin.is_none();
+    let mut pins = asked.relay_pin.clone();
+    if pins.is_empty() {
+        pins.extend(made.agents_pin.iter().chain(&made.agents_next_pin).cloned());
+    }
+    let unknown = relay.is_none() || pins.is_empty();
     let relay = relay.unwrap_or_else(|| "quic://RELAY:PORT".to_owned());
-    let pin = pin.unwrap_or_else(|| "sha256:PIN".to_owned());
+    if pins.is_empty() {
+        pins.push("sha256:PIN".to_owned());
+    }
+    let pinned: String = pins.iter().map(|pin| format!(" --relay-pin {}", quoted(pin))).collect();
     let file = asked.out.display().to_string();
     let command = format!(
-        "cloud-doctor-agent enrol --relay {} --relay-pin {} --trust \"{six}\" --preset own --token-file {}",
+        "cloud-doctor-agent enrol --relay {}{pinned} --trust \"{six}\" --preset own --token-file {}",
         quoted(&relay),
-        quoted(&pin),
         quoted(&file),
     );
     if asked.json {
         let token = json!({
-            "id": made.id, "file": file, "relay": relay, "relay_pin": pin, "words": six, "command": command,
+            "id": made.id, "file": file, "relay": relay, "relay_pins": pins, "words": six, "command": command,
         });
         output::json("token", &token);
         return;

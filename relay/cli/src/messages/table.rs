@@ -106,6 +106,10 @@ messages! {
     Trusted: "This computer now trusts {0} ({1}).", "本机现在信任 {0}({1})。";
     TrustedOther: "This computer trusts another customer already: {0}. One relay entry has one customer; use --relay NAME for another.", "本机已信任另一个客户:{0}。一个中继条目只对应一个客户;请用 --relay NAME 另建。";
     RelayOther: "The relay shows another customer than the one this computer trusts ({0}). Ask its owner; nothing was changed.", "中继显示的客户与本机信任的({0})不同。请询问其所有者;未更改任何内容。";
+    AccountAdded: "The account {0} can sign in ({1}). To open servers its key must be in the trust log: cloud-doctor tenant engineer add", "账号 {0} 可以登录({1})。要打开服务器,其密钥须在信任日志中:cloud-doctor tenant engineer add";
+    AccountRemoved: "The account {0} cannot sign in any more. Its key in the trust log is another matter: cloud-doctor tenant engineer remove", "账号 {0} 不能再登录。其在信任日志中的密钥须另行移除:cloud-doctor tenant engineer remove";
+    AskRemoveAccount: "Remove the account {0}? [y/N]", "删除账号 {0}?[y/N]";
+    PasswordChanged: "The password was changed; other sign-ins of this account ended.", "密码已更改;此账号的其他登录已结束。";
     TenantThere: "This relay has a trust log for your customer already. See: cloud-doctor tenant show", "此中继已有您客户的信任日志。请看:cloud-doctor tenant show";
     TenantMade: "The trust log of {0} begins. Its six words, to be compared at every install and login: {1}", "{0} 的信任日志已创建。每次安装和登录时核对的六个单词:{1}";
     RecoveryMade: "The recovery key is in {0}. Print it, keep it offline, delete the file: it is the only way to replace a lost root key.", "恢复密钥在 {0}。请打印并离线保存,然后删除文件:它是替换丢失的根密钥的唯一途径。";

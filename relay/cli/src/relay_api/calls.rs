@@ -174,6 +174,9 @@ pub struct TokenMade {
     /// The relay's key as hosts pin it.
     #[serde(default)]
     pub agents_pin: Option<String>,
+    /// The key that the relay will change to: hosts pin both.
+    #[serde(default)]
+    pub agents_next_pin: Option<String>,
 }
 
 impl std::fmt::Debug for TokenMade {
@@ -258,6 +261,39 @@ struct Sign {
 #[derive(Deserialize)]
 struct Approvals {
     approvals: Vec<Approval>,
+}
+
+/// An account as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountLine {
+    /// Its name.
+    pub name: String,
+    /// `admin` or `member`.
+    pub role: String,
+}
+
+#[derive(Deserialize)]
+struct Accounts {
+    accounts: Vec<AccountLine>,
+}
+
+#[derive(Serialize)]
+struct NewAccount<'a> {
+    name: &'a str,
+    password: &'a str,
+    role: &'a str,
+}
+
+#[derive(Serialize)]
+struct NewPassword<'a> {
+    old: &'a str,
+    new: &'a str,
+}
+
+/// A name as one segment of a path.
+fn in_path(name: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    name.bytes().map(|b| if plain(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 const NOTHING: Option<&()> = None;
@@ -377,6 +413,44 @@ impl Relay {
     pub async fn sign_approval(&self, id: &str, signature: Vec<u8>) -> Result<(), RelayError> {
         let sign = Sign { signature: TextBytes(signature) };
         self.post::<_, IgnoredAny>(&format!("/api/v1/approvals/{id}/signature"), &sign).await.map(|_| ())
+    }
+
+    /// Accounts of this customer.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn accounts(&self) -> Result<Vec<AccountLine>, RelayError> {
+        self.get::<Accounts>("/api/v1/accounts").await.map(|answer| answer.accounts)
+    }
+
+    /// Adds an account; `role` is `admin` or `member`.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn add_account(&self, name: &str, password: &str, role: &str) -> Result<(), RelayError> {
+        let account = NewAccount { name, password, role };
+        self.post::<_, IgnoredAny>("/api/v1/accounts", &account).await.map(|_| ())
+    }
+
+    /// Removes an account.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn remove_account(&self, name: &str) -> Result<(), RelayError> {
+        let path = format!("/api/v1/accounts/{}", in_path(name));
+        let call = Call { method: Method::DELETE, path: &path, body: NOTHING, wait: CALL_WAIT };
+        super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
+    }
+
+    /// Changes one's own password.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn change_password(&self, old: &str, new: &str) -> Result<(), RelayError> {
+        let body = NewPassword { old, new };
+        let path = "/api/v1/me/password";
+        let call = Call { method: Method::PUT, path, body: Some(&body), wait: CALL_WAIT };
+        super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
     }
 
     /// Takes a server off the relay's list. The trust log is another matter.

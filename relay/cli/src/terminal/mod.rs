@@ -32,7 +32,7 @@ impl Person for Seat {
 
     fn passphrase(&mut self, file: &Path) -> Option<Zeroizing<String>> {
         let question = Id::AskPassphrase.with(&[&file.display()]).text(self.language);
-        ask_hidden(&format!("{question} ")).ok()
+        ask_hidden(&question).ok()
     }
 }
 
@@ -44,7 +44,7 @@ fn tty() -> std::io::Result<File> {
 pub(crate) fn ask(question: &str) -> Result<String, Fail> {
     let ask = || {
         let mut tty = tty()?;
-        write!(tty, "{question}")?;
+        write!(tty, "{} ", question.trim_end())?;
         read_line(&tty)
     };
     ask().map(|line| line.trim().to_owned()).map_err(|error| Fail::system("/dev/tty", &error))
@@ -55,7 +55,7 @@ pub(crate) fn ask_hidden(question: &str) -> Result<Zeroizing<String>, Fail> {
     let ask = || {
         let mut tty = tty()?;
         let quiet = Quiet::new(&tty)?;
-        write!(tty, "{question}")?;
+        write!(tty, "{} ", question.trim_end())?;
         let line = read_line(&tty);
         drop(quiet);
         writeln!(tty)?;

@@ -15,6 +15,8 @@ use serde_bytes::ByteBuf;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
+/// Characters of a request's id that a person types.
+const SHORT: usize = 12;
 /// A relay that cannot be asked for a moment is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -31,7 +33,8 @@ pub(super) async fn wait(
         false => None,
     };
     if let Some(request) = &request {
-        tell(hands, Id::NeedSecondRemote.with(&[&target.name, &within, request]));
+        let short: String = request.chars().take(SHORT).collect();
+        tell(hands, Id::NeedSecondRemote.with(&[&target.name, &within, &short]));
     }
     if need.local {
         tell(hands, Id::NeedSecondLocal.with(&[&target.name]));
