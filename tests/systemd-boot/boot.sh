@@ -39,6 +39,8 @@ ln -s /proc/self/fd/1 "$root/dev/stdout"
 ln -s /proc/self/fd/2 "$root/dev/stderr"
 mount -t tmpfs -o mode=0755 run "$root/run"
 mount -t tmpfs -o mode=1777 tmp "$root/tmp"
+# Not the profile of whoever works on the machine below.
+mount -t tmpfs -o mode=0700 home "$root/root"
 
 # Of the services of the machine below only what a Debian server always has: the journal and the bus.
 units=$root/etc/systemd/system

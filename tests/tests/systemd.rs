@@ -7,5 +7,7 @@
 mod boot;
 #[path = "systemd/machine.rs"]
 mod machine;
+#[path = "systemd/road.rs"]
+mod road;
 #[path = "systemd/units.rs"]
 mod units;
