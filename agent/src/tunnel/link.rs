@@ -125,13 +125,14 @@ impl Lost {
 /// Keeps a tunnel to one relay until `stop`.
 pub(super) async fn keep(shared: Arc<Shared>, index: usize, route: Route, stop: CancellationToken) {
     let mut backoff = Backoff::default();
-    let mut binding = None;
+    let (mut known, mut told) = (None, String::new());
     loop {
         let began = instant();
-        let Err(lost) = once(&shared, index, &route, &mut binding, &stop).await else { return };
+        let Err(lost) = once(&shared, index, &route, &mut known, &stop).await else { return };
         let now = instant();
         if now.saturating_duration_since(began) >= SUCCESS {
             backoff.reset();
+            told.clear();
         }
         let random = random();
         let wait = if lost.is_refusal() {
@@ -139,8 +140,15 @@ pub(super) async fn keep(shared: Arc<Shared>, index: usize, route: Route, stop: 
         } else {
             backoff.after_failure(shared.sessions.lately(now), random)
         };
-        warn!(relay = %route.relay, error = %lost, retry_ms = wait.as_millis(), "no tunnel");
-        shared.board.lost(index, lost.to_string());
+        let text = lost.to_string();
+        // The same reason again and again, for days perhaps, is worth one line.
+        if text == told {
+            debug!(relay = %route.relay, error = text, retry_ms = wait.as_millis(), "still no tunnel");
+        } else {
+            warn!(relay = %route.relay, error = text, retry_ms = wait.as_millis(), "no tunnel");
+            told.clone_from(&text);
+        }
+        shared.board.lost(index, text);
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -160,13 +168,13 @@ async fn once(
     shared: &Arc<Shared>,
     index: usize,
     route: &Route,
-    binding: &mut Option<TransportBinding>,
+    known: &mut Option<Word>,
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
     let (line, hello) = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
-        dialled = dial(shared, route, binding) => dialled?,
+        dialled = dial(shared, route, known) => dialled?,
     };
     let connection = &line.connection;
     let ended = match timeout(GREETING, greet(connection, &hello)).await {
@@ -185,22 +193,38 @@ async fn once(
 }
 
 /// Asks guard for its word, then connects.
-async fn dial(shared: &Shared, route: &Route, binding: &mut Option<TransportBinding>) -> Result<(Line, Hello), Lost> {
-    match shared.guard.binding(shared.key.public()).await {
-        Ok(fresh) => *binding = Some(fresh),
-        // Guard may be restarting; what it signed before still holds.
-        Err(error) if binding.is_none() => return Err(error.into()),
+async fn dial(shared: &Shared, route: &Route, known: &mut Option<Word>) -> Result<(Line, Hello), Lost> {
+    match Word::of(shared).await {
+        Ok(fresh) => *known = Some(fresh),
+        Err(error) if known.is_none() => return Err(error.into()),
+        // Guard may be restarting; what it said before still holds.
         Err(error) => debug!(%error, "guard does not answer; its last word is used"),
     }
+    let Word { binding, trust } = known.clone().expect("it was just filled or there before");
     let hello = Hello {
         proto_min: PROTO_VERSION_MIN,
         proto_max: PROTO_VERSION,
         build: BUILD.into(),
-        binding: binding.clone().expect("it was just filled or there before"),
+        binding,
         host: facts::read(),
-        trust: shared.guard.trust(&TrustUpdate { entries: Vec::new() }).await?,
+        trust,
     };
     Ok((route.dial(&shared.key, ALPN_TUNNEL).await?, hello))
+}
+
+/// What guard says about us.
+#[derive(Debug, Clone)]
+struct Word {
+    binding: TransportBinding,
+    trust: TrustHead,
+}
+
+impl Word {
+    async fn of(shared: &Shared) -> Result<Self, GuardError> {
+        let binding = shared.guard.binding(shared.key.public()).await?;
+        let trust = shared.guard.trust(&TrustUpdate { entries: Vec::new() }).await?;
+        Ok(Self { binding, trust })
+    }
 }
 
 /// The reason that the relay gave, where it gave one, says more than the stream that broke.

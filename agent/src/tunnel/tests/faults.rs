@@ -29,6 +29,19 @@ async fn flt_01_a_restarting_relay_is_dialled_again_within_a_second_while_a_sess
 }
 
 #[tokio::test]
+async fn flt_03_the_tunnel_comes_back_while_guard_is_away() {
+    let (relay, mut guard) = (Relay::new(1), Guard::new());
+    let role = Role::start(guard.settings(&[(relay.addr, relay.pin)]));
+    let tunnel = relay.tunnel().await;
+    guard.stop().await;
+    let why = TunnelClose::Restarting;
+    tunnel.connection.close(u32::from(why.number()).into(), why.text().as_bytes());
+    let again = relay.tunnel().await;
+    assert_eq!(again.hello, tunnel.hello);
+    role.stop().await;
+}
+
+#[tokio::test]
 async fn flt_09_a_dead_path_is_noticed_within_five_seconds_while_a_session_is_open() {
     noticed_in_time(|network| {
         network.to_relay.store(false, Ordering::Relaxed);
