@@ -11,10 +11,10 @@ use std::path::PathBuf;
 #[command(name = "cloud-doctor", version, after_help = help::AFTER, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Relay to use, by its name in config.toml; default: the first one signed in to
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", display_order = 900)]
     pub(crate) relay: Option<String>,
     /// Key to sign with: a private key file, or a .pub file of a key in the ssh-agent
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 901)]
     pub(crate) key: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -134,10 +134,10 @@ pub(crate) struct Asking {
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub(crate) time: String,
     /// Why, for the customer's audit
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
     /// Number of the ticket
-    #[arg(long, value_name = "TICKET", default_value = "")]
+    #[arg(long, value_name = "TICKET", default_value = "", hide_default_value = true)]
     pub(crate) ticket: String,
 }
 

@@ -4,7 +4,7 @@ use super::help_chinese::CHINESE;
 use crate::args::Cli;
 use crate::fail::Fail;
 use clap::builder::StyledStr;
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use std::path::Path;
 
 /// After the list of commands.
@@ -39,6 +39,9 @@ be started; 255 when the road failed. Ctrl-C and other signals go to the command
 
 Example: cloud-doctor exec web-1 --user deploy -- systemctl status nginx";
 
+/// Heading of the options.
+const OPTIONS: &str = "选项";
+
 /// The same command line with Chinese texts.
 pub(crate) fn in_chinese(command: Command) -> Command {
     let mut command = command;
@@ -48,10 +51,27 @@ pub(crate) fn in_chinese(command: Command) -> Command {
     if let Some(after) = command.get_after_help().and_then(chinese) {
         command = command.after_help(after);
     }
-    command.mut_args(arg_in_chinese).mut_subcommands(in_chinese)
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).help("显示帮助");
+    if command.get_version().is_some() {
+        let version = Arg::new("version").short('V').long("version").action(ArgAction::Version).help("显示版本");
+        command = command.disable_version_flag(true).arg(version.help_heading(OPTIONS).display_order(991));
+    }
+    command
+        .mut_args(arg_in_chinese)
+        .mut_subcommands(in_chinese)
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .arg(help.help_heading(OPTIONS).display_order(990))
+        .subcommand_help_heading("命令")
+        .help_template("{about-with-newline}\n用法:{usage}\n\n{all-args}{after-help}\n")
 }
 
 fn arg_in_chinese(arg: Arg) -> Arg {
+    let heading = if arg.is_positional() { "参数" } else { OPTIONS };
+    // What follows `--` comes last, as it is typed.
+    let order = if arg.is_last_set() { 99 } else { 1 };
+    let arg = if arg.is_positional() { arg.display_order(order) } else { arg };
+    let arg = arg.help_heading(heading);
     match arg.get_help().and_then(chinese) {
         Some(help) => arg.help(help),
         None => arg,
