@@ -6,6 +6,8 @@
 mod client;
 #[path = "guard/customer.rs"]
 mod customer;
+#[path = "guard/full.rs"]
+mod full;
 #[path = "guard/host.rs"]
 mod host;
 #[path = "guard/life.rs"]

@@ -124,6 +124,20 @@ fn what_a_killed_holder_leaves_is_killed() {
 }
 
 #[test]
+fn a_stopped_holder_does_not_escape_a_lockdown() {
+    let mut supervisor = Supervisor::start();
+    let mut channel = supervisor.shell(1);
+    let (shell, holder) = (shell_pid(&mut channel), supervisor.host.holder_pids()[0]);
+    kill_process(holder, Signal::STOP).unwrap();
+    let start = Instant::now();
+    let output = supervisor.host.ask(&["lockdown"]);
+    assert!(output.status.success(), "{output:?}");
+    eventually("both are gone", || (!lives(holder) && !lives(shell)).then_some(()));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    end(&mut supervisor, Signal::INT);
+}
+
+#[test]
 fn ctrl_c_ends_everything_and_kill_9_leaves_the_shells() {
     let mut supervisor = Supervisor::start();
     let mut channel = supervisor.shell(1);

@@ -12,8 +12,10 @@ use crate::state::{Places, files, identity};
 use crate::tunnel::enrol::{EnrolError, unenrol};
 use crate::tunnel::key::TransportKey;
 use cloud_doctor_proto::control::Unenrol;
+use ed25519_dalek::SigningKey;
 use std::convert::Infallible;
 use std::io;
+use std::path::PathBuf;
 
 /// `unenrol`.
 pub(super) fn run(places: &Places, yes: bool) -> Exit {
@@ -32,7 +34,8 @@ pub(super) fn run(places: &Places, yes: bool) -> Exit {
         }
         Err(error) => return say::file_problem(&error),
     };
-    say::tell(Message::UnenrolIntro, &[&config.name, &places.audit().display().to_string()]);
+    let aside = identity::load(&places.guard).map_or_else(|_| places.audit(), |key| audit_aside(places, &key));
+    say::tell(Message::UnenrolIntro, &[&config.name, &aside.display().to_string()]);
     if !yes && !say::ask(Message::UnenrolAsk) {
         say::tell(Message::EnrolNo, &[]);
         return Exit::Done;
@@ -80,22 +83,27 @@ fn tell_relays(places: &Places, config: &Config) {
 
 /// Configuration last: as long as it is there, the command can be repeated.
 fn remove(places: &Places) -> Result<(), FileError> {
+    set_audit_aside(places)?;
     TrustStore::remove(&places.guard)?;
     TransportKey::remove(&places.tunnel)?;
     files::remove(&places.lockdown())?;
-    keep_public_key(places)?;
     files::remove(&identity::path(&places.guard))?;
     files::remove(&places.config())
 }
 
-/// The audit stays, so the key that verifies it stays too: its public half.
-fn keep_public_key(places: &Places) -> Result<(), FileError> {
-    match identity::load(&places.guard) {
-        Ok(key) => {
-            let line = format!("{}\n", identity::public(&key));
-            files::replace(&places.guard.join("identity.pub"), files::PRIVATE, line.as_bytes())
-        }
-        // A damaged or missing key cannot be kept; the trust log at the customer has its public half.
-        Err(_) => Ok(()),
+/// The audit stays, under the name of who wrote it and with the key that verifies it: the next enrolment begins another
+/// one. With a damaged key the customer's trust log still has its public half.
+fn set_audit_aside(places: &Places) -> Result<(), FileError> {
+    let Ok(key) = identity::load(&places.guard) else { return Ok(()) };
+    if places.audit().symlink_metadata().is_err() {
+        return Ok(());
     }
+    let line = format!("{}\n", identity::public(&key));
+    files::replace(&places.audit().join("identity.pub"), files::PRIVATE, line.as_bytes())?;
+    let aside = audit_aside(places, &key);
+    std::fs::rename(places.audit(), &aside).map_err(FileError::at(&aside))
+}
+
+fn audit_aside(places: &Places, key: &SigningKey) -> PathBuf {
+    places.guard.join(format!("audit-{}", identity::agent_id(key).short()))
 }

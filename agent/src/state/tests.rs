@@ -1,5 +1,5 @@
 //! Damaged state: a thousand mutations, and what crashes leave.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests read the clock")]
 #[expect(dead_code, reason = "a part of it is used here, the rest by guard's own tests")]
 #[path = "../../tests/guard/customer.rs"]
 mod customer;
@@ -92,7 +92,7 @@ fn entries_survive_a_crash_at_any_byte_and_are_never_half_there() {
     let old = customer.log.head();
     let entry = customer.says(What::RemovePerson { key: key_id(DAN) });
     let mut store = TrustStore::load(dir.path(), customer.log.tenant()).unwrap();
-    store.append(&[entry.clone()]).unwrap();
+    store.append(std::slice::from_ref(&entry)).unwrap();
     drop(store);
     let new_log = std::fs::read(&log).unwrap();
     for cut in old_log.len()..=new_log.len() {
@@ -101,7 +101,7 @@ fn entries_survive_a_crash_at_any_byte_and_are_never_half_there() {
         let mut store = TrustStore::load(dir.path(), customer.log.tenant()).unwrap();
         let whole = cut == new_log.len();
         assert_eq!(store.log().head(), if whole { customer.log.head() } else { old }, "{cut}");
-        store.append(&[entry.clone()]).unwrap();
+        store.append(std::slice::from_ref(&entry)).unwrap();
         assert_eq!(store.log().head(), customer.log.head());
         assert_eq!(std::fs::read(&log).unwrap(), new_log);
     }

@@ -161,13 +161,12 @@ fn pty_13_five_hundred_opens_at_once_are_refused_clearly_and_harm_nothing() {
             Some(frame) => {
                 let refused: cloud_doctor_proto::refusal::Refused =
                     cloud_doctor_proto::pack::from_bytes(&frame.body, 1000).unwrap();
-                match refused.code {
-                    Refusal::TooMany => {
-                        assert_eq!(refused.detail, "3");
-                        too_many += 1;
-                    }
-                    Refusal::Busy => busy += 1,
-                    other => panic!("{other:?}"),
+                if refused.code == Refusal::TooMany {
+                    assert_eq!(refused.detail, "3");
+                    too_many += 1;
+                } else {
+                    assert_eq!(refused.code, Refusal::Busy);
+                    busy += 1;
                 }
             }
         }

@@ -86,7 +86,8 @@ fn r_03_every_flipped_bit_of_a_grant_is_refused() {
 #[test]
 fn r_03_every_field_changed_and_signed_again_is_refused_for_its_own_reason() {
     let host = Host::start();
-    let rows: [(fn(&mut Plan), Refusal); 10] = [
+    type Change = fn(&mut Plan);
+    let rows: [(Change, Refusal); 10] = [
         (|p| p.grant.version = 2, Refusal::Version),
         (|p| p.grant.tenant = TenantId([0; 32]), Refusal::OtherServer),
         (|p| p.grant.agent = AgentId([0; 32]), Refusal::OtherServer),
@@ -416,18 +417,18 @@ fn loc_03_nothing_that_others_could_read_or_write_is_made() {
 }
 
 /// Asks on a socket as the user nobody; what came back. Needs root.
-fn nobody_asks(socket: &std::path::Path, question: &str) -> String {
+fn nobody_asks(socket: &std::path::Path, question: &[u8]) -> String {
     let script = "$SIG{PIPE} = 'IGNORE'; socket(my $s, PF_UNIX, SOCK_STREAM, 0) or die; \
-                  connect($s, pack_sockaddr_un($ARGV[0])) or die; syswrite($s, $ARGV[1]); \
+                  connect($s, pack_sockaddr_un($ARGV[0])) or die; syswrite($s, pack('H*', $ARGV[1])); \
                   my $n = sysread($s, my $answer, 100); print 'got:', $answer // '';";
     let output = std::process::Command::new("/usr/bin/setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/perl", "-MSocket", "-e", script])
         .arg(socket)
-        .arg(question)
+        .arg(data_encoding::HEXLOWER.encode(question))
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]
@@ -444,7 +445,7 @@ fn loc_01_another_user_is_not_let_in_even_when_the_directory_is_open() {
     for socket in ["guard.sock", "admin.sock"] {
         let path = run.join(socket);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
-        assert_eq!(nobody_asks(&path, "{\"do\":\"lockdown\"}\n"), "got:", "{socket}");
+        assert_eq!(nobody_asks(&path, b"{\"do\":\"lockdown\"}\n"), "got:", "{socket}");
     }
     host.audited(&["\"refused\"", "guard.sock"]);
     host.audited(&["\"refused\"", "admin.sock"]);
@@ -656,4 +657,123 @@ fn flt_24_a_damaged_guard_says_so_to_clients_and_to_root() {
     let output = host.ask(&["status"]);
     assert_eq!(output.status.code(), Some(78));
     assert!(String::from_utf8_lossy(&output.stderr).contains("trust.head"), "{output:?}");
+}
+
+/// A server whose tunnel runs as the user nobody, as an installed agent's does as a user of its own.
+fn with_a_tunnel_user(ceiling: &str) -> Option<Host> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let mut host = Host::enrolled(ceiling);
+    std::os::unix::fs::chown(host.dir.join("tunnel"), Some(65534), Some(65534)).unwrap();
+    host.run();
+    // The temporary folder above is the test's, not the agent's.
+    for dir in host.dir.ancestors().take(2) {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    Some(host)
+}
+
+#[test]
+fn loc_01_the_tunnels_user_reaches_its_own_socket_and_no_other() {
+    let Some(host) = with_a_tunnel_user(OWN) else { return };
+    let mode = |path: &str| std::fs::symlink_metadata(host.dir.join(path)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(
+        (mode("run"), mode("run/guard.sock"), mode("run/admin.sock"), mode("run/h")),
+        (0o710, 0o660, 0o600, 0o700)
+    );
+    // Seven bytes of a frame that has no place there: guard answers, so the tunnel's user was let in.
+    let answer = nobody_asks(&host.dir.join("run/guard.sock"), &[0, 0, 0, 0, 1, 8, 0]);
+    assert!(answer.len() > "got:".len(), "{answer}");
+    let script = "socket(my $s, PF_UNIX, SOCK_STREAM, 0) or die; \
+                  print connect($s, pack_sockaddr_un($ARGV[0])) ? 'in' : 'out';";
+    for socket in ["run/admin.sock", "run/h/x-v1.sock"] {
+        let output = std::process::Command::new("/usr/bin/setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/perl", "-MSocket", "-e", script])
+            .arg(host.dir.join(socket))
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, b"out", "{socket}");
+    }
+    for file in ["guard/identity.key", "guard/trust.log", "guard/audit/0000000000000000.jsonl"] {
+        let read = std::process::Command::new("/usr/bin/setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "/bin/cat"])
+            .arg(host.dir.join(file))
+            .output()
+            .unwrap();
+        assert!(!read.status.success() && read.stdout.is_empty(), "{file}");
+    }
+}
+
+#[test]
+fn root_on_the_server_gives_the_second_signature() {
+    let Some(host) = with_a_tunnel_user(ASK) else { return };
+    let mut client = host.client();
+    let plan = client.plan(&host.customer, EVE);
+    client.say(Kind::OpenVisit, &plan.open(EVE));
+    let need: NeedSecond = client.answer(Kind::NeedSecond).unwrap();
+    assert_eq!((need.remote, need.local), (true, true));
+    let shown = String::from_utf8_lossy(&host.ask(&["status"]).stdout).into_owned();
+    let words = cloud_doctor_proto::words::words(&cloud_doctor_proto::grant::Grant::hash(&plan.bytes()));
+    for expected in ["eve", "slow site", "T-1", "for 10 min", &words] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    let unanswered = host.ask(&["approve"]);
+    assert_eq!(unanswered.status.code(), Some(1), "nobody said yes");
+    let output = host.ask(&["approve", "--yes"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(client.answer::<VisitOpened>(Kind::VisitOpened).is_ok());
+    host.audited(&["visit-opened", "root on this server"]);
+    let mut channel = client.channel(&plan, ChannelKind::Exec, 1, &exec(&["/bin/true"])).unwrap();
+    channel.begin();
+    assert!(channel.end().is_some());
+    let output = host.ask(&["approve", "--yes"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("No such grant"), "{output:?}");
+}
+
+#[test]
+fn a_client_that_goes_away_takes_its_waiting_grant_with_it() {
+    let host = Host::with_ceiling(ASK);
+    for _ in 0..20 {
+        // More than may wait at once: each leaves room for the next one.
+        let mut client = host.client();
+        let Ok(reply) = client.challenge(&host.customer) else { break };
+        let plan = Plan::answering(&host.customer, EVE, &reply);
+        client.say(Kind::OpenVisit, &plan.open(EVE));
+        assert!(client.answer::<NeedSecond>(Kind::NeedSecond).is_ok());
+        drop(client);
+    }
+    host.audited(&["second-signature-missing", "no-answer"]);
+    eventually("nothing waits", || {
+        let status: serde_json::Value = serde_json::from_slice(&host.ask(&["status", "--json"]).stdout).unwrap();
+        status["pending"].as_array().unwrap().is_empty().then_some(())
+    });
+}
+
+#[test]
+fn leaving_takes_keys_and_log_along_and_leaves_a_verifiable_audit() {
+    let mut host = Host::start();
+    host.client().visit(&host.customer);
+    let running = host.ask(&["unenrol", "--yes"]);
+    assert_eq!(running.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&running.stderr).contains("Stop it first"), "{running:?}");
+    host.kill();
+    let output = host.ask(&["unenrol", "--yes"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("could not be told"),
+        "its relay is not there: {output:?}"
+    );
+    for gone in ["guard/identity.key", "guard/trust.log", "guard/trust.head", "etc/agent.toml", "tunnel/transport.key"]
+    {
+        assert!(!host.dir.join(gone).exists(), "{gone}");
+    }
+    assert!(host.dir.join("etc/ceiling.toml").exists(), "the customer's own file stays");
+    let left = host.dir.join(format!("guard/audit-{}", host.customer.agent().short()));
+    let key = std::fs::read_to_string(left.join("identity.pub")).unwrap();
+    let mut verifier = Verifier::new(key.trim().parse().unwrap());
+    let text = std::fs::read_to_string(left.join("0000000000000000.jsonl")).unwrap();
+    let events: Vec<String> = text.lines().map(|line| verifier.line(line).unwrap().event).collect();
+    assert_eq!(events.last().unwrap(), "unenrolled");
+    assert_eq!(host.ask(&["status"]).status.code(), Some(78));
 }
