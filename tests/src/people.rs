@@ -47,6 +47,12 @@ impl Person {
         Self { name: name.to_owned(), key: PrivateKey::from(Ed25519Keypair::from_seed(&random())) }
     }
 
+    /// Somebody who has this private key, whatever it was made for.
+    #[must_use]
+    pub fn with(name: &str, key: &SigningKey) -> Self {
+        Self { name: name.to_owned(), key: PrivateKey::from(Ed25519Keypair::from_seed(key.as_bytes())) }
+    }
+
     /// Reads an OpenSSH key file without passphrase.
     ///
     /// # Panics

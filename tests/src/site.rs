@@ -12,6 +12,7 @@ use crate::agent::{Agent, Invitation};
 use crate::binaries::Program;
 use crate::chaosproxy::ChaosProxy;
 use crate::eventually::{SOON, eventually};
+use crate::interceptor::Interceptor;
 use crate::people::Person;
 use crate::process::{self, Process};
 use crate::relay::{Relay, Web};
@@ -33,13 +34,15 @@ pub struct Plan<'a> {
     pub web: Web,
     /// Between agent and relay lies a bad network.
     pub chaos: bool,
+    /// Between clients and relay sits an attacker. Needs [`Web::Plain`].
+    pub intercepted: bool,
     /// Further sections of `relay.toml`.
     pub settings: &'a str,
 }
 
 impl Default for Plan<'_> {
     fn default() -> Self {
-        Self { preset: "own", web: Web::SelfSigned, chaos: false, settings: GENEROUS }
+        Self { preset: "own", web: Web::SelfSigned, chaos: false, intercepted: false, settings: GENEROUS }
     }
 }
 
@@ -55,6 +58,7 @@ pub struct Site {
     /// The owner's client.
     pub client: Client,
     chaos: Option<ChaosProxy>,
+    interceptor: Option<Interceptor>,
     /// The world that it all runs in.
     pub world: World,
 }
@@ -165,23 +169,25 @@ impl Site {
         let world = World::new();
         let relay = Relay::start(&world, plan.web, plan.settings);
         let chaos = plan.chaos.then(|| ChaosProxy::start(relay.listening().agents));
+        let interceptor = plan.intercepted.then(|| Interceptor::start(relay.listening().clients));
         let client = Client::new(&world, "home");
         let owner = Person::new("owner");
         client.ssh_agent.add(&owner.write(&world.path("home")));
         let agent = Agent::new(&world, "web-1");
-        let site = Self { relay, agent, owner, client, chaos, world };
+        let site = Self { relay, agent, owner, client, chaos, interceptor, world };
         site.set_up();
         site
     }
 
     fn set_up(&self) {
+        let url = &self.url();
         let (code, password) = (self.world.path("code"), self.world.path("password"));
         let secret = self.relay.setup_code();
         fs::write(&code, format!("{secret}\n")).expect("the world's folder can be written");
         fs::write(&password, format!("{PASSWORD}\n")).expect("the world's folder can be written");
         self.world.canary("password", PASSWORD);
-        let (url, code, password) = (self.relay.url(), text(&code), text(&password));
-        let mut arguments = vec!["setup", &url, "--account", "owner", "--tenant", "Example Ltd"];
+        let (code, password) = (text(&code), text(&password));
+        let mut arguments = vec!["setup", url, "--account", "owner", "--tenant", "Example Ltd"];
         arguments.extend(["--code-file", &code, "--password-file", &password]);
         let pin = self.relay.listening().clients_pin.clone().unwrap_or_default();
         if !pin.is_empty() {
@@ -247,6 +253,21 @@ impl Site {
     #[must_use]
     pub fn chaos(&self) -> &ChaosProxy {
         self.chaos.as_ref().expect("the site was planned with one")
+    }
+
+    /// The attacker between clients and relay.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn interceptor(&self) -> &Interceptor {
+        self.interceptor.as_ref().expect("the site was planned with one")
+    }
+
+    /// What clients take for the relay.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.interceptor.as_ref().map_or_else(|| self.relay.url(), |attacker| format!("http://{}", attacker.addr()))
     }
 
     /// Runs a command as root on the server.

@@ -7,6 +7,7 @@
 
 mod evil {
     mod channels;
+    mod clients;
     mod grants;
     mod logs;
     mod stage;
