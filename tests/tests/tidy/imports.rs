@@ -16,6 +16,12 @@ struct Never {
     because: &'static str,
 }
 
+impl Never {
+    fn holds_for(&self, path: &str) -> bool {
+        path.starts_with(self.below) && !self.except.iter().any(|except| path.starts_with(except))
+    }
+}
+
 const TABLE: &[Never] = &[
     Never {
         below: "agent/src/",
@@ -121,12 +127,9 @@ const TABLE: &[Never] = &[
 
 fn one_way(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
-    for row in TABLE {
-        for file in tree.below(row.below).filter(|file| file.is_rust()) {
-            if row.except.iter().any(|except| file.path.starts_with(except)) {
-                continue;
-            }
-            let code = blanked(&file.text);
+    for file in tree.rust() {
+        let code = blanked(&file.text);
+        for row in TABLE.iter().filter(|row| row.holds_for(&file.path)) {
             for name in row.names {
                 let lines = lines_with(&code, name).into_iter();
                 complaints.extend(lines.map(|line| format!("{}:{line}: {name}: {}", file.path, row.because)));
