@@ -11,4 +11,5 @@ mod listener;
 mod peer;
 mod pipe;
 mod push;
+mod replay;
 mod world;
