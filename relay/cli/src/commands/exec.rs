@@ -34,6 +34,8 @@ struct Streams {
     /// Read from standard input, not yet taken by the channel.
     typed: Vec<u8>,
     exit: Option<ExitStatus>,
+    /// Nobody reads the output any more, and the command was told so.
+    unread: bool,
 }
 
 impl Streams {
@@ -44,6 +46,7 @@ impl Streams {
             err: Backlog::new(Pipe::writing(std::io::stderr())?),
             typed: Vec::new(),
             exit: None,
+            unread: false,
         })
     }
 }
@@ -142,9 +145,10 @@ fn take(
             };
             let done = backlog.push(&data);
             channel.took(stream, done);
-            if backlog.is_closed() && stream == Stream::Out {
-                // As with a pipe on one machine: who writes to nobody is told so.
-                channel.signal(Signal::Hup);
+            if backlog.is_closed() && !streams.unread {
+                // As with a pipe on one machine: who writes to nobody is ended.
+                streams.unread = true;
+                channel.close();
             }
         }
         Event::Skipped { bytes, .. } => app.say(Id::SkippedBytes.with(&[&bytes])),

@@ -14,6 +14,7 @@ use cloud_doctor_proto::channel::ChannelKind;
 use cloud_doctor_proto::grant::Scope;
 use cloud_doctor_proto::ids::ChannelId;
 use cloud_doctor_proto::trust::{Role, TrustLog};
+use cloud_doctor_proto::visit::ChannelInfo;
 
 /// What is to be opened.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub(super) struct Opened {
     pub(super) channel: Channel,
     pub(super) target: Target,
     pub(super) user: String,
+    /// This engineer's other channels there.
+    pub(super) others: Vec<ChannelInfo>,
 }
 
 /// Opens a visit with its first channel on the server that `server` names.
@@ -70,12 +73,16 @@ pub(super) async fn open_on(
     let user = asking.user.clone().or_else(|| signed_in.entry.user.clone()).unwrap_or_else(super::sign_in::user_name);
     let wish = wish(asking, &user, wanted)?;
     let mut hands = Hands { relay: &signed_in.relay, trust, keys: &keys, engineer: &engineer, person: &mut seat };
-    let (_visit, channel) = visit::open(&mut hands, &target, &wish).await?;
-    Ok(Opened { channel, target, user })
+    let (visit, channel) = visit::open(&mut hands, &target, &wish).await?;
+    Ok(Opened { channel, target, user, others: visit.opened.channels })
 }
 
+/// A key that may sign now; else one that might by the server's clock, so that the server says what is wrong with it.
 fn engineer(log: &TrustLog, keys: &cloud_doctor::signer::Keyring) -> Option<Candidate> {
-    keys.pick(|id| log.person(id, Role::Engineer).is_some())
+    let now = cloud_doctor::clock::wall();
+    let person = |id: &_| log.person(id, Role::Engineer);
+    keys.pick(|id| person(id).is_some_and(|person| person.until >= now))
+        .or_else(|| keys.pick(|id| person(id).is_some()))
 }
 
 fn wish(asking: &Asking, user: &str, wanted: Wanted) -> Result<Wish, Fail> {

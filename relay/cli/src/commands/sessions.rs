@@ -19,6 +19,8 @@ use cloud_doctor_proto::ids::ChannelId;
 use cloud_doctor_proto::trust::TrustLog;
 use serde_json::{Value, json};
 
+/// No visit is longer than this: what this computer noted before is over.
+const NOTE_SECS: u64 = cloud_doctor_proto::limits::VISIT_SECS_MAX + 3600;
 /// Terminal size when there is no terminal.
 const SIZE_DEFAULT: (u16, u16) = (80, 24);
 
@@ -41,6 +43,20 @@ pub(super) fn note(app: &App, opened: &Opened) {
     };
     // Only comfort is lost without it: `--user` can be given by hand.
     drop(app.home.write_session(&note));
+    for old in app.home.sessions() {
+        if old.began + NOTE_SECS < clock::wall().0 {
+            drop(app.home.remove_session(&old.channel));
+        }
+    }
+}
+
+/// Tells of shells that this person left on the same server.
+pub(super) fn remind(app: &App, opened: &Opened) {
+    let left = opened.others.iter().filter(|other| !other.attached && other.channel != opened.channel.id());
+    for other in left.filter(|other| other.kind == ChannelKind::Shell) {
+        let since = ago(other.age_secs);
+        app.say(Id::LeftShell.with(&[&opened.target.name, &since, &other.user, &other.channel.short()]));
+    }
 }
 
 /// Forgets a shell that is over.
@@ -52,6 +68,7 @@ async fn list(app: &App, asked: &Sessions) -> Result<(), Fail> {
     let signed_in = app.signed_in()?;
     let trust = app.trust(&signed_in.entry)?;
     let mut lines = signed_in.relay.sessions().await?;
+    newest_of_each(&mut lines);
     lines.retain(|line| asked.all || line.closed_at.is_none() || app.home.session(line.channel.as_deref()).is_some());
     if asked.json {
         let lines: Vec<Value> = lines.iter().map(|line| as_json(trust.log(), line)).collect();
@@ -76,6 +93,12 @@ async fn list(app: &App, asked: &Sessions) -> Result<(), Fail> {
     }
     output::table(&rows);
     Ok(())
+}
+
+/// A channel has a stream for each of its links: the first in the list, open ones before closed ones, tells enough.
+fn newest_of_each(lines: &mut Vec<SessionLine>) {
+    let mut seen = std::collections::BTreeSet::new();
+    lines.retain(|line| line.channel.as_ref().is_none_or(|channel| seen.insert(channel.clone())));
 }
 
 fn server_name(log: &TrustLog, line: &SessionLine) -> String {

@@ -28,6 +28,7 @@ pub(super) async fn run(app: &App, asked: Shell) -> Result<u8, Fail> {
     let wanted = Wanted { kind: ChannelKind::Shell, attach: None, argv: Vec::new(), size };
     let opened = open(app, &asked.server, &asked.asking, wanted).await?;
     super::sessions::note(app, &opened);
+    super::sessions::remind(app, &opened);
     attend(app, opened).await
 }
 
@@ -48,6 +49,7 @@ pub(super) async fn attend(app: &App, opened: Opened) -> Result<u8, Fail> {
     let view = View::new(app, opened.channel, stdin_is_terminal).map_err(broken)?;
     let end = view.drive().await;
     drop(raw);
+    let end = end.inspect_err(|_| app.say(Id::MaybeAlive.with(&[&opened.target.name, &id.short()])));
     match end? {
         End::Over(exit, reason) => {
             super::sessions::forget(app, id);
@@ -128,6 +130,11 @@ impl<'a> View<'a> {
     fn key(&mut self, read: std::io::Result<&[u8]>) {
         let typed = match read {
             Ok(typed) if !typed.is_empty() => typed,
+            // A terminal that was closed is no end of input: the shell waits for its engineer.
+            Ok(_) | Err(_) if self.escapes.is_some() => {
+                self.left = true;
+                return;
+            }
             Ok(_) | Err(_) => {
                 self.stdin = None;
                 self.channel.end_input();

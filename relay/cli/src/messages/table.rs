@@ -151,6 +151,8 @@ messages! {
     TokenRelayUnknown: "The relay did not say where servers reach it: replace RELAY:PORT and PIN by what it prints when it starts.", "中继未说明服务器的连接地址:请将 RELAY:PORT 和 PIN 替换为其启动时打印的内容。";
     TokenCommand: "On the server, as root:", "在服务器上以 root 运行:";
     Detached: "Left. The shell on {0} lives on for a while; back to it: cloud-doctor sessions attach {1}", "已离开。{0} 上的会话会继续保留一段时间;返回:cloud-doctor sessions attach {1}";
+    MaybeAlive: "The shell on {0} may live on; back to it: cloud-doctor sessions attach {1}", "{0} 上的会话可能仍在运行;返回:cloud-doctor sessions attach {1}";
+    LeftShell: "You left a shell on {0} {1} ago, as {2}; back to it: cloud-doctor sessions attach {3}", "您曾在 {0} 上留下一个会话({1} 前,用户 {2});返回:cloud-doctor sessions attach {3}";
     EscapeHelp: "~.  leave, the shell lives on|~x  end the shell|~~  type one tilde|~?  show these keys", "~.  离开,会话继续|~x  结束会话|~~  输入一个波浪号|~?  显示这些按键";
     NoSessions: "No open sessions.", "没有打开的会话。";
     NoSession: "No session begins with \"{0}\". See: cloud-doctor sessions --all", "没有以 \"{0}\" 开头的会话。请看:cloud-doctor sessions --all";
