@@ -153,3 +153,58 @@ impl Access {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+    use super::*;
+    use crate::store::FirstAccount;
+    use std::time::Duration;
+
+    const NOW: UnixTime = UnixTime(1_800_000_000);
+    const PASSWORD: &str = "correct horse battery";
+
+    async fn access() -> (tempfile::TempDir, Access, Instant) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("relay.db")).await.unwrap();
+        let passwords = Passwords::new();
+        let password = passwords.hash(PASSWORD).await.unwrap();
+        let first = FirstAccount { tenant_name: "t".into(), account: "ann".into(), password };
+        store.set_up(&first, "", NOW).await.unwrap();
+        let start = Instant::now();
+        (dir, Access::new(store, passwords, SetupDoor::closed(), start), start)
+    }
+
+    fn attempt<'a>(password: &'a str, client: &str) -> Attempt<'a> {
+        Attempt { account: "ann", password, client: client.parse().unwrap() }
+    }
+
+    #[tokio::test]
+    async fn aut_01_guessers_elsewhere_do_not_lock_out_who_signed_in_here_before() {
+        let (_dir, access, start) = access().await;
+        access.sign_in(attempt(PASSWORD, "192.0.2.1"), NOW, start).await.unwrap();
+        let mut limited = 0;
+        for host in 0..12 {
+            let guess = access.sign_in(attempt("guess", &format!("203.0.{host}.1")), NOW, start).await;
+            limited += usize::from(matches!(guess, Err(SignInRefused::Limited)));
+        }
+        assert_eq!(limited, 8, "one attempt was ann's first");
+        let here = access.sign_in(attempt(PASSWORD, "192.0.2.200"), NOW, start).await;
+        assert!(here.is_ok(), "the same network: {here:?}");
+        let elsewhere = access.sign_in(attempt(PASSWORD, "198.51.100.1"), NOW, start).await;
+        assert!(matches!(elsewhere, Err(SignInRefused::Limited)));
+        let later = access.sign_in(attempt(PASSWORD, "198.51.100.1"), NOW, start + Duration::from_secs(12)).await;
+        assert!(later.is_ok(), "one more every 12 seconds: {later:?}");
+    }
+
+    #[tokio::test]
+    async fn aut_01_the_thirty_first_attempt_of_a_network_is_refused() {
+        let (_dir, access, start) = access().await;
+        let prefix = Prefix::of("2001:db8:0:1::1".parse().unwrap());
+        for _ in 0..30 {
+            access.may_guess(prefix, start).unwrap();
+        }
+        assert!(access.may_guess(prefix, start).is_err());
+        access.may_guess(Prefix::of("2001:db8:1::1".parse().unwrap()), start).unwrap();
+    }
+}

@@ -200,3 +200,6 @@ impl Scoped<'_> {
 fn create_private(path: &Path) -> std::io::Result<()> {
     std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
+
+#[cfg(test)]
+mod tests;

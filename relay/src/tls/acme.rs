@@ -173,7 +173,9 @@ fn answer(name: &str, digest: &[u8]) -> Result<CertifiedKey, AcmeError> {
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let certificate = params.self_signed(&key)?;
     let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    Ok(CertifiedKey::from_der(vec![certificate.der().clone()], private, &provider())?)
+    // Not `from_der`: it reads the certificate, and the mark is a critical extension that it does not know.
+    let private = provider().key_provider.load_private_key(private)?;
+    Ok(CertifiedKey::new(vec![certificate.der().clone()], private))
 }
 
 async fn account(settings: &AcmeSettings, dir: &Path) -> Result<Account, AcmeError> {

@@ -1,0 +1,15 @@
+//! The relay's API through its own front door: a whole relay in this process, on loopback ports, spoken to in HTTP.
+#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "tests measure, and join what they start")]
+
+mod accounts;
+mod approvals;
+mod client;
+mod customer;
+mod edges;
+mod routes;
+mod streams;
+mod tls;
+mod tokens;
+mod trust_log;
+mod world;

@@ -1,0 +1,111 @@
+//! Every route, taken from the relay's own OpenAPI document: what a stranger and another customer get to see.
+
+use crate::customer::Customer;
+use crate::world::{World, base64};
+use serde_json::{Value, json};
+
+/// Method and path of every route of the document.
+fn routes(document: &Value) -> Vec<(String, String, bool)> {
+    let mut routes = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap().iter().filter(|(_, o)| o.get("responses").is_some()) {
+            let open = operation["security"] == json!([{}]);
+            routes.push((method.to_uppercase(), path.clone(), open));
+        }
+    }
+    routes
+}
+
+/// A body that every route with one reads without complaint about its shape.
+fn body(path: &str, server: &str) -> Value {
+    let bytes = base64(b"x");
+    json!({
+        "server": server, "grant": bytes, "signature": bytes, "challenge": bytes, "valid_secs": 60, "entry": bytes,
+        "label": "x", "uses": 1, "name": format!("x{}", path.len()), "password": "a long password", "role": "member",
+        "old": "not the password", "new": "a long password",
+    })
+}
+
+#[tokio::test]
+async fn every_route_needs_a_login_but_those_that_make_one() {
+    let (world, _) = World::with_ann().await;
+    let document = world.raw(crate::client::request("GET", "/api/v1/openapi.json", &[], "").as_bytes()).await.ok();
+    let routes = routes(&document);
+    assert!(routes.len() >= 20, "{routes:?}");
+    let open: Vec<&str> = routes.iter().filter(|(_, _, open)| *open).map(|(_, path, _)| path.as_str()).collect();
+    assert_eq!(open, ["/api/v1/login", "/api/v1/setup"]);
+    for (method, path, _) in routes.iter().filter(|(_, _, open)| !open) {
+        let path = path.replace("{id}", &"0".repeat(64)).replace("{name}", "ann");
+        for token in [None, Some("cd_ses_x"), Some(&*format!("cd_ses_{}", base64(&[0; 32])))] {
+            let answer = world.call(method, &path, token, Some(body(&path, ""))).await;
+            assert_eq!((answer.status, answer.problem().as_str()), (401, "signed-out"), "{method} {path}");
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
+    let (world, ann) = World::with_ann().await;
+    let bob = world.add_bob().await;
+    let mut customer = Customer::new(10);
+    let server = world.add_server(&ann, &mut customer).await.to_string();
+    let token = world.get("/api/v1/enrolment-tokens", &ann).await["tokens"][0]["id"].as_str().unwrap().to_owned();
+    let ask = body("", &server);
+    let approval = world.call("POST", "/api/v1/approvals", Some(&ann), Some(ask)).await.ok();
+    let approval = approval["id"].as_str().unwrap().to_owned();
+    let before = state(&world, &ann).await;
+
+    let document = cloud_doctor_relay::http::openapi().to_json().unwrap();
+    let mut refused = 0;
+    for (method, path, open) in routes(&serde_json::from_str(&document).unwrap()) {
+        if open || path.ends_with("/logout") {
+            continue;
+        }
+        let id = if path.contains("servers") {
+            &server
+        } else if path.contains("approvals") {
+            &approval
+        } else {
+            &token
+        };
+        let url = path.replace("{id}", id).replace("{name}", "ann");
+        let answer = world.call(&method, &url, Some(&bob), Some(body(&url, &server))).await;
+        let own = json!({"name": "Other"});
+        for foreign in [&server, &token, &approval, &base64(&customer.log.entries_from(0, 1)[0])] {
+            assert!(!answer.body.contains(foreign.as_str()), "{method} {url} shows {foreign}: {own} {answer:?}");
+        }
+        if path.contains('{') {
+            assert_eq!((answer.status, answer.problem().as_str()), (404, "unknown"), "{method} {url}");
+            refused += 1;
+            let none = path.replace("{id}", &"f".repeat(id.len())).replace("{name}", "nobody");
+            let unknown = world.call(&method, &none, Some(&bob), Some(body(&url, &server))).await;
+            assert_eq!(answer.body, unknown.body, "{method} {url}: not yours and not there are the same");
+        }
+    }
+    assert_eq!(refused, 6, "routes that name something");
+    assert_eq!(state(&world, &ann).await, before);
+    world.stop().await;
+}
+
+/// Everything that a customer can see, without what its own requests add to the audit.
+async fn state(world: &World, token: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    for path in ["servers", "trust-log", "enrolment-tokens", "sessions", "approvals", "accounts", "audit", "me"] {
+        all.push(world.get(&format!("/api/v1/{path}"), token).await);
+    }
+    all
+}
+
+#[tokio::test]
+async fn the_document_names_every_answer_and_tells_no_secret() {
+    let text = cloud_doctor_relay::http::openapi().to_pretty_json().unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    for (method, path, _) in routes(&document) {
+        let operation = &document["paths"][&path][method.to_lowercase()];
+        assert!(operation["responses"]["default"].is_object(), "{method} {path}: problems");
+        let summary = operation["summary"].as_str().or(operation["description"].as_str());
+        assert!(summary.is_some_and(|summary| !summary.is_empty()), "{method} {path}: a sentence");
+    }
+    assert!(document["components"]["schemas"]["Problem"].is_object());
+}

@@ -1,0 +1,97 @@
+//! The WebSocket to a server, as far as no agent is needed.
+
+use crate::client::{PATIENCE, parse, request};
+use crate::customer::Customer;
+use crate::world::World;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const UPGRADE: [(&str, &str); 4] = [
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("sec-websocket-protocol", "cloud-doctor.v1"),
+];
+
+/// Asks for a stream; returns the answer and whatever follows it.
+async fn open(world: &World, path: &str, token: &str, extra: &[(&str, &str)]) -> (crate::client::Answer, Vec<u8>) {
+    let bearer = format!("Bearer {token}");
+    let mut headers = vec![("authorization", bearer.as_str())];
+    headers.extend(UPGRADE);
+    headers.extend(extra);
+    let text = request("GET", path, &headers, "").replace("connection: close", "connection: upgrade");
+    let exchange = async {
+        let mut stream = TcpStream::connect(world.running.bound().clients).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let answer = parse(&head);
+        let mut rest = Vec::new();
+        if answer.status == 101 {
+            drop(stream.read_to_end(&mut rest).await);
+        }
+        (answer, rest)
+    };
+    tokio::time::timeout(PATIENCE, exchange).await.unwrap()
+}
+
+async fn sessions(world: &World, token: &str) -> Vec<Value> {
+    let ended = async {
+        loop {
+            let list = world.get("/api/v1/sessions", token).await["sessions"].as_array().unwrap().clone();
+            if list.iter().all(|session| !session["closed_at"].is_null()) {
+                return list;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("every stream's end is written")
+}
+
+#[tokio::test]
+async fn a_stream_to_an_absent_server_is_closed_with_a_reason_and_written_down() {
+    let (world, ann) = World::with_ann().await;
+    let server = world.add_server(&ann, &mut Customer::new(10)).await;
+    let path = format!("/api/v1/servers/{server}/stream?purpose=shell&channel={}", "ab".repeat(16));
+    let (answer, rest) = open(&world, &path, &ann, &[]).await;
+    assert_eq!(answer.status, 101, "{answer:?}");
+    assert!(answer.has("sec-websocket-protocol: cloud-doctor.v1"));
+    let code = cloud_doctor_proto::close::StreamClose::Unreachable.number();
+    assert_eq!(rest[0], 0x88, "a close frame: {rest:?}");
+    assert_eq!(u64::from(u16::from_be_bytes([rest[2], rest[3]])), u64::from(code));
+    let list = sessions(&world, &ann).await;
+    assert_eq!(list.len(), 1);
+    let facts = ["account", "purpose", "channel", "server"].map(|key| list[0][key].as_str().unwrap().to_owned());
+    assert_eq!(facts, ["ann".to_owned(), "shell".to_owned(), "ab".repeat(16), server.to_string()]);
+    let audit = world.get("/api/v1/audit", &ann).await;
+    let last = audit["events"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(
+        (last["action"].as_str(), last["subject"].as_str()),
+        (Some("stream-opened"), Some(&*server.to_string()))
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn web_01_a_stream_opens_from_no_foreign_page_and_never_without_a_login() {
+    let (world, ann) = World::with_ann().await;
+    let bob = world.add_bob().await;
+    let server = world.add_server(&ann, &mut Customer::new(10)).await;
+    let path = format!("/api/v1/servers/{server}/stream");
+    let status = |token: String, extra: Vec<(&'static str, &'static str)>| {
+        let (world, path) = (&world, &path);
+        async move { open(world, path, &token, &extra).await.0.status }
+    };
+    assert_eq!(status("nobody".into(), vec![]).await, 401);
+    assert_eq!(status(bob, vec![]).await, 404);
+    assert_eq!(status(ann.clone(), vec![("origin", "https://evil.example")]).await, 403);
+    let unknown = open(&world, &format!("{path}?purpose=mischief"), &ann, &[]).await;
+    assert_eq!(unknown.0.status, 400);
+    assert_eq!(world.call("GET", &path, Some(&ann), None).await.problem(), "not-websocket");
+    assert!(sessions(&world, &ann).await.iter().all(|session| session["bytes_up"] == 0));
+    world.stop().await;
+}
