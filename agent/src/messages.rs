@@ -126,6 +126,9 @@ messages! {
     StatusNoCeiling,
         "Nothing is allowed, because the ceiling cannot be used: {}",
         "权限上限无法使用,因此不允许任何操作:{}";
+    StatusFork,
+        "WARNING: a root of the customer signed two different trust logs. Proof: {}",
+        "警告:客户的根密钥签署了两份不同的信任日志。证据:{}";
     StatusRelay,
         "Relay {}: connected, {} ms",
         "中继 {}:已连接,{} 毫秒";

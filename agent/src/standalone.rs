@@ -40,6 +40,14 @@ const HOLDERS_GOODBYE: Duration = Duration::from_secs(4);
 /// Roles may take this long to end.
 const GOODBYE: Duration = Duration::from_secs(4);
 
+/// What roles are started with. The program's path is asked for once: after an upgrade the kernel would name a deleted
+/// file.
+#[derive(Debug)]
+struct Own {
+    program: PathBuf,
+    dir: PathBuf,
+}
+
 /// One role.
 #[derive(Debug)]
 struct Child {
@@ -60,10 +68,10 @@ pub(crate) async fn run(places: &Places, dir: &Path, ready: impl FnOnce()) -> io
     files::make_dir(&places.run, 0o700).map_err(|error: FileError| io::Error::other(error.to_string()))?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut died = signal(SignalKind::child())?;
-    let dir = std::path::absolute(dir)?;
+    let own = Own { program: std::env::current_exe()?, dir: std::path::absolute(dir)? };
     let mut children = [Child::new("guard"), Child::new("tunnel")];
     let mut holders = Vec::new();
-    let first = first_start(&dir, &mut children).await;
+    let first = first_start(&own, &mut children).await;
     if first.is_ok() {
         ready();
         loop {
@@ -72,7 +80,7 @@ pub(crate) async fn run(places: &Places, dir: &Path, ready: impl FnOnce()) -> io
                 _ = term.recv() => break,
                 _ = int.recv() => break,
                 _ = died.recv() => reap(&mut children),
-                () = sleep(LOOK) => look(&dir, &mut children),
+                () = sleep(LOOK) => look(&own, &mut children),
             }
             end_orphans(places, &children, &mut holders);
         }
@@ -81,9 +89,9 @@ pub(crate) async fn run(places: &Places, dir: &Path, ready: impl FnOnce()) -> io
     first
 }
 
-async fn first_start(dir: &Path, children: &mut [Child]) -> io::Result<()> {
+async fn first_start(own: &Own, children: &mut [Child]) -> io::Result<()> {
     for child in children {
-        let stdout = child.start(dir)?;
+        let stdout = child.start(own)?;
         if child.role == "guard" {
             let mut line = String::new();
             let mut reader = BufReader::new(stdout);
@@ -102,12 +110,15 @@ impl Child {
     }
 
     /// Starts the role in a process group of its own, so that Ctrl-C is ours alone to handle.
-    #[expect(clippy::disallowed_methods, reason = "our own binary; its roles read the log filter and the locale")]
-    fn start(&mut self, dir: &Path) -> io::Result<pipe::Receiver> {
+    #[expect(clippy::disallowed_methods, reason = "our own binary, with the few variables that its roles read")]
+    fn start(&mut self, own: &Own) -> io::Result<pipe::Receiver> {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let child = Command::new(std::env::current_exe()?)
+        let environment = ["RUST_LOG", "TZ"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let child = Command::new(&own.program)
             .args([self.role, "--supervised", "--state-dir"])
-            .arg(dir)
+            .arg(&own.dir)
+            .env_clear()
+            .envs(environment)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(theirs)
@@ -131,7 +142,7 @@ fn reap(children: &mut [Child]) {
 }
 
 /// Starts again what is due.
-fn look(dir: &Path, children: &mut [Child]) {
+fn look(own: &Own, children: &mut [Child]) {
     reap(children);
     for child in children {
         child.looks = child.looks.saturating_add(1);
@@ -140,7 +151,7 @@ fn look(dir: &Path, children: &mut [Child]) {
         }
         if child.wait_looks > 0 {
             child.wait_looks -= 1;
-        } else if let Err(error) = child.start(dir) {
+        } else if let Err(error) = child.start(own) {
             tracing::error!(role = child.role, %error, "a role cannot be started");
         }
     }

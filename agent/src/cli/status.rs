@@ -57,6 +57,9 @@ fn show(status: &Status) {
     }
     say::tell(Message::StatusAgent, &[&status.agent, &status.build]);
     say::tell(Message::StatusTenant, &[&status.tenant, &status.log_entry.to_string()]);
+    for proof in &status.fork_proofs {
+        say::tell(Message::StatusFork, &[proof]);
+    }
     match (&status.ceiling, &status.ceiling_problem) {
         (Some(preset), _) => say::tell(Message::StatusCeiling, &[preset]),
         (None, problem) => say::tell(Message::StatusNoCeiling, &[problem.as_deref().unwrap_or_default()]),

@@ -78,6 +78,8 @@ pub(crate) struct Status {
     pub(crate) locked_down: bool,
     /// Root on this host can give the second signature.
     pub(crate) local_signer: bool,
+    /// Files that prove that the trust log was forked.
+    pub(crate) fork_proofs: Vec<String>,
     /// Newest line of the audit.
     pub(crate) audit_line: Option<u64>,
     /// Relays as the tunnel sees them; `None`: the tunnel has said nothing yet.

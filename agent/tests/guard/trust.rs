@@ -147,6 +147,32 @@ fn r_04_a_replayed_first_message_starts_nothing() {
 }
 
 #[test]
+fn r_04_a_dead_resume_secret_ends_the_visit_and_is_audited() {
+    let host = Host::start();
+    let mut client = host.client();
+    let plan = client.visit(&host.customer);
+    let request = exec(&["/bin/cat"]);
+    let mut first = client.channel(&plan, ChannelKind::Exec, 1, &request).unwrap();
+    first.begin();
+    let attach = cloud_doctor_proto::session::OpenRequest { attach: true, ..request };
+    let resume = |handed: &cloud_doctor_proto::channel::Handed| {
+        let (initiator, open) = plan.channel(ChannelKind::Exec, ChannelId([1; 16]), &attach, Some(handed));
+        let mut client = host.client();
+        client.say(Kind::OpenChannel, &open);
+        client.finish(initiator)
+    };
+    let stolen = first.handed.clone();
+    let mut second = resume(&stolen).unwrap();
+    second.begin();
+    assert!(matches!(first.end(), Some((_, cloud_doctor_proto::session::FinReason::TakenOver))));
+    assert_eq!(resume(&stolen).err().unwrap().code, Refusal::Compromised);
+    assert!(matches!(second.end(), Some((_, cloud_doctor_proto::session::FinReason::Compromised))));
+    host.audited(&["visit-ended", "compromised"]);
+    let refused = host.client().channel(&plan, ChannelKind::Exec, 2, &exec(&["/bin/true"])).err().unwrap();
+    assert_eq!(refused.code, Refusal::NoVisit);
+}
+
+#[test]
 fn r_06_a_grant_for_one_server_does_not_open_another_of_the_same_customer() {
     let one = Host::start();
     let other = Host::of(Customer::with_server(44), OWN);
@@ -225,6 +251,13 @@ fn r_13_an_older_log_changes_nothing_and_a_fork_is_refused_and_audited() {
     let answer = host.trust_update(vec![forged]);
     assert_eq!(pack::from_bytes::<Refused>(&answer.body, 1000).unwrap().code, Refusal::LogFork);
     host.audited(&["trust-log-refused"]);
+    // Its own root signed it: a proof, kept and shown. What a stranger invents is none.
+    host.audited(&["trust-log-fork-proved"]);
+    let mut invented = old.log.next_entry(key_id(ROOT), now(), What::RemovePerson { key: key_id(CARL) });
+    invented.by = key_id(STRANGER);
+    host.trust_update(vec![ByteBuf::from(sign_entry(STRANGER, &invented))]);
+    let shown = String::from_utf8_lossy(&host.ask(&["status"]).stdout).into_owned();
+    assert_eq!(shown.matches("signed two different trust logs").count(), 1, "{shown}");
     host.kill();
     host.run();
     assert_eq!(head(&host.trust_update(Vec::new())), host.customer.log.head(), "after a restart");

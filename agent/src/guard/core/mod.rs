@@ -9,10 +9,12 @@
 
 mod authorise;
 mod events;
+mod forks;
 mod grants;
 mod report;
 
 pub(super) use authorise::Route;
+pub(crate) use forks::kept as fork_proofs;
 pub(super) use grants::{Opening, Seeds};
 
 use super::channels::Channel;
@@ -146,7 +148,10 @@ impl Core {
         }
         match result {
             Ok(_) => Ok(after),
-            Err(AppendError::Log(error)) => Err(self.wrong_entries(moment, &error)),
+            Err(AppendError::Log(error)) => {
+                self.keep_fork_proof(moment, entries);
+                Err(self.wrong_entries(moment, &error))
+            }
             Err(AppendError::File(error)) => {
                 tracing::error!(%error, "new entries of the trust log cannot be stored");
                 Err(Refusal::StaleLog.with(error.to_string()))
@@ -201,7 +206,9 @@ impl Core {
 
     fn trusts(&self, moment: Moment, engineer: &KeyId) -> bool {
         let log = self.trust.log();
-        let in_time = log.person(engineer, Role::Engineer).is_some_and(|person| person.until >= moment.at);
+        // A clock that stands before the newest entry is wrong, and must not prolong anybody's time.
+        let now = moment.at.max(log.newest_claim());
+        let in_time = log.person(engineer, Role::Engineer).is_some_and(|person| person.until >= now);
         in_time && still_trusted(log, engineer, &self.agent())
     }
 

@@ -29,6 +29,7 @@ impl Core {
             ceiling: ceiling.ok().map(|ceiling| preset(&ceiling.preset)),
             locked_down: self.locked,
             local_signer: self.local_signer,
+            fork_proofs: super::fork_proofs(&self.places.guard).iter().map(|path| path.display().to_string()).collect(),
             audit_line: self.audit.newest(),
             relays: self.tunnel.as_ref().map(|tunnel| tunnel.relays.clone()),
             visits: self.visits.values().map(|visit| visit_line(visit, moment)).collect(),
