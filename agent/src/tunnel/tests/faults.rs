@@ -178,3 +178,33 @@ async fn a_stopped_tunnel_says_goodbye() {
     let error = soon(tunnel.connection.closed()).await;
     assert!(matches!(error, quinn::ConnectionError::ApplicationClosed(_)), "{error}");
 }
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[tokio::test]
+async fn flt_44_failed_and_ended_connections_leave_no_descriptor_behind() {
+    let (relay, guard) = (Relay::new(1), Guard::new());
+    let dir = tempfile::tempdir().unwrap();
+    let key = crate::tunnel::key::TransportKey::load_or_create(dir.path()).unwrap();
+    let role = Role::start(guard.settings(&[(relay.addr, relay.pin)]));
+    let tunnel = relay.tunnel().await;
+    let baseline = descriptors();
+    for seed in 0..20 {
+        let wrong = cloud_doctor_proto::pin::Pin([seed; 32]);
+        let route = crate::tunnel::dial::Route::new(relay.addr.to_string().parse().unwrap(), vec![wrong]);
+        let (refused, _) = tokio::join!(route.dial(&key, b"cloud-doctor/1"), relay.endpoint_accept());
+        assert!(refused.is_err());
+        let (mut send, mut recv) = tunnel.open().await;
+        send.finish().unwrap();
+        soon(recv.read_to_end(100)).await.unwrap();
+    }
+    let back = async {
+        while descriptors() > baseline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon(back).await;
+    role.stop().await;
+}
