@@ -30,9 +30,11 @@ messages! {
     ClientsPlain "clients  http://{}  (plain HTTP, loopback only)" "客户端   http://{}  (明文 HTTP,仅限本机)";
     /// Operator's listener: address.
     Admin "admin    http://{}/metrics and /healthz" "管理     http://{}/metrics 与 /healthz";
-    /// First-run set-up: code.
-    SetUp "set-up   once, within 30 minutes: cloud-doctor setup URL, with the set-up code {}"
-        "初始化   30 分钟内有效,仅一次:cloud-doctor setup URL,set-up code {}";
+    /// First-run set-up: code. The first three words are for programs and the same in every language.
+    SetUp "set-up code {}" "set-up code {}";
+    /// What to do with the code: address, and the pin as an option.
+    SetUpHow "         counts once, within 30 minutes: cloud-doctor setup {}{}"
+        "         仅一次,30 分钟内有效:cloud-doctor setup {}{}";
     /// Ready.
     Ready "ready; Ctrl-C stops the relay" "已就绪;按 Ctrl-C 停止中继";
     /// Configuration is right: file.

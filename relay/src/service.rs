@@ -60,15 +60,19 @@ fn print(running: &Running, language: Language) -> anyhow::Result<()> {
     let [pin, next] = bound.agent_pins.map(|pin| pin.to_string());
     say(&Message::Agents.with(language, &[&bound.agents.to_string(), &pin, &next]))?;
     let clients = bound.clients.to_string();
-    match bound.client_pin {
-        Some(pin) => say(&Message::Clients.with(language, &[&clients, &pin.to_string()]))?,
+    let pin = bound.client_pin.map(|pin| pin.to_string());
+    match &pin {
+        Some(pin) => say(&Message::Clients.with(language, &[&clients, pin]))?,
         None => say(&Message::ClientsPlain.with(language, &[&clients]))?,
     }
     if let Some(admin) = bound.admin {
         say(&Message::Admin.with(language, &[&admin.to_string()]))?;
     }
     if let Some(code) = running.setup_code() {
+        let scheme = if pin.is_some() { "https" } else { "http" };
+        let pin = pin.map_or_else(String::new, |pin| format!(" --pin {pin}"));
         say(&Message::SetUp.with(language, &[&code.reveal()]))?;
+        say(&Message::SetUpHow.with(language, &[&format!("{scheme}://{clients}"), &pin]))?;
     }
     say(&Message::Ready.with(language, &[]))
 }
