@@ -65,6 +65,11 @@ pub struct Welcome {
     pub notice: Option<String>,
 }
 
+/// End of [`ExitStatus::NotStarted`]'s text when there is no such program: clients exit with 127 then, as shells do.
+pub const NO_SUCH_COMMAND: &str = "no such command";
+/// The same when there is one that this user may not run: 126.
+pub const NOT_EXECUTABLE: &str = "not executable by this user";
+
 /// How the shell or command ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

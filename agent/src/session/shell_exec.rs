@@ -8,6 +8,7 @@
 
 use super::account::{Account, AccountError};
 use super::sys;
+use cloud_doctor_proto::session::{NO_SUCH_COMMAND, NOT_EXECUTABLE};
 use rustix::fs::{Access, Gid, Mode, Uid};
 use std::ffi::OsString;
 use std::io::Write;
@@ -64,9 +65,9 @@ enum ShellError {
 
 fn exec_reason(error: &std::io::Error) -> String {
     if error.kind() == std::io::ErrorKind::NotFound {
-        "no such command".to_owned()
+        NO_SUCH_COMMAND.to_owned()
     } else if error.kind() == std::io::ErrorKind::PermissionDenied {
-        "not executable by this user".to_owned()
+        NOT_EXECUTABLE.to_owned()
     } else {
         error.to_string()
     }

@@ -9,13 +9,15 @@ use crate::terminal::status::Status;
 use cloud_doctor::channel::{Channel, Event};
 use cloud_doctor::messages::{Id, Say};
 use cloud_doctor_proto::channel::ChannelKind;
-use cloud_doctor_proto::session::{ExitStatus, FinReason, Signal, Stream};
+use cloud_doctor_proto::session::{ExitStatus, FinReason, NO_SUCH_COMMAND, NOT_EXECUTABLE, Signal, Stream};
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
-/// The status of a command that could not be started, as shells have it.
-const NOT_STARTED: u8 = 127;
+/// The status of a command that does not exist, as shells have it.
+const NOT_FOUND: u8 = 127;
+/// The status of a command that may not be run, as shells have it.
+const NOT_RUNNABLE: u8 = 126;
 /// One read of standard input.
 const READ_BYTES: usize = 64 << 10;
 
@@ -153,7 +155,12 @@ fn take(
         }
         Event::Skipped { bytes, .. } => app.say(Id::SkippedBytes.with(&[&bytes])),
         Event::Cut(_) => status.cut(),
-        Event::Welcome { .. } => status.back(),
+        Event::Welcome { welcome, again } => {
+            status.back();
+            if let Some(notice) = welcome.notice.filter(|_| !again) {
+                app.say(Id::ServerNotice.with(&[&notice]));
+            }
+        }
         Event::Notice(notice) => app.say(Id::EndsIn.with(&[&crate::output::ago(notice.ends_in_secs)])),
         Event::Exit(how) => streams.exit = Some(how),
         Event::Applied(_) | Event::RoundTrip(_) => {}
@@ -183,9 +190,19 @@ pub(super) fn code(app: &App, exit: Option<ExitStatus>) -> u8 {
         Some(ExitStatus::Signal(signal)) => 128u8.saturating_add(signal),
         Some(ExitStatus::NotStarted(why)) => {
             app.say(Id::NotStarted.with(&[&why]));
-            NOT_STARTED
+            not_started(&why)
         }
         None => ROAD,
+    }
+}
+
+fn not_started(why: &str) -> u8 {
+    if why.ends_with(NO_SUCH_COMMAND) {
+        NOT_FOUND
+    } else if why.ends_with(NOT_EXECUTABLE) {
+        NOT_RUNNABLE
+    } else {
+        ROAD
     }
 }
 

@@ -34,8 +34,9 @@ The exit status is the shell's; 128+N when signal N ended it; 255 when the road 
 
 /// After the options of `exec`.
 pub(crate) const EXEC: &str = "\
-The exit status is the command's; 128+N when signal N ended it; 127 when it could not
-be started; 255 when the road failed. Ctrl-C and other signals go to the command.
+The exit status is the command's; 128+N when signal N ended it; 127 when there is no such
+command, 126 when it may not be run; 255 when the road failed. Ctrl-C and other signals go
+to the command.
 
 Example: cloud-doctor exec web-1 --user deploy -- systemctl status nginx";
 

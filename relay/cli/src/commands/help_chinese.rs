@@ -97,7 +97,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("Where to write the recovery key; must not exist yet", "恢复密钥的写入位置;文件不得已存在"),
     ("Your name in the log; default: your account's name", "您在日志中的名称;默认:账号名"),
     ("Add a person's key", "添加人员的密钥"),
-    ("Remove a person's key; running visits end within seconds", "移除人员的密钥;进行中的远程协助将在数秒内结束"),
+    ("Remove a person's key; running visits end within seconds", "吊销人员的密钥;进行中的远程协助将在数秒内结束"),
     ("List them", "列出"),
     ("Renew a key that is in the log", "为日志中的密钥续期"),
     ("Name, key id or fingerprint", "名称、密钥编号或指纹"),
@@ -168,7 +168,8 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     (
         super::help::EXEC,
         "\
-退出状态为命令的状态;被信号 N 终止时为 128+N;无法启动时为 127;通路故障时为 255。
+退出状态为命令的状态;被信号 N 终止时为 128+N;命令不存在时为 127,不可执行时为 126;
+通路故障时为 255。
 Ctrl-C 等信号会转发给命令。
 
 示例:cloud-doctor exec web-1 --user deploy -- systemctl status nginx",

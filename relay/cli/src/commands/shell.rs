@@ -169,7 +169,12 @@ impl<'a> View<'a> {
             }
             Event::Exit(status) => self.exit = Some(status),
             Event::Cut(_) => self.status.cut(),
-            Event::Welcome { .. } => self.status.back(),
+            Event::Welcome { welcome, again } => {
+                self.status.back();
+                if let Some(notice) = welcome.notice.filter(|_| !again) {
+                    output::say(&format!("{}\r", Id::ServerNotice.with(&[&notice]).text(self.app.language)));
+                }
+            }
             Event::Notice(notice) => {
                 let text = Id::EndsIn.with(&[&output::ago(notice.ends_in_secs)]).text(self.app.language);
                 output::say(&format!("\r\n[{text}]\r"));

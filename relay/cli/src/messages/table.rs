@@ -71,7 +71,7 @@ messages! {
     FinDetached: "Nobody was attached for too long; the session was ended.", "长时间无人连接,会话已结束。";
     FinIdle: "Nothing was typed for too long; the session was ended.", "长时间无输入,会话已结束。";
     FinEnded: "The customer ended the visit.", "客户已结束此次远程协助。";
-    FinRevoked: "Your key was removed from the customer's trust log; the session was ended.", "您的密钥已从客户的信任日志中移除,会话已结束。";
+    FinRevoked: "Your key was removed from the customer's trust log; the session was ended.", "您的密钥已被客户吊销,会话已结束。";
     FinTakenOver: "Another window took this session over; it goes on there.", "另一个窗口接管了此会话;会话在那里继续。";
     FinCompromised: "A secret of this visit that was already replaced came back: somebody may have a copy. The visit was ended and audited.", "此次远程协助中已失效的密钥再次出现,可能有人持有副本。远程协助已结束并记入审计。";
     FinUnknown: "The server ended the session for a reason that this client does not know.", "服务器因本客户端未知的原因结束了会话。";
@@ -140,7 +140,7 @@ messages! {
     StateNever: "never connected", "从未连接";
     NoServersYet: "No server yet. Make an install token: cloud-doctor tenant token", "还没有服务器。请创建安装令牌:cloud-doctor tenant token";
     PersonAdded: "{0} may sign as {1} until {2}.", "{0} 可作为{1}签名,至 {2}。";
-    PersonRemoved: "The key of {0} counts no more ({1}). Running visits end within seconds.", "{0} 的密钥已失效({1})。进行中的远程协助将在数秒内结束。";
+    PersonRemoved: "The key of {0} counts no more ({1}). Running visits end within seconds.", "已吊销 {0} 的密钥({1})。进行中的远程协助将在数秒内结束。";
     NobodyThere: "Nobody in this role is \"{0}\". See: cloud-doctor tenant show", "此角色中没有 \"{0}\"。请看:cloud-doctor tenant show";
     PolicyVisit: "longest visit           {0}", "最长远程协助      {0}";
     PolicySecond: "second signature for    {0}", "需第二签名的用户  {0}";
@@ -150,6 +150,7 @@ messages! {
     TokenWritten: "The install token is in {0}: for {1} server(s), {2} h. Copy the file to the server; it is a secret until it is used.", "安装令牌在 {0}:可用于 {1} 台服务器,{2} 小时内有效。请将文件复制到服务器;使用前须保密。";
     TokenRelayUnknown: "The relay did not say where servers reach it: replace RELAY:PORT and PIN by what it prints when it starts.", "中继未说明服务器的连接地址:请将 RELAY:PORT 和 PIN 替换为其启动时打印的内容。";
     TokenCommand: "On the server, as root:", "在服务器上以 root 运行:";
+    ServerNotice: "The server says: {0}", "服务器提示:{0}";
     Detached: "Left. The shell on {0} lives on for a while; back to it: cloud-doctor sessions attach {1}", "已离开。{0} 上的会话会继续保留一段时间;返回:cloud-doctor sessions attach {1}";
     MaybeAlive: "The shell on {0} may live on; back to it: cloud-doctor sessions attach {1}", "{0} 上的会话可能仍在运行;返回:cloud-doctor sessions attach {1}";
     LeftShell: "You left a shell on {0} {1} ago, as {2}; back to it: cloud-doctor sessions attach {3}", "您曾在 {0} 上留下一个会话({1} 前,用户 {2});返回:cloud-doctor sessions attach {3}";
