@@ -5,6 +5,8 @@
 
 #[path = "systemd/boot.rs"]
 mod boot;
+#[path = "systemd/local.rs"]
+mod local;
 #[path = "systemd/machine.rs"]
 mod machine;
 #[path = "systemd/road.rs"]

@@ -53,6 +53,15 @@ impl Relay {
     }
 }
 
+/// A machine with a relay, a customer and an agent that is connected; nothing where machines cannot boot.
+pub(crate) fn enrolled() -> Option<Machine> {
+    let machine = Machine::boot()?;
+    install(&machine);
+    let relay = Relay::start(&machine);
+    enrol(&machine, &relay);
+    Some(machine)
+}
+
 /// A customer whose owner is also the engineer, and this machine enrolled with the preset for owners.
 fn enrol(machine: &Machine, relay: &Relay) {
     let Relay { agents, agents_pin, clients, clients_pin } = relay;
@@ -92,11 +101,8 @@ fn root_shell(world: &World, machine: &Machine) -> (Terminal, String) {
 
 #[test]
 fn a_root_shell_lives_through_an_upgrade_and_ends_with_the_target() {
-    let Some(machine) = Machine::boot() else { return };
+    let Some(machine) = enrolled() else { return };
     let world = World::lasting(PATIENCE);
-    install(&machine);
-    let relay = Relay::start(&machine);
-    enrol(&machine, &relay);
     let (mut terminal, shell) = root_shell(&world, &machine);
     let unit = machine.must(&format!("cat /proc/{shell}/cgroup"));
     assert!(unit.contains("cloud-doctor-visits.slice"), "{unit}");
@@ -105,9 +111,31 @@ fn a_root_shell_lives_through_an_upgrade_and_ends_with_the_target() {
     terminal.type_in("echo still $$ here\n");
     terminal.wait_for_within(&format!("still {shell} here"), Duration::from_secs(20));
 
+    for service in ["guard", "tunnel"] {
+        kill(&machine, service);
+        terminal.type_in(&format!("echo {service} is gone, $$ is not\n"));
+        terminal.wait_for_within(&format!("{service} is gone, {shell} is not"), Duration::from_secs(20));
+    }
+
     machine.must("systemctl stop cloud-doctor.target");
     assert_ne!(machine.run(&format!("test -e /proc/{shell}")).code, Some(0), "the shell outlived the target");
     nothing_is_left(&machine);
+    let verified = machine.must(
+        "CLOUD_DOCTOR_HOME=/root/home cloud-doctor verify-audit --server web --show /var/lib/cloud-doctor/audit/*.jsonl",
+    );
+    assert!(verified.contains("upgrade"), "the reason stands in the audit: {verified}");
+}
+
+/// `kill -9` of a service; systemd starts it again.
+fn kill(machine: &Machine, service: &str) {
+    let id = format!("systemctl show -P MainPID cloud-doctor-{service}");
+    let before = machine.must(&id);
+    machine.must(&format!("kill -9 {before}"));
+    let again = || {
+        let now = machine.must(&id);
+        (now.trim() != "0" && now != before).then_some(())
+    };
+    eventually(SOON, "systemd has started the service again", again);
 }
 
 /// As a package does it: the file is replaced in one step, then both services are restarted.
