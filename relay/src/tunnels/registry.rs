@@ -55,12 +55,6 @@ impl Registry {
         self.lock().get(agent).map(Tunnel::live)
     }
 
-    /// All live tunnels of one customer.
-    #[must_use]
-    pub fn list(&self, tenant: &TenantId) -> Vec<(AgentId, Live)> {
-        self.lock().iter().filter(|(_, t)| t.tenant == *tenant).map(|(agent, t)| (*agent, t.live())).collect()
-    }
-
     /// How many agents are connected.
     #[must_use]
     pub fn count(&self) -> usize {
