@@ -7,6 +7,7 @@ mod approvals;
 mod client;
 mod customer;
 mod edges;
+mod program;
 mod routes;
 mod streams;
 mod tls;
