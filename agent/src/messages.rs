@@ -26,13 +26,13 @@ macro_rules! messages {
 messages! {
     StandaloneReady,
         "The agent runs as {}. Stop it with Ctrl-C.",
-        "代理以 {} 身份运行。按 Ctrl-C 停止。";
+        "Agent 以 {} 身份运行。按 Ctrl-C 停止。";
     StandaloneNeedsDir,
         "`run --standalone` needs --state-dir: everything it keeps goes there.",
         "`run --standalone` 需要 --state-dir:其所有数据都保存在该目录中。";
     RunByServices,
         "An installed agent is run by systemd: `systemctl start cloud-doctor.target`. For a trial without systemd: `cloud-doctor-agent run --standalone --state-dir DIR`.",
-        "已安装的代理由 systemd 运行:`systemctl start cloud-doctor.target`。无 systemd 试用:`cloud-doctor-agent run --standalone --state-dir DIR`。";
+        "已安装的 Agent 由 systemd 运行:`systemctl start cloud-doctor.target`。无 systemd 试用:`cloud-doctor-agent run --standalone --state-dir DIR`。";
     NotEnrolled,
         "This server is not enrolled: {}. Run `cloud-doctor-agent enrol` first.",
         "此服务器尚未注册:{}。请先运行 `cloud-doctor-agent enrol`。";
@@ -41,7 +41,7 @@ messages! {
         "此服务器已注册({})。若要注册到别处,请先运行 `cloud-doctor-agent unenrol`。";
     CannotStart,
         "The agent cannot start: {}",
-        "代理无法启动:{}";
+        "Agent 无法启动:{}";
     Failed,
         "Failed: {}",
         "失败:{}";
@@ -116,7 +116,7 @@ messages! {
         "服务器已重新开放,以权限上限为准。";
     StatusAgent,
         "Agent {} (version {})",
-        "代理 {}(版本 {})";
+        "Agent {}(版本 {})";
     StatusTenant,
         "Customer {}, trust log at entry {}",
         "客户 {},信任日志条目 {}";
@@ -191,7 +191,7 @@ messages! {
         "有多个授权在等待。请用方括号中的数字指定一个。";
     NoLocalSigner,
         "This agent runs as one user, so root's word cannot be told from the tunnel's. Approve with a key of the trust log: cloud-doctor approve.",
-        "此代理以单一用户运行,无法区分 root 与 tunnel。请使用信任日志中的密钥批准:cloud-doctor approve。";
+        "此 Agent 以单一用户运行,无法区分 root 与 tunnel。请使用信任日志中的密钥批准:cloud-doctor approve。";
     AuditBad,
         "The audit log does not verify from here on: {}",
         "审计日志从此处起无法验证:{}";
@@ -206,7 +206,7 @@ messages! {
         "此权限上限不允许任何操作:{}";
     StopFirst,
         "The agent is running. Stop it first: systemctl stop cloud-doctor.target, or Ctrl-C where it runs standalone.",
-        "代理正在运行。请先停止:systemctl stop cloud-doctor.target,或在独立运行处按 Ctrl-C。";
+        "Agent 正在运行。请先停止:systemctl stop cloud-doctor.target,或在独立运行处按 Ctrl-C。";
     UnenrolIntro,
         "This server ({}) leaves its customer and relays. Its keys and pinned log are removed; the audit stays in {}.",
         "此服务器({})将离开其客户和中继。密钥和固定日志将被删除;审计日志保留在 {}。";

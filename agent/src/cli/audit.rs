@@ -1,11 +1,10 @@
 //! `audit`: the host's own log, verified line by line while it is shown.
 
-use super::{Exit, say};
+use super::{Exit, events, say};
 use crate::audit::segments;
 use crate::messages::Message;
 use crate::state::{Places, identity};
 use cloud_doctor_proto::audit::{Payload, Verifier};
-use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
@@ -13,7 +12,7 @@ use std::io::{BufRead, BufReader};
 pub(super) fn run(places: &Places, json: bool) -> Exit {
     let each = |line: &str, payload: &Payload| match json {
         true => say::line(line),
-        false => say::line(&sentence(payload)),
+        false => say::line(&events::line(payload)),
     };
     match read(places, each) {
         Ok(None) => Exit::Done,
@@ -49,18 +48,4 @@ pub(super) fn read(places: &Places, mut each: impl FnMut(&str, &Payload)) -> Res
         }
     }
     Ok(None)
-}
-
-/// `2026-11-21T12:34:00Z visit-opened engineer=eve …`, on one line whatever is in it.
-pub(super) fn sentence(payload: &Payload) -> String {
-    let field = |(key, value): (&String, &Value)| match value {
-        Value::String(text) if text.is_empty() => String::new(),
-        Value::String(text) if text.contains(' ') => format!(" {key}={text:?}"),
-        Value::String(text) => format!(" {key}={text}"),
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-            format!(" {key}={other}")
-        }
-    };
-    let fields: String = payload.fields.iter().map(field).collect();
-    format!("{} {}{fields}", payload.at, payload.event)
 }

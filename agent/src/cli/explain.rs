@@ -2,7 +2,7 @@
 //!
 //! It reads the files itself, so it also works while guard does not. It never changes anything.
 
-use super::{Exit, audit, say};
+use super::{Exit, audit, events, say};
 use crate::messages::Message;
 use crate::policy;
 use crate::session::clock;
@@ -95,7 +95,7 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
     let mut last = VecDeque::new();
     let audit_problem = audit::read(places, |_, payload| {
         if matches!(payload.event.as_str(), "visit-opened" | "refused" | "second-signature-missing" | "visit-ended") {
-            last.push_back(audit::sentence(payload));
+            last.push_back(events::line(payload));
             if last.len() > LAST {
                 last.pop_front();
             }
@@ -125,7 +125,7 @@ fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
     let opens = |rule: &&Rule| matches!(rule.scope, ScopeName::Shell | ScopeName::Exec);
     let line = |rule: &Rule| RuleLine {
         scope: rule.scope.to_string(),
-        users: if rule.users.is_empty() { "*".to_owned() } else { one_line(&rule.users.join(" "), TEXT) },
+        users: users(rule),
         mode: match rule.mode {
             Mode::Never => "never",
             Mode::Ask => "ask",
@@ -137,6 +137,16 @@ fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
         second_by: rule.second.iter().map(signer_word).collect::<Vec<_>>().join(" "),
     };
     ceiling.rules.iter().filter(opens).map(line).collect()
+}
+
+/// `root, * (any but root)`.
+fn users(rule: &Rule) -> String {
+    let any = || "* (any but root)".to_owned();
+    if rule.users.is_empty() {
+        return any();
+    }
+    let word = |user: &String| if user == "*" { any() } else { one_line(user, TEXT) };
+    rule.users.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
 fn signer_word(kind: &SignerKind) -> &'static str {

@@ -6,6 +6,7 @@ mod approve;
 mod audit;
 mod ceiling;
 mod enrol;
+mod events;
 mod explain;
 mod lockdown;
 mod roles;

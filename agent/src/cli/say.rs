@@ -16,7 +16,8 @@ pub(super) fn line(text: &str) {
 
 /// A sentence of the result.
 pub(super) fn tell(message: Message, values: &[&str]) {
-    line(&message.text(language(), values));
+    // The last value may be empty.
+    line(message.text(language(), values).trim_end());
 }
 
 /// A sentence about a problem.

@@ -16,6 +16,11 @@ use ed25519_dalek::SigningKey;
 use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often, and after which pauses, a guard that is stopping is looked for: three seconds.
+const LOOKS: u32 = 30;
+const LOOK: Duration = Duration::from_millis(100);
 
 /// `unenrol`.
 pub(super) fn run(places: &Places, yes: bool) -> Exit {
@@ -26,7 +31,7 @@ pub(super) fn run(places: &Places, yes: bool) -> Exit {
             return Exit::Config;
         }
     };
-    let _lock = match Lock::take(&places.guard) {
+    let _lock = match lock_when_free(places) {
         Ok(lock) => lock,
         Err(error) if error.source.kind() == io::ErrorKind::WouldBlock => {
             say::problem(Message::StopFirst, &[]);
@@ -49,6 +54,19 @@ pub(super) fn run(places: &Places, yes: bool) -> Exit {
         }
         Err(error) => say::file_problem(&error),
     }
+}
+
+/// The state's lock. Guard may still be stopping when `systemctl stop cloud-doctor.target` has returned: systemd waits for
+/// the target alone.
+#[expect(clippy::disallowed_methods, reason = "a command of root's that has nothing else to do meanwhile")]
+fn lock_when_free(places: &Places) -> Result<Lock, FileError> {
+    for _ in 0..LOOKS {
+        match Lock::take(&places.guard) {
+            Err(error) if error.source.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(LOOK),
+            other => return other,
+        }
+    }
+    Lock::take(&places.guard)
 }
 
 /// The last line of the audit. A log that cannot be written does not keep anybody from leaving.

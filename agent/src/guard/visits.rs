@@ -39,6 +39,8 @@ pub(super) struct Visit {
     pub(super) grant: Grant,
     /// Guard's own record.
     pub(super) note: Note,
+    /// When it last had a living channel, or was opened.
+    pub(super) used_at: BootTime,
     /// Channels that were opened under it: a first message for one of them that is over can only be a replay.
     pub(super) used: BTreeSet<ChannelId>,
 }
@@ -80,19 +82,19 @@ impl Visit {
             ends_at: now.plus_secs(grant.ttl_secs),
             note: ByteBuf::from(pack::to_bytes(&note)),
         };
-        Self { door, grant, note, used: BTreeSet::new() }
+        Self { door, grant, note, used_at: now, used: BTreeSet::new() }
     }
 
     /// A visit that a living holder gives back after guard was restarted.
     ///
     /// # Errors
     /// [`ObjectError`] when the holder's memory is not what guard wrote there.
-    pub(super) fn learn(door: door::Visit) -> Result<Self, ObjectError> {
+    pub(super) fn learn(door: door::Visit, now: BootTime) -> Result<Self, ObjectError> {
         let note: Note = pack::from_bytes(&door.note, door::DOOR_BYTES_MAX)?;
         if note.grant.len() > GRANT_BYTES_MAX || Grant::hash(&note.grant) != door.grant {
             return Err(ObjectError::Signature);
         }
-        Ok(Self { grant: Grant::from_bytes(&note.grant)?, note, door, used: BTreeSet::new() })
+        Ok(Self { grant: Grant::from_bytes(&note.grant)?, note, door, used_at: now, used: BTreeSet::new() })
     }
 
     /// Whose visit it is.

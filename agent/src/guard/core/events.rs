@@ -120,7 +120,7 @@ impl Core {
         let kind = status.kind?;
         let door = status.visit.clone()?;
         let id = door.visit;
-        let visit = match Visit::learn(door) {
+        let visit = match Visit::learn(door, moment.boot) {
             Ok(visit) => visit,
             Err(error) => {
                 let event = Event::new("holder-not-believed").with("channel", status.channel.to_string());

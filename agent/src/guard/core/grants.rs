@@ -1,7 +1,7 @@
 //! From a challenge to an open visit.
 
 use super::super::visits::{Claims, Pending, Visit};
-use super::{Core, VISITS_MAX};
+use super::Core;
 use crate::audit::Event;
 use cloud_doctor_proto::audit::Moment;
 use cloud_doctor_proto::channel::Secret;
@@ -120,9 +120,6 @@ impl Core {
         };
         self.book = book;
         let (permit, signed_by) = (decided?, signed_by?);
-        if self.visits.len() >= VISITS_MAX {
-            return Err(Refusal::Busy.into());
-        }
         match (&permit.second, signed_by) {
             (None, _) => Ok(Opening::Opened(self.open(moment, claims, permit, String::new())?)),
             (Some(_), Some(person)) => Ok(Opening::Opened(self.open(moment, claims, permit, person)?)),
@@ -239,6 +236,7 @@ impl Core {
         if !still_trusted(self.trust.log(), &permit.grant.engineer, &self.agent()) {
             return Err(Refusal::UnknownEngineer.into());
         }
+        self.make_room(moment)?;
         let visit = Visit::open(permit, second, moment.boot, moment.at);
         let event = Event::new("visit-opened")
             .with("visit", visit.door.visit.to_string())

@@ -38,6 +38,8 @@ use std::collections::BTreeMap;
 
 /// Visits open at once: no server has as many engineers.
 const VISITS_MAX: usize = 256;
+/// A visit without a living channel ends after this time: its engineer has gone home.
+const VISIT_UNUSED_SECS: u64 = 600;
 
 /// Facts of this boot that do not change.
 #[derive(Debug, Clone)]
@@ -192,6 +194,9 @@ impl Core {
         for id in expired {
             self.end_visit(moment, id, FinReason::Expired);
         }
+        for id in self.unused(moment) {
+            self.end_visit(moment, id, FinReason::Idle);
+        }
         let distrusted: Vec<VisitId> =
             self.visits.iter().filter(|(_, visit)| !self.trusts(moment, visit.engineer())).map(|(id, _)| *id).collect();
         for id in distrusted {
@@ -202,6 +207,29 @@ impl Core {
         }
         self.sweep_pending(moment);
         self.audit.flush_counts(moment);
+    }
+
+    /// Visits that have had no living channel for long.
+    fn unused(&mut self, moment: Moment) -> Vec<VisitId> {
+        for channel in self.channels.values() {
+            if let Some(visit) = self.visits.get_mut(&channel.visit) {
+                visit.used_at = moment.boot;
+            }
+        }
+        let unused = |visit: &Visit| visit.used_at.plus_secs(VISIT_UNUSED_SECS) <= moment.boot;
+        self.visits.iter().filter(|(_, visit)| unused(visit)).map(|(id, _)| *id).collect()
+    }
+
+    /// Makes room for one more visit: the one that has had no channel for the longest time goes.
+    fn make_room(&mut self, moment: Moment) -> Result<(), Refused> {
+        if self.visits.len() < VISITS_MAX {
+            return Ok(());
+        }
+        let has_channel = |id: &VisitId| self.channels.values().any(|channel| channel.visit == *id);
+        let oldest = self.visits.iter().filter(|(id, _)| !has_channel(id)).min_by_key(|(_, visit)| visit.used_at);
+        let oldest = oldest.map(|(id, _)| *id).ok_or_else(|| Refusal::TooMany.with(VISITS_MAX.to_string()))?;
+        self.end_visit(moment, oldest, FinReason::Idle);
+        Ok(())
     }
 
     fn trusts(&self, moment: Moment, engineer: &KeyId) -> bool {
@@ -294,3 +322,6 @@ pub(crate) fn lock_down_lasting(places: &Places, moment: Moment) -> Result<(), F
         result @ (Ok(()) | Err(_)) => result,
     }
 }
+
+#[cfg(test)]
+mod tests;
