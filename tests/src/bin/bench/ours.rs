@@ -171,13 +171,10 @@ impl Ours {
         let mut init = self.client();
         init.args(["tenant", "init", "Bench", "--json", "--root"]).arg(self.engineer.key());
         let tenant: serde_json::Value = serde_json::from_str(&run(init.arg("--recovery-out").arg(file("recovery")))?)?;
-        let mut engineer = self.client();
-        engineer.args(["tenant", "engineer", "add", "--name", "bench"]);
-        run(engineer.arg(self.engineer.public_key()))?;
         let mut token = self.client();
         token.args(["tenant", "token", "--max", "2", "--relay-address", agents, "--relay-pin", agents_pin, "--out"]);
         run(token.arg(file("token")))?;
-        self.customer = tenant["tenant"].as_str().context("tenant init says the customer's hash")?.to_owned();
+        self.customer = tenant["tenant"]["id"].as_str().context("tenant init says the customer's hash")?.to_owned();
         Ok(())
     }
 
@@ -232,20 +229,20 @@ impl Relay {
         command.arg("serve").arg("--data-dir").arg(data).env("NO_COLOR", "1");
         let mut process = Started::logged(&mut command, &log)?;
         let said = || fs::read_to_string(&log).unwrap_or_default();
-        let has_code = || said().lines().any(|line| line.to_lowercase().contains("set-up code"));
-        process.wait_until("the relay prints its set-up code", has_code).with_context(said)?;
+        process.wait_until("the relay is ready", || said().contains("ready;")).with_context(said)?;
         let said = said();
-        let word = |line: &str, start: &str| {
-            let line = said.lines().find(|text| text.to_lowercase().contains(line))?;
-            line.split_whitespace().rfind(|word| word.starts_with(start)).map(str::to_owned)
+        // "agents quic://… pin sha256:…", "clients https://… pin sha256:…", "set-up code …"
+        let word = |line: &str, number: usize| {
+            let line = said.lines().find(|text| text.starts_with(line));
+            let word = line.and_then(|line| line.split_whitespace().nth(number));
+            Ok::<_, anyhow::Error>(word.with_context(|| format!("the relay said: {said}"))?.to_owned())
         };
-        let word = |line: &str, start: &str| word(line, start).with_context(|| format!("no {start} in: {said}"));
         Ok(Self {
-            agents: word("quic://", "quic://")?,
-            agents_pin: word("quic://", "sha256:")?,
-            clients: word("https://", "https://")?,
-            clients_pin: word("https://", "sha256:")?,
-            setup_code: word("set-up code", "")?,
+            agents: word("agents", 1)?,
+            agents_pin: word("agents", 3)?,
+            clients: word("clients", 1)?,
+            clients_pin: word("clients", 3)?,
+            setup_code: word("set-up", 2)?,
             process,
         })
     }
@@ -253,10 +250,7 @@ impl Relay {
 
 /// `servers --json` says that this server has a tunnel.
 fn is_online(servers: &serde_json::Value, name: &str) -> bool {
-    let list = servers.as_array().or_else(|| servers["servers"].as_array());
-    let named = |server: &&serde_json::Value| server["name"] == name;
-    let online = |server: &serde_json::Value| {
-        !matches!(server["online"], serde_json::Value::Null | serde_json::Value::Bool(false))
-    };
-    list.is_some_and(|list| list.iter().find(named).is_some_and(online))
+    let list = servers["servers"].as_array();
+    let connected = |server: &serde_json::Value| server["name"] == name && server["connected"] == true;
+    list.is_some_and(|list| list.iter().any(connected))
 }
