@@ -16,7 +16,7 @@ DESTDIR ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Start a relay and an agent of this machine to try out; CHECK=1 proves it works and stops
@@ -83,6 +83,16 @@ install-agent: ## Put the agent and its units below DESTDIR (AGENT=file installs
 	install -D -m 0644 systemd/sysusers.d/cloud-doctor.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/cloud-doctor.conf
 	install -D -m 0644 systemd/tmpfiles.d/cloud-doctor.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/cloud-doctor.conf
 
+.PHONY: uninstall-agent
+uninstall-agent: ## Remove what install-agent put there; after `cloud-doctor-agent unenrol` audit and ceiling stay
+	rm -f $(DESTDIR)$(PREFIX)/bin/cloud-doctor-agent $(DESTDIR)$(PREFIX)/lib/sysusers.d/cloud-doctor.conf \
+	  $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/cloud-doctor.conf
+	cd $(DESTDIR)$(PREFIX)/lib/systemd/system && rm -f cloud-doctor.target cloud-doctor-tunnel.service \
+	  cloud-doctor-guard.service cloud-doctor-visits.slice
+	rm -f $(DESTDIR)/run/cloud-doctor/guard.sock $(DESTDIR)/run/cloud-doctor/admin.sock
+	for folder in run/cloud-doctor/h run/cloud-doctor etc/cloud-doctor var/lib/cloud-doctor-tunnel; do \
+	  [ ! -d $(DESTDIR)/$$folder ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)/$$folder; done
+
 .PHONY: install-relay
 install-relay: ## Put the relay, its unit and the client below DESTDIR (PROGRAMS=folder installs those instead)
 	@$(if $(PROGRAMS),,$(MAKE) relay)
@@ -93,5 +103,5 @@ install-relay: ## Put the relay, its unit and the client below DESTDIR (PROGRAMS
 	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/cloud-doctor-relay.conf
 
 .PHONY: clean
-clean: ## Remove what was built, and the demo's folder with its throw-away keys
+clean: ## Remove what was built
 	rm -rf target

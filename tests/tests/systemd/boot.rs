@@ -9,13 +9,17 @@ use std::process::Command;
 pub(crate) fn install(machine: &Machine) {
     let agent = Program::Agent.path();
     let programs = Program::Relay.path().parent().unwrap().to_owned();
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let from = [format!("AGENT={}", agent.display()), format!("PROGRAMS={}", programs.display())];
+    make(machine, &["install-agent", "install-relay", &from[0], &from[1]]);
+    machine.must("systemd-sysusers; systemd-tmpfiles --create cloud-doctor.conf; systemctl daemon-reload");
+}
+
+/// Runs targets of the Makefile with the machine's files as their destination.
+pub(crate) fn make(machine: &Machine, arguments: &[&str]) {
     let mut make = Command::new("make");
-    make.current_dir(top).args(["install-agent", "install-relay"]);
-    make.arg(format!("AGENT={}", agent.display())).arg(format!("PROGRAMS={}", programs.display()));
+    make.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).args(arguments);
     let output = make.arg(format!("DESTDIR={}", machine.path("").display())).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    machine.must("systemd-sysusers; systemd-tmpfiles --create cloud-doctor.conf; systemctl daemon-reload");
 }
 
 #[test]

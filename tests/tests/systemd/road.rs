@@ -1,7 +1,7 @@
 //! The whole road under a real systemd, as a customer installs it: relay, guard and tunnel as units, a root shell in a
 //! slice of its own that lives through an upgrade and ends with the target.
 
-use super::boot::install;
+use super::boot::{install, make};
 use super::machine::Machine;
 use cloud_doctor_tests::eventually::{SOON, eventually};
 use cloud_doctor_tests::terminal::Terminal;
@@ -163,4 +163,25 @@ fn nothing_is_left(machine: &Machine) {
     eventually(SOON, "no unit of the agent is left", gone);
     assert_eq!(machine.run("pgrep -a cloud-doctor-ag").out, "");
     assert_eq!(machine.must("ls -A /run/cloud-doctor/h"), "");
+}
+
+#[test]
+fn leaving_keeps_the_audit_and_the_ceiling_and_nothing_else() {
+    let Some(machine) = enrolled() else { return };
+    machine.must(
+        "systemctl disable --quiet --now cloud-doctor.target
+         cloud-doctor-agent unenrol --yes",
+    );
+    make(&machine, &["uninstall-agent"]);
+    let listed = machine.run("CLOUD_DOCTOR_HOME=/root/home cloud-doctor servers --json").out;
+    assert!(!listed.replace([' ', '\n'], "").contains("\"connected\":true"), "the relay has let go: {listed}");
+    let found =
+        machine.must("find /etc /run /usr /var -xdev \\( -name '*cloud-doctor*' -o -path '*cloud-doctor/*' \\)");
+    let ours = |path: &&str| !path.contains("cloud-doctor-relay") && !path.ends_with("/bin/cloud-doctor");
+    let left: Vec<_> = found.lines().filter(ours).collect();
+    // Both are the customer's own words: what happened here, and what may.
+    let kept = |path: &str| path.starts_with("/var/lib/cloud-doctor") || path.starts_with("/etc/cloud-doctor");
+    assert!(left.iter().all(|path| kept(path)) && left.iter().any(|path| path.contains("audit")), "{left:?}");
+    assert_eq!(machine.must("ls /etc/cloud-doctor").trim(), "ceiling.toml");
+    assert_eq!(machine.must("find /var/lib/cloud-doctor* -xdev -name '*.key' ! -path '*-relay*'"), "", "keys are left");
 }
