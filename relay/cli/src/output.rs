@@ -15,10 +15,35 @@ pub(crate) fn say(text: &str) {
     drop(writeln!(std::io::stderr().lock(), "{text}"));
 }
 
+/// Sentences for people: on a terminal, lines are broken between words.
+pub(crate) fn tell(text: &str) {
+    match crate::terminal::size(std::io::stderr()) {
+        Some((columns, _)) => text.split('\n').for_each(|line| say(&wrapped(line, usize::from(columns)))),
+        None => say(text),
+    }
+}
+
+/// A line broken between words, for so many columns.
+fn wrapped(line: &str, columns: usize) -> String {
+    let mut out = String::new();
+    let (mut used, mut begun) = (0, false);
+    for word in line.split_inclusive(' ') {
+        if begun && used + width(word.trim_end()) > columns {
+            out.truncate(out.trim_end().len());
+            out.push('\n');
+            used = 0;
+        }
+        begun |= word != " ";
+        out.push_str(word);
+        used += width(word);
+    }
+    out
+}
+
 /// Why it did not work.
 pub(crate) fn complain(text: &str) {
     let (on, off) = if crate::words::colours() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-    say(&format!("{on}cloud-doctor:{off} {text}"));
+    tell(&format!("{on}cloud-doctor:{off} {text}"));
 }
 
 /// A line of data.
@@ -75,5 +100,13 @@ mod tests {
             assert_eq!(ago(secs), text);
         }
         assert_eq!(width("在线 ok"), 7);
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrapped("one two three", 8), "one two\nthree");
+        assert_eq!(wrapped("one two three", 80), "one two three");
+        assert_eq!(wrapped("  indented", 3), "  indented");
+        assert_eq!(wrapped("exactly eight", 13), "exactly eight");
     }
 }

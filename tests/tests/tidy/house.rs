@@ -5,6 +5,7 @@ use std::process::Command;
 
 /// What may lie on the top level; ARCHITECTURE.md gives the reason of anything new.
 const TOP_LEVEL: &[&str] = &[
+    ".cargo",
     ".ci",
     ".config",
     ".gitignore",

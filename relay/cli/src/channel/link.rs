@@ -8,16 +8,19 @@ use crate::clock;
 use crate::messages::{Say, Sentence};
 use crate::relay_api::{Relay, RelayError, StreamNote};
 use crate::stream::{FrameStream, StreamError};
-use cloud_doctor_proto::channel::{Binding, Broken, ChannelKind, Handed, Initiator, Keys, Sealed, Secret, TAG_BYTES};
+use cloud_doctor_proto::channel::{
+    self, Binding, Broken, ChannelKind, Handed, Initiator, Keys, Sealed, Secret, TAG_BYTES,
+};
 use cloud_doctor_proto::close::StreamClose;
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::ids::{AgentId, ExchangeKey, VisitId};
-use cloud_doctor_proto::limits::GREETING_BYTES_MAX;
+use cloud_doctor_proto::limits::{ABANDONED_MAX, GREETING_BYTES_MAX};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::{Refusal, Refused};
 use cloud_doctor_proto::session::{OpenRequest, ToClient, ToHolder};
 use cloud_doctor_proto::visit::{ChannelReply, OpenChannel};
 use serde_bytes::ByteBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -36,6 +39,8 @@ pub(crate) struct Passage {
     pub(crate) ours: Secret,
     pub(crate) theirs: ExchangeKey,
     pub(crate) request: OpenRequest,
+    /// Handshakes sent and not answered so far; shared by all tries of one channel.
+    pub(crate) unanswered: Arc<Mutex<Vec<ExchangeKey>>>,
 }
 
 /// An open link.
@@ -61,8 +66,10 @@ impl Passage {
         let index = resume.map_or(0, |handed| handed.index);
         let binding = Binding { resume: index, ..self.binding };
         let keys = Keys { ours: &self.ours, theirs: &self.theirs, resume: resume.map(|handed| &handed.secret) };
-        let payload = pack::to_bytes(&self.request);
+        let abandoned = self.unanswered().clone();
+        let payload = pack::to_bytes(&OpenRequest { abandoned, ..self.request.clone() });
         let (initiator, first) = Initiator::start(&binding, keys, clock::random(), &payload)?;
+        self.remember(&first);
         let open = OpenChannel {
             visit: self.visit,
             channel: binding.channel,
@@ -71,6 +78,24 @@ impl Passage {
             first: ByteBuf::from(first),
         };
         Ok((initiator, frame::message(Kind::OpenChannel, &open)))
+    }
+
+    /// Locked for the time of a copy or a push.
+    fn unanswered(&self) -> MutexGuard<'_, Vec<ExchangeKey>> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, first: &[u8]) {
+        let mut unanswered = self.unanswered();
+        if unanswered.len() == ABANDONED_MAX {
+            unanswered.remove(0);
+        }
+        unanswered.extend(channel::ephemeral(first));
+    }
+
+    /// The holder has welcomed this client: it knows everything that was given up before.
+    pub(crate) fn welcomed(&self) {
+        self.unanswered().clear();
     }
 
     pub(crate) fn note(&self, attach: bool) -> StreamNote {

@@ -10,20 +10,19 @@
 //! ends before `Fin` was cut, whatever the relay says about it. Never: output out of order or twice, input
 //! forgotten before the server applied it, or an acknowledgement of bytes that the consumer has not taken.
 
+mod event;
 mod link;
 mod offsets;
 
+pub use event::{ChannelError, Event};
 pub(crate) use link::{Cut, Link, Passage};
 
 use crate::clock;
-use crate::messages::{Id, Say, Sentence};
-use crate::relay_api::RelayError;
 use crate::stream::StreamError;
 use cloud_doctor_proto::channel::Handed;
-use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::ids::ChannelId;
-use cloud_doctor_proto::refusal::{Language, Refusal, Refused};
-use cloud_doctor_proto::session::{Begin, ExitStatus, FinReason, Notice, Signal, Stream, ToClient, ToHolder, Welcome};
+use cloud_doctor_proto::refusal::Refusal;
+use cloud_doctor_proto::session::{Begin, FinReason, Signal, Stream, ToClient, ToHolder, Welcome};
 use link::read;
 use offsets::{Gap, Input, Output};
 use std::collections::VecDeque;
@@ -43,107 +42,6 @@ const DEAD: Duration = Duration::from_secs(6);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Reconnecting goes on this long after the visit should have ended: the server's clock decides, not ours.
 const GRACE: Duration = Duration::from_secs(60);
-
-/// What happened in a channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The shell or command runs; the first record of each link. `again` after a reconnect.
-    Welcome {
-        /// What the server says.
-        welcome: Welcome,
-        /// The link was made again.
-        again: bool,
-    },
-    /// Output that continues what came before. Call [`Channel::took`] when it is really shown.
-    Output {
-        /// Which stream.
-        stream: Stream,
-        /// The bytes.
-        data: Vec<u8>,
-    },
-    /// Bytes that the server no longer has.
-    Skipped {
-        /// Which stream.
-        stream: Stream,
-        /// How many.
-        bytes: u64,
-    },
-    /// Input up to here was applied; there is room for more.
-    Applied(u64),
-    /// The process ended; all its output came before this.
-    Exit(ExitStatus),
-    /// The visit ends soon.
-    Notice(Notice),
-    /// A ping came back after this time.
-    RoundTrip(Duration),
-    /// The link was cut; it is being made again.
-    Cut(Say),
-    /// The channel is over; nothing follows.
-    Fin(FinReason),
-}
-
-/// Why a channel cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChannelError {
-    /// The server refused.
-    #[error("{}", self.sentence())]
-    Refused(Refused),
-    /// The relay refused.
-    #[error("{}", self.sentence())]
-    Relay(RelayError),
-    /// The stream broke in a way that does not pass.
-    #[error("{}", self.sentence())]
-    Stream(StreamError),
-    /// A handshake or record was not genuine.
-    #[error("{}", self.sentence())]
-    Handshake,
-    /// A frame that has no business here.
-    #[error("{}", self.sentence())]
-    OutOfTurn(Kind),
-    /// Genuine records that do not continue what came before.
-    #[error("{}", self.sentence())]
-    Integrity(String),
-    /// It could not be reached any more until its visit ended.
-    #[error("{}", self.sentence())]
-    LostForGood(Say),
-    /// It ended before.
-    #[error("{}", self.sentence())]
-    Over,
-}
-
-impl Sentence for ChannelError {
-    fn sentence(&self) -> Say {
-        match self {
-            ChannelError::Refused(refused) => Id::ServerSaysNo.with(&[refused]),
-            ChannelError::Relay(error) => error.sentence(),
-            ChannelError::Stream(error) => error.sentence(),
-            ChannelError::Handshake => Id::HandshakeBroken.into(),
-            ChannelError::OutOfTurn(kind) => Id::ChannelIntegrity.with(&[&format!("{kind:?}")]),
-            ChannelError::Integrity(why) => Id::ChannelIntegrity.with(&[why]),
-            ChannelError::LostForGood(last) => Id::ChannelLostForGood.with(&[last]),
-            ChannelError::Over => Id::ChannelOver.into(),
-        }
-    }
-
-    fn text(&self, language: Language) -> String {
-        match self {
-            ChannelError::Refused(refused) => refused.text(language),
-            ChannelError::Relay(_)
-            | ChannelError::Stream(_)
-            | ChannelError::Handshake
-            | ChannelError::OutOfTurn(_)
-            | ChannelError::Integrity(_)
-            | ChannelError::LostForGood(_)
-            | ChannelError::Over => self.sentence().text(language),
-        }
-    }
-}
-
-impl From<Gap> for ChannelError {
-    fn from(gap: Gap) -> Self {
-        ChannelError::Integrity(gap.to_string())
-    }
-}
 
 impl From<Gap> for Cut {
     fn from(gap: Gap) -> Self {
@@ -417,6 +315,7 @@ impl Channel {
         self.welcomed = true;
         self.attempts = 0;
         self.passage.request.attach = true;
+        self.passage.welcomed();
         self.ends_at = clock::now() + Duration::from_secs(welcome.ends_in_secs);
         Ok(Event::Welcome { welcome, again })
     }

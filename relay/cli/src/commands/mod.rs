@@ -89,7 +89,7 @@ impl App {
     }
 
     fn say(&self, say: impl Into<Say>) {
-        output::say(&say.into().text(self.language));
+        output::tell(&say.into().text(self.language));
     }
 
     fn words(&self, id: Id) -> String {
@@ -103,7 +103,7 @@ impl App {
         let token = self.home.token(&name)?;
         let relay = reach(&entry.url, entry.pin.as_deref(), self.language)?;
         let Some(token) = token else {
-            return Err(Fail::Say(Id::RelaySignIn.with(&[&entry.url]), crate::fail::SIGN_IN));
+            return Err(Fail::Say(Id::SignedOutHere.with(&[&entry.url]), crate::fail::SIGN_IN));
         };
         Ok(SignedIn { entry: entry.clone(), relay: relay.signed_in(token.to_string()), name })
     }

@@ -53,7 +53,7 @@ pub(super) async fn login(app: &App, asked: Login) -> Result<(), Fail> {
     let account = account.unwrap_or_else(user_name);
     let password = match &asked.password_file {
         Some(file) => secret(file)?,
-        None => ask_hidden(&app.words(Id::AskPassword).replace("{0}", &account))?,
+        None => ask_hidden(&Id::AskPassword.with(&[&account]).text(app.language))?,
     };
     let (name, relay) = enter(app, &relay, pin, &account, &password).await?;
     app.say(Id::SignedIn.with(&[&account, &relay.address]));

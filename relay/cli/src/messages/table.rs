@@ -81,6 +81,7 @@ messages! {
     HomeFile: "{0}: {1}", "文件 {0}:{1}";
     HomeConfig: "{0} is not valid: {1}", "{0} 无效:{1}";
     NotSignedIn: "Not signed in to a relay yet. Sign in: cloud-doctor login URL", "尚未登录任何中继。请登录:cloud-doctor login URL";
+    SignedOutHere: "Not signed in at {0}. Sign in: cloud-doctor login {0}", "尚未登录 {0}。请登录:cloud-doctor login {0}";
     NoSuchRelay: "No relay is called \"{0}\" here. Known: {1}", "此处没有名为 \"{0}\" 的中继。已知:{1}";
     OpenFile: "{0} may be read by others; run: chmod 600 {0}", "{0} 可被他人读取;请运行:chmod 600 {0}";
     // Questions and answers of the commands.

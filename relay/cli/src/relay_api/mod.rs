@@ -6,12 +6,17 @@
 mod address;
 mod calls;
 mod http;
+mod shapes;
 mod socket;
 mod tls;
 mod upgrade;
 
 pub use address::{Address, AddressError};
-pub use calls::*;
+pub use calls::APPROVAL_WAIT_SECS;
+pub use shapes::{
+    AccountLine, Approval, ApprovalWish, Head, LogPage, Me, MyTenant, Online, ServerLine, SessionLine, SetUp, SignedIn,
+    StreamNote, TextBytes, TokenMade, TokenWish,
+};
 pub use socket::Socket;
 
 use crate::messages::{Id, Say, Sentence};

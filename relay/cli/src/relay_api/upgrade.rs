@@ -1,6 +1,7 @@
 //! The WebSocket upgrade of a server's stream.
 
-use super::calls::{StreamNote, stream_path};
+use super::StreamNote;
+use super::calls::stream_path;
 use super::http::{AGENT, problem};
 use super::socket::{Socket, dial};
 use super::{Relay, RelayError};

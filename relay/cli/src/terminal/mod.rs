@@ -27,7 +27,7 @@ pub(crate) struct Seat {
 
 impl Person for Seat {
     fn tell(&mut self, say: Say) {
-        output::say(&say.text(self.language));
+        output::tell(&say.text(self.language));
     }
 
     fn passphrase(&mut self, file: &Path) -> Option<Zeroizing<String>> {

@@ -36,6 +36,7 @@ use cloud_doctor_proto::session::OpenRequest;
 use cloud_doctor_proto::signer::NAMESPACE_GRANT;
 use cloud_doctor_proto::visit::{ChallengeReply, ChallengeRequest, OpenVisit, Signed, VisitOpened};
 use serde_bytes::ByteBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -176,6 +177,7 @@ impl Visit {
             ours: self.ours.clone(),
             theirs: self.theirs,
             request: request(first),
+            unanswered: Arc::default(),
         }
     }
 }
@@ -192,6 +194,7 @@ fn request(first: &First) -> OpenRequest {
     OpenRequest {
         user: first.scope.user().to_owned(),
         attach: first.attach.is_some(),
+        abandoned: Vec::new(),
         term: first.term.clone(),
         lang: first.lang.clone(),
         argv: first.argv.iter().cloned().map(ByteBuf::from).collect(),
@@ -266,6 +269,7 @@ async fn grant(
         ours,
         theirs: challenged.challenge.agent_key,
         request: request(&wish.first),
+        unanswered: Arc::default(),
     };
     let (initiator, knock) = passage.knock(None).map_err(|Broken| VisitError::Handshake)?;
     let open = OpenVisit {
