@@ -121,7 +121,13 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY);
         let pool = |max| SqlitePoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE);
-        let writer = pool(1).connect_with(options.clone()).await?;
+        // SQLite ends a transaction by itself when the disk is full; sqlx goes on counting it. Such a connection is
+        // closed, or no change would ever be possible again.
+        let writer = pool(1).before_acquire(|connection, _| {
+            let usable = !sqlx::Connection::is_in_transaction(connection);
+            Box::pin(async move { Ok(usable) })
+        });
+        let writer = writer.connect_with(options.clone()).await?;
         sqlx::migrate!().run(&writer).await?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self { readers, writer })
