@@ -43,7 +43,9 @@ relay: ## Build the relay and the command line client for production
 check: ## Everything but the tests: format, lints, docs, tidy, dependencies
 	@$(SETUP) check
 	cargo fmt --all --check
+	rustfmt --check --edition 2024 tests/fuzz/src/lib.rs tests/fuzz/targets/*.rs
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml --no-default-features --target-dir target -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 	cargo nextest run --locked -p cloud-doctor-tests --test tidy --show-progress none
 	tests/make/deny.sh
