@@ -8,7 +8,7 @@
 
 use crate::control;
 use crate::ids::{Hash, VerifyKey};
-use crate::refusal::one_line;
+use crate::refusal::printable;
 use crate::time::{BootTime, DAY_SECS, UnixTime};
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -18,7 +18,9 @@ use serde_json::{Map, Value};
 const CONTEXT: &[u8] = b"cloud-doctor audit v1\0";
 /// Longest text in a field; longer ones are cut.
 const TEXT_CHARS_MAX: usize = 2000;
-/// Longest line: fields are few and their texts are cut.
+/// Most elements of a list in a field.
+const LIST_MAX: usize = 32;
+/// Longest line. Texts and lists are cut; where that is not enough, the fields are left out and the line says so.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// Where a log stands: what the next line continues.
@@ -73,20 +75,36 @@ pub fn encode(
     fields: &Map<String, Value>,
     identity: &SigningKey,
 ) -> (String, Head) {
-    let payload = Payload {
+    let mut payload = Payload {
         v: 1,
         seq: head.next,
         prev: head.hash.to_string(),
         at: rfc3339(moment.at),
         boot_ms: moment.boot.0,
-        event: one_line(event, TEXT_CHARS_MAX),
-        fields: fields.iter().map(|(key, value)| (one_line(key, TEXT_CHARS_MAX), escaped(value))).collect(),
+        event: cut(event),
+        fields: fields.iter().map(|(key, value)| (cut(key), escaped(value))).collect(),
     };
-    let json = serde_json::to_string(&payload).expect("maps with text keys serialise into memory");
+    let mut json = serialised(&payload);
+    if json.len() > LINE_BYTES_MAX - SIGNATURE_CHARS {
+        payload.fields = Map::from_iter([("too-long".to_owned(), Value::from(json.len()))]);
+        json = serialised(&payload);
+    }
     let signature = identity.sign(&[CONTEXT, json.as_bytes()].concat()).to_bytes();
     let line = format!("{json} {}", BASE64.encode(&signature));
     let after = after(head, &line);
     (line, after)
+}
+
+/// Blank and base64 of 64 bytes at the end of a line.
+const SIGNATURE_CHARS: usize = 89;
+
+fn serialised(payload: &Payload) -> String {
+    serde_json::to_string(payload).expect("maps with text keys serialise into memory")
+}
+
+/// Made visible first and cut then: an escape has many characters.
+fn cut(text: &str) -> String {
+    text.chars().flat_map(printable).take(TEXT_CHARS_MAX).collect()
 }
 
 /// The head after a line, whatever it says: a damaged last line is chained over, so that it cannot be taken away.
@@ -174,9 +192,9 @@ pub fn read(line: &str, identity: &VerifyKey) -> Result<Payload, Fault> {
 
 fn escaped(value: &Value) -> Value {
     match value {
-        Value::String(text) => Value::String(one_line(text, TEXT_CHARS_MAX)),
-        Value::Array(list) => Value::Array(list.iter().map(escaped).collect()),
-        Value::Object(map) => map.iter().map(|(k, v)| (one_line(k, TEXT_CHARS_MAX), escaped(v))).collect(),
+        Value::String(text) => Value::String(cut(text)),
+        Value::Array(list) => Value::Array(list.iter().take(LIST_MAX).map(escaped).collect()),
+        Value::Object(map) => map.iter().take(LIST_MAX).map(|(k, v)| (cut(k), escaped(v))).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
@@ -232,6 +250,19 @@ mod tests {
     fn first_bad<S: AsRef<str>>(lines: &[S]) -> Option<(usize, Fault)> {
         let mut verifier = Verifier::new(key());
         lines.iter().enumerate().find_map(|(i, line)| verifier.line(line.as_ref()).err().map(|fault| (i, fault)))
+    }
+
+    #[test]
+    fn aud_10_no_line_is_longer_than_a_verifier_reads() {
+        let long = Value::from("\u{1b}".repeat(50_000));
+        let lists: Map<String, Value> =
+            (0..40).map(|i| (format!("f{i}"), Value::from(vec![long.clone(); 40]))).collect();
+        let moment = Moment { at: UnixTime(1), boot: BootTime(1) };
+        for fields in [lists, Map::from_iter([("argv".to_owned(), Value::from(vec!["x"; 24_000]))]), fields("eve")] {
+            let (line, _) = encode(Head::EMPTY, moment, "channel-began", &fields, &identity());
+            assert!(line.len() <= LINE_BYTES_MAX, "{}", line.len());
+            assert!(Verifier::new(key()).line(&line).is_ok());
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! relay that changes any of them makes it fail. Randomness comes in as a seed. Never: a way to send unsealed.
 
 use crate::ids::{ChannelId, ExchangeKey, Hash};
-use crate::limits::{DEAD_SECRETS_MAX, RECORD_BYTES_MAX};
+use crate::limits::{ABANDONED_MAX, DEAD_SECRETS_MAX, RECORD_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
@@ -265,6 +265,11 @@ impl ResumeBook {
         self.seen.insert(ExchangeKey(*ephemeral))
     }
 
+    /// Notes handshakes that the client itself has given up: whoever delivers one of them now only delivers late.
+    pub fn note_abandoned(&mut self, ephemerals: &[ExchangeKey]) {
+        self.seen.extend(ephemerals.iter().take(ABANDONED_MAX));
+    }
+
     /// Makes the secret that the answer carries. An older one that was never confirmed is forgotten.
     pub fn hand_out(&mut self, used: u64, seed: [u8; 32]) -> Handed {
         // A client that uses the pending secret has proved that it received it.
@@ -289,6 +294,12 @@ impl ResumeBook {
             self.dead.pop_front();
         }
     }
+}
+
+/// The ephemeral key at the start of a first message.
+#[must_use]
+pub fn ephemeral(first: &[u8]) -> Option<ExchangeKey> {
+    first.first_chunk::<EPHEMERAL_BYTES>().map(|key| ExchangeKey(*key))
 }
 
 fn builder<'a>(prologue: &'a [u8], keys: Keys<'a>, seed: [u8; 32]) -> Result<snow::Builder<'a>, Broken> {
@@ -484,5 +495,8 @@ mod tests {
         assert!(!book.note_handshake(&first));
         assert!(book.note_handshake(&second));
         assert!(!book.note_handshake(b"short"));
+        let (_, held_back) = start(&binding(0), None, 3);
+        book.note_abandoned(&[ephemeral(&held_back).unwrap()]);
+        assert!(!book.note_handshake(&held_back), "the client has given it up");
     }
 }

@@ -103,6 +103,11 @@ impl ChallengeBook {
         }
     }
 
+    /// Makes room: whoever asked for this challenge is gone, or has asked for another one.
+    pub fn forget(&mut self, hash: &Hash) {
+        self.waiting.remove(hash);
+    }
+
     /// Challenges that wait.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -244,6 +244,12 @@ impl Decoder {
         }
     }
 
+    /// How many bytes were received that are not yet part of a returned frame.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
     /// Bytes received but not yet part of a returned frame.
     #[must_use]
     pub fn into_rest(self) -> Vec<u8> {

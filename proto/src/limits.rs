@@ -81,6 +81,8 @@ pub const DETACHED_SECS_DEFAULT: u64 = 15 * 60;
 pub const COLS: (u16, u16) = (2, 500);
 /// See [`COLS`].
 pub const ROWS: (u16, u16) = (2, 200);
+/// Unanswered handshakes that a client names when it comes back: fifteen minutes of tries, some seconds apart.
+pub const ABANDONED_MAX: usize = 256;
 /// Dead resume secrets that a holder remembers, to tell a thief from noise.
 pub const DEAD_SECRETS_MAX: usize = 64;
 

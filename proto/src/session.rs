@@ -4,6 +4,7 @@
 //! are absolute: output bytes since the shell began, input bytes since the shell began. Acknowledged input was
 //! applied exactly once; output is shown exactly once, or the gap is named by [`ToClient::Skipped`].
 
+use crate::ids::ExchangeKey;
 use crate::limits::RECORD_DATA_BYTES_MAX;
 use crate::pack::{self, PackError};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,10 @@ pub struct OpenRequest {
     pub user: String,
     /// Attach to a living channel instead of starting one.
     pub attach: bool,
+    /// Ephemeral keys of this client's own handshakes that were never answered, newest last, at most
+    /// [`crate::limits::ABANDONED_MAX`]: one that was held back on the way is told from one that somebody made with a
+    /// copy of the client's secret.
+    pub abandoned: Vec<ExchangeKey>,
     /// `TERM` of a shell.
     pub term: String,
     /// `LANG` of a shell or command; empty = the host's default.

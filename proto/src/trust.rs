@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
 
+/// A new server's clock may be this much behind the clock of whoever signed the newest entry.
+const CLOCKS_APART_SECS: u64 = DAY_SECS;
 const BATCH_CONTEXT: &[u8] = b"cloud-doctor log entry v1\0";
 
 /// A person's key with the name that others see.
@@ -405,7 +407,11 @@ impl TrustLog {
     fn verify_batch(&self, signed: &SignedEntry, entry: &Entry) -> Result<(), LogError> {
         let seq = entry.seq;
         let batch = self.batches.get(&entry.by).ok_or(LogError::NotAllowed { seq, by: entry.by.short() })?;
-        check(seq, &[(entry.at <= batch.until, "the enrolment batch is past its last moment")])?;
+        let dated = [
+            (entry.at.max(self.at) <= batch.until, "the enrolment batch is past its last moment"),
+            (entry.at.plus_secs(CLOCKS_APART_SECS) >= self.at, "the entry is dated before the log's newest"),
+        ];
+        check(seq, &dated)?;
         let signature: Option<&[u8; 64]> = signed.signature.as_slice().try_into().ok();
         match signature {
             Some(signature) if control::verify(&batch.key, BATCH_CONTEXT, &signed.entry, signature) => Ok(()),

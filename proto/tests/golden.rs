@@ -159,6 +159,7 @@ fn signed_objects(seen: &mut Vec<String>) {
     let request = OpenRequest {
         user: "root".into(),
         attach: false,
+        abandoned: vec![],
         term: "xterm".into(),
         lang: String::new(),
         argv: vec![ByteBuf::from(b"ls".to_vec())],

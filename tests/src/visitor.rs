@@ -234,6 +234,7 @@ pub fn request(user: &str, argv: &[&str]) -> OpenRequest {
     OpenRequest {
         user: user.to_owned(),
         attach: false,
+        abandoned: Vec::new(),
         term: "xterm-256color".to_owned(),
         lang: "C.UTF-8".to_owned(),
         argv: argv.iter().map(|part| ByteBuf::from(part.as_bytes())).collect(),

@@ -57,6 +57,8 @@ enum ShellError {
     ShellNotExecutable { shell: String, user: String },
     #[error("user {user} may not log in: its login shell is {shell}")]
     NoLogin { shell: String, user: String },
+    #[error("user {user} is root under another name; ask for root")]
+    RootByAnotherName { user: String },
     #[error("{what} failed: {source}")]
     System { what: &'static str, source: std::io::Error },
     #[error("{program}: {}", exec_reason(.source))]
@@ -104,6 +106,7 @@ impl ShellExec {
 
     fn become_program(&self, report: &mut UnixStream) -> Result<std::convert::Infallible, ShellError> {
         let account = Account::find(&self.user)?;
+        root_by_its_name(&account)?;
         let mut command = if self.argv.is_empty() { login_shell(&account)? } else { self.command() };
         if self.argv.is_empty() {
             own_terminal(&account);
@@ -174,6 +177,14 @@ fn login_shell(account: &Account) -> Result<Command, ShellError> {
     Ok(command)
 }
 
+/// Ceilings and policies name root by its name: nobody becomes it by another account of user id 0.
+fn root_by_its_name(account: &Account) -> Result<(), ShellError> {
+    if account.uid == 0 && account.name != "root" {
+        return Err(ShellError::RootByAnotherName { user: account.name.clone() });
+    }
+    Ok(())
+}
+
 /// Gives the terminal to the user, so that programs which open it by name can (`screen`, `script`).
 fn own_terminal(account: &Account) {
     let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
@@ -186,8 +197,12 @@ fn own_terminal(account: &Account) {
 
 /// The agent protects itself from the out-of-memory killer; what a user starts must not be protected with it.
 fn oom_score_like_any_other() {
-    // Raising the score needs no right; where /proc is missing there is nothing to lower it either.
-    std::fs::write("/proc/self/oom_score_adj", "0").ok();
+    const SCORE: &str = "/proc/self/oom_score_adj";
+    let protected = std::fs::read_to_string(SCORE).is_ok_and(|score| score.starts_with('-'));
+    if protected {
+        // Raising the score needs no right.
+        std::fs::write(SCORE, "0").ok();
+    }
 }
 
 fn become_user(account: &Account) -> Result<(), ShellError> {
@@ -239,6 +254,16 @@ mod tests {
         let read = ShellExec::parse(exec.arguments().into_iter().skip(1)).unwrap();
         assert_eq!(format!("{read:?}"), format!("{exec:?}"));
         assert!(ShellExec::parse([OsString::from("/run/x")]).is_none());
+    }
+
+    #[test]
+    fn r_17_root_under_another_name_is_refused() {
+        let account = |name: &str, uid| {
+            root_by_its_name(&Account { name: name.into(), uid, gid: 0, home: "/".into(), shell: "/bin/sh".into() })
+        };
+        assert!(account("root", 0).is_ok() && account("admin", 1000).is_ok());
+        let said = account("toor", 0).unwrap_err().to_string();
+        assert_eq!(said, "user toor is root under another name; ask for root");
     }
 
     #[test]

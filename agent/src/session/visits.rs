@@ -70,6 +70,7 @@ impl Visits {
         if !fits(&request) {
             return Err(Refusal::Misfit);
         }
+        book.note_abandoned(&request.abandoned);
         let handed: Handed = book.hand_out(open.resume, seeds.resume);
         let (second, sealed) = responder.reply(&pack::to_bytes(&handed)).map_err(|_| Refusal::Broken)?;
         let reply = frame::message(Kind::ChannelReply, &ChannelReply { second: ByteBuf::from(second) });

@@ -231,11 +231,25 @@ pub(crate) fn own_user() -> String {
 
 pub(crate) fn exec(argv: &[&str]) -> OpenRequest {
     let argv = argv.iter().map(|a| ByteBuf::from(a.as_bytes())).collect();
-    OpenRequest { user: own_user(), attach: false, term: String::new(), lang: String::new(), argv }
+    OpenRequest {
+        user: own_user(),
+        attach: false,
+        abandoned: Vec::new(),
+        term: String::new(),
+        lang: String::new(),
+        argv,
+    }
 }
 
 pub(crate) fn shell() -> OpenRequest {
-    OpenRequest { user: own_user(), attach: false, term: "xterm".into(), lang: String::new(), argv: Vec::new() }
+    OpenRequest {
+        user: own_user(),
+        attach: false,
+        dial: 1,
+        term: "xterm".into(),
+        lang: String::new(),
+        argv: Vec::new(),
+    }
 }
 
 /// An open sealed channel.

@@ -71,6 +71,7 @@ pub(crate) fn shell() -> OpenRequest {
     OpenRequest {
         user: own_user(),
         attach: false,
+        abandoned: Vec::new(),
         term: "dumb".to_owned(),
         lang: "C.UTF-8".to_owned(),
         argv: Vec::new(),

@@ -141,6 +141,23 @@ async fn a_dead_resume_secret_ends_the_visit() {
 }
 
 #[tokio::test]
+async fn r_09_a_handshake_that_was_held_back_on_the_way_ends_nothing() {
+    let mut host = Host::new().await;
+    let first = host.client(&shell()).await;
+    let mut second = host.client_again(&first, &shell()).await;
+    second.until(|got| matches!(got, Got::Welcome(_))).await;
+    let attach = OpenRequest { attach: true, ..shell() };
+    let (_, held_back) = host.first_message(&attach, Some(&second.handed));
+    let given_up = cloud_doctor_proto::channel::ephemeral(&held_back.first).unwrap();
+    let mut third = host.client_again(&second, &OpenRequest { abandoned: vec![given_up], ..shell() }).await;
+    third.until(|got| matches!(got, Got::Welcome(_))).await;
+    let (_kept, late) = UnixStream::pair().unwrap();
+    assert_eq!(host.pass(held_back, &late).await, Err(Refusal::Replay));
+    third.type_in("echo un''harmed\n").await;
+    third.see("unharmed").await;
+}
+
+#[tokio::test]
 async fn r_09_a_replayed_first_message_is_refused_and_harms_nobody() {
     let mut host = Host::new().await;
     let (initiator, open) = host.first_message(&shell(), None);
