@@ -65,13 +65,13 @@ impl Agent {
     #[must_use]
     #[track_caller]
     pub fn start_enrol(&self, invitation: &Invitation, preset: &str) -> Process {
-        let token = self.world.path(format!("{}.token", self.name));
+        let token = self.world.path(format!("{}.token", self.log_name()));
         fs::write(&token, format!("{}\n", invitation.token)).expect("a token file can be written");
         self.world.canary("install token", &invitation.token);
         let mut command = self.command(["enrol", "--yes", "--name", &self.name]);
         command.args(["--relay", &invitation.relay, "--relay-pin", &invitation.relay_pin]);
         command.args(["--trust", &invitation.trust, "--preset", preset, "--token-file"]).arg(token);
-        self.world.start(&format!("{}-enrol", self.name), command)
+        self.world.start(&format!("{}-enrol", self.log_name()), command)
     }
 
     /// A command of the agent's program on this agent's folder.
@@ -89,22 +89,34 @@ impl Agent {
     #[must_use]
     #[track_caller]
     pub fn ask(&self, arguments: &[&str]) -> Output {
-        self.world.output(&format!("{}-{}", self.name, arguments.join("-")), self.command(arguments))
+        self.world.output(&format!("{}-{}", self.log_name(), arguments.join("-")), self.command(arguments))
     }
 
     /// Starts it.
     #[track_caller]
     pub fn run(&mut self) {
         let command = self.command(["run", "--standalone"]);
-        self.supervisor = Some(self.world.start(&self.name, command));
+        self.supervisor = Some(self.world.start(&self.log_name(), command));
+    }
+
+    /// Starts it with a change to its command: another program around it, or another environment.
+    #[track_caller]
+    pub fn run_as(&mut self, change: impl FnOnce(&World, Command) -> Command) {
+        let command = change(&self.world, self.command(["run", "--standalone"]));
+        self.supervisor = Some(self.world.start(&self.log_name(), command));
     }
 
     /// Starts it with everything that it does to the host written down by the kernel.
     #[track_caller]
     pub fn run_traced(&mut self) {
-        let (trace, command) = Trace::of(&self.world, &self.name, &self.command(["run", "--standalone"]));
-        self.supervisor = Some(self.world.start(&self.name, command));
+        let (trace, command) = Trace::of(&self.world, &self.log_name(), &self.command(["run", "--standalone"]));
+        self.supervisor = Some(self.world.start(&self.log_name(), command));
         self.trace = Some(trace);
+    }
+
+    /// Its folder may lie in another folder of the world.
+    fn log_name(&self) -> String {
+        self.name.replace('/', "-")
     }
 
     /// What the kernel wrote down.

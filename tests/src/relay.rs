@@ -49,14 +49,13 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts one. `settings` are further sections of `relay.toml`.
+    /// Starts one with an empty folder. `settings` are further sections of `relay.toml`.
     ///
     /// # Panics
     /// When it does not come up.
     #[must_use]
     #[track_caller]
-    pub fn start(world: &World, web: Web, settings: &str) -> Self {
-        let data = world.folder("relay");
+    pub fn start(world: &World, data: PathBuf, web: Web, settings: &str) -> Self {
         let settings = settings.to_owned();
         let mut relay = Self { world: world.clone(), web, settings, data, process: None, listening: None };
         relay.run();

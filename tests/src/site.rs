@@ -36,13 +36,22 @@ pub struct Plan<'a> {
     pub chaos: bool,
     /// Between clients and relay sits an attacker. Needs [`Web::Plain`].
     pub intercepted: bool,
+    /// The relay's folder is a file system of its own with 16 MB. Takes root.
+    pub small_relay: bool,
     /// Further sections of `relay.toml`.
     pub settings: &'a str,
 }
 
 impl Default for Plan<'_> {
     fn default() -> Self {
-        Self { preset: "own", web: Web::SelfSigned, chaos: false, intercepted: false, settings: GENEROUS }
+        Self {
+            preset: "own",
+            web: Web::SelfSigned,
+            chaos: false,
+            intercepted: false,
+            small_relay: false,
+            settings: GENEROUS,
+        }
     }
 }
 
@@ -167,7 +176,8 @@ impl Site {
     #[track_caller]
     pub fn founded(plan: Plan<'_>) -> Self {
         let world = World::new();
-        let relay = Relay::start(&world, plan.web, plan.settings);
+        let data = if plan.small_relay { world.small_folder("relay", 16_384) } else { world.folder("relay") };
+        let relay = Relay::start(&world, data, plan.web, plan.settings);
         let chaos = plan.chaos.then(|| ChaosProxy::start(relay.listening().agents));
         let interceptor = plan.intercepted.then(|| Interceptor::start(relay.listening().clients));
         let client = Client::new(&world, "home");
@@ -222,15 +232,24 @@ impl Site {
         let (address, pin) = (self.relay.agents_url(), self.relay.listening().agents_pin.clone());
         arguments.extend(["--relay-address", &address, "--relay-pin", &pin]);
         self.client.must(&arguments);
-        let tenant: serde_json::Value =
-            serde_json::from_str(&self.client.must(&["tenant", "show", "--json"])).expect("JSON");
-        let tenant = tenant.get("tenant").unwrap_or(&tenant);
         Invitation {
             relay: self.chaos.as_ref().map_or(address, |chaos| format!("quic://{}", chaos.addr())),
             relay_pin: pin,
-            trust: tenant["words"].as_str().expect("six words").to_owned(),
+            trust: self.words(),
             token: fs::read_to_string(&out).expect("a token file").trim().to_owned(),
         }
+    }
+
+    /// The customer's six words.
+    ///
+    /// # Panics
+    /// When the client does not show them.
+    #[must_use]
+    #[track_caller]
+    pub fn words(&self) -> String {
+        let shown = self.client.must(&["tenant", "show", "--json"]);
+        let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+        shown["tenant"]["words"].as_str().expect("six words").to_owned()
     }
 
     /// Waits until the server can be reached.

@@ -32,6 +32,7 @@ struct Inner {
     started: AtomicU32,
     expected_errors: Mutex<Vec<String>>,
     canaries: Mutex<Vec<(String, Vec<u8>)>>,
+    mounts: Mutex<Vec<PathBuf>>,
     over: Arc<(Mutex<bool>, Condvar)>,
 }
 
@@ -64,6 +65,7 @@ impl World {
             started: AtomicU32::new(0),
             expected_errors: Mutex::default(),
             canaries: Mutex::default(),
+            mounts: Mutex::default(),
             over,
         }))
     }
@@ -83,6 +85,20 @@ impl World {
         use std::os::unix::fs::DirBuilderExt as _;
         let path = self.path(name);
         fs::DirBuilder::new().mode(0o700).create(&path).expect("a new folder can be made");
+        path
+    }
+
+    /// Creates a folder that holds no more than so many kilobytes: a file system of its own. Takes root.
+    ///
+    /// # Panics
+    /// When it cannot be mounted.
+    #[must_use]
+    pub fn small_folder(&self, name: &str, kilobytes: u32) -> PathBuf {
+        let path = self.folder(name);
+        let mut mount = self.command("/bin/mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("mode=0700,size={kilobytes}k"), "cd-test"]).arg(&path);
+        assert!(self.output("mount", mount).status.success(), "a small file system can be mounted");
+        lock(&self.0.mounts).push(path.clone());
         path
     }
 
@@ -204,6 +220,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         process::end_all();
+        unmount(&lock(&self.mounts));
         let (over, bell) = &*self.over;
         *lock(over) = true;
         bell.notify_all();
@@ -218,6 +235,12 @@ impl Drop for Inner {
             print_logs(self.folder.path());
             panic!("the test passed, but:\n{}", complaints.join("\n"));
         }
+    }
+}
+
+fn unmount(mounts: &[PathBuf]) {
+    for path in mounts {
+        drop(Command::new("/bin/umount").arg("-l").arg(path).status());
     }
 }
 

@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod e2e {
+    mod bad_input;
+    mod enrolment;
     mod faults;
     mod harness;
+    mod listeners;
     mod numbers;
+    mod people;
     mod shell;
     mod signatures;
     mod slice;
