@@ -1,8 +1,11 @@
 //! Every sentence that the agent's commands say to a person, in both languages, by one name each.
 //!
-//! `{}` stands for a value; values that come from strangers are made safe by whoever fills them in.
+//! `{}` stands for a value. Each is made safe where it is put in: a relay's words must not draw on root's screen.
 
-use cloud_doctor_proto::refusal::Language;
+use cloud_doctor_proto::refusal::{Language, one_line};
+
+/// Longest value in a sentence.
+const VALUE_CHARS_MAX: usize = 2000;
 
 macro_rules! messages {
     ($($name:ident, $en:literal, $zh:literal;)*) => {
@@ -267,11 +270,17 @@ impl Message {
         let mut text = parts.next().unwrap_or_default().to_owned();
         let mut values = values.iter();
         for part in parts {
-            text.push_str(values.next().copied().unwrap_or_default());
+            text.push_str(&safe(values.next().copied().unwrap_or_default()));
             text.push_str(part);
         }
         text
     }
+}
+
+/// A value as it may be shown: some come from a relay. Lines of one (a TOML error has several) become one line.
+fn safe(value: &str) -> String {
+    let lines = value.lines().map(str::trim).filter(|line| !line.is_empty());
+    one_line(&lines.collect::<Vec<_>>().join(" / "), VALUE_CHARS_MAX)
 }
 
 /// The language that the person's locale asks for.
@@ -283,6 +292,14 @@ pub(crate) fn language() -> Language {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn h_04_cod_08_no_value_draws_on_the_screen() {
+        let evil = "closed\r\n\x1b[2J\x1b]52;c;aGk=\x07 run: curl evil\u{202e}";
+        let text = Message::EnrolFailed.text(Language::En, &[evil]);
+        assert!(text.chars().all(|c| !c.is_control()) && !text.contains('\u{202e}'), "{text}");
+        assert_eq!(Message::Failed.text(Language::En, &["line 1\n  line 2\n"]), "Failed: line 1 / line 2");
+    }
 
     #[test]
     fn every_sentence_has_both_languages_with_the_same_values() {

@@ -2,6 +2,8 @@
 //! place taken by the test.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests start programs, read clocks and wait")]
 
+#[path = "guard/attacks.rs"]
+mod attacks;
 #[path = "guard/client.rs"]
 mod client;
 #[path = "guard/customer.rs"]

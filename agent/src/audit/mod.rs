@@ -11,7 +11,7 @@ use crate::state::files::{self, FileError};
 use cloud_doctor_proto::audit::{self, Head, Moment};
 use cloud_doctor_proto::refusal::{Refusal, Refused};
 use ed25519_dalek::SigningKey;
-use gate::Gate;
+use gate::{Gate, Rate};
 use serde_json::{Map, Value};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -53,7 +53,8 @@ pub(crate) struct Audit {
     identity: SigningKey,
     head: Head,
     segment: Option<Segment>,
-    gate: Gate,
+    strangers: Gate,
+    engineers: Gate,
 }
 
 #[derive(Debug)]
@@ -72,7 +73,8 @@ impl Audit {
         files::make_dir(dir, 0o700)?;
         let key = crate::state::identity::public(&identity);
         let found = recover::recover(dir, &key)?;
-        let mut audit = Self { dir: dir.to_owned(), identity, head: found.head, segment: None, gate: Gate::default() };
+        let (strangers, engineers) = (Gate::new(Rate::STRANGERS), Gate::new(Rate::ENGINEERS));
+        let mut audit = Self { dir: dir.to_owned(), identity, head: found.head, segment: None, strangers, engineers };
         if let Some((path, len)) = found.last {
             audit.segment = Some(Segment { file: append_to(&path).map_err(FileError::at(&path))?, path, len });
         }
@@ -122,15 +124,27 @@ impl Audit {
 
     /// Writes an event that a stranger can cause as often as they like: some of them, and how many more there were.
     pub(crate) fn note_counted(&mut self, moment: Moment, key: &'static str, event: Event) {
-        if let Some(more) = self.gate.pass(key, moment.boot) {
-            let event = if more > 0 { event.with("more", more) } else { event };
-            self.note(moment, &event);
+        if let Some(more) = self.strangers.pass(key, moment.boot) {
+            self.note_with_count(moment, event, more);
         }
+    }
+
+    /// The same for what engineers cause in their visits: nearly all of them.
+    pub(crate) fn note_often(&mut self, moment: Moment, key: &'static str, event: Event) {
+        if let Some(more) = self.engineers.pass(key, moment.boot) {
+            self.note_with_count(moment, event, more);
+        }
+    }
+
+    fn note_with_count(&mut self, moment: Moment, event: Event, more: u64) {
+        let event = if more > 0 { event.with("more", more) } else { event };
+        self.note(moment, &event);
     }
 
     /// Writes how many events were only counted, when it is time again. Called now and then.
     pub(crate) fn flush_counts(&mut self, moment: Moment) {
-        for (key, more) in self.gate.due(moment.boot) {
+        let due = self.strangers.due(moment.boot).into_iter().chain(self.engineers.due(moment.boot));
+        for (key, more) in due.collect::<Vec<_>>() {
             self.note(moment, &Event::new("counted").with("what", key).with("more", more));
         }
     }

@@ -17,10 +17,10 @@ use crate::session::door;
 use cloud_doctor_proto::channel::Secret;
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
 use cloud_doctor_proto::frame::{Frame, Kind};
-use cloud_doctor_proto::grant::Grant;
-use cloud_doctor_proto::ids::{ChannelId, Nonce, VisitId};
+use cloud_doctor_proto::grant::{Challenge, Grant};
+use cloud_doctor_proto::ids::{ChannelId, Hash, Nonce, VisitId};
 use cloud_doctor_proto::pack;
-use cloud_doctor_proto::refusal::{Refusal, Refused, one_line};
+use cloud_doctor_proto::refusal::{Refusal, Refused, printable};
 use cloud_doctor_proto::visit::{NeedSecond, OpenChannel, OpenVisit, Second, VisitOpened};
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
@@ -36,17 +36,18 @@ const IDLE_REFUSED: Duration = Duration::from_secs(10);
 /// Frames that one stream may send before it is a holder's.
 const FRAMES_MAX: usize = 32;
 /// Characters kept of what the relay claims.
-const CLAIM_CHARS: usize = 128;
+const CLAIM_CHARS: usize = 64;
 
 /// Serves a stream.
 pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, head: StreamHead) {
-    let claims = Claims { account: one_line(&head.account, CLAIM_CHARS), client: one_line(&head.client, CLAIM_CHARS) };
+    let claim = |text: &str| text.chars().flat_map(printable).take(CLAIM_CHARS).collect();
+    let claims = Claims { account: claim(&head.account), client: claim(&head.client) };
     if head.purpose != StreamPurpose::Sealed {
         // Nothing can be done about a peer that does not take the answer.
         stream.refuse(&Refusal::Malformed.with("purpose")).await.ok();
         return stream.close().await;
     }
-    let mut client = Client { guard, claims, early: None, refused: None };
+    let mut client = Client { guard, claims, asked: None, early: None, refused: None };
     for _ in 0..FRAMES_MAX {
         match client.turn(stream).await {
             Ok(Some(same)) => stream = same,
@@ -61,6 +62,8 @@ pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, head: Strea
 struct Client {
     guard: Rc<Guard>,
     claims: Claims,
+    /// The challenge that it was given: one at a time, and none after it has gone.
+    asked: Option<Hash>,
     /// A channel's first message that came with the grant, while that waits for its second signature.
     early: Option<Frame>,
     /// The visit that was refused last: what the client had sent on after it is dropped without a second refusal.
@@ -127,13 +130,23 @@ impl Client {
         })
     }
 
-    async fn challenge(&self, stream: &mut FrameStream, frame: &Frame) -> Result<(), StreamError> {
+    fn forget_challenge(&mut self) {
+        if let Some(hash) = self.asked.take() {
+            self.guard.with(|core, _| core.forget_challenge(&hash));
+        }
+    }
+
+    async fn challenge(&mut self, stream: &mut FrameStream, frame: &Frame) -> Result<(), StreamError> {
+        self.forget_challenge();
         let seeds = Seeds { nonce: Nonce(random()), secret: Secret(random()) };
         let reply = self
             .decode(frame)
             .and_then(|request| self.guard.with(|core, moment| core.challenge(moment, &self.claims, &request, seeds)));
         match reply {
-            Ok(reply) => stream.send(Kind::Challenge, &reply).await,
+            Ok(reply) => {
+                self.asked = Some(Challenge::hash(&reply.challenge));
+                stream.send(Kind::Challenge, &reply).await
+            }
             Err(refused) => stream.refuse(&refused).await,
         }
     }
@@ -212,12 +225,11 @@ impl Client {
                 return Ok(Some(stream));
             }
         };
-        let (client, rest) = stream.into_parts();
+        let (client, rest, large) = stream.into_parts();
         open.already_read = ByteBuf::from(rest.clone());
         let (id, visit) = (open.channel, open.visit.visit);
         let (refused, client) = match pass_on(&queue, open, client).await {
             Some(Passed::Done) => {
-                self.guard.with(|core, _| core.passed_on(id, visit));
                 return Ok(None);
             }
             Some(Passed::Refused(refusal, client)) => {
@@ -226,7 +238,7 @@ impl Client {
             Some(Passed::Gone(client)) => (gone(id), client),
             None => return Ok(None),
         };
-        let mut stream = FrameStream::from_parts(client, &rest);
+        let mut stream = FrameStream::from_parts(client, &rest, large);
         stream.refuse(&refused).await?;
         Ok(Some(stream))
     }
@@ -244,6 +256,12 @@ impl Client {
                 Err(why) => Err(self.guard.with(|core, moment| core.not_started(moment, open.channel, &why))),
             },
         }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.forget_challenge();
     }
 }
 

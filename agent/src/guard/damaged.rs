@@ -2,12 +2,14 @@
 //!
 //! Living holders go on until their grants end; nothing can be opened, attached or changed.
 
-use super::server::GREETING;
+use super::admission::GREETING;
 use super::sockets::{self, Sockets, TunnelUser};
 use super::stream::FrameStream;
 use cloud_doctor_proto::refusal::{Refusal, Refused, one_line};
 use sd_notify::NotifyState;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Connections answered at once.
@@ -21,6 +23,7 @@ pub(super) async fn serve(sockets: Sockets, tunnel: TunnelUser, reason: &str) {
     drop(sockets.admin);
     let refused = Refusal::TrustBroken.with(one_line(reason, 200));
     let mut answering = JoinSet::new();
+    let large = Arc::new(Semaphore::new(1));
     let mut alive = tokio::time::interval(ALIVE);
     loop {
         tokio::select! {
@@ -29,7 +32,7 @@ pub(super) async fn serve(sockets: Sockets, tunnel: TunnelUser, reason: &str) {
             _ = alive.tick() => super::server::notify(&[NotifyState::Watchdog]),
             accepted = sockets.guard.accept(), if answering.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, _)) if sockets::is_tunnel(&stream, tunnel) => {
-                    answering.spawn_local(answer(FrameStream::new(stream), refused.clone()));
+                    answering.spawn_local(answer(FrameStream::new(stream, large.clone()), refused.clone()));
                 }
                 Ok(_) => {}
                 Err(error) => super::server::accept_failed(&error).await,

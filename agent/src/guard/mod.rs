@@ -9,6 +9,7 @@
 //! than one frame.
 
 pub(crate) mod admin;
+mod admission;
 mod channels;
 mod client;
 mod control;

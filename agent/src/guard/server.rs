@@ -1,38 +1,25 @@
 //! Guard's sockets, tasks and clock ticks. One thread; the state is borrowed for the length of a call, never across a
 //! wait.
 
+use super::admission::{GREETING, Taken};
 use super::core::{Core, Damaged, Host};
 use super::sockets::{self, Sockets, TunnelUser};
-use super::stream::FrameStream;
 use super::visits::Claims;
-use super::{admin, client, control, damaged, link};
+use super::{admission, damaged, link};
 use crate::session::clock;
 use crate::session::door;
 use crate::state::Places;
 use crate::state::files::{FileError, Lock};
 use cloud_doctor_proto::audit::Moment;
-use cloud_doctor_proto::control::StreamHead;
-use cloud_doctor_proto::frame::Kind;
-use cloud_doctor_proto::pack;
-use cloud_doctor_proto::refusal::{Refusal, Refused};
+use cloud_doctor_proto::refusal::Refused;
 use sd_notify::NotifyState;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinSet, LocalSet};
 
-/// A peer says what it wants within this time.
-pub(super) const GREETING: Duration = Duration::from_secs(5);
-/// Connections at once: every engineer's tabs, and a bound for what a relay can make guard hold.
-const CONNECTIONS_MAX: usize = 64;
-/// Connections over that bound that are told so before they are closed: a script that opens 500 shells at once reads
-/// 500 sentences.
-const TURNED_AWAY_MAX: usize = 512;
-/// Root's commands at once.
-const ADMINS_MAX: usize = 8;
 /// Between two looks at deadlines while something waits for one.
 const TICK_BUSY: Duration = Duration::from_secs(1);
 /// The same while nothing does.
@@ -61,11 +48,9 @@ pub(super) struct Guard {
     core: RefCell<Core>,
     pub(super) places: Places,
     pub(super) program: PathBuf,
-    tunnel: TunnelUser,
+    pub(super) tunnel: TunnelUser,
+    pub(super) places_taken: Taken,
     tasks: RefCell<JoinSet<()>>,
-    clients: Cell<usize>,
-    turned_away: Cell<usize>,
-    admins: Cell<usize>,
 }
 
 impl Guard {
@@ -152,10 +137,8 @@ async fn serve(
         places: places.clone(),
         program,
         tunnel,
+        places_taken: Taken::default(),
         tasks: RefCell::new(JoinSet::new()),
-        clients: Cell::new(0),
-        turned_away: Cell::new(0),
-        admins: Cell::new(0),
     });
     learn(&guard).await;
     let mut status = guard.with(|core, _| core.status_line());
@@ -181,11 +164,11 @@ async fn serve(
                 notify(&[NotifyState::Watchdog]);
             }
             accepted = sockets.admin.accept() => match accepted {
-                Ok((stream, _)) => admit_admin(&guard, stream),
+                Ok((stream, _)) => admission::root(&guard, stream),
                 Err(error) => accept_failed(&error).await,
             },
             accepted = sockets.guard.accept() => match accepted {
-                Ok((stream, _)) => admit(&guard, stream),
+                Ok((stream, _)) => admission::peer(&guard, stream),
                 Err(error) => accept_failed(&error).await,
             },
         }
@@ -236,90 +219,6 @@ async fn learn(guard: &Rc<Guard>) {
         }
     }
     guard.with(|core, moment| core.learned(moment));
-}
-
-/// Counts a connection while it lives.
-struct Place {
-    guard: Rc<Guard>,
-    counter: fn(&Guard) -> &Cell<usize>,
-}
-
-impl Place {
-    fn take(guard: &Rc<Guard>, max: usize, counter: fn(&Guard) -> &Cell<usize>) -> Option<Self> {
-        let cell = counter(guard);
-        (cell.get() < max).then(|| {
-            cell.set(cell.get() + 1);
-            Self { guard: guard.clone(), counter }
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let cell = (self.counter)(&self.guard);
-        cell.set(cell.get() - 1);
-    }
-}
-
-fn admit(guard: &Rc<Guard>, stream: UnixStream) {
-    if !sockets::is_tunnel(&stream, guard.tunnel) {
-        let refused = Refusal::Malformed.with("a user that is not the tunnel connected to guard.sock");
-        return guard.refused(&Claims::default(), "peer", &refused);
-    }
-    if let Some(place) = Place::take(guard, CONNECTIONS_MAX, |guard| &guard.clients) {
-        return guard.spawn(greet(guard.clone(), FrameStream::new(stream), place));
-    }
-    guard.refused(&Claims::default(), "connection", &Refusal::Busy.into());
-    if let Some(place) = Place::take(guard, TURNED_AWAY_MAX, |guard| &guard.turned_away) {
-        guard.spawn(turn_away(FrameStream::new(stream), place));
-    }
-}
-
-async fn turn_away(mut stream: FrameStream, _place: Place) {
-    // It is told so that a person reads a sentence; whoever does not read is let go.
-    if stream.refuse(&Refusal::Busy.into()).await.is_ok() {
-        stream.close().await;
-    }
-}
-
-async fn greet(guard: Rc<Guard>, mut stream: FrameStream, _place: Place) {
-    loop {
-        let frame = match stream.next(GREETING).await {
-            Ok(frame) => frame,
-            Err(error) => return tracing::debug!(%error, "a connection ended"),
-        };
-        if frame.kind == Kind::StreamHead {
-            match pack::from_bytes::<StreamHead>(&frame.body, Kind::StreamHead.bytes_max()) {
-                Ok(head) => return client::serve(guard, stream, head).await,
-                Err(error) => {
-                    let refused = Refusal::Malformed.with(error.to_string());
-                    guard.refused(&Claims::default(), "frame", &refused);
-                    // Nothing can be done about a peer that does not take the answer.
-                    stream.refuse(&refused).await.ok();
-                    return stream.close().await;
-                }
-            }
-        }
-        match control::answer(&guard, &mut stream, &frame).await {
-            Ok(true) => {}
-            Ok(false) => return stream.close().await,
-            Err(error) => return tracing::debug!(%error, "the tunnel's connection ended"),
-        }
-    }
-}
-
-fn admit_admin(guard: &Rc<Guard>, stream: UnixStream) {
-    if !sockets::is_admin(&stream) {
-        let refused = Refusal::Malformed.with("a user that is not root connected to admin.sock");
-        return guard.refused(&Claims::default(), "peer", &refused);
-    }
-    if let Some(place) = Place::take(guard, ADMINS_MAX, |guard| &guard.admins) {
-        let guard_again = guard.clone();
-        guard.spawn(async move {
-            admin::serve(&guard_again, stream).await;
-            drop(place);
-        });
-    }
 }
 
 fn host() -> Host {

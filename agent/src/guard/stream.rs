@@ -3,12 +3,15 @@
 //! It must never hold more than one incomplete frame of a peer, and never wait without an end.
 
 use cloud_doctor_proto::frame::{self, Decoder, Frame, FrameError, Kind};
+use cloud_doctor_proto::limits::GREETING_BYTES_MAX;
 use cloud_doctor_proto::refusal::Refused;
 use serde::Serialize;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// A client that does not read our small answers for this long is gone.
@@ -33,18 +36,26 @@ pub(super) enum StreamError {
     Closed,
 }
 
+/// A frame that has begun must be whole after this time.
+const BEGUN: Duration = Duration::from_secs(20);
+
 /// A connection with its decoder.
+///
+/// A peer that has proved nothing may make us hold [`GREETING_BYTES_MAX`]; for more it needs one of a few permits, so
+/// that all strangers together stay far below what guard may use.
 #[derive(Debug)]
 pub(super) struct FrameStream {
     stream: UnixStream,
     decoder: Decoder,
     refused: bool,
+    large: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl FrameStream {
     /// Takes a connection.
-    pub(super) fn new(stream: UnixStream) -> Self {
-        Self { stream, decoder: Decoder::new(), refused: false }
+    pub(super) fn new(stream: UnixStream, large: Arc<Semaphore>) -> Self {
+        Self { stream, decoder: Decoder::new(), refused: false, large, permit: None }
     }
 
     /// The next frame. Safe to cancel.
@@ -52,18 +63,44 @@ impl FrameStream {
     /// # Errors
     /// [`StreamError`].
     pub(super) async fn next(&mut self, within: Duration) -> Result<Frame, StreamError> {
-        timeout(within, self.next_unbounded()).await.map_err(|_| StreamError::Silent)?
+        if let Some(frame) = self.take()? {
+            return Ok(frame);
+        }
+        if self.decoder.pending() == 0 {
+            timeout(within, self.read()).await.map_err(|_| StreamError::Silent)??;
+        }
+        timeout(within.min(BEGUN), self.rest()).await.map_err(|_| StreamError::Silent)?
     }
 
-    async fn next_unbounded(&mut self) -> Result<Frame, StreamError> {
-        let mut buffer = [0; 8192];
+    /// The rest of a frame that has begun.
+    async fn rest(&mut self) -> Result<Frame, StreamError> {
         loop {
-            if let Some(frame) = self.decoder.next_frame()? {
+            if let Some(frame) = self.take()? {
                 return Ok(frame);
             }
-            match self.stream.read(&mut buffer).await? {
-                0 => return Err(StreamError::Closed),
-                count => self.decoder.push(&buffer[..count]),
+            self.read().await?;
+        }
+    }
+
+    fn take(&mut self) -> Result<Option<Frame>, StreamError> {
+        let frame = self.decoder.next_frame()?;
+        if frame.is_some() {
+            self.permit = None;
+        }
+        Ok(frame)
+    }
+
+    async fn read(&mut self) -> Result<(), StreamError> {
+        if self.decoder.pending() > GREETING_BYTES_MAX && self.permit.is_none() {
+            let permit = self.large.clone().acquire_owned().await;
+            self.permit = Some(permit.expect("nobody closes this semaphore"));
+        }
+        let mut buffer = [0; 8192];
+        match self.stream.read(&mut buffer).await? {
+            0 => Err(StreamError::Closed),
+            count => {
+                self.decoder.push(&buffer[..count]);
+                Ok(())
             }
         }
     }
@@ -104,14 +141,14 @@ impl FrameStream {
     }
 
     /// Takes the connection apart: the stream, and bytes that were read beyond the last frame.
-    pub(super) fn into_parts(self) -> (UnixStream, Vec<u8>) {
-        (self.stream, self.decoder.into_rest())
+    pub(super) fn into_parts(self) -> (UnixStream, Vec<u8>, Arc<Semaphore>) {
+        (self.stream, self.decoder.into_rest(), self.large)
     }
 
     /// Puts it together again after a holder refused it.
-    pub(super) fn from_parts(stream: UnixStream, rest: &[u8]) -> Self {
-        let mut decoder = Decoder::new();
-        decoder.push(rest);
-        Self { stream, decoder, refused: false }
+    pub(super) fn from_parts(stream: UnixStream, rest: &[u8], large: Arc<Semaphore>) -> Self {
+        let mut same = Self::new(stream, large);
+        same.decoder.push(rest);
+        same
     }
 }

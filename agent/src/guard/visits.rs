@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 
 /// Channels that one visit may ever open: a script's worth, and a bound for what guard remembers of it.
-pub(super) const CHANNELS_PER_VISIT_MAX: usize = 4096;
+pub(super) const CHANNELS_PER_VISIT_MAX: usize = 512;
 
 /// What guard keeps of a visit, also inside its holders for the time when guard is restarted.
 #[derive(Debug, Clone, Serialize, Deserialize)]

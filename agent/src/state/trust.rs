@@ -128,11 +128,15 @@ impl TrustStore {
     /// # Errors
     /// [`AppendError`]; entries before the wrong one are kept, for they are genuine.
     pub(crate) fn append<B: AsRef<[u8]>>(&mut self, entries: &[B]) -> Result<usize, AppendError> {
+        let unknown: Vec<&[u8]> = entries.iter().map(AsRef::as_ref).filter(|entry| !knows(&self.log, entry)).collect();
+        if unknown.is_empty() {
+            return Ok(0);
+        }
         let mut next = self.log.clone();
         let mut bytes = Vec::new();
         let mut added = 0;
         let mut wrong = None;
-        for entry in entries.iter().map(AsRef::as_ref).filter(|entry| !knows(&self.log, entry)) {
+        for entry in unknown {
             if let Err(error) = next.append(entry) {
                 wrong = Some(error);
                 break;

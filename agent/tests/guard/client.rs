@@ -245,7 +245,7 @@ pub(crate) fn shell() -> OpenRequest {
     OpenRequest {
         user: own_user(),
         attach: false,
-        dial: 1,
+        abandoned: Vec::new(),
         term: "xterm".into(),
         lang: String::new(),
         argv: Vec::new(),

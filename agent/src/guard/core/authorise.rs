@@ -2,7 +2,7 @@
 
 use super::super::channels::{Channel, Ends, Pass};
 use super::super::visits::{CHANNELS_PER_VISIT_MAX, Claims, Visit};
-use super::Core;
+use super::{Core, brief};
 use crate::audit::Event;
 use crate::session::door;
 use cloud_doctor_proto::audit::Moment;
@@ -17,6 +17,8 @@ use cloud_doctor_proto::visit::OpenChannel;
 use serde_bytes::ByteBuf;
 use tokio::sync::mpsc;
 
+/// Characters of a command line in the audit.
+pub(super) const COMMAND_CHARS_MAX: usize = 1000;
 /// How long the tail and the exit status of a program wait for a view that was away.
 const LINGER_SECS: u64 = 120;
 /// Holders that may be alive, including those whose program is gone and whose tail waits.
@@ -36,6 +38,8 @@ pub(crate) enum Route {
 struct Asked {
     user: String,
     attach: bool,
+    /// The command, for the audit.
+    argv: Vec<String>,
 }
 
 impl Core {
@@ -64,7 +68,7 @@ impl Core {
         let visit = self.visits.get(&request.visit).ok_or(Refusal::NoVisit)?;
         let asked = self.asked(visit, request, seed)?;
         let ceiling = self.ceiling().map_err(|reason| Refusal::Ceiling.with(reason.to_string()))?;
-        within(visit, &ceiling, request.kind, &asked.user)?;
+        self.within(moment, visit, &ceiling, request.kind, &asked.user)?;
         let open = Box::new(open_for(visit, request, &ceiling));
         if let Some(channel) = self.channels.get(&request.channel) {
             let same =
@@ -82,7 +86,7 @@ impl Core {
         if visit.used.contains(&request.channel) {
             return Err(Refusal::Handshake.with("replayed"));
         }
-        self.enter(moment, request, &asked.user, open)
+        self.enter(moment, request, &asked, open)
     }
 
     /// What the sealed first message asks for. With a resume secret only the holder can read it; then the channel
@@ -90,14 +94,46 @@ impl Core {
     fn asked(&self, visit: &Visit, request: &OpenChannel, seed: [u8; 32]) -> Result<Asked, Refused> {
         if request.resume != 0 {
             let channel = self.channels.get(&request.channel).ok_or(Refusal::NoChannel)?;
-            return Ok(Asked { user: channel.user.clone(), attach: true });
+            return Ok(Asked { user: channel.user.clone(), attach: true, argv: Vec::new() });
         }
         let binding = visit.door.binding(request.kind, request.channel, request.resume);
         let keys = Keys { ours: &visit.door.agent_secret, theirs: &visit.door.client_key, resume: None };
         let read = Responder::read(&binding, keys, seed, &request.first).map_err(|_| Refusal::Handshake)?;
         let asked: OpenRequest = pack::from_bytes(&read.payload, GREETING_BYTES_MAX)
             .map_err(|error| Refusal::Malformed.with(error.to_string()))?;
-        Ok(Asked { user: asked.user, attach: asked.attach })
+        let argv = asked.argv.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        Ok(Asked { user: asked.user, attach: asked.attach, argv })
+    }
+
+    /// Whether grant, ceiling and policy have this kind as this user now: both may have changed since the grant was
+    /// decided, and the hour has.
+    fn within(
+        &self,
+        moment: Moment,
+        visit: &Visit,
+        ceiling: &Ceiling,
+        kind: ChannelKind,
+        user: &str,
+    ) -> Result<(), Refused> {
+        let (name, scope) = match kind {
+            ChannelKind::Shell => (ScopeName::Shell, Scope::Shell { user: user.to_owned() }),
+            ChannelKind::Exec => (ScopeName::Exec, Scope::Exec { user: user.to_owned() }),
+        };
+        let beyond = || Refusal::Ceiling.with(format!("{name} {user}"));
+        if !visit.grant.scopes.contains(&scope) {
+            return Err(beyond());
+        }
+        let rule = ceiling.rule(name, user).filter(|rule| rule.mode != Mode::Never).ok_or_else(beyond)?;
+        let policy = &self.trust.log().policy;
+        let asks = rule.mode == Mode::Ask || policy.second_for.iter().any(|asking| asking == user);
+        if policy.never.iter().any(|never| never == user) || (asks && visit.note.second.is_empty()) {
+            return Err(Refusal::Policy.with(format!("{name} {user}")));
+        }
+        if !rule.open_at(moment.at, (self.host.zone_secs)()) {
+            let hours: Vec<String> = rule.hours.iter().map(ToString::to_string).collect();
+            return Err(Refusal::Hours.with(hours.join("; ")));
+        }
+        Ok(())
     }
 
     fn room_for_another(&self, ceiling: &Ceiling, visit: &Visit) -> Result<(), Refused> {
@@ -120,7 +156,7 @@ impl Core {
         &mut self,
         moment: Moment,
         request: &OpenChannel,
-        user: &str,
+        asked: &Asked,
         open: Box<door::Open>,
     ) -> Result<Route, Refused> {
         let visit = self.visits.get_mut(&request.visit).ok_or(Refusal::NoVisit)?;
@@ -128,28 +164,15 @@ impl Core {
             .with("visit", request.visit.to_string())
             .with("channel", request.channel.to_string())
             .with("kind", kind_word(request.kind))
-            .with("user", user)
+            .with("user", asked.user.as_str())
+            .with("argv", brief(&asked.argv.join(" "), COMMAND_CHARS_MAX))
             .with("engineer", visit.note.person.as_str());
         self.audit.begin(moment, &event)?;
         visit.used.insert(request.channel);
-        let (channel, ends) = Channel::new(request.kind, user, *visit.engineer(), request.visit, moment.at);
+        let (channel, ends) = Channel::new(request.kind, &asked.user, *visit.engineer(), request.visit, moment.at);
         let pass = channel.pass.clone();
         self.channels.insert(request.channel, channel);
         Ok(Route::Start(open, ends, pass))
-    }
-}
-
-/// Whether grant and ceiling have this kind as this user. The ceiling may have changed since the grant was decided.
-fn within(visit: &Visit, ceiling: &Ceiling, kind: ChannelKind, user: &str) -> Result<(), Refused> {
-    let (name, scope) = match kind {
-        ChannelKind::Shell => (ScopeName::Shell, Scope::Shell { user: user.to_owned() }),
-        ChannelKind::Exec => (ScopeName::Exec, Scope::Exec { user: user.to_owned() }),
-    };
-    let allowed = ceiling.rule(name, user).is_some_and(|rule| rule.mode != Mode::Never);
-    if allowed && visit.grant.scopes.contains(&scope) {
-        Ok(())
-    } else {
-        Err(Refusal::Ceiling.with(format!("{name} {user}")))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::super::channels::{Channel, Ends};
 use super::super::visits::Visit;
-use super::Core;
-use super::authorise::kind_word;
+use super::authorise::{COMMAND_CHARS_MAX, kind_word};
+use super::{Core, brief};
 use crate::audit::Event;
 use crate::session::door::{self, Refusal as DoorRefusal, What};
 use cloud_doctor_proto::audit::Moment;
@@ -23,14 +23,22 @@ impl Core {
         };
         match &event.what {
             What::Began { pid, user, argv } => {
+                self.serves(id, event.visit);
                 let began = base("channel-began").with("pid", *pid).with("user", user.as_str());
-                self.audit.note(moment, &began.with("argv", argv.clone()));
+                let command = brief(&argv.join(" "), COMMAND_CHARS_MAX);
+                self.audit.note(moment, &began.with("argv", command).with("argc", argv.len()));
             }
             What::NotStarted { reason } => {
                 self.audit.note(moment, &base("channel-not-started").with("why", reason.as_str()));
             }
-            What::Attached => self.attached(moment, id, true, "channel-attached", base("channel-attached")),
-            What::TakenOver => self.attached(moment, id, true, "channel-taken-over", base("channel-taken-over")),
+            What::Attached => {
+                self.serves(id, event.visit);
+                self.attached(moment, id, true, "channel-attached", base("channel-attached"));
+            }
+            What::TakenOver => {
+                self.serves(id, event.visit);
+                self.attached(moment, id, true, "channel-taken-over", base("channel-taken-over"));
+            }
             What::Detached => self.attached(moment, id, false, "channel-detached", base("channel-detached")),
             What::Integrity => self.audit.note_counted(moment, "integrity", base("integrity-failure")),
             What::Misbehaved { rule } => {
@@ -59,12 +67,12 @@ impl Core {
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.attached = attached;
         }
-        self.audit.note_counted(moment, key, event);
+        self.audit.note_often(moment, key, event);
     }
 
-    /// A holder has the client now.
-    pub(crate) fn passed_on(&mut self, id: ChannelId, visit: VisitId) {
-        if let Some(channel) = self.channels.get_mut(&id) {
+    /// A channel belongs to the visit whose client its holder really serves, not to the one that asked last.
+    fn serves(&mut self, id: ChannelId, visit: Option<VisitId>) {
+        if let (Some(channel), Some(visit)) = (self.channels.get_mut(&id), visit) {
             channel.visit = visit;
         }
     }
@@ -139,7 +147,10 @@ impl Core {
         channel.attached = status.attached;
         channel.over = status.phase == door::Phase::Over;
         self.channels.insert(status.channel, channel);
-        self.visits.entry(id).or_insert(visit).used.insert(status.channel);
+        // One that is being ended must not bring its visit back.
+        if status.phase != door::Phase::Ending {
+            self.visits.entry(id).or_insert(visit).used.insert(status.channel);
+        }
         Some(ends)
     }
 

@@ -27,8 +27,11 @@ pub(crate) fn kept(guard: &Path) -> Vec<PathBuf> {
 impl Core {
     /// Keeps the first of these entries that a root signed although the pinned log has another one in its place.
     pub(super) fn keep_fork_proof<B: AsRef<[u8]>>(&mut self, moment: Moment, entries: &[B]) {
-        let found = entries.iter().find_map(|entry| Some((entry.as_ref(), proof(self.trust.log(), entry.as_ref())?)));
-        let Some((entry, hash)) = found else { return };
+        // One signature is verified per message, whatever is in it: whoever sends many must not keep guard busy.
+        let suspect = entries.iter().map(AsRef::as_ref).find(|entry| differs(self.trust.log(), entry));
+        let Some((entry, hash)) = suspect.and_then(|entry| Some((entry, proof(self.trust.log(), entry)?))) else {
+            return;
+        };
         let folder = folder(&self.places.guard);
         let path = folder.join(format!("{hash}.entry"));
         if path.symlink_metadata().is_ok() || kept(&self.places.guard).len() >= KEPT_MAX {
@@ -43,11 +46,15 @@ impl Core {
     }
 }
 
-/// The hash of an entry that proves a fork.
+/// Another entry than the log's own in its place.
+fn differs(log: &TrustLog, bytes: &[u8]) -> bool {
+    decode(bytes, 0).is_ok_and(|(signed, entry)| log.hash_at(entry.seq).is_some_and(|own| own != signed.hash()))
+}
+
+/// The hash of an entry that a root of the log signed.
 fn proof(log: &TrustLog, bytes: &[u8]) -> Option<Hash> {
     let (signed, entry) = decode(bytes, 0).ok()?;
-    let other = log.hash_at(entry.seq)? != signed.hash();
     let root = log.roots.get(&entry.by)?;
-    let genuine = root.key.verify(NAMESPACE_LOG, &signed.entry, &signed.signature).is_ok();
-    (other && genuine).then(|| signed.hash())
+    root.key.verify(NAMESPACE_LOG, &signed.entry, &signed.signature).ok()?;
+    Some(signed.hash())
 }

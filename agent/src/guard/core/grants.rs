@@ -8,7 +8,7 @@ use cloud_doctor_proto::channel::Secret;
 use cloud_doctor_proto::control::negotiate;
 use cloud_doctor_proto::decide::{Permit, decide, second_by_key, still_trusted};
 use cloud_doctor_proto::grant::{Challenge, Scope};
-use cloud_doctor_proto::ids::{Nonce, VisitId};
+use cloud_doctor_proto::ids::{Hash, Nonce, VisitId};
 use cloud_doctor_proto::limits::{
     CHALLENGE_TTL_SECS, ENTRIES_PAGE, NAME_CHARS_MAX, PENDING_MAX, PROTO_VERSION, PROTO_VERSION_MIN,
 };
@@ -87,6 +87,11 @@ impl Core {
         self.book.issue(&bytes, challenge, seeds.secret, moment.boot);
         let entries = self.trust.log().entries_from(request.trust_seq.saturating_add(1), ENTRIES_PAGE);
         Ok(ChallengeReply { challenge: ByteBuf::from(bytes), signature, entries })
+    }
+
+    /// A client that asks again, or goes away, gives its challenge back: places are for those who are still there.
+    pub(crate) fn forget_challenge(&mut self, hash: &Hash) {
+        self.book.forget(hash);
     }
 
     /// A client's grant.
@@ -263,7 +268,7 @@ impl Core {
     }
 
     pub(super) fn not_locked(&self) -> Result<(), Refused> {
-        if self.locked { Err(Refusal::Lockdown.into()) } else { Ok(()) }
+        if self.is_locked() { Err(Refusal::Lockdown.into()) } else { Ok(()) }
     }
 }
 

@@ -30,7 +30,8 @@ use cloud_doctor_proto::ceiling::Ceiling;
 use cloud_doctor_proto::control::{TransportBinding, TrustHead, TunnelState};
 use cloud_doctor_proto::decide::{ChallengeBook, World, still_trusted};
 use cloud_doctor_proto::ids::{AgentId, BootId, ChannelId, KeyId, VerifyKey, VisitId};
-use cloud_doctor_proto::refusal::{Refusal, Refused};
+use cloud_doctor_proto::limits::ENTRIES_PAGE;
+use cloud_doctor_proto::refusal::{Refusal, Refused, printable};
 use cloud_doctor_proto::session::FinReason;
 use cloud_doctor_proto::trust::{LogError, Role};
 use ed25519_dalek::SigningKey;
@@ -38,6 +39,8 @@ use std::collections::BTreeMap;
 
 /// Visits open at once: no server has as many engineers.
 const VISITS_MAX: usize = 256;
+/// Characters of a refusal's detail in the audit.
+const DETAIL_CHARS_MAX: usize = 300;
 /// A visit without a living channel ends after this time: its engineer has gone home.
 const VISIT_UNUSED_SECS: u64 = 600;
 
@@ -126,7 +129,11 @@ impl Core {
     }
 
     /// What the tunnel says about its relays.
-    pub(super) fn tunnel_says(&mut self, state: TunnelState) {
+    pub(super) fn tunnel_says(&mut self, mut state: TunnelState) {
+        for relay in &mut state.relays {
+            relay.url = brief(&relay.url, DETAIL_CHARS_MAX);
+            relay.error = relay.error.as_deref().map(|error| brief(error, DETAIL_CHARS_MAX));
+        }
         self.tunnel = Some(state);
     }
 
@@ -135,6 +142,9 @@ impl Core {
     /// # Errors
     /// [`Refusal::LogFork`] when they do not continue the pinned log. Genuine ones before the wrong one are kept.
     pub(super) fn trust_update<B: AsRef<[u8]>>(&mut self, moment: Moment, entries: &[B]) -> Result<TrustHead, Refused> {
+        if entries.len() > ENTRIES_PAGE {
+            return Err(Refusal::Malformed.with(format!("more than {ENTRIES_PAGE} entries")));
+        }
         let before = self.trust.log().head();
         let result = self.trust.append(entries);
         let after = self.trust.log().head();
@@ -178,10 +188,11 @@ impl Core {
 
     /// Writes a refusal to the audit, at a bounded rate.
     fn refused(&mut self, moment: Moment, what: &'static str, claims: &Claims, refused: &Refused, detail: &str) {
+        let detail = if detail.is_empty() { &refused.detail } else { detail };
         let event = Event::new("refused")
             .with("what", what)
             .with("code", refused.code.id())
-            .with("detail", if detail.is_empty() { refused.detail.as_str() } else { detail })
+            .with("detail", brief(detail, DETAIL_CHARS_MAX))
             .with("claimed-account", claims.account.as_str())
             .with("claimed-client", claims.client.as_str());
         self.audit.note_counted(moment, refused.code.id(), event);
@@ -198,7 +209,7 @@ impl Core {
             self.end_visit(moment, id, FinReason::Idle);
         }
         let distrusted: Vec<VisitId> =
-            self.visits.iter().filter(|(_, visit)| !self.trusts(moment, visit.engineer())).map(|(id, _)| *id).collect();
+            self.visits.iter().filter(|(_, visit)| !self.may_go_on(moment, visit)).map(|(id, _)| *id).collect();
         for id in distrusted {
             self.end_visit(moment, id, FinReason::Revoked);
         }
@@ -230,6 +241,18 @@ impl Core {
         let oldest = oldest.map(|(id, _)| *id).ok_or_else(|| Refusal::TooMany.with(VISITS_MAX.to_string()))?;
         self.end_visit(moment, oldest, FinReason::Idle);
         Ok(())
+    }
+
+    /// The engineer may sign, and the policy has not taken anything away that the visit was for.
+    fn may_go_on(&self, moment: Moment, visit: &Visit) -> bool {
+        let never = &self.trust.log().policy.never;
+        let forbidden = visit.grant.scopes.iter().any(|scope| never.iter().any(|user| user == scope.user()));
+        !forbidden && self.trusts(moment, visit.engineer())
+    }
+
+    /// Root's word counts also when another process wrote it while this one did not answer.
+    fn is_locked(&self) -> bool {
+        self.locked || self.places.lockdown().symlink_metadata().is_ok()
     }
 
     fn trusts(&self, moment: Moment, engineer: &KeyId) -> bool {
@@ -307,6 +330,11 @@ impl Core {
     pub(super) fn is_busy(&self) -> bool {
         !(self.visits.is_empty() && self.pending.is_empty() && self.channels.is_empty())
     }
+}
+
+/// A stranger's text on one line, cut after it was made safe: escapes count.
+fn brief(text: &str, chars_max: usize) -> String {
+    text.chars().flat_map(printable).take(chars_max).collect()
 }
 
 /// Writes the file that keeps a server locked down.

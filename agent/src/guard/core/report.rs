@@ -27,7 +27,7 @@ impl Core {
             log_head: head.hash.to_string(),
             ceiling_problem: ceiling.as_ref().err().map(ToString::to_string),
             ceiling: ceiling.ok().map(|ceiling| preset(&ceiling.preset)),
-            locked_down: self.locked,
+            locked_down: self.is_locked(),
             local_signer: self.local_signer,
             fork_proofs: super::fork_proofs(&self.places.guard).iter().map(|path| path.display().to_string()).collect(),
             audit_line: self.audit.newest(),
@@ -78,7 +78,7 @@ impl Core {
             Ok(ceiling) => format!("ceiling {}", preset(&ceiling.preset)),
             Err(_) => "no valid ceiling, so nothing is allowed".to_owned(),
         };
-        let locked = if self.locked { "LOCKED DOWN, " } else { "" };
+        let locked = if self.is_locked() { "LOCKED DOWN, " } else { "" };
         let waits = if self.pending.is_empty() {
             String::new()
         } else {

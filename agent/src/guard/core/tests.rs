@@ -152,3 +152,22 @@ fn aud_11_a_clock_that_falls_back_prolongs_nobodys_time() {
     assert!(!stage.core.trusts(year_ahead, &key_id(EVE)));
     assert!(stage.core.trusts(year_ago, &key_id(EVE)));
 }
+
+#[test]
+fn m_13_a_channel_belongs_to_the_visit_that_its_holder_serves() {
+    use crate::guard::channels::Channel;
+    use crate::session::door::{Event, What};
+    use cloud_doctor_proto::channel::ChannelKind;
+    use cloud_doctor_proto::ids::ChannelId;
+    let mut stage = Stage::new(ALLOW);
+    let (first, _) = stage.open(1).unwrap();
+    let (second, _) = stage.open(2).unwrap();
+    let id = ChannelId([1; 16]);
+    let (channel, _ends) = Channel::new(ChannelKind::Shell, "root", key_id(EVE), first, now());
+    stage.core.channels.insert(id, channel);
+    let event = |visit, what| Event { seq: 1, at: now(), visit: Some(visit), lost: 0, what };
+    stage.core.holder_says(stage.moment(), id, &event(second, What::TakenOver));
+    assert_eq!(stage.core.channels[&id].visit, second);
+    stage.core.holder_says(stage.moment(), id, &event(first, What::Replayed));
+    assert_eq!(stage.core.channels[&id].visit, second, "a replay moves nothing");
+}
