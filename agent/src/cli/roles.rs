@@ -13,7 +13,7 @@ use std::path::Path;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// `run`.
 pub(super) fn run(places: &Places, state_dir: Option<&Path>, standalone: bool) -> Exit {
@@ -117,10 +117,10 @@ fn end_with_supervisor(supervised: bool) {
     }
 }
 
-/// Logs to standard error; systemd adds the time itself.
+/// Logs to standard error, from the level that `RUST_LOG` names (info); systemd adds the time itself.
 fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
     let set = if std::env::var_os("JOURNAL_STREAM").is_some() {
         tracing::subscriber::set_global_default(builder.with_ansi(false).without_time().finish())
     } else {
