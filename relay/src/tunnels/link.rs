@@ -115,9 +115,23 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
+    async fn is_still_enrolled(&self, shared: &Shared) -> bool {
+        match shared.store.agent_by_transport_key(&self.agent.transport_key).await {
+            Ok(row) => row.is_some_and(|row| !row.removed && row.agent == self.agent.agent),
+            Err(error) => {
+                warn!(%error, "cannot look up an agent");
+                false
+            }
+        }
+    }
+
     async fn run(&mut self, shared: &Shared, connection: &Connection) -> TunnelClose {
         let agent = self.agent;
         let place = shared.registry.enter(agent.agent, agent.tenant_id, connection.clone(), clock::now());
+        // A removal closes what is entered: one that happened during the greeting is found here (TLS-04).
+        if !self.is_still_enrolled(shared).await {
+            return TunnelClose::NotEnrolled;
+        }
         info!(agent = %agent.agent.short(), name = agent.name, "agent connected");
         let why = self.talk(shared, connection).await;
         drop(place);
