@@ -190,6 +190,9 @@ pub(crate) enum SessionCommand {
 pub(crate) struct OneSession {
     /// Session id, or the beginning of one
     pub(crate) id: String,
+    /// The server that it is on; needed for sessions that were opened on another computer
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) server: Option<String>,
     #[command(flatten)]
     pub(crate) asking: Asking,
 }

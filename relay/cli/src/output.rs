@@ -2,7 +2,7 @@
 //!
 //! A pipe that nobody reads any more is no reason to fail: what was to be said is not wanted.
 
-use cloud_doctor_proto::refusal::one_line;
+use cloud_doctor_proto::refusal::{one_line, printable};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::Write as _;
@@ -46,9 +46,10 @@ pub(crate) fn complain(text: &str) {
     tell(&format!("{on}cloud-doctor:{off} {text}"));
 }
 
-/// A line of data.
+/// Lines of data. Whatever is in them, nothing but line breaks moves the cursor.
 pub(crate) fn data(text: &str) {
-    drop(writeln!(std::io::stdout().lock(), "{text}"));
+    let lines: Vec<String> = text.split('\n').map(|line| one_line(line, usize::MAX)).collect();
+    drop(writeln!(std::io::stdout().lock(), "{}", lines.join("\n")));
 }
 
 /// JSON with our schema's name first.
@@ -56,7 +57,14 @@ pub(crate) fn json(name: &str, value: &impl Serialize) {
     let mut object = Map::new();
     object.insert("schema".to_owned(), Value::from(SCHEMA));
     object.insert(name.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
-    data(&serde_json::to_string_pretty(&Value::Object(object)).unwrap_or_default());
+    let text = serde_json::to_string_pretty(&Value::Object(object)).unwrap_or_default();
+    drop(writeln!(std::io::stdout().lock(), "{}", hidden_escaped(&text)));
+}
+
+/// JSON in which characters that a terminal obeys, or that hide others, are written as JSON escapes.
+fn hidden_escaped(json: &str) -> String {
+    let hidden = |c: char| c != '\n' && printable(c).nth(1).is_some();
+    json.chars().map(|c| if hidden(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
 }
 
 /// Rows in columns as wide as their widest cell; the first row is the head.
@@ -100,6 +108,14 @@ mod tests {
             assert_eq!(ago(secs), text);
         }
         assert_eq!(width("在线 ok"), 7);
+    }
+
+    #[test]
+    fn json_draws_nothing_and_stays_json() {
+        let text = serde_json::to_string(&"a\u{9b}31m\u{202e}b\u{1b}").unwrap();
+        let safe = hidden_escaped(&text);
+        assert!(safe.is_ascii(), "{safe}");
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), "a\u{9b}31m\u{202e}b\u{1b}");
     }
 
     #[test]

@@ -12,10 +12,13 @@ use cloud_doctor_proto::limits::{ENTRIES_MAX, ENTRY_BYTES_MAX};
 use cloud_doctor_proto::trust::{self, LogError, TrustLog};
 use rustix::fs::{FlockOperation, flock};
 use serde_bytes::ByteBuf;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+/// Proofs kept: the first ones tell the story, and nobody fills a disk with more.
+const PROOFS_MAX: usize = 16;
 
 /// A verified copy on disk.
 #[derive(Debug)]
@@ -199,7 +202,7 @@ impl TrustStore {
 
     fn fork(&self, seq: u64, theirs: &[u8]) -> TrustError {
         let ours = self.log.entries_from(seq, 1).first().map(|entry| entry.to_vec()).unwrap_or_default();
-        let encode = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
+        let encode = |bytes: &[u8]| data_encoding::BASE64.encode(&bytes[..bytes.len().min(ENTRY_BYTES_MAX)]);
         let text = format!(
             "Two histories of the trust log of {} (tenant {}).\nEntry {seq} as this computer verified it:\n{}\nEntry {seq} as it was sent:\n{}\nNewest entry here: {} {}\n",
             cloud_doctor_proto::refusal::one_line(&self.log.name, 128),
@@ -225,6 +228,11 @@ impl TrustStore {
     /// Keeps a proof; that it could not be kept changes nothing about the refusal.
     fn proof(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.join(name);
+        let is_proof = |file: &std::fs::DirEntry| file.file_name().to_string_lossy().ends_with(".txt");
+        let kept = std::fs::read_dir(&self.folder).map_or(0, |files| files.flatten().filter(is_proof).count());
+        if kept >= PROOFS_MAX {
+            return self.folder.clone();
+        }
         drop(write_private(&path, text.as_bytes()));
         path
     }
@@ -237,7 +245,8 @@ impl TrustStore {
 
     fn append_missing(&self, path: &Path) -> std::io::Result<()> {
         make_private_folder(&self.folder)?;
-        let lock = File::create(self.folder.join("lock"))?;
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.folder.join("lock"))?;
         flock(&lock, FlockOperation::LockExclusive)?;
         let known = match std::fs::read(path) {
             Ok(bytes) => cut(&bytes).map_or(0, |entries| entries.len()),

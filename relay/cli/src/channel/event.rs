@@ -19,7 +19,7 @@ pub enum Event {
         /// The link was made again.
         again: bool,
     },
-    /// Output that continues what came before. Call [`Channel::took`] when it is really shown.
+    /// Output that continues what came before. Call [`super::Channel::took`] when it is really shown.
     Output {
         /// Which stream.
         stream: Stream,

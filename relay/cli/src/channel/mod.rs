@@ -21,6 +21,7 @@ use crate::clock;
 use crate::stream::StreamError;
 use cloud_doctor_proto::channel::Handed;
 use cloud_doctor_proto::ids::ChannelId;
+use cloud_doctor_proto::limits::VISIT_SECS_MAX;
 use cloud_doctor_proto::refusal::Refusal;
 use cloud_doctor_proto::session::{Begin, FinReason, Signal, Stream, ToClient, ToHolder, Welcome};
 use link::read;
@@ -115,7 +116,7 @@ impl Channel {
             pinged: None,
             pings: 0,
             attempts: 0,
-            ends_at: clock::now() + Duration::from_secs(ends_in),
+            ends_at: clock::now() + visit_time(ends_in),
             events: VecDeque::new(),
         };
         channel.up(link);
@@ -316,7 +317,7 @@ impl Channel {
         self.attempts = 0;
         self.passage.request.attach = true;
         self.passage.welcomed();
-        self.ends_at = clock::now() + Duration::from_secs(welcome.ends_in_secs);
+        self.ends_at = clock::now() + visit_time(welcome.ends_in_secs);
         Ok(Event::Welcome { welcome, again })
     }
 
@@ -365,6 +366,11 @@ impl Channel {
     fn dial(&mut self) {
         self.state = State::Dialling(Box::pin(self.passage.clone().dial(self.secret.clone())));
     }
+}
+
+/// How long a visit lasts, whatever a peer says: no grant is longer.
+fn visit_time(secs: u64) -> Duration {
+    Duration::from_secs(secs.min(VISIT_SECS_MAX))
 }
 
 fn is_gone(code: Refusal) -> bool {

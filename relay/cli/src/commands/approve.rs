@@ -21,6 +21,9 @@ use cloud_doctor_proto::trust::{Role, TrustLog};
 use cloud_doctor_proto::words::words;
 use serde_json::{Value, json};
 
+/// Digits of a request's id that name it beyond doubt, for signing without being asked.
+const SURE_DIGITS: usize = 12;
+
 /// A grant as a person reads it before signing: everything from its bytes and the trust log.
 struct Shown {
     grant: Grant,
@@ -39,9 +42,10 @@ pub(super) async fn run(app: &App, asked: Approve) -> Result<(), Fail> {
             Ok(())
         }
         Some(id) => {
-            let fits: Vec<_> = waiting.iter().filter(|approval| approval.id.starts_with(id.as_str())).collect();
+            let fits: Vec<_> = waiting.iter().filter(|approval| name(approval).starts_with(id.as_str())).collect();
+            let sure = asked.yes && id.len() >= SURE_DIGITS;
             match fits.as_slice() {
-                [approval] => sign(app, &signed_in, trust.log(), approval, asked.yes).await,
+                [approval] => sign(app, &signed_in, trust.log(), approval, sure).await,
                 [] => Err(Id::NoApproval.with(&[id]).into()),
                 _ => Err(Id::ManyApprovals.with(&[id]).into()),
             }
@@ -49,9 +53,14 @@ pub(super) async fn run(app: &App, asked: Approve) -> Result<(), Fail> {
     }
 }
 
+/// A request's name: of the bytes that are signed. The relay's own number for it says nothing about what it is.
+fn name(approval: &Approval) -> String {
+    Grant::visit(&approval.grant.0).to_string()
+}
+
 /// Reads a request: the engineer's own signature must hold, by a key of the trust log.
 fn read(log: &TrustLog, approval: &Approval) -> Result<Shown, Fail> {
-    let wrong = |why: &dyn std::fmt::Display| Fail::Say(Id::ApprovalOdd.with(&[&approval.id, why]), TRUST);
+    let wrong = |why: &dyn std::fmt::Display| Fail::Say(Id::ApprovalOdd.with(&[&name(approval), why]), TRUST);
     let bytes = &approval.grant.0;
     let engineer = signer_of(&approval.signature.0).ok_or_else(|| wrong(&"no signature"))?;
     let person = log.person(&engineer, Role::Engineer).ok_or_else(|| wrong(&"unknown engineer"))?;
@@ -80,7 +89,7 @@ fn list(app: &App, log: &TrustLog, waiting: &[Approval], as_json: bool) {
     let head = [Id::HeadRequest, Id::HeadPerson, Id::HeadServer, Id::HeadWhat, Id::HeadLeft];
     let mut rows: Vec<Vec<String>> = vec![head.iter().map(|id| app.words(*id)).collect()];
     for (approval, shown) in &read {
-        let id: String = approval.id.chars().take(12).collect();
+        let id = Grant::visit(&approval.grant.0).short();
         match shown {
             Ok(shown) => {
                 let left = ago(approval.expires_at.saturating_sub(clock::wall().0));
@@ -95,7 +104,7 @@ fn list(app: &App, log: &TrustLog, waiting: &[Approval], as_json: bool) {
 
 fn json_of(approval: &Approval, shown: Option<&Shown>) -> Value {
     json!({
-        "id": approval.id,
+        "id": name(approval),
         "account": approval.account,
         "expires_at": approval.expires_at,
         "valid": shown.is_some(),

@@ -70,6 +70,10 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("Closed ones too", "包括已关闭的"),
     ("Attach to a session that lives on without a view; takes a signature", "接回仍在运行的会话;需要签名"),
     ("End a session; takes a signature", "结束会话;需要签名"),
+    (
+        "The server that it is on; needed for sessions that were opened on another computer",
+        "会话所在的服务器;在其他电脑上打开的会话必须给出",
+    ),
     ("Session id, or the beginning of one", "会话编号,或其开头"),
     (
         "Begin a customer's trust log: its first root key, and a recovery key to be kept offline",

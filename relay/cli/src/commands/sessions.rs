@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 
 /// No visit is longer than this: what this computer noted before is over.
 const NOTE_SECS: u64 = cloud_doctor_proto::limits::VISIT_SECS_MAX + 3600;
+/// Digits of a session's id that are needed when the relay's list is searched.
+const ID_DIGITS_MIN: usize = 8;
 /// Terminal size when there is no terminal.
 const SIZE_DEFAULT: (u16, u16) = (80, 24);
 
@@ -126,26 +128,44 @@ struct Found {
     user: Option<String>,
 }
 
-fn found(channel: &str, server: &str, kind: ChannelKind, user: Option<String>) -> Option<Found> {
-    Some(Found { channel: channel.parse().ok()?, server: server.to_owned(), kind, user })
+/// Sessions that this computer opened, by its own notes.
+fn noted(app: &App, id: &str) -> Vec<Found> {
+    let found = |note: SessionNote| {
+        let channel = note.channel.parse().ok()?;
+        Some(Found { channel, server: note.server, kind: ChannelKind::Shell, user: Some(note.user) })
+    };
+    app.home.sessions().into_iter().filter(|note| note.channel.starts_with(id)).filter_map(found).collect()
+}
+
+/// A session that was opened elsewhere. On which server is said by the person: the relay does not choose for what a
+/// grant is signed.
+async fn elsewhere(app: &App, one: &OneSession, server: &str) -> Result<Vec<Found>, Fail> {
+    if one.id.len() < ID_DIGITS_MIN {
+        return Err(Id::ManySessions.with(&[&one.id]).into());
+    }
+    let lines = app.signed_in()?.relay.sessions().await?;
+    let mut fits: Vec<Found> = Vec::new();
+    for line in lines {
+        let Some(channel) = line.channel.and_then(|channel| channel.parse::<ChannelId>().ok()) else { continue };
+        let kind = if line.purpose == "exec" { ChannelKind::Exec } else { ChannelKind::Shell };
+        // A later stream of the same channel says "attach"; the first one said what it is.
+        match fits.iter_mut().find(|found| found.channel == channel) {
+            Some(found) if kind == ChannelKind::Exec => found.kind = kind,
+            Some(_) => {}
+            None if channel.to_string().starts_with(&one.id) => {
+                fits.push(Found { channel, server: server.to_owned(), kind, user: None });
+            }
+            None => {}
+        }
+    }
+    Ok(fits)
 }
 
 async fn look_up(app: &App, one: &OneSession) -> Result<Found, Fail> {
-    let mut all: Vec<Found> = Vec::new();
-    for note in app.home.sessions() {
-        all.extend(found(&note.channel, &note.server, ChannelKind::Shell, Some(note.user)));
-    }
-    for line in app.signed_in()?.relay.sessions().await? {
-        let kind = if line.purpose == "exec" { ChannelKind::Exec } else { ChannelKind::Shell };
-        all.extend(line.channel.as_ref().and_then(|channel| found(channel, &line.server, kind, None)));
-    }
-    let mut fits: Vec<Found> = Vec::new();
-    for found in all {
-        let known = fits.iter().any(|other| other.channel == found.channel);
-        if !known && found.channel.to_string().starts_with(&one.id) {
-            fits.push(found);
-        }
-    }
+    let mut fits = match &one.server {
+        None => noted(app, &one.id),
+        Some(server) => elsewhere(app, one, server).await?,
+    };
     match (fits.pop(), fits.is_empty()) {
         (Some(found), true) => Ok(found),
         (Some(_), false) => Err(Id::ManySessions.with(&[&one.id]).into()),

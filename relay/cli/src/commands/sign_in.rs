@@ -4,9 +4,9 @@ use super::{App, reach};
 use crate::args::{Login, Setup};
 use crate::fail::{Fail, TRUST};
 use crate::terminal::{ask, ask_hidden};
-use cloud_doctor::home::{RelayEntry, TenantText};
+use cloud_doctor::home::{Config, RelayEntry, TenantText};
 use cloud_doctor::messages::Id;
-use cloud_doctor::relay_api::{Relay, RelayError, SetUp};
+use cloud_doctor::relay_api::{Address, Relay, RelayError, SetUp};
 use cloud_doctor::trust_store::TrustStore;
 use cloud_doctor_proto::ids::{Hash, TenantId};
 use cloud_doctor_proto::trust::TrustLog;
@@ -61,7 +61,7 @@ pub(super) async fn login(app: &App, asked: Login) -> Result<(), Fail> {
 }
 
 fn same_address(one: &str, other: &str) -> bool {
-    let parse = |text: &str| text.parse::<cloud_doctor::relay_api::Address>();
+    let parse = |text: &str| text.parse::<Address>();
     matches!((parse(one), parse(other)), (Ok(one), Ok(other)) if one == other)
 }
 
@@ -77,7 +77,7 @@ async fn enter(
     let mut config = app.home.config()?;
     let url = relay.address.to_string();
     let known = config.relays.iter().find(|(_, entry)| same_address(&entry.url, &url)).map(|(name, _)| name.clone());
-    let name = app.relay.clone().or(known).unwrap_or_else(|| relay.address.host.clone());
+    let name = app.relay.clone().or(known).unwrap_or_else(|| new_name(&config, &relay.address));
     let entry = config.relays.entry(name.clone()).or_default();
     *entry = RelayEntry { url, pin, account: account.to_owned(), ..entry.clone() };
     if config.default.is_empty() {
@@ -86,6 +86,11 @@ async fn enter(
     app.home.write_config(&config)?;
     app.home.write_token(&name, &signed_in.token)?;
     Ok((name, relay.signed_in(signed_in.token)))
+}
+
+/// A name for a relay that is new here: its host, or with its port when that name is another relay's.
+fn new_name(config: &Config, address: &Address) -> String {
+    if config.relays.contains_key(&address.host) { address.authority() } else { address.host.clone() }
 }
 
 pub(super) async fn logout(app: &App) -> Result<(), Fail> {

@@ -12,6 +12,7 @@ use cloud_doctor::clock;
 use cloud_doctor::messages::Id;
 use cloud_doctor::relay_api::{RelayError, TokenMade, TokenWish};
 use cloud_doctor_proto::ids::{Hash, TenantId, VerifyKey};
+use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::token::Token;
 use cloud_doctor_proto::trust::What;
 use cloud_doctor_proto::words::words;
@@ -61,10 +62,11 @@ fn create(path: &Path) -> Result<std::fs::File, Fail> {
 
 fn tell(app: &App, asked: &Asked, made: &TokenMade, tenant: TenantId) {
     let six = words(&Hash(tenant.0));
-    let relay = asked.relay_address.clone().or_else(|| made.agents.clone());
+    let relay = asked.relay_address.clone().or_else(|| made.agents.clone().filter(|text| is_address(text)));
     let mut pins = asked.relay_pin.clone();
     if pins.is_empty() {
-        pins.extend(made.agents_pin.iter().chain(&made.agents_next_pin).cloned());
+        let said = made.agents_pin.iter().chain(&made.agents_next_pin);
+        pins.extend(said.filter(|pin| pin.parse::<Pin>().is_ok()).cloned());
     }
     let unknown = relay.is_none() || pins.is_empty();
     let relay = relay.unwrap_or_else(|| "quic://RELAY:PORT".to_owned());
@@ -91,6 +93,12 @@ fn tell(app: &App, asked: &Asked, made: &TokenMade, tenant: TenantId) {
     }
     app.say(Id::TokenCommand);
     output::data(&command);
+}
+
+/// Whether the relay's word about its address has the one form that may stand in a command that root will paste.
+fn is_address(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    text.strip_prefix("quic://").is_some_and(|rest| !rest.is_empty() && rest.len() <= 255 && rest.chars().all(plain))
 }
 
 /// A word as a shell reads it.

@@ -157,8 +157,8 @@ messages! {
     LeftShell: "You left a shell on {0} {1} ago, as {2}; back to it: cloud-doctor sessions attach {3}", "您曾在 {0} 上留下一个会话({1} 前,用户 {2});返回:cloud-doctor sessions attach {3}";
     EscapeHelp: "~.  leave, the shell lives on|~x  end the shell|~~  type one tilde|~?  show these keys", "~.  离开,会话继续|~x  结束会话|~~  输入一个波浪号|~?  显示这些按键";
     NoSessions: "No open sessions.", "没有打开的会话。";
-    NoSession: "No session begins with \"{0}\". See: cloud-doctor sessions --all", "没有以 \"{0}\" 开头的会话。请看:cloud-doctor sessions --all";
-    ManySessions: "Several sessions begin with \"{0}\". Write more of the id.", "有多个会话以 \"{0}\" 开头。请写出更长的编号。";
+    NoSession: "No session of this computer begins with \"{0}\". One that was opened elsewhere needs its server: --server NAME. See: cloud-doctor sessions --all", "本机没有以 \"{0}\" 开头的会话。在别处打开的会话须给出服务器:--server NAME。请看:cloud-doctor sessions --all";
+    ManySessions: "\"{0}\" is too short or fits several sessions. Write more of the id.", "\"{0}\" 太短或对应多个会话。请写出更长的编号。";
     SessionOpen: "open for {0}", "已打开 {0}";
     SessionClosed: "closed {0} ago", "{0} 前关闭";
     SessionEnded: "The session {0} on {1} was ended.", "{1} 上的会话 {0} 已结束。";

@@ -15,8 +15,6 @@ use serde_bytes::ByteBuf;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// Characters of a request's id that a person types.
-const SHORT: usize = 12;
 /// A relay that cannot be asked for a moment is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -32,9 +30,10 @@ pub(super) async fn wait(
         true => Some(ask(hands, target, asked, need).await?),
         false => None,
     };
-    if let Some(request) = &request {
-        let short: String = request.chars().take(SHORT).collect();
-        tell(hands, Id::NeedSecondRemote.with(&[&target.name, &within, &short]));
+    if request.is_some() {
+        // The name of the signed bytes, not the relay's: both people must speak of the same grant.
+        let visit = Grant::visit(&asked.grant).short();
+        tell(hands, Id::NeedSecondRemote.with(&[&target.name, &within, &visit]));
     }
     if need.local {
         tell(hands, Id::NeedSecondLocal.with(&[&target.name]));

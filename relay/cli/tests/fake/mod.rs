@@ -40,6 +40,10 @@ pub(crate) struct Faults {
     pub(crate) other_identity: bool,
     /// Narrow the version offer on the way.
     pub(crate) narrow: bool,
+    /// What the relay answers to a `POST /enrolment-tokens`, as JSON.
+    pub(crate) token: String,
+    /// What the relay answers to a `GET /approvals`, as JSON.
+    pub(crate) approvals: String,
     /// Show this many entries of the trust log only.
     pub(crate) log_until: Option<usize>,
 }
@@ -52,6 +56,8 @@ pub(crate) struct World {
     pub(crate) faults: Mutex<Faults>,
     pub(crate) holders: Mutex<HashMap<ChannelId, Arc<Mutex<Holder>>>>,
     visits: Mutex<HashMap<cloud_doctor_proto::ids::VisitId, Open>>,
+    /// Second signatures that arrived at the relay.
+    pub(crate) seconds: Mutex<usize>,
     pub(crate) grants: Mutex<usize>,
     pub(crate) streams: Mutex<usize>,
 }
@@ -120,6 +126,7 @@ impl World {
             faults: Mutex::default(),
             holders: Mutex::default(),
             visits: Mutex::default(),
+            seconds: Mutex::default(),
             grants: Mutex::default(),
             streams: Mutex::default(),
         })
@@ -157,12 +164,36 @@ impl World {
         if head.contains("/stream?") {
             self.stream(stream).await;
         } else {
-            self.answer(stream, &head).await;
+            self.answer(stream).await;
         }
     }
 
-    /// One HTTP answer: the trust log, in pages of two.
-    async fn answer(&self, mut stream: TcpStream, head: &str) {
+    /// One HTTP answer.
+    async fn answer(&self, mut stream: TcpStream) {
+        let Some((head, body)) = request(&mut stream).await else { return };
+        let faults = self.faults.lock().unwrap().clone();
+        let answer = if head.starts_with("POST /api/v1/trust-log") {
+            let posted: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let entry = data_encoding::BASE64URL_NOPAD.decode(posted["entry"].as_str().unwrap().as_bytes()).unwrap();
+            self.log.lock().unwrap().push(entry);
+            "{}".to_owned()
+        } else if head.starts_with("POST /api/v1/enrolment-tokens") {
+            faults.token
+        } else if head.starts_with("GET /api/v1/approvals") {
+            faults.approvals
+        } else if head.starts_with("POST /api/v1/approvals/") {
+            *self.seconds.lock().unwrap() += 1;
+            "{}".to_owned()
+        } else {
+            self.log_page(&head)
+        };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+        let _sent = stream.write_all(format!("{head}{answer}").as_bytes()).await;
+        let _gone = stream.shutdown().await;
+    }
+
+    /// The trust log, in pages of two.
+    fn log_page(&self, head: &str) -> String {
         let from: usize = head
             .split_once("trust-log?from=")
             .and_then(|(_, rest)| rest.split(' ').next())
@@ -173,13 +204,10 @@ impl World {
         let last = cloud_doctor_proto::trust::decode(log.last().unwrap(), 0).unwrap().0;
         let page: Vec<String> =
             log.iter().skip(from).take(2).map(|entry| data_encoding::BASE64URL_NOPAD.encode(entry)).collect();
-        let body = serde_json::json!({
+        serde_json::json!({
             "head": { "seq": log.len() - 1, "hash": last.hash().to_string() }, "entries": page, "more": true,
         })
-        .to_string();
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-        let _sent = stream.write_all(answer.as_bytes()).await;
-        let _gone = stream.shutdown().await;
+        .to_string()
     }
 
     async fn stream(&self, stream: TcpStream) {
@@ -282,6 +310,24 @@ impl World {
         let cut_after = self.faults.lock().unwrap().cut_after.pop();
         let flip = self.faults.lock().unwrap().flip_record.take();
         holder::attend(holder, pipe, &binding, (&visit.secret, &visit.client), &open.first, (cut_after, flip)).await
+    }
+}
+
+/// Head and body of an HTTP request.
+async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    use tokio::io::AsyncReadExt as _;
+    let mut bytes = Vec::new();
+    loop {
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let body = bytes.get(end + 4..end + 4 + length.unwrap_or(0));
+        if let Some(body) = body {
+            return Some((head, body.to_vec()));
+        }
     }
 }
 

