@@ -172,7 +172,8 @@ fn r_06_an_opening_for_one_server_opens_no_other() {
     visitor::challenge(&mut tunnel.open()).unwrap();
     let mark = other.trace().mark();
 
-    let theirs = visitor::challenge(&mut tunnel.open()).unwrap();
+    let mut asked = tunnel.open();
+    let theirs = visitor::challenge(&mut asked).unwrap();
     let opening = stage.plan().message(&stage.engineer);
     let answer = visitor::open(&mut tunnel.open(), &opening);
     assert!(matches!(&answer, Answer::Refused(r) if r.code == Refusal::Challenge), "{answer:?}");

@@ -12,10 +12,12 @@ use cloud_doctor_tests::agent::{Agent, Invitation};
 use cloud_doctor_tests::eventually::SOON;
 use cloud_doctor_tests::evil::{EvilRelay, Tunnel};
 use cloud_doctor_tests::people::{Customer, Person, random};
+use cloud_doctor_tests::road::Road;
 use cloud_doctor_tests::trace::Deed;
 use cloud_doctor_tests::visitor::{self, Answer, Challenged, Channel, Plan, Visit, challenge, request};
 use cloud_doctor_tests::world::World;
 use ed25519_dalek::SigningKey;
+use std::cell::RefCell;
 
 pub(crate) struct Stage {
     pub(crate) tunnel: Tunnel,
@@ -27,6 +29,8 @@ pub(crate) struct Stage {
     pub(crate) batch: SigningKey,
     pub(crate) world: World,
     mark: usize,
+    /// Streams on which challenges were asked for: a challenge lives as long as its stream.
+    asked: RefCell<Vec<Road>>,
 }
 
 impl Stage {
@@ -50,7 +54,18 @@ impl Stage {
         change(&agent);
         agent.run_traced();
         let tunnel = relay.tunnel();
-        let mut stage = Self { tunnel, agent, relay, customer, engineer, approver, batch, world, mark: 0 };
+        let mut stage = Self {
+            tunnel,
+            agent,
+            relay,
+            customer,
+            engineer,
+            approver,
+            batch,
+            world,
+            mark: 0,
+            asked: RefCell::default(),
+        };
         challenge(&mut stage.tunnel.open()).expect("guard is there");
         stage.mark = stage.agent.trace().mark();
         stage
@@ -62,7 +77,10 @@ impl Stage {
 
     #[track_caller]
     pub(crate) fn challenge(&self) -> Challenged {
-        challenge(&mut self.tunnel.open()).expect("a challenge")
+        let mut road = self.tunnel.open();
+        let challenged = challenge(&mut road).expect("a challenge");
+        self.asked.borrow_mut().push(road);
+        challenged
     }
 
     /// An honest plan for commands as root.
