@@ -2,6 +2,10 @@
 
 mod audit;
 mod cli;
+#[cfg(test)]
+#[path = "../tests/guard/customer.rs"]
+#[allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used, reason = "a customer for tests, used in parts")]
+mod customer;
 mod guard;
 mod messages;
 mod policy;

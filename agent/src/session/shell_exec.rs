@@ -225,9 +225,9 @@ fn become_user(account: &Account) -> Result<(), ShellError> {
 
 /// Goes home, or to `/` when home is missing or closed, which the engineer is told.
 fn enter_home(account: &Account) -> Result<(), String> {
-    std::env::set_current_dir(&account.home).or_else(|error| {
+    std::env::set_current_dir(&account.home).map_err(|error| {
         std::env::set_current_dir("/").ok();
-        Err(format!("The home directory {} cannot be entered ({error}); starting in /.", account.home))
+        format!("The home directory {} cannot be entered ({error}); starting in /.", account.home)
     })
 }
 

@@ -1,15 +1,12 @@
 //! Damaged state: a thousand mutations, and what crashes leave.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests read the clock")]
-#[expect(dead_code, reason = "a part of it is used here, the rest by guard's own tests")]
-#[path = "../../tests/guard/customer.rs"]
-mod customer;
 
 use super::config::{Config, Relay};
 use super::trust::{AppendError, TrustError, TrustStore};
 use super::{files, identity};
+use crate::customer::{Customer, DAN, EVE, key_id};
 use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::trust::{LogError, What};
-use customer::{Customer, DAN, EVE, key_id};
 use std::path::Path;
 
 /// Whether the three files together are trusted, as guard reads them at its start.

@@ -1,10 +1,8 @@
 //! What time does to visits: a day passes in a moment.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests read the clock")]
-#[expect(dead_code, reason = "a part of it is used here, the rest by guard's own tests")]
-#[path = "../../../tests/guard/customer.rs"]
-mod customer;
 
 use super::{Core, Host, Opening, Seeds, VISITS_MAX};
+use crate::customer::{Customer, EVE, key_id, now, signed};
 use crate::guard::visits::Claims;
 use crate::state::Places;
 use crate::state::config::{Config, Relay};
@@ -20,7 +18,6 @@ use cloud_doctor_proto::refusal::{Refusal, Refused};
 use cloud_doctor_proto::signer::NAMESPACE_GRANT;
 use cloud_doctor_proto::time::BootTime;
 use cloud_doctor_proto::visit::{ChallengeRequest, OpenVisit};
-use customer::{Customer, EVE, key_id, now, signed};
 use serde_bytes::ByteBuf;
 
 const ALLOW: &str = "version=1\n[[rule]]\nscope='shell'\nmode='allow'\nusers=['root']\n";
