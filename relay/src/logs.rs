@@ -9,8 +9,9 @@ use crate::tunnels::registry::Registry;
 use crate::tunnels::trust::{self as copies, ReadLogError};
 use cloud_doctor_proto::control::TrustHead;
 use cloud_doctor_proto::ids::{AgentId, TenantId};
+use cloud_doctor_proto::signer::NAMESPACE_SECOND;
 use cloud_doctor_proto::time::UnixTime;
-use cloud_doctor_proto::trust::{self, Entry, LogError, TrustLog, What};
+use cloud_doctor_proto::trust::{self, Entry, LogError, Role, TrustLog, What};
 use std::sync::Arc;
 
 /// An entry that was not appended.
@@ -80,6 +81,19 @@ impl Logs {
             self.registry.remove(&agent);
         }
         Ok(head)
+    }
+
+    /// Whether `signature` is a second signature under `grant` by an approver whom the customer's log names. Servers
+    /// decide for themselves whether it counts; here it keeps junk from taking the place of the real one.
+    ///
+    /// # Errors
+    /// [`AppendRefused`] when the log cannot be read.
+    pub async fn is_second(&self, tenant: TenantRef, grant: &[u8], signature: &[u8]) -> Result<bool, AppendRefused> {
+        let scoped = self.store.of(tenant);
+        let Some(id) = scoped.tenant().await?.genesis else { return Ok(false) };
+        let log = self.copies.newest(scoped, id).await?;
+        let mut approvers = log.people.values().filter(|person| person.role == Role::Approver);
+        Ok(approvers.any(|person| person.key.key.verify(NAMESPACE_SECOND, grant, signature).is_ok()))
     }
 
     async fn check_next(

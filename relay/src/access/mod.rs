@@ -14,7 +14,9 @@ pub use token::{BearerToken, idle_since, is_alive, needs_touch};
 
 use crate::store::{Account, Store, StoreError};
 use crate::tunnels::gate::{Buckets, Prefix, Rate};
+use cloud_doctor_proto::limits::NAME_CHARS_MAX;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
+use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -85,8 +87,9 @@ pub struct Access {
 /// The buckets of sign-in, and of calls afterwards.
 #[derive(Debug)]
 struct Limits {
-    /// By name as typed; places that the account knows have buckets of their own.
-    accounts: Buckets<(String, Option<Prefix>)>,
+    /// By the hash of the name as typed, which is short whatever was typed; places that the account knows have
+    /// buckets of their own.
+    accounts: Buckets<([u8; 32], Option<Prefix>)>,
     prefixes: Buckets<Prefix>,
     calls: Buckets<String>,
 }
@@ -115,11 +118,15 @@ impl Access {
     ) -> Result<SignedIn, SignInRefused> {
         let prefix = Prefix::of(attempt.client);
         self.may_guess(prefix, instant)?;
+        // No account has a longer name, and what no account has must cost nothing.
+        if attempt.account.len() > 4 * NAME_CHARS_MAX {
+            return Err(SignInRefused::Wrong);
+        }
         let place = prefix.bytes();
         let since = UnixTime(now.0.saturating_sub(PLACE_DAYS * DAY_SECS));
         let found = self.store.account_by_name(attempt.account, &place, since).await?;
         let known = found.as_ref().is_some_and(|found| found.knows_place);
-        let key = (attempt.account.to_owned(), known.then_some(prefix));
+        let key = (Sha256::digest(attempt.account).into(), known.then_some(prefix));
         if !self.lock().accounts.take(key, instant) {
             return Err(SignInRefused::Limited);
         }
@@ -206,5 +213,39 @@ mod tests {
         }
         assert!(access.may_guess(prefix, start).is_err());
         access.may_guess(Prefix::of("2001:db8:1::1".parse().unwrap()), start).unwrap();
+    }
+
+    #[tokio::test]
+    async fn aut_02_an_unknown_name_takes_as_long_as_a_wrong_password() {
+        let (_dir, access, start) = access().await;
+        let mut took = [Vec::new(), Vec::new()];
+        for round in 0..9_u64 {
+            for (at, account) in ["ann", "nobody"].into_iter().enumerate() {
+                let wrong = Attempt { account, ..attempt("guess", "192.0.2.1") };
+                let began = Instant::now();
+                let refused = access.sign_in(wrong, NOW, start + Duration::from_secs(60 * round)).await;
+                took[at].push(began.elapsed());
+                assert!(matches!(refused, Err(SignInRefused::Wrong)), "{refused:?}");
+            }
+        }
+        let [known, unknown] = took.map(|mut times| {
+            times.sort_unstable();
+            times[times.len() / 2]
+        });
+        // Without the decoy an unknown name would answer a hundred times faster; a busy machine blurs the rest.
+        assert!(known < 3 * unknown && unknown < 3 * known, "{known:?} and {unknown:?}");
+    }
+
+    #[tokio::test]
+    async fn dos_names_that_no_account_has_are_not_kept() {
+        let (_dir, access, start) = access().await;
+        let long = "x".repeat(250_000);
+        let refused = access.sign_in(Attempt { account: &long, ..attempt("guess", "192.0.2.1") }, NOW, start).await;
+        assert!(matches!(refused, Err(SignInRefused::Wrong)));
+        assert!(!format!("{access:?}").contains("xxxx"), "neither this name");
+        let short = "y".repeat(100);
+        let refused = access.sign_in(Attempt { account: &short, ..attempt("guess", "192.0.2.1") }, NOW, start).await;
+        assert!(matches!(refused, Err(SignInRefused::Wrong)));
+        assert!(!format!("{access:?}").contains("yyyy"), "nor a shorter one");
     }
 }

@@ -114,6 +114,13 @@ impl Broker {
         }
     }
 
+    /// Whether the account may open one more stream now: asked before anything is written about it.
+    #[must_use]
+    pub fn may_open(&self, account: &str, now: Instant) -> bool {
+        // The lock is for one look at a table.
+        self.opens.lock().unwrap_or_else(PoisonError::into_inner).has(&account.to_owned(), now)
+    }
+
     /// Opens a stream to `agent` for the account that `head` names.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use cloud_doctor_proto::limits::WS_PROTOCOL;
 use futures_util::StreamExt as _;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Read buffer, allocated for every WebSocket: one record of bulk output or many key strokes.
 const READ_BUFFER_BYTES: usize = 16 << 10;
@@ -37,6 +38,8 @@ pub struct Ask {
     pub client: String,
     /// A name for this stream, from the operating system's randomness.
     pub stream: StreamId,
+    /// Ends the stream when whoever opened it may no longer use the relay.
+    pub cut: CancellationToken,
 }
 
 /// Answers an upgrade and pipes the stream; `done` hears how it went.
@@ -63,11 +66,19 @@ pub fn accept(
     if upgrade.selected_protocol().is_none() {
         return (StatusCode::BAD_REQUEST, format!("the subprotocol {WS_PROTOCOL} is required\n")).into_response();
     }
-    upgrade.on_upgrade(move |socket| async move { done(serve(socket, &broker, ask).await) })
+    let cut = ask.cut.clone();
+    upgrade.on_upgrade(move |socket| async move {
+        tokio::select! {
+            biased;
+            // Without a word: the client comes back, is told that it is signed out, and says so.
+            () = cut.cancelled() => {}
+            report = serve(socket, &broker, ask) => done(report),
+        }
+    })
 }
 
 async fn serve(socket: WebSocket, broker: &Broker, ask: Ask) -> Report {
-    let Ask { agent, account, client, stream } = ask;
+    let Ask { agent, account, client, stream, cut: _ } = ask;
     let head = StreamHead { purpose: StreamPurpose::Sealed, stream, account, client };
     match broker.open(&agent, &head, now()).await {
         Ok(opened) => pipe::run(socket, opened, &broker.counters).await,

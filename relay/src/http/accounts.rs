@@ -75,7 +75,7 @@ pub(super) async fn add(
     }
 }
 
-/// Removes an account and ends its logins.
+/// Removes an account, ends its logins and cuts its streams.
 #[utoipa::path(delete, path = "/accounts/{name}", tag = "accounts", security(("login" = [])),
     params(("name" = String, Path, description = "the account's name")),
     responses((status = 204), (status = "default", body = ProblemBody)))]
@@ -88,5 +88,6 @@ pub(super) async fn remove(
         return Err(Code::Yourself.into());
     }
     let removed = caller.scoped(&api).remove_account(&account, caller.actor(), clock::now()).await?;
-    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(Code::Unknown.into()) }
+    api.in_use.cut(removed.ok_or(Code::Unknown)?, None);
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -204,6 +204,10 @@ pub(super) async fn sign(
     if signature.0.is_empty() || signature.0.len() > SIGNATURE_BYTES_MAX {
         return Err(Problem::with(Code::BadRequest, &format!("signature: 1 to {SIGNATURE_BYTES_MAX} bytes")));
     }
+    let asked = caller.scoped(&api).approval(&id.0).await?.ok_or(Code::Unknown)?.asked;
+    if !api.logs.is_second(caller.account.tenant, &asked.grant, &signature.0).await? {
+        return Err(Code::NotSecond.into());
+    }
     match caller.scoped(&api).sign_approval(&id.0, &signature.0, caller.actor(), clock::now()).await {
         Ok(()) => {}
         Err(SecondRefused::Unknown) => return Err(Code::Unknown.into()),

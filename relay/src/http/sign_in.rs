@@ -158,7 +158,7 @@ pub(super) struct ChangePassword {
     new: String,
 }
 
-/// Changes one's own password. Every other login of the account ends.
+/// Changes one's own password. Every other login of the account ends, and its streams.
 #[utoipa::path(put, path = "/me/password", tag = "sign-in", request_body = ChangePassword, security(("login" = [])),
     responses((status = 204), (status = "default", body = ProblemBody)))]
 pub(super) async fn change_password(
@@ -177,7 +177,9 @@ pub(super) async fn change_password(
         return Err(Code::WrongLogin.into());
     }
     let new = api.access.passwords.hash(new).await?;
-    caller.scoped(&api).set_password(caller.account.account, &new, &caller.login, caller.actor(), now).await?;
+    let account = caller.account.account;
+    caller.scoped(&api).set_password(account, &new, &caller.login, caller.actor(), now).await?;
+    api.in_use.cut(account, Some(&caller.login));
     Ok(StatusCode::NO_CONTENT)
 }
 

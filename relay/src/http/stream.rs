@@ -6,7 +6,7 @@ use super::encoding::{Hex, ListId};
 use super::problem::{Code, Problem, ProblemBody};
 use crate::broker::ws::{self, Report};
 use crate::clock;
-use crate::store::{StreamClosed, StreamOpened, TenantRef};
+use crate::store::{AccountRef, StreamClosed, StreamOpened, TenantRef};
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::http::HeaderMap;
@@ -15,6 +15,7 @@ use cloud_doctor_proto::ids::{AgentId, ChannelId, StreamId, VisitId};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{info, warn};
 use utoipa::IntoParams;
@@ -70,6 +71,9 @@ pub(super) async fn open(
     let scoped = caller.scoped(&api);
     let agent = scoped.agent(&id).await?.ok_or(Code::Unknown)?.agent;
     let upgrade = upgrade.map_err(|_| Code::NotWebSocket)?;
+    if !api.broker.may_open(&caller.account.name, clock::instant()) {
+        return Err(Code::Limited.into());
+    }
     let opened = StreamOpened {
         stream: StreamId(ListId::random()?.0),
         account: caller.account.name.clone(),
@@ -80,12 +84,19 @@ pub(super) async fn open(
         channel: purpose.channel.map(|Hex(id)| id),
     };
     scoped.stream_opened(&opened, clock::now()).await?;
-    let ask = ws::Ask { agent, account: opened.account.clone(), client: opened.client.clone(), stream: opened.stream };
+    let place = api.in_use.enter(&caller);
+    let ask = ws::Ask {
+        agent,
+        account: opened.account.clone(),
+        client: opened.client.clone(),
+        stream: opened.stream,
+        cut: place.cut.clone(),
+    };
     let mut end = End {
         api: api.clone(),
         tenant: caller.account.tenant,
         stream: opened.stream,
-        place: Some(api.in_use.enter(caller.login)),
+        place: Some(place),
         closed: None,
         _open: api.tasks.token(),
     };
@@ -116,8 +127,10 @@ impl End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let refused = || StreamClosed { bytes_up: 0, bytes_down: 0, reason: "not opened".to_owned() };
-        let closed = self.closed.take().unwrap_or_else(refused);
+        let cut = self.place.as_ref().is_some_and(|place| place.cut.is_cancelled());
+        let reason = if cut { "account removed or password changed" } else { "not opened" };
+        let without = || StreamClosed { bytes_up: 0, bytes_down: 0, reason: reason.to_owned() };
+        let closed = self.closed.take().unwrap_or_else(without);
         let (api, tenant, stream, place) = (self.api.clone(), self.tenant, self.stream, self.place.take());
         let tasks = api.tasks.clone();
         tasks.spawn(async move {
@@ -130,21 +143,43 @@ impl Drop for End {
     }
 }
 
-/// Logins with open streams. They are in use, although no request comes.
+/// Open streams by the login that opened them: those logins are in use, although no request comes.
 #[derive(Debug, Clone, Default)]
-pub struct InUse(Arc<Mutex<HashMap<[u8; 32], usize>>>);
+pub struct InUse(Arc<Mutex<HashMap<[u8; 32], Streams>>>);
+
+/// The open streams of a login.
+#[derive(Debug)]
+struct Streams {
+    account: AccountRef,
+    count: usize,
+    cut: CancellationToken,
+}
 
 impl InUse {
-    fn enter(&self, login: [u8; 32]) -> Place {
+    fn enter(&self, caller: &Caller) -> Place {
         // The lock is for one look at a table.
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(login).or_default() += 1;
-        Place { of: self.clone(), login }
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams = table.entry(caller.login).or_insert_with(|| Streams {
+            account: caller.account.account,
+            count: 0,
+            cut: CancellationToken::new(),
+        });
+        streams.count += 1;
+        Place { of: self.clone(), login: caller.login, cut: streams.cut.clone() }
     }
 
-    /// Which.
+    /// Which logins.
     #[must_use]
     pub fn logins(&self) -> Vec<[u8; 32]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// Cuts the streams of an account, but those of the login `keep`.
+    pub(super) fn cut(&self, account: AccountRef, keep: Option<&[u8; 32]>) {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, streams) in table.iter().filter(|(login, s)| s.account == account && Some(*login) != keep) {
+            streams.cut.cancel();
+        }
     }
 }
 
@@ -152,16 +187,47 @@ impl InUse {
 struct Place {
     of: InUse,
     login: [u8; 32],
+    cut: CancellationToken,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut table = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = table.get_mut(&self.login) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(streams) = table.get_mut(&self.login) {
+            streams.count -= 1;
+            if streams.count == 0 {
                 table.remove(&self.login);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::{FirstAccount, Store};
+
+    #[tokio::test]
+    async fn rly_08_streams_of_a_removed_account_are_cut_and_of_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("relay.db")).await.unwrap();
+        let mut callers = Vec::new();
+        for (at, account) in ["ann", "bob"].into_iter().enumerate() {
+            let first = FirstAccount { tenant_name: "t".into(), account: account.into(), password: "$hash".into() };
+            let tenant = store.add_tenant(&first, clock::now()).await.unwrap();
+            let account = store.of(tenant).accounts().await.unwrap().remove(0);
+            callers.push(Caller { account, login: [u8::try_from(at).unwrap(); 32], client: String::new() });
+        }
+        let elsewhere = Caller { login: [9; 32], ..callers[0].clone() };
+        let in_use = InUse::default();
+        let [ann, bob, ann_elsewhere] = [&callers[0], &callers[1], &elsewhere].map(|caller| in_use.enter(caller));
+        in_use.cut(callers[0].account.account, Some(&callers[0].login));
+        let cut = || [&ann, &bob, &ann_elsewhere].map(|place| place.cut.is_cancelled());
+        assert_eq!(cut(), [false, false, true], "a new password keeps the login that set it");
+        in_use.cut(callers[0].account.account, None);
+        assert_eq!(cut(), [true, false, true]);
+        drop((ann, bob, ann_elsewhere));
+        assert!(in_use.logins().is_empty());
     }
 }

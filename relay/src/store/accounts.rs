@@ -157,19 +157,25 @@ impl Scoped<'_> {
         Ok(())
     }
 
-    /// Removes an account and its logins. `false`: there is none of this name.
+    /// Removes an account and its logins; says which it was. `None`: there is none of this name.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn remove_account(&self, name: &str, by: Actor<'_>, now: UnixTime) -> Result<bool, StoreError> {
+    pub async fn remove_account(
+        &self,
+        name: &str,
+        by: Actor<'_>,
+        now: UnixTime,
+    ) -> Result<Option<AccountRef>, StoreError> {
         let mut tx = self.store.begin().await?;
-        let sql = "DELETE FROM accounts WHERE tenant_id = ? AND name = ?";
-        if sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&mut *tx).await?.rows_affected() == 0 {
-            return Ok(false);
-        }
+        let sql = "DELETE FROM accounts WHERE tenant_id = ? AND name = ? RETURNING account_id";
+        let Some(row) = sqlx::query(sql).bind(self.tenant.0).bind(name).fetch_optional(&mut *tx).await? else {
+            return Ok(None);
+        };
+        let account = AccountRef(row.try_get("account_id")?);
         note(&mut tx, self.tenant, by, ("account-removed", name), now).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(Some(account))
     }
 
     /// Sets a password and ends every login of the account but `keep`.

@@ -217,3 +217,33 @@ async fn tenant_id_stands_in_every_table() {
         assert!(sql.contains("tenant_id"), "{name}");
     }
 }
+
+#[tokio::test]
+async fn flt_24_a_damaged_database_knows_nobody_it_did_not_know() {
+    let world = world().await;
+    let scoped = world.store.of(world.tenant);
+    scoped.add_enrol_token(&token(1, 5), WHO, NOW).await.unwrap();
+    let account = scoped.accounts().await.unwrap().remove(0);
+    scoped.begin_login(&account, &[3; 32], (b"place", "192.0.2.1"), NOW, NOW.plus_secs(60)).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    world.store.copy_to(&dir.path().join("good.db")).await.unwrap();
+    let good = std::fs::read(dir.path().join("good.db")).unwrap();
+    let path = dir.path().join("bad.db");
+    for n in 0..200_usize {
+        let mut bad = good.clone();
+        for hit in 0..16 {
+            let at = (n * 7_919 + hit * 104_729) % bad.len();
+            bad[at] ^= u8::try_from(1 + (n + hit) % 255).unwrap();
+        }
+        for name in ["bad.db", "bad.db-wal", "bad.db-shm"] {
+            drop(std::fs::remove_file(dir.path().join(name)));
+        }
+        std::fs::write(&path, &bad).unwrap();
+        let Ok(store) = Store::open(&path).await else { continue };
+        assert!(!matches!(store.login(&[9; 32]).await, Ok(Some(_))), "mutation {n}");
+        assert!(store.enrol_token_tenant(&[9; 32], NOW).await.is_err(), "mutation {n}");
+        let agent = store.agent_by_transport_key(&VerifyKey([9; 32])).await;
+        assert!(!matches!(agent, Ok(Some(_))), "mutation {n}");
+        store.close().await;
+    }
+}

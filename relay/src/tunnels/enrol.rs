@@ -88,6 +88,10 @@ pub(super) async fn serve(shared: &Shared, connection: &Connection, peer: Peer) 
 }
 
 async fn note_refused(shared: &Shared, connection: &Connection, tenant: TenantRef, subject: &str) {
+    // Rows stay for ever: an old token must not be a way to fill the disk.
+    if !shared.may_note(tenant) {
+        return info!(subject, "an enrolment was refused; too many were to note each");
+    }
     let client = registry::address(connection).to_string();
     let by = Actor { account: "", client: &client };
     if let Err(error) = shared.store.of(tenant).note(by, "enrolment-refused", subject, clock::now()).await {

@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 /// Networks or keys remembered at once: 64 bytes each.
 const ENTRIES_MAX: usize = 65_536;
+/// After so many newcomers those are forgotten whose buckets are full again: a full bucket is as good as none.
+const FORGET_EVERY: usize = 1_024;
+/// A full table is looked through at most this often: it takes a millisecond.
+const FORGET_FULL: Duration = Duration::from_secs(1);
 
 /// So many, at once and over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +54,7 @@ impl Bucket {
     }
 
     fn take(&mut self, rate: Rate, now: Instant) -> bool {
-        self.fill(rate, now);
-        let allowed = self.level >= UNIT;
+        let allowed = self.has(rate, now);
         if allowed {
             self.level -= UNIT;
         }
@@ -66,6 +69,11 @@ impl Bucket {
         self.level = self.level.saturating_add(gained).min(u64::from(rate.burst) * UNIT);
     }
 
+    fn has(&mut self, rate: Rate, now: Instant) -> bool {
+        self.fill(rate, now);
+        self.level >= UNIT
+    }
+
     fn is_full(&mut self, rate: Rate, now: Instant) -> bool {
         self.fill(rate, now);
         self.level >= u64::from(rate.burst) * UNIT
@@ -77,6 +85,9 @@ impl Bucket {
 pub struct Buckets<K> {
     rate: Rate,
     known: HashMap<K, Bucket>,
+    /// Newcomers since the last forgetting.
+    newcomers: usize,
+    forgot: Instant,
     others: Bucket,
 }
 
@@ -84,7 +95,13 @@ impl<K: Eq + Hash> Buckets<K> {
     /// Full buckets for everybody.
     #[must_use]
     pub fn new(rate: Rate, now: Instant) -> Self {
-        Self { rate, known: HashMap::new(), others: Bucket::full(rate, now) }
+        Self { rate, known: HashMap::new(), newcomers: 0, forgot: now, others: Bucket::full(rate, now) }
+    }
+
+    /// Whether [`Self::take`] would succeed now.
+    pub fn has(&mut self, key: &K, now: Instant) -> bool {
+        let rate = self.rate;
+        self.known.get_mut(key).is_none_or(|bucket| bucket.has(rate, now))
     }
 
     /// Takes one for `key`; `false` means: too many.
@@ -93,7 +110,10 @@ impl<K: Eq + Hash> Buckets<K> {
         if let Some(bucket) = self.known.get_mut(&key) {
             return bucket.take(rate, now);
         }
-        if self.known.len() >= ENTRIES_MAX {
+        self.newcomers += 1;
+        let full = self.known.len() >= ENTRIES_MAX && now >= self.forgot + FORGET_FULL;
+        if self.newcomers >= FORGET_EVERY || full {
+            (self.newcomers, self.forgot) = (0, now);
             self.known.retain(|_, bucket| !bucket.is_full(rate, now));
         }
         if self.known.len() >= ENTRIES_MAX {
@@ -294,5 +314,16 @@ mod tests {
         assert!(!same("192.0.2.1", "192.0.3.1"));
         assert!(same("2001:db8:0:1200::1", "2001:db8:0:12ff::1"));
         assert!(!same("2001:db8:0:1200::1", "2001:db8:0:1300::1"));
+    }
+
+    #[test]
+    fn dos_networks_that_went_quiet_are_forgotten() {
+        let start = Instant::now();
+        let mut buckets = Buckets::new(Rate::per_second(1), start);
+        for key in 0..10 * FORGET_EVERY {
+            let now = start + Duration::from_millis(10 * u64::try_from(key).unwrap());
+            assert!(buckets.has(&key, now) && buckets.take(key, now));
+        }
+        assert!(buckets.known.len() <= 2 * FORGET_EVERY, "{}", buckets.known.len());
     }
 }

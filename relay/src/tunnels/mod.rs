@@ -25,7 +25,7 @@ pub use keys::{KeyFileError, ListenerKeys};
 pub use quic::ListenError;
 
 use crate::clock;
-use crate::store::Store;
+use crate::store::{Store, TenantRef};
 use cloud_doctor_proto::close::TunnelClose;
 use cloud_doctor_proto::ids::VerifyKey;
 use gate::{Buckets, Gate, GateLimits, Knock, Rate, Verdict};
@@ -47,6 +47,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const PER_KEY: Rate = Rate { per_minute: 60, burst: 10 };
 /// Enrolments begun from one address.
 const ENROL_PER_ADDRESS: Rate = Rate::per_second(20);
+/// Refused enrolments that one customer's audit takes.
+const REFUSALS_NOTED: Rate = Rate { per_minute: 6, burst: 60 };
 /// This build, for the logs of the other side.
 const BUILD: &str = concat!("cloud-doctor-relay ", env!("CARGO_PKG_VERSION"));
 
@@ -71,6 +73,7 @@ struct Shared {
     unvalidated: AtomicUsize,
     per_key: Mutex<Buckets<VerifyKey>>,
     enrol: Mutex<Buckets<[u8; 16]>>,
+    refusals: Mutex<Buckets<TenantRef>>,
 }
 
 impl Tunnels {
@@ -96,6 +99,7 @@ impl Tunnels {
             unvalidated: AtomicUsize::new(0),
             per_key: Mutex::new(Buckets::new(PER_KEY, now)),
             enrol: Mutex::new(Buckets::new(ENROL_PER_ADDRESS, now)),
+            refusals: Mutex::new(Buckets::new(REFUSALS_NOTED, now)),
         };
         let endpoint = quic::listen(listen, keys)?;
         Ok(Self { endpoint, limits, shared: Arc::new(shared), tasks: TaskTracker::new() })
@@ -197,6 +201,11 @@ impl Shared {
     fn too_often(&self, peer: &Peer) -> bool {
         // The lock is for one look at a table.
         !self.per_key.lock().unwrap_or_else(PoisonError::into_inner).take(peer.key, clock::instant())
+    }
+
+    fn may_note(&self, tenant: TenantRef) -> bool {
+        // The lock is for one look at a table.
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).take(tenant, clock::instant())
     }
 
     fn may_enrol(&self, address: IpAddr) -> bool {

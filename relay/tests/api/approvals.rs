@@ -1,7 +1,8 @@
 //! Grants that wait for a second signature.
 
-use crate::customer::Customer;
+use crate::customer::{Customer, sshsig};
 use crate::world::{PASSWORD, World, base64};
+use cloud_doctor_proto::signer::{NAMESPACE_GRANT, NAMESPACE_SECOND};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,7 +11,9 @@ use tokio::net::TcpStream;
 #[tokio::test]
 async fn a_second_signature_reaches_who_waits_for_it_at_once() {
     let (world, ann) = World::with_ann().await;
-    let server = world.add_server(&ann, &mut Customer::new(10)).await.to_string();
+    let mut customer = Customer::new(10);
+    customer.add_approver(70);
+    let server = world.add_server(&ann, &mut customer).await.to_string();
     let eve = json!({"name": "eve", "password": PASSWORD, "role": "member"});
     world.call("POST", "/api/v1/accounts", Some(&ann), Some(eve)).await.ok();
     let eve = world.sign_in("eve", PASSWORD).await;
@@ -26,14 +29,24 @@ async fn a_second_signature_reaches_who_waits_for_it_at_once() {
     let began = Instant::now();
     let waiting = format!("{path}?wait=25");
     let signing = format!("{path}/signature");
-    let second = json!({"signature": base64(b"second")});
+    let good = base64(&sshsig(70, NAMESPACE_SECOND, b"grant"));
+    for junk in [
+        base64(b"junk"),
+        base64(&sshsig(71, NAMESPACE_SECOND, b"grant")),
+        base64(&sshsig(70, NAMESPACE_GRANT, b"grant")),
+        base64(&sshsig(70, NAMESPACE_SECOND, b"another grant")),
+    ] {
+        let refused = world.call("POST", &signing, Some(&ann), Some(json!({"signature": junk}))).await;
+        assert_eq!(refused.problem(), "not-second", "junk takes nobody's place");
+    }
+    let second = json!({"signature": good});
     let sign = async {
         tokio::task::yield_now().await;
         world.call("POST", &signing, Some(&eve), Some(second.clone())).await
     };
     let (waited, signed) = tokio::join!(world.get(&waiting, &ann), sign);
     assert_eq!(signed.status, 204, "{signed:?}");
-    assert_eq!(waited["second"], base64(b"second"));
+    assert_eq!(waited["second"], good);
     assert_eq!(waited["second_by"], "eve");
     assert!(began.elapsed() < Duration::from_secs(5));
     assert_eq!(world.call("POST", &signing, Some(&ann), Some(second)).await.problem(), "approval-over");

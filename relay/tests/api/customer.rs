@@ -53,6 +53,14 @@ impl Customer {
         sign(&self.log.next_entry(self.root(), clock::now(), what), self.seed)
     }
 
+    /// Lets a key give second signatures; appended to this copy.
+    pub(crate) fn add_approver(&mut self, seed: u8) {
+        let until = clock::now().plus_secs(86_400);
+        let what = What::AddPerson { key: named(seed, "carl"), role: Role::Approver, until };
+        let entry = sign(&self.log.next_entry(self.root(), clock::now(), what), self.seed);
+        self.log.append(&entry).unwrap();
+    }
+
     pub(crate) fn remove_agent(&self, agent: cloud_doctor_proto::ids::AgentId) -> Vec<u8> {
         sign(&self.log.next_entry(self.root(), clock::now(), What::RemoveAgent { agent }), self.seed)
     }
@@ -77,9 +85,14 @@ fn named(seed: u8, person: &str) -> NamedKey {
     NamedKey { key, person: person.to_owned() }
 }
 
+/// A binary SSHSIG.
+pub(crate) fn sshsig(seed: u8, namespace: &str, bytes: &[u8]) -> Vec<u8> {
+    let pem = private(seed).sign(namespace, HashAlg::Sha512, bytes).unwrap().to_pem(LineEnding::LF).unwrap();
+    signer::unarmour(&pem).unwrap()
+}
+
 fn sign(entry: &Entry, seed: u8) -> Vec<u8> {
     let bytes = entry.to_bytes();
-    let pem = private(seed).sign(NAMESPACE_LOG, HashAlg::Sha512, &bytes).unwrap().to_pem(LineEnding::LF).unwrap();
-    let signature = ByteBuf::from(signer::unarmour(&pem).unwrap());
+    let signature = ByteBuf::from(sshsig(seed, NAMESPACE_LOG, &bytes));
     SignedEntry { entry: ByteBuf::from(bytes), signature }.to_bytes()
 }

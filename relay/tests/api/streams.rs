@@ -2,7 +2,7 @@
 
 use crate::client::{PATIENCE, parse, request};
 use crate::customer::Customer;
-use crate::world::World;
+use crate::world::{PASSWORD, PLAIN, World};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -93,5 +93,23 @@ async fn web_01_a_stream_opens_from_no_foreign_page_and_never_without_a_login() 
     assert_eq!(unknown.0.status, 400);
     assert_eq!(world.call("GET", &path, Some(&ann), None).await.problem(), "not-websocket");
     assert!(sessions(&world, &ann).await.iter().all(|session| session["bytes_up"] == 0));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn aud_04_opens_beyond_the_limit_leave_no_row() {
+    let world = World::fresh(&format!("{PLAIN}[limits]\nopens_per_minute = 2\n")).await;
+    world.set_up().await.ok();
+    let ann = world.sign_in("ann", PASSWORD).await;
+    let server = world.add_server(&ann, &mut Customer::new(10)).await;
+    let path = format!("/api/v1/servers/{server}/stream");
+    for _ in 0..2 {
+        assert_eq!(open(&world, &path, &ann, &[]).await.0.status, 101);
+    }
+    let rows = sessions(&world, &ann).await.len();
+    for _ in 0..5 {
+        assert_eq!(open(&world, &path, &ann, &[]).await.0.status, 429);
+    }
+    assert_eq!(sessions(&world, &ann).await.len(), rows);
     world.stop().await;
 }

@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) fn stream_head(account: &str) -> StreamHead {
     StreamHead {
@@ -48,7 +49,8 @@ async fn serve(world: &World, server: &Server) -> (SocketAddr, Reports) {
     let (broker, agent, kept) = (world.broker.clone(), server.agent(), reports.clone());
     let handler = move |headers: HeaderMap, upgrade: WebSocketUpgrade| {
         let (broker, kept) = (broker.clone(), kept.clone());
-        let ask = Ask { agent, account: "ann".into(), client: "192.0.2.7".into(), stream: StreamId([7; 16]) };
+        let (stream, cut) = (StreamId([7; 16]), CancellationToken::new());
+        let ask = Ask { agent, account: "ann".into(), client: "192.0.2.7".into(), stream, cut };
         let origins = ["https://relay.example".to_owned()];
         let done = move |report| kept.lock().unwrap().push(report);
         async move { ws::accept(upgrade, &headers, &origins, broker, ask, done) }
