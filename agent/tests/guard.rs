@@ -8,6 +8,8 @@ mod attacks;
 mod client;
 #[path = "guard/customer.rs"]
 mod customer;
+#[path = "guard/evidence.rs"]
+mod evidence;
 #[path = "guard/full.rs"]
 mod full;
 #[path = "guard/host.rs"]
