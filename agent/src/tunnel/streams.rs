@@ -7,7 +7,7 @@
 use super::guard::Guard;
 use super::sessions::Sessions;
 use super::wire::FrameReader;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use cloud_doctor_proto::close::StreamClose;
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
 use cloud_doctor_proto::frame::{self, Kind};
@@ -97,18 +97,15 @@ async fn inwards(recv: &mut RecvStream, to_guard: &mut OwnedWriteHalf) -> io::Re
 /// Guard to relay. A client that left has no ears: then nothing more is read, but its last words still go inwards.
 async fn outwards(from_guard: &mut OwnedReadHalf, send: &mut SendStream) -> io::Result<()> {
     let mut left = pin!(send.stopped());
-    let mut buffer = BytesMut::new();
     loop {
-        // A buffer is held only while there is something to put into it.
         tokio::select! {
             biased;
             _ = &mut left => return Ok(()),
             readable = from_guard.readable() => readable?,
         }
-        buffer.reserve(PIECE_BYTES);
-        match from_guard.try_read_buf(&mut buffer) {
-            Ok(0) => break,
-            Ok(_) => match send.write_chunk(buffer.split().freeze()).await {
+        match piece(from_guard) {
+            Ok(piece) if piece.is_empty() => break,
+            Ok(piece) => match send.write_chunk(piece).await {
                 Err(WriteError::Stopped(_)) => return Ok(()),
                 written => written?,
             },
@@ -117,12 +114,17 @@ async fn outwards(from_guard: &mut OwnedReadHalf, send: &mut SendStream) -> io::
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
             Err(error) => return Err(error),
         }
-        if buffer.capacity() < PIECE_BYTES {
-            buffer = BytesMut::new();
-        }
     }
     drop(send.finish());
     Ok(())
+}
+
+/// What can be read at once, in memory of its own size: an echoed key must not cost a buffer for bulk, which musl's
+/// allocator takes from the kernel and gives back every time.
+fn piece(from_guard: &OwnedReadHalf) -> io::Result<Bytes> {
+    let mut buffer = [0; PIECE_BYTES];
+    let count = from_guard.try_read(&mut buffer)?;
+    Ok(Bytes::copy_from_slice(&buffer[..count]))
 }
 
 fn end(send: &mut SendStream, recv: &mut RecvStream, why: StreamClose) {
