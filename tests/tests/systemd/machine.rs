@@ -41,7 +41,8 @@ impl Machine {
         let folder = tempfile::tempdir().unwrap();
         let (root, log) = (folder.path().join("root"), folder.path().join("console"));
         fs::create_dir(&root).unwrap();
-        let cgroup = cgroup2().join(format!("cloud-doctor-test-{}", std::process::id()));
+        let unique = folder.path().file_name().unwrap().to_string_lossy().replace('.', "");
+        let cgroup = cgroup2().join(format!("cloud-doctor-test-{unique}"));
         fs::create_dir(&cgroup).unwrap();
         let console = fs::File::create(&log).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd-boot/boot.sh");
