@@ -34,6 +34,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Connections that read. Readers never wait for the writer in WAL mode.
 const READERS: u32 = 4;
 /// How long a statement may wait for a backup or another process that looks at the file.
@@ -88,6 +89,9 @@ pub enum OpenError {
     /// It is not a database, is damaged, or its disk fails.
     #[error("cannot open the database: {0}. If the file is damaged, restore a backup: cloud-doctor-relay restore")]
     Open(#[from] sqlx::Error),
+    /// It can be read, but what stands in it does not fit together.
+    #[error("the database is damaged ({0}): restore a backup with cloud-doctor-relay restore")]
+    Damaged(String),
     /// It was written by a newer relay, or changing it failed.
     #[error("cannot bring the database to this version: {0}. A newer relay may have written it; use that one")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -128,7 +132,9 @@ impl Store {
             Box::pin(async move { Ok(usable) })
         });
         let writer = writer.connect_with(options.clone()).await?;
-        sqlx::migrate!().run(&writer).await?;
+        check_pages(&writer).await?;
+        MIGRATIONS.run(&writer).await?;
+        check_schema(&writer).await?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self { readers, writer })
     }
@@ -200,6 +206,31 @@ impl Scoped<'_> {
     pub fn tenant_ref(&self) -> TenantRef {
         self.tenant
     }
+}
+
+/// Reads every page once: better a late start than answers from a damaged file.
+async fn check_pages(pool: &SqlitePool) -> Result<(), OpenError> {
+    // The schema is read as bytes: the library trusts its text to be UTF-8.
+    for text in schema(pool).await? {
+        String::from_utf8(text).map_err(|e| OpenError::Damaged(e.to_string()))?;
+    }
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await?;
+    if verdict == "ok" { Ok(()) } else { Err(OpenError::Damaged(verdict)) }
+}
+
+/// Tables and triggers must be exactly ours: without a trigger an audit log could be rewritten.
+async fn check_schema(pool: &SqlitePool) -> Result<(), OpenError> {
+    let fresh = SqlitePoolOptions::new().max_connections(1).connect_with(SqliteConnectOptions::new()).await?;
+    MIGRATIONS.run(&fresh).await?;
+    let (ours, found) = (schema(&fresh).await?, schema(pool).await?);
+    fresh.close().await;
+    if ours == found { Ok(()) } else { Err(OpenError::Damaged("its tables are not the relay's".to_owned())) }
+}
+
+async fn schema(pool: &SqlitePool) -> Result<Vec<Vec<u8>>, sqlx::Error> {
+    let sql = "SELECT CAST(type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') AS BLOB) \
+               FROM sqlite_schema ORDER BY name";
+    sqlx::query_scalar(sql).fetch_all(pool).await
 }
 
 /// SQLite would create the file readable for all; its companions take the mode of the file.

@@ -247,3 +247,14 @@ async fn flt_24_a_damaged_database_knows_nobody_it_did_not_know() {
         store.close().await;
     }
 }
+
+#[tokio::test]
+async fn aud_01_a_database_whose_triggers_are_gone_is_not_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("relay.db");
+    let store = Store::open(&path).await.unwrap();
+    sqlx::query("DROP TRIGGER audit_keeps").execute(&store.writer).await.unwrap();
+    store.close().await;
+    let error = Store::open(&path).await.unwrap_err();
+    assert!(matches!(error, OpenError::Damaged(_)) && error.to_string().contains("restore"), "{error}");
+}
