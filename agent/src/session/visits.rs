@@ -12,15 +12,21 @@ use cloud_doctor_proto::pack;
 use cloud_doctor_proto::session::OpenRequest;
 use cloud_doctor_proto::visit::ChannelReply;
 use serde_bytes::ByteBuf;
+use std::collections::VecDeque;
 
 /// Visits that may wait for their first record beside the one that holds the channel.
 const VISITS_MAX: usize = 4;
+
+/// Replaced visits that are remembered: each took a signature, and none outlives its grant.
+const REPLACED_MAX: usize = 256;
 
 /// The visits of one channel.
 #[derive(Debug, Default)]
 pub(crate) struct Visits {
     known: Vec<(Visit, ResumeBook)>,
     holding: Option<VisitId>,
+    /// Visits that another one has replaced: their books are gone, so a replay could not be told any more.
+    replaced: VecDeque<VisitId>,
 }
 
 /// Randomness for one answer.
@@ -62,6 +68,9 @@ impl Visits {
         seeds: Seeds,
         fits: impl FnOnce(&OpenRequest) -> bool,
     ) -> Result<Admitted, Refusal> {
+        if self.replaced.contains(&open.visit.visit) {
+            return Err(Refusal::UnknownSecret);
+        }
         let index = self.index_of(&open.visit);
         let (visit, book) = &mut self.known[index];
         let responder = authenticate(visit, book, open, seeds.ephemeral)?;
@@ -83,8 +92,12 @@ impl Visits {
     pub(crate) fn confirm(&mut self, visit: VisitId, handed: u64) -> bool {
         let Some((_, book)) = self.known.iter_mut().find(|(known, _)| known.visit == visit) else { return false };
         book.confirm(handed);
-        self.holding = Some(visit);
+        let before = self.holding.replace(visit).filter(|before| *before != visit);
         self.known.retain(|(known, _)| known.visit == visit);
+        self.replaced.extend(before);
+        if self.replaced.len() > REPLACED_MAX {
+            self.replaced.pop_front();
+        }
         true
     }
 

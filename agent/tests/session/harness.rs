@@ -369,7 +369,7 @@ impl Client {
     pub(crate) async fn see(&mut self, text: &str) {
         // Only the tail is searched: some outputs are large.
         let sees = |out: &[u8]| {
-            let tail = &out[out.len().saturating_sub(100_000)..];
+            let tail = &out[out.len().saturating_sub(40_000)..];
             tail.windows(text.len()).any(|window| window == text.as_bytes())
         };
         while !sees(&self.out) {

@@ -210,6 +210,8 @@ async fn a_new_visit_takes_the_shell_over_and_the_old_one_is_refused() {
     assert_eq!(status.visit.unwrap().visit, host.visit.visit);
     (host.visit, host.client_secret) = (old_visit, old_secret);
     assert_eq!(host.knock(&attach, Some(&old.handed)).await.err(), Some(Refusal::UnknownSecret));
+    let first_again = host.knock(&attach, None).await.err();
+    assert_eq!(first_again, Some(Refusal::UnknownSecret), "without its book a replay could not be told");
     new.type_in("echo still''mine\n").await;
     new.see("stillmine").await;
 }
