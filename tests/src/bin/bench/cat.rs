@@ -27,8 +27,8 @@ const TEXT_BYTES: usize = 100_000_000;
 const WARM_UP_BYTES: usize = 20_000_000;
 /// What tells the end of the text from the command line that asks for it.
 const MARK: &[u8] = b"text-ends-here";
-/// A process that has not grown by more than this is flat.
-const FLAT_KIB: f64 = 1024.0;
+/// A process that has not grown by more than this is flat: the windows of one connection, full now and empty before.
+const FLAT_KIB: f64 = 2048.0;
 
 /// Two files of text.
 #[derive(Debug)]
