@@ -16,6 +16,8 @@ use std::task::{Context, Poll};
 
 /// Records of one client per turn, so that output and guards get theirs.
 const RECORDS_PER_TURN: usize = 32;
+/// Pieces of output taken in one turn: the kernel gives at most 4 KiB of a terminal's at once, and a record holds four.
+const PIECES_PER_TURN: usize = 8;
 /// Applied input is acknowledged at once when this much waits; less goes with the next output.
 const ACK_BYTES: u64 = 32 << 10;
 /// Applied input is acknowledged after this time when no output takes it along.
@@ -177,23 +179,28 @@ impl Holder {
         applied > before
     }
 
+    /// Takes what the program says, several pieces at a time, so that they travel as few large records.
     fn poll_output(&mut self, cx: &mut Context<'_>, stream: Stream) -> bool {
-        if !self.may_read(stream) {
-            return false;
-        }
-        let Stage::Running(program) = &mut self.stage else { return false };
-        if !program.may_say(stream) {
-            return false;
-        }
-        match program.poll_read(cx, stream, &mut self.buffer) {
-            Poll::Pending => false,
-            Poll::Ready(0) => true,
-            Poll::Ready(count) => {
-                self.logs[slot(stream)].append(&self.buffer[..count]);
-                self.ending.heard(clock::boot_time());
-                true
+        let mut worked = false;
+        for _ in 0..PIECES_PER_TURN {
+            if !self.may_read(stream) {
+                break;
+            }
+            let Stage::Running(program) = &mut self.stage else { break };
+            if !program.may_say(stream) {
+                break;
+            }
+            match program.poll_read(cx, stream, &mut self.buffer) {
+                Poll::Pending => break,
+                Poll::Ready(0) => return true,
+                Poll::Ready(count) => {
+                    self.logs[slot(stream)].append(&self.buffer[..count]);
+                    self.ending.heard(clock::boot_time());
+                    worked = true;
+                }
             }
         }
+        worked
     }
 
     /// Flow control: a writer that falls behind stops the program; nobody's absence stops a shell.

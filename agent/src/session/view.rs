@@ -159,7 +159,8 @@ impl View {
         }
         if self.waiting() == 0 {
             self.outgoing.clear();
-            self.outgoing.shrink_to(READ_BYTES);
+            // Not below what bulk fills every time: musl would take it from the kernel and give it back for each.
+            self.outgoing.shrink_to(2 * OUTGOING_BULK);
             self.sent = 0;
         } else if self.sent > OUTGOING_BULK {
             // A client that never quite catches up must not let the sent part grow.
