@@ -1,5 +1,6 @@
 //! A real `ssh-agent` of the test's own, on a socket in its world.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use crate::eventually::{SOON, eventually};
@@ -36,7 +37,8 @@ impl SshAgent {
         let mut command = world.command("/usr/bin/ssh-agent");
         command.arg("-D").arg("-a").arg(&socket);
         let process = world.start("ssh-agent", command);
-        eventually(SOON, "ssh-agent listens", || socket.exists().then_some(()));
+        // The socket exists a moment before it listens.
+        eventually(SOON, "ssh-agent listens", || UnixStream::connect(&socket).ok().map(drop));
         Self { world: world.clone(), socket, _process: process }
     }
 

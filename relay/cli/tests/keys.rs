@@ -85,7 +85,7 @@ async fn signatures_by_a_real_ssh_agent_and_by_files_hold_for_ssh_keygen() {
     let mut agent =
         openssh("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(std::process::Stdio::null()).spawn().unwrap();
     timeout(SOON, async {
-        while !socket.exists() {
+        while tokio::net::UnixStream::connect(&socket).await.is_err() {
             tokio::task::yield_now().await;
         }
     })

@@ -88,7 +88,8 @@ impl KeyAgent {
         let (key, socket) = (folder.join("id"), folder.join("ssh-agent"));
         run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key))?;
         let mut process = Started::new(Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket))?;
-        process.wait_until("ssh-agent opens its socket", || socket.exists())?;
+        process
+            .wait_until("ssh-agent opens its socket", || std::os::unix::net::UnixStream::connect(&socket).is_ok())?;
         run(Command::new("ssh-add").arg("-q").arg(&key).env("SSH_AUTH_SOCK", &socket))?;
         Ok(Self { key, socket, _process: process })
     }
