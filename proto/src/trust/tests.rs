@@ -1,6 +1,10 @@
 //! The log's rules, one row each.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::ids::Nonce;
+use crate::signer::{NAMESPACE_LOG, SshKey};
+use crate::time::DAY_SECS;
+use ed25519_dalek::SigningKey;
 use ssh_key::{HashAlg, LineEnding, PrivateKey, private::Ed25519Keypair};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
