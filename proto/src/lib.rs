@@ -8,7 +8,7 @@
 //! - [`visit`], [`grant`], [`trust`], [`ceiling`], [`decide`]: who may start what, signed and strict.
 //! - [`channel`], [`session`]: the sealed channel and what is said inside it.
 //! - [`audit`], [`token`]: the host's signed log, and the line that lets a server enrol.
-//! - [`refusal`], [`words`]: what people read.
+//! - [`refusal`], [`told`], [`words`]: what people read.
 
 pub mod audit;
 pub mod ceiling;
@@ -28,6 +28,7 @@ pub mod session;
 pub mod signer;
 pub mod time;
 pub mod token;
+pub mod told;
 pub mod trust;
 pub mod visit;
 pub mod words;
