@@ -56,10 +56,16 @@ pub enum What {
         /// Its key.
         key: NamedKey,
     },
-    /// A root is gone. The last one cannot be removed.
+    /// A root is gone, and with it whatever its key could do besides. The last one cannot be removed.
     RemoveRoot {
         /// Which.
         key: KeyId,
+    },
+    /// The recovery key's own word: from now on these are the roots, and those that they replace can do nothing more.
+    /// One entry, so that a stolen root finds no moment in between.
+    ReplaceRoots {
+        /// All of them.
+        roots: Vec<NamedKey>,
     },
     /// A person may sign; the same key again renews it.
     AddPerson {

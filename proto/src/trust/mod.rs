@@ -5,17 +5,19 @@
 //! The relay stores and hands out entries; it can withhold new ones, never invent any. What an entry is stands in
 //! [`entry`], who may say what in [`rules`]; here is what the entries add up to.
 
+mod broken;
 mod entry;
 mod rules;
 
+pub use broken::{LogError, Rule};
 pub use entry::{Entry, NamedKey, Policy, Role, SignedEntry, What, batch_id, decode};
-pub use rules::LogError;
+pub use rules::broken_by_name;
 
 use crate::control::TrustHead;
 use crate::ids::{AgentId, Hash, KeyId, TenantId, VerifyKey};
 use crate::limits::ENTRIES_MAX;
 use crate::time::UnixTime;
-use rules::{check, is_name};
+use rules::{check, may_be_roots, of_length, visible};
 use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
 
@@ -41,6 +43,8 @@ pub struct Batch {
     pub uses_left: u32,
     /// For people.
     pub note: String,
+    /// The root that made it. It ends with that root.
+    pub by: KeyId,
 }
 
 /// A server as the log stands now.
@@ -87,7 +91,7 @@ impl TrustLog {
             return Err(LogError::OtherTenant { pinned, found: tenant });
         }
         let What::Genesis { name, roots, recovery, .. } = &entry.what else {
-            return Err(LogError::Rule { seq: 0, rule: "the first entry must be a genesis" });
+            return Err(LogError::Rule { seq: 0, rule: Rule::GenesisFirst });
         };
         let log = Self {
             entries: vec![bytes.to_vec()],
@@ -103,16 +107,14 @@ impl TrustLog {
             policy: Policy::default(),
         };
         let shape = [
-            (entry.version == 1 && entry.seq == 0 && entry.prev == Hash([0; 32]), "the first entry is malformed"),
-            (!roots.is_empty() && roots.len() <= 16, "a customer has 1 to 16 roots"),
-            (log.roots.len() == roots.len(), "two roots are the same key"),
-            (!log.roots.contains_key(&recovery.key.id()), "the recovery key must be another key than the roots"),
-            (
-                roots.iter().chain([recovery]).all(|k| is_name(&k.person)) && is_name(name),
-                "a name is empty or too long",
-            ),
+            (entry.version == 1 && entry.seq == 0 && entry.prev == Hash([0; 32]), Rule::GenesisShape),
+            of_length(name),
+            visible(name),
+            of_length(&recovery.person),
+            visible(&recovery.person),
         ];
         check(0, &shape)?;
+        may_be_roots(0, roots, recovery)?;
         log.verify_person(&log.roots, &signed, &entry)?;
         Ok(log)
     }
@@ -140,8 +142,7 @@ impl TrustLog {
         if entry.seq != seq || entry.prev != self.head.hash {
             return Err(LogError::Fork { expected: seq, found: entry.seq });
         }
-        let shape =
-            [(entry.version == 1, "entries of another version"), (self.entries.len() < ENTRIES_MAX, "the log is full")];
+        let shape = [(entry.version == 1, Rule::Version), (self.entries.len() < ENTRIES_MAX, Rule::Full)];
         check(seq, &shape)?;
         self.verify_signer(&signed, &entry)?;
         self.verify_rules(&entry)?;
@@ -159,6 +160,13 @@ impl TrustLog {
             }
             What::RemoveRoot { key } => {
                 self.roots.remove(key);
+                self.forget(key);
+            }
+            What::ReplaceRoots { roots } => {
+                let roots = roots.iter().map(|root| (root.key.id(), root.clone())).collect();
+                let before = std::mem::replace(&mut self.roots, roots);
+                let gone: Vec<KeyId> = before.into_keys().filter(|key| !self.roots.contains_key(key)).collect();
+                gone.iter().for_each(|key| self.forget(key));
             }
             What::AddPerson { key, role, until } => {
                 self.people.insert(key.key.id(), Person { key: key.clone(), role: *role, until: *until });
@@ -167,7 +175,7 @@ impl TrustLog {
                 self.people.remove(key);
             }
             What::EnrolBatch { key, until, uses, note } => {
-                let batch = Batch { key: *key, until: *until, uses_left: *uses, note: note.clone() };
+                let batch = Batch { key: *key, until: *until, uses_left: *uses, note: note.clone(), by: entry.by };
                 self.batches.insert(batch_id(key), batch);
             }
             What::AddAgent { identity, name } => {
@@ -183,6 +191,12 @@ impl TrustLog {
             }
             What::SetPolicy { policy } => self.policy = policy.clone(),
         }
+    }
+
+    /// A root is gone: its key signs no grants either, and servers are bound no more by batches that it made.
+    fn forget(&mut self, root: &KeyId) {
+        self.people.remove(root);
+        self.batches.retain(|_, batch| batch.by != *root);
     }
 
     /// The customer.
@@ -221,6 +235,14 @@ impl TrustLog {
     #[must_use]
     pub fn next_entry(&self, by: KeyId, at: UnixTime, what: What) -> Entry {
         Entry { version: 1, seq: self.head.seq + 1, prev: self.head.hash, at, by, what }
+    }
+
+    /// Whether an entry, once signed by somebody who may, could be appended: asked before a person signs it.
+    ///
+    /// # Errors
+    /// The [`LogError::Rule`] that it breaks.
+    pub fn allows(&self, entry: &Entry) -> Result<(), LogError> {
+        self.verify_rules(entry)
     }
 
     /// A person's key that may sign in this role at this time.

@@ -15,7 +15,7 @@ pub use address::{Address, AddressError};
 pub use calls::APPROVAL_WAIT_SECS;
 pub use shapes::{
     AccountLine, Approval, ApprovalWish, Head, LogPage, Me, MyTenant, Online, ServerLine, SessionLine, SetUp, SignedIn,
-    StreamNote, TextBytes, TokenMade, TokenWish,
+    StreamNote, TextBytes, TokenLine, TokenMade, TokenWish,
 };
 pub use socket::Socket;
 
