@@ -25,7 +25,7 @@ macro_rules! tells {
         /// What can be told.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Tell {
-            $(#[doc = $en] #[serde(rename = $id)] $name,)*
+            $(#[doc = concat!("`", $id, "`")] #[serde(rename = $id)] $name,)*
             /// Something of a newer server.
             #[serde(other)]
             Unknown,

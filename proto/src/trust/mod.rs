@@ -3,7 +3,7 @@
 //! Each entry names its number, the hash of the entry before it, and the key that signs it. A copy is pinned by the
 //! hash of its first entry and only ever grows: an entry that does not continue it is a fork and changes nothing.
 //! The relay stores and hands out entries; it can withhold new ones, never invent any. What an entry is stands in
-//! [`entry`], who may say what in [`rules`]; here is what the entries add up to.
+//! `entry`, who may say what in `rules`; here is what the entries add up to.
 
 mod broken;
 mod entry;
