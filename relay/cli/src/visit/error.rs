@@ -56,6 +56,9 @@ pub enum VisitError {
     /// The second person did not sign in time.
     #[error("{}", self.sentence())]
     NobodySigned(String),
+    /// The engineer did not hear the same six words.
+    #[error("{}", self.sentence())]
+    OtherWords,
     /// The channel did not open; another try may work.
     #[error("{}", self.sentence())]
     Passing(Say),
@@ -80,6 +83,7 @@ impl Sentence for VisitError {
             VisitError::Silent => Id::StreamLost.with(&[&"no answer in time"]),
             VisitError::RelayBehind => Id::TrustSlow.into(),
             VisitError::NobodySigned(time) => Id::SecondTimeout.with(&[time]),
+            VisitError::OtherWords => Id::GuestDeclined.into(),
             VisitError::Passing(why) => why.clone(),
             VisitError::Channel(error) => error.sentence(),
         }
@@ -100,6 +104,7 @@ impl Sentence for VisitError {
             | VisitError::OutOfTurn(_)
             | VisitError::Silent
             | VisitError::RelayBehind
+            | VisitError::OtherWords
             | VisitError::Passing(_)
             | VisitError::NobodySigned(_) => self.sentence().text(language),
         }
