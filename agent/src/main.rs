@@ -7,6 +7,7 @@ mod cli;
 #[allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used, reason = "a customer for tests, used in parts")]
 mod customer;
 mod guard;
+mod guest;
 mod messages;
 mod policy;
 mod session;

@@ -273,6 +273,63 @@ messages! {
     ExplainLast,
         "Last requests:",
         "最近的请求:";
+    VisitNeedsRoot,
+        "A visit needs root here, also so that the part which speaks to the network can run as nobody: sudo cloud-doctor-agent visit CODE",
+        "远程协助需要 root 权限,这样与网络通信的部分才能以无权限用户运行:sudo cloud-doctor-agent visit CODE";
+    VisitBadCode,
+        "This is no code: {}.",
+        "这不是有效的代码:{}。";
+    VisitOwnCeiling,
+        "This server has a ceiling of its own, which holds for visits too, but it cannot be used: {}. Correct or remove it, then try again.",
+        "此服务器有自己的权限上限(同样适用于远程协助),但无法使用:{}。请修正或删除后重试。";
+    VisitLockedDown,
+        "This server is locked down. Open it first: cloud-doctor-agent lockdown --undo",
+        "此服务器已锁定。请先解除:cloud-doctor-agent lockdown --undo";
+    VisitMeeting,
+        "Asking {} who wants to help. It learns this server's name, system and kernel, and nothing else.",
+        "正在向 {} 询问谁要提供协助。它只会获知此服务器的名称、系统和内核版本。";
+    VisitOtherKey,
+        "{} is not the relay that this code names: its key is another one. Read the code once more; if it stays so, somebody stands in between.",
+        "{} 不是此代码所指的中继:其密钥不同。请再次核对代码;若仍如此,则有人从中冒充。";
+    VisitUnknownCode,
+        "The relay does not know this code: it is wrong, was used already, or is older than half an hour. Ask for a new one.",
+        "中继不认识此代码:代码有误、已被使用,或已超过半小时。请索取新的代码。";
+    VisitOffer,
+        "{} offers to help (as {} says; key {}).",
+        "{} 提出协助(据 {} 所述;密钥 {})。";
+    VisitWaiting,
+        "Nothing happens on this server before you say yes here. Stay on the phone. Ctrl-C ends everything at any time.",
+        "在您于此处同意之前,此服务器上不会发生任何事。请保持通话。随时可按 Ctrl-C 结束一切。";
+    VisitAsks,
+        "{} asks for: {}, for {} minutes.",
+        "{} 请求:{},时长 {} 分钟。";
+    VisitWhy,
+        "  Reason: {}  {}",
+        "  原因:{}  {}";
+    VisitWords,
+        "  Six words: {}",
+        "  六个单词:{}";
+    VisitAsk,
+        "Let the engineer read six words to you. Only if they are these six, in this order: say yes? [y/N] ",
+        "请工程师念出六个单词。仅当与上面六个单词及顺序完全一致时:同意吗?[y/N] ";
+    VisitGone,
+        "The request was taken back, or waited too long.",
+        "该请求已被撤回,或等待超时。";
+    VisitDenied,
+        "Denied. Nothing was started.",
+        "已拒绝。未启动任何内容。";
+    VisitOpen,
+        "Open for {} minutes. Everything that is started stands here; Ctrl-C ends it.",
+        "已开放 {} 分钟。所有启动的内容都会显示在此;按 Ctrl-C 结束。";
+    VisitOver,
+        "The visit is over.",
+        "远程协助已结束。";
+    VisitEndedThere,
+        "The engineer has ended it.",
+        "工程师已结束协助。";
+    VisitRecord,
+        "All its shells are ended, its keys are removed. What remains is the signed record. To check it: cloud-doctor verify-audit --show --identity {} {}/*.jsonl",
+        "其所有会话均已结束,密钥已删除。仅保留已签名的记录。校验方法:cloud-doctor verify-audit --show --identity {} {}/*.jsonl";
     EnrolNextStandalone,
         "Start it: cloud-doctor-agent run --standalone --state-dir {}",
         "启动:cloud-doctor-agent run --standalone --state-dir {}";

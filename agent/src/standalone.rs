@@ -5,8 +5,9 @@
 //!                          └─ tunnel                          holder dies: its shell is adopted, and killed
 //! ```
 //!
-//! It restarts what dies, with growing pauses, and ends everything on Ctrl-C. Killed with -9 it takes guard and tunnel
-//! along and leaves the shells, which the next supervisor's guard finds. It must never kill what it did not inherit.
+//! It restarts what dies, with growing pauses, and ends everything when it is told to. Killed with -9 it takes guard and
+//! tunnel along and leaves the shells, which the next supervisor's guard finds. It must never kill what it did not
+//! inherit. A visit without an account runs under it too, as root, with the tunnel as nobody.
 
 use crate::guard::sockets::listener_pid;
 use crate::session::door;
@@ -46,6 +47,7 @@ const GOODBYE: Duration = Duration::from_secs(4);
 struct Own {
     program: PathBuf,
     dir: PathBuf,
+    tunnel_user: Option<u32>,
 }
 
 /// One role.
@@ -57,36 +59,53 @@ struct Child {
     wait_looks: u32,
     pause: Duration,
     looks: u32,
+    /// It ended as one that has nothing more to do.
+    left: bool,
 }
 
-/// Runs the roles until Ctrl-C or SIGTERM. `ready` is called once, when guard answers.
+/// Whom a supervisor runs, and as whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Roles<'a> {
+    /// Where everything is kept.
+    pub(crate) places: &'a Places,
+    /// What the roles are given as `--state-dir`.
+    pub(crate) dir: &'a Path,
+    /// User and group that the tunnel becomes before it does anything; `None`: it stays who we are.
+    pub(crate) tunnel_user: Option<u32>,
+}
+
+/// Runs the roles until `until` is done, which begins when guard answers. `None`: the tunnel left by itself, as it does
+/// when a guest's relay has let go of it.
 ///
 /// # Errors
 /// The kernel's, or a guard that cannot begin.
-pub(crate) async fn run(places: &Places, dir: &Path, ready: impl FnOnce()) -> io::Result<()> {
+pub(crate) async fn run<T>(roles: Roles<'_>, until: impl Future<Output = T>) -> io::Result<Option<T>> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    files::make_dir(&places.run, 0o700).map_err(|error: FileError| io::Error::other(error.to_string()))?;
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    files::make_dir(&roles.places.run, 0o700).map_err(|error: FileError| io::Error::other(error.to_string()))?;
     let mut died = signal(SignalKind::child())?;
-    let own = Own { program: std::env::current_exe()?, dir: std::path::absolute(dir)? };
+    let program = std::env::current_exe()?;
+    let own = Own { program, dir: std::path::absolute(roles.dir)?, tunnel_user: roles.tunnel_user };
     let mut children = [Child::new("guard"), Child::new("tunnel")];
     let mut holders = Vec::new();
     let first = first_start(&own, &mut children).await;
-    if first.is_ok() {
-        ready();
-        loop {
+    let mut until = std::pin::pin!(until);
+    let ended = match first {
+        Err(error) => Err(error),
+        Ok(()) => loop {
             tokio::select! {
                 biased;
-                _ = term.recv() => break,
-                _ = int.recv() => break,
+                done = &mut until => break Ok(Some(done)),
                 _ = died.recv() => reap(&mut children),
                 () = sleep(LOOK) => look(&own, &mut children),
             }
-            end_orphans(places, &children, &mut holders);
-        }
-    }
-    goodbye(places, &mut children).await;
-    first
+            if children.iter().any(|child| child.left) {
+                break Ok(None);
+            }
+            end_orphans(roles.places, &children, &mut holders);
+        },
+    };
+    goodbye(roles.places, &mut children).await;
+    ended
 }
 
 async fn first_start(own: &Own, children: &mut [Child]) -> io::Result<()> {
@@ -106,7 +125,7 @@ async fn first_start(own: &Own, children: &mut [Child]) -> io::Result<()> {
 
 impl Child {
     fn new(role: &'static str) -> Self {
-        Self { role, pid: None, wait_looks: 0, pause: PAUSE_MIN, looks: 0 }
+        Self { role, pid: None, wait_looks: 0, pause: PAUSE_MIN, looks: 0, left: false }
     }
 
     /// Starts the role in a process group of its own, so that Ctrl-C is ours alone to handle.
@@ -114,9 +133,11 @@ impl Child {
     fn start(&mut self, own: &Own) -> io::Result<pipe::Receiver> {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let environment = ["RUST_LOG", "TZ"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let tunnel_user = own.tunnel_user.filter(|_| self.role == "tunnel");
         let child = Command::new(&own.program)
             .args([self.role, "--supervised", "--state-dir"])
             .arg(&own.dir)
+            .args(tunnel_user.iter().flat_map(|uid| ["--become".to_owned(), uid.to_string()]))
             .env_clear()
             .envs(environment)
             .process_group(0)
@@ -133,8 +154,12 @@ impl Child {
 fn reap(children: &mut [Child]) {
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
         for child in children.iter_mut().filter(|child| child.pid == Some(pid)) {
-            tracing::warn!(role = child.role, ?status, "a role ended and will be started again");
             child.pid = None;
+            child.left = status.exit_status() == Some(0);
+            if child.left {
+                continue;
+            }
+            tracing::warn!(role = child.role, ?status, "a role ended and will be started again");
             child.pause = if child.looks >= STEADY { PAUSE_MIN } else { (child.pause * 2).min(PAUSE_MAX) };
             child.wait_looks = u32::try_from(child.pause.as_millis() / LOOK.as_millis()).unwrap_or(u32::MAX);
         }

@@ -9,7 +9,7 @@ use crate::grant::{Challenge, Grant, Scope};
 use crate::ids::{AgentId, Hash, KeyId, VisitId};
 use crate::limits::{CHALLENGE_TTL_SECS, CHALLENGES_BURST, CHALLENGES_MAX, CHALLENGES_PER_SEC, GRANT_BYTES_MAX};
 use crate::refusal::{Refusal, Refused};
-use crate::signer::{NAMESPACE_GRANT, NAMESPACE_SECOND, SignerKind};
+use crate::signer::{NAMESPACE_GRANT, NAMESPACE_GUEST, NAMESPACE_SECOND, SignerKind};
 use crate::time::{BootTime, UnixTime};
 use crate::trust::{Role, TrustLog};
 use crate::visit::Signed;
@@ -28,6 +28,8 @@ pub struct World<'a> {
     pub now: UnixTime,
     /// The server's zone, seconds east of UTC.
     pub zone_secs: i32,
+    /// The log is one of a single visit (see [`crate::guest`]): grants are signed in that namespace, and in no other.
+    pub guest: bool,
 }
 
 /// A challenge that guard issued and has taken back: it cannot be used twice.
@@ -137,7 +139,8 @@ pub fn decide(
         return Err(Refusal::Malformed.into());
     }
     let person = engineer_of(world, &engineer.key)?;
-    let verified = person.key.key.verify(NAMESPACE_GRANT, grant_bytes, &engineer.sshsig);
+    let namespace = if world.guest { NAMESPACE_GUEST } else { NAMESPACE_GRANT };
+    let verified = person.key.key.verify(namespace, grant_bytes, &engineer.sshsig);
     verified.map_err(|_| Refused::from(Refusal::Signature))?;
     let grant = Grant::from_bytes(grant_bytes).map_err(|e| Refusal::Malformed.with(e.to_string()))?;
     let issued = book.take(&grant.challenge, boot_now)?;

@@ -114,7 +114,14 @@ impl Setting {
         grant: &[u8],
         signature: ByteBuf,
     ) -> Result<Permit, Refusal> {
-        let world = World { agent: self.agent(), log: &self.log, ceiling: Some(&self.ceiling), now, zone_secs: 0 };
+        let world = World {
+            agent: self.agent(),
+            log: &self.log,
+            ceiling: Some(&self.ceiling),
+            now,
+            zone_secs: 0,
+            guest: false,
+        };
         let engineer = Signed { key: named(5, "").key.id(), sshsig: signature };
         decide(world, &mut self.book, boot, grant, &engineer).map_err(|refused| refused.code)
     }
@@ -261,8 +268,14 @@ fn r_08_aut_15_the_second_signature() {
     let grant = setting.grant(&challenge);
     let permit = setting.decide(&grant).unwrap();
     assert!(permit.second.is_some());
-    let world =
-        World { agent: setting.agent(), log: &setting.log, ceiling: Some(&setting.ceiling), now: NOW, zone_secs: 0 };
+    let world = World {
+        agent: setting.agent(),
+        log: &setting.log,
+        ceiling: Some(&setting.ceiling),
+        now: NOW,
+        zone_secs: 0,
+        guest: false,
+    };
     let second = |seed: u8, namespace, bytes: &[u8]| {
         let second = Signed { key: named(seed, "").key.id(), sshsig: sshsig(seed, namespace, bytes) };
         second_by_key(world, &permit, &second).map_err(|refused| refused.code)
@@ -280,7 +293,8 @@ fn r_17_no_ceiling_means_never_and_the_stricter_of_two_wins() {
     let mut setting = Setting::new(OWN);
     let challenge = setting.challenge(1);
     let bytes = setting.grant(&challenge).to_bytes();
-    let world = World { agent: setting.agent(), log: &setting.log, ceiling: None, now: NOW, zone_secs: 0 };
+    let world =
+        World { agent: setting.agent(), log: &setting.log, ceiling: None, now: NOW, zone_secs: 0, guest: false };
     let engineer = Signed { key: named(5, "").key.id(), sshsig: sshsig(5, NAMESPACE_GRANT, &bytes) };
     assert_eq!(decide(world, &mut setting.book, BOOT, &bytes, &engineer).unwrap_err().code, Refusal::Ceiling);
 
@@ -334,4 +348,24 @@ fn r_18_challenges_are_bounded_in_number_and_rate() {
     }
     assert_eq!(setting.book.len(), CHALLENGES_MAX);
     assert!(setting.book.admit(now.plus_secs(CHALLENGE_TTL_SECS)).is_ok(), "old ones make room");
+}
+
+#[test]
+fn r_02_a_guests_grant_opens_no_enrolled_server_and_the_other_way_round() {
+    for (guest, namespace, opens) in [
+        (false, NAMESPACE_GRANT, true),
+        (false, NAMESPACE_GUEST, false),
+        (true, NAMESPACE_GUEST, true),
+        (true, NAMESPACE_GRANT, false),
+        (true, NAMESPACE_SECOND, false),
+    ] {
+        let mut setting = Setting::new(OWN);
+        let challenge = setting.challenge(1);
+        let grant = setting.grant(&challenge).to_bytes();
+        let engineer = Signed { key: named(5, "").key.id(), sshsig: sshsig(5, namespace, &grant) };
+        let (agent, log) = (setting.agent(), &setting.log);
+        let world = World { agent, log, ceiling: Some(&setting.ceiling), now: NOW, zone_secs: 0, guest };
+        let decided = decide(world, &mut setting.book, BOOT, &grant, &engineer).map_err(|refused| refused.code);
+        assert_eq!(decided.map(|_| ()), if opens { Ok(()) } else { Err(Refusal::Signature) }, "{guest} {namespace}");
+    }
 }

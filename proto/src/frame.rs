@@ -66,6 +66,12 @@ kinds! {
     Ping = 0x000e, GREETING_BYTES_MAX;
     /// The sender did not know a frame that it had to understand ([`crate::control::Unsupported`]).
     Unsupported = 0x000f, GREETING_BYTES_MAX;
+    /// A host with a code that was read to it ([`crate::guest::GuestBegin`]).
+    GuestBegin = 0x0010, GREETING_BYTES_MAX;
+    /// Who asks to help there ([`crate::guest::GuestOffer`]).
+    GuestOffer = 0x0011, GREETING_BYTES_MAX;
+    /// The tunnel that the host will come back with ([`crate::guest::GuestCommit`]); answered by [`Kind::EnrolDone`].
+    GuestCommit = 0x0012, GREETING_BYTES_MAX;
 
     /// Client to guard ([`crate::visit::ChallengeRequest`]).
     ChallengeRequest = 0x0101, GREETING_BYTES_MAX;
@@ -269,8 +275,8 @@ mod tests {
         assert_eq!(
             numbers,
             [
-                1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0x101, 0x102, 0x103, 0x104, 0x105, 0x106, 0x107,
-                0x108, 0x109, 0x10a
+                1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 0x101, 0x102, 0x103, 0x104, 0x105,
+                0x106, 0x107, 0x108, 0x109, 0x10a
             ]
         );
     }

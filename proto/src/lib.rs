@@ -6,6 +6,7 @@
 //! - [`frame`], [`limits`], [`ids`], [`pack`]: how bytes are cut and what they may cost.
 //! - [`control`]: tunnel and relay, tolerant of newer peers.
 //! - [`visit`], [`grant`], [`trust`], [`ceiling`], [`decide`]: who may start what, signed and strict.
+//! - [`guest`]: help without an account.
 //! - [`channel`], [`session`]: the sealed channel and what is said inside it.
 //! - [`audit`], [`token`]: the host's signed log, and the line that lets a server enrol.
 //! - [`refusal`], [`told`], [`words`]: what people read.
@@ -18,6 +19,7 @@ pub mod control;
 pub mod decide;
 pub mod frame;
 pub mod grant;
+pub mod guest;
 pub mod ids;
 pub mod limits;
 pub mod pack;

@@ -46,6 +46,14 @@ pub const REASON_CHARS_MAX: usize = 500;
 /// Arguments of `exec`, in bytes together: below `ARG_MAX` with room for the environment.
 pub const ARGV_BYTES_MAX: usize = 48 << 10;
 
+/// Each half of a code for help without an account: 40 bits are read over the phone in eight letters, and a relay that
+/// takes 20 tries per second and address lets nobody find one within its half hour.
+pub const GUEST_CODE_BYTES: usize = 5;
+/// A code that nobody used counts no longer after this time: somebody is on the phone.
+pub const GUEST_CODE_SECS: u64 = 30 * 60;
+/// A guest's shell without a view ends after this time: nobody else will look after it.
+pub const GUEST_DETACHED_SECS: u64 = 5 * 60;
+
 /// A challenge must be answered within this time.
 pub const CHALLENGE_TTL_SECS: u64 = 600;
 /// Challenges outstanding at once.

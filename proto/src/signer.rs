@@ -3,16 +3,20 @@
 //! The SSHSIG namespace is the context prefix: a signature made for one purpose never counts for another. RSA, DSA
 //! and certificates are refused; a hardware key counts only when its holder touched it.
 
-use crate::ids::{Hash, KeyId};
+use crate::ids::{Hash, KeyId, VerifyKey};
 use crate::limits::SIGNATURE_BYTES_MAX;
+use ed25519_dalek::{Signer as _, SigningKey};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use sha2::{Digest as _, Sha512};
 use ssh_key::{Algorithm, EcdsaCurve, PublicKey, SshSig, public::KeyData};
 
 /// Namespace of trust-log entries.
 pub const NAMESPACE_LOG: &str = "cloud-doctor-log-v1";
 /// Namespace of an engineer's signature under a grant.
 pub const NAMESPACE_GRANT: &str = "cloud-doctor-grant-v1";
+/// Namespace of an engineer's signature under a grant for a server without an account (see [`crate::guest`]).
+pub const NAMESPACE_GUEST: &str = "cloud-doctor-guest-v1";
 /// Namespace of the second signature under a grant.
 pub const NAMESPACE_SECOND: &str = "cloud-doctor-second-v1";
 
@@ -86,6 +90,12 @@ impl SshKey {
         Self::from_key_data(key.key_data())
     }
 
+    /// A raw Ed25519 key in wire format.
+    #[must_use]
+    pub fn of_ed25519(key: &VerifyKey) -> Self {
+        Self(ByteBuf::from([string(b"ssh-ed25519"), string(&key.0)].concat()))
+    }
+
     fn from_key_data(data: &KeyData) -> Result<Self, SignerError> {
         let accepted = matches!(
             data.algorithm(),
@@ -150,6 +160,23 @@ impl SshKey {
         key.verify(namespace, message, &sig).map_err(|_| SignerError::Wrong)?;
         touched(&sig)
     }
+}
+
+/// A field of SSH's wire format: `u32 length | bytes`.
+fn string(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).expect("fields of a signature are short");
+    [&length.to_be_bytes(), bytes].concat()
+}
+
+/// A binary SSHSIG by an Ed25519 key that lives in this process (PROTOCOL.sshsig of OpenSSH).
+#[must_use]
+pub fn sign_ed25519(key: &SigningKey, namespace: &str, message: &[u8]) -> Vec<u8> {
+    const MAGIC: &[u8] = b"SSHSIG";
+    let about = [string(namespace.as_bytes()), string(b""), string(b"sha512")].concat();
+    let signed = [MAGIC, &about, &string(&Sha512::digest(message))].concat();
+    let signature = [string(b"ssh-ed25519"), string(&key.sign(&signed).to_bytes())].concat();
+    let public = SshKey::of_ed25519(&VerifyKey(key.verifying_key().to_bytes()));
+    [MAGIC, &1u32.to_be_bytes(), &string(public.blob()), &about, &string(&signature)].concat()
 }
 
 /// The binary content of an armoured SSHSIG (`-----BEGIN SSH SIGNATURE-----`).
@@ -220,6 +247,18 @@ mod tests {
                 assert!(public.verify(NAMESPACE_GRANT, b"message", &bad).is_err(), "bit {bit}");
             }
         }
+    }
+
+    #[test]
+    fn our_own_signatures_are_those_of_ssh_key() {
+        let (private, public) = key(7);
+        let seed = SigningKey::from_bytes(&[7; 32]);
+        assert_eq!(SshKey::of_ed25519(&VerifyKey(seed.verifying_key().to_bytes())), public);
+        let theirs = private.sign(NAMESPACE_LOG, HashAlg::Sha512, b"message").unwrap();
+        let theirs = unarmour(&theirs.to_pem(ssh_key::LineEnding::LF).unwrap()).unwrap();
+        let ours = sign_ed25519(&seed, NAMESPACE_LOG, b"message");
+        assert_eq!(ours, theirs);
+        assert_eq!(public.verify(NAMESPACE_LOG, b"message", &ours), Ok(()));
     }
 
     #[test]

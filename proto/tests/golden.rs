@@ -6,10 +6,12 @@ use cloud_doctor_proto::channel::{Binding, ChannelKind, Handed, Secret};
 use cloud_doctor_proto::control::*;
 use cloud_doctor_proto::frame::{self, Decoder, Kind};
 use cloud_doctor_proto::grant::{Challenge, Grant, Scope};
+use cloud_doctor_proto::guest::{GuestBegin, GuestCommit, GuestOffer};
 use cloud_doctor_proto::ids::*;
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::Refusal;
 use cloud_doctor_proto::session::OpenRequest;
+use cloud_doctor_proto::signer::SshKey;
 use cloud_doctor_proto::time::UnixTime;
 use cloud_doctor_proto::trust::{Entry, Policy, SignedEntry, What};
 use cloud_doctor_proto::visit::*;
@@ -85,6 +87,10 @@ fn tunnel_frames(seen: &mut Vec<String>) {
     check_frame(seen, Kind::TunnelState, &TunnelState { relays: vec![relay] });
     check_frame(seen, Kind::Unenrol, &Unenrol { identity: VerifyKey([1; 32]), signature: [2; 64] });
     check_frame(seen, Kind::Unsupported, &Unsupported { number: 9 });
+    check_frame(seen, Kind::GuestBegin, &GuestBegin { secret: [1, 2, 3, 4, 5], host: host() });
+    let engineer = SshKey::of_ed25519(&VerifyKey([1; 32]));
+    check_frame(seen, Kind::GuestOffer, &GuestOffer { engineer, account: "eve".into() });
+    check_frame(seen, Kind::GuestCommit, &GuestCommit { binding: binding() });
 }
 
 fn visit_frames(seen: &mut Vec<String>) {

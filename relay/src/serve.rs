@@ -132,6 +132,7 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         logs: Logs::new(store.clone(), heads, registry.clone()),
         metrics: Arc::new(Metrics::default()),
         tasks: tasks.clone(),
+        guests: tunnels.guests(),
         public_name: config.public_name.clone(),
         stop: stop.clone(),
         agents: AgentsListener { addr: tunnels.local_addr().map_err(ServeError::Address)?, pins: keys.pins() },
@@ -255,7 +256,10 @@ async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
         api.store.touch_login(&login, now).await?;
     }
     api.store.forget_logins(now).await?;
-    api.store.forget_approvals(UnixTime(now.0.saturating_sub(DAY_SECS))).await?;
+    let yesterday = UnixTime(now.0.saturating_sub(DAY_SECS));
+    api.store.forget_approvals(yesterday).await?;
+    // Longer ago than any visit lasts.
+    api.store.forget_invitations(yesterday).await?;
     let ended_before = UnixTime(now.0.saturating_sub(STREAMS_DAYS * DAY_SECS));
     for _ in 0..STREAM_BATCHES {
         if !api.store.forget_streams(ended_before).await? {

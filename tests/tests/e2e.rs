@@ -6,6 +6,7 @@ mod e2e {
     mod bad_input;
     mod enrolment;
     mod faults;
+    mod guest;
     mod harness;
     mod listeners;
     mod numbers;

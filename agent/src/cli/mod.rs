@@ -13,6 +13,7 @@ mod roles;
 mod say;
 mod status;
 mod unenrol;
+mod visit;
 
 use crate::state::Places;
 use clap::{Args, Parser, Subcommand};
@@ -116,6 +117,17 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Let an engineer in once, without an account: shows who asks for what, and asks you.
+    Visit {
+        /// The code that the engineer reads to you, like relay.example:8443/K7QX-9M2P-4TZD-8RWN.
+        code: String,
+    },
+    /// Role: meets the relay of a visit. Run by `visit`.
+    #[command(hide = true)]
+    VisitContact {
+        #[arg(long)]
+        r#become: u32,
+    },
     /// Role: holds the identity and decides. Run by systemd.
     Guard {
         /// Ends with the supervisor that started it, and tells it when it is ready.
@@ -127,6 +139,9 @@ enum Command {
         /// Ends with the supervisor that started it.
         #[arg(long, hide = true)]
         supervised: bool,
+        /// Gives up root for this user and group first.
+        #[arg(long, hide = true)]
+        r#become: Option<u32>,
     },
 }
 
@@ -184,7 +199,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Lockdown { undo } => lockdown::run(&places, undo),
         Command::Unenrol { yes } => unenrol::run(&places, yes),
         Command::Guard { supervised } => roles::guard(&places, supervised),
-        Command::Tunnel { supervised } => roles::tunnel(&places, supervised),
+        Command::Tunnel { supervised, r#become } => roles::tunnel(&places, supervised, r#become),
+        Command::Visit { code } => visit::run(&places, arguments.state_dir.as_deref(), &code),
+        Command::VisitContact { r#become } => roles::visit_contact(&places, r#become),
     };
     exit.into()
 }

@@ -2,6 +2,7 @@
 
 use super::{Exit, say};
 use crate::guard;
+use crate::guest;
 use crate::messages::Message;
 use crate::standalone;
 use crate::state::Places;
@@ -32,10 +33,22 @@ pub(super) fn run(places: &Places, state_dir: Option<&Path>, standalone: bool) -
             return Exit::Config;
         }
     };
-    log();
-    let ready = || say::tell(Message::StandaloneReady, &[&config.name]);
-    match runtime().and_then(|runtime| runtime.block_on(standalone::run(places, dir, ready))) {
-        Ok(()) => Exit::Done,
+    log(LevelFilter::INFO);
+    let run = |runtime: Runtime| {
+        runtime.block_on(async {
+            let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            let until = async {
+                say::tell(Message::StandaloneReady, &[&config.name]);
+                tokio::select! {
+                    _ = term.recv() => {}
+                    _ = int.recv() => {}
+                }
+            };
+            standalone::run(standalone::Roles { places, dir, tunnel_user: None }, until).await
+        })
+    };
+    match runtime().and_then(run) {
+        Ok(Some(()) | None) => Exit::Done,
         Err(error) => cannot_start(&error),
     }
 }
@@ -46,7 +59,7 @@ pub(super) fn guard(places: &Places, supervised: bool) -> Exit {
         say::problem(Message::NotEnrolled, &[&places.config().display().to_string()]);
         return Exit::Config;
     }
-    log();
+    log(LevelFilter::INFO);
     end_with_supervisor(supervised);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -65,7 +78,10 @@ pub(super) fn guard(places: &Places, supervised: bool) -> Exit {
 }
 
 /// `tunnel`.
-pub(super) fn tunnel(places: &Places, supervised: bool) -> Exit {
+pub(super) fn tunnel(places: &Places, supervised: bool, user: Option<u32>) -> Exit {
+    if let Some(Err(error)) = user.map(become_nobody) {
+        return cannot_start(&error);
+    }
     let config = match Config::load(&places.config()) {
         Ok(config) => config,
         Err(error) => {
@@ -73,12 +89,13 @@ pub(super) fn tunnel(places: &Places, supervised: bool) -> Exit {
             return Exit::Config;
         }
     };
-    log();
+    log(if config.guest { LevelFilter::ERROR } else { LevelFilter::INFO });
     end_with_supervisor(supervised);
     let settings = tunnel::Settings {
         state_dir: places.tunnel.clone(),
         guard_socket: places.guard_socket(),
         relays: config.relays().into_iter().map(|relay| (relay.url, relay.pins)).collect(),
+        guest: config.guest,
     };
     let run = |runtime: Runtime| {
         runtime.block_on(async {
@@ -101,13 +118,35 @@ pub(super) fn tunnel(places: &Places, supervised: bool) -> Exit {
     }
 }
 
+/// `visit-contact`.
+pub(super) fn visit_contact(places: &Places, user: u32) -> Exit {
+    let met = become_nobody(user).and_then(|()| {
+        log(LevelFilter::ERROR);
+        end_with_supervisor(true);
+        guest::contact::run(places, &runtime()?)
+    });
+    // Its parent says what there is to say.
+    if met.is_ok() { Exit::Done } else { Exit::Failed }
+}
+
+/// Gives up root for good, before anything is read: this user and group own the tunnel's key and nothing else.
+pub(super) fn become_nobody(user: u32) -> io::Result<()> {
+    let (uid, gid) = (rustix::thread::Uid::from_raw(user), rustix::thread::Gid::from_raw(user));
+    // These change the calling thread only: this process has one.
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}
+
 fn cannot_start(error: &dyn std::error::Error) -> Exit {
     say::problem(Message::CannotStart, &[&error.to_string()]);
     Exit::Failed
 }
 
 /// One thread: what a role does is wait.
-fn runtime() -> io::Result<Runtime> {
+pub(super) fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
@@ -117,9 +156,9 @@ fn end_with_supervisor(supervised: bool) {
     }
 }
 
-/// Logs to standard error, from the level that `RUST_LOG` names (info); systemd adds the time itself.
-fn log() {
-    let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+/// Logs to standard error, from the level that `RUST_LOG` names, else from `level`; systemd adds the time itself.
+pub(super) fn log(level: LevelFilter) {
+    let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(level);
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
     let set = if std::env::var_os("JOURNAL_STREAM").is_some() {
         tracing::subscriber::set_global_default(builder.with_ansi(false).without_time().finish())

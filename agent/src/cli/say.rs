@@ -64,13 +64,23 @@ pub(super) fn guard_away(places: &Places, error: &io::Error) -> Exit {
 
 /// A question; anything but yes is no.
 pub(super) fn ask(message: Message) -> bool {
-    let mut stdout = io::stdout();
-    write!(stdout, "{}", message.text(language(), &[])).ok();
-    stdout.flush().ok();
+    prompt(message);
     let mut answer = String::new();
     if io::stdin().read_line(&mut answer).is_err() {
         return false;
     }
+    is_yes(&answer)
+}
+
+/// A question whose answer comes another way.
+pub(super) fn prompt(message: Message) {
+    let mut stdout = io::stdout();
+    write!(stdout, "{}", message.text(language(), &[])).ok();
+    stdout.flush().ok();
+}
+
+/// Whether an answer is a yes.
+pub(super) fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "是")
 }
 

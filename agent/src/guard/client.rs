@@ -107,6 +107,9 @@ impl Client {
             | Kind::Unenrol
             | Kind::Ping
             | Kind::Unsupported
+            | Kind::GuestBegin
+            | Kind::GuestOffer
+            | Kind::GuestCommit
             | Kind::Challenge
             | Kind::VisitOpened
             | Kind::NeedSecond

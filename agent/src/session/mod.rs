@@ -7,7 +7,7 @@
 //! It never outlives its grant, never starts anything before the client's first sealed record, never drops a byte
 //! without saying so, and never types one twice. It knows nothing of relays, tunnels or the trust log.
 
-mod account;
+pub(crate) mod account;
 mod admit;
 mod audit_queue;
 mod bytelog;

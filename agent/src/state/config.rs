@@ -22,6 +22,9 @@ pub(crate) struct Config {
     tenant: String,
     /// What this server calls itself in the trust log.
     pub(crate) name: String,
+    /// For one visit only: the log is one that the visit made for itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) guest: bool,
     /// Relays, the preferred one first.
     #[serde(rename = "relay")]
     relays: Vec<RelayEntry>,
@@ -70,8 +73,14 @@ impl Config {
             version: 1,
             tenant: tenant.to_string(),
             name: name.to_owned(),
+            guest: false,
             relays: relays.iter().map(entry).collect(),
         }
+    }
+
+    /// The same for a server that is a guest at its relay.
+    pub(crate) fn for_one_visit(self) -> Self {
+        Self { guest: true, ..self }
     }
 
     /// Reads and checks the file.

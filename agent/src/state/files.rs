@@ -140,12 +140,15 @@ pub(crate) fn sync_parent(path: &Path) -> Result<(), FileError> {
 pub(crate) struct Lock(#[expect(dead_code, reason = "held, not used: closing the file releases the lock")] File);
 
 impl Lock {
+    /// The file's name below the directory.
+    pub(crate) const NAME: &str = "lock";
+
     /// Takes the lock.
     ///
     /// # Errors
     /// `WouldBlock` when another process has it.
     pub(crate) fn take(dir: &Path) -> Result<Self, FileError> {
-        let path = dir.join("lock");
+        let path = dir.join(Self::NAME);
         let take = || {
             let file = OpenOptions::new()
                 .write(true)

@@ -117,14 +117,14 @@ fn take_page<E: std::error::Error + 'static>(log: &mut Vec<ByteBuf>, frame: &Fra
 }
 
 /// A conversation with the relay before this server is known there.
-struct Talk {
+pub(super) struct Talk {
     line: Line,
     send: SendStream,
     frames: FrameReader<RecvStream>,
 }
 
 impl Talk {
-    async fn open<E: std::error::Error + 'static>(
+    pub(super) async fn open<E: std::error::Error + 'static>(
         relay: &str,
         pins: &[Pin],
         key: &TransportKey,
@@ -135,7 +135,7 @@ impl Talk {
         Ok(Self { line, send, frames: FrameReader::new(recv, CONTROL_BYTES_MAX) })
     }
 
-    async fn say<E: std::error::Error + 'static, T: Serialize>(
+    pub(super) async fn say<E: std::error::Error + 'static, T: Serialize>(
         &mut self,
         kind: Kind,
         value: &T,
@@ -144,7 +144,7 @@ impl Talk {
         sent.map_err(|error| self.broken(error))
     }
 
-    async fn hear<E: std::error::Error + 'static>(&mut self) -> Result<Frame, EnrolError<E>> {
+    pub(super) async fn hear<E: std::error::Error + 'static>(&mut self) -> Result<Frame, EnrolError<E>> {
         match timeout(ANSWER, self.frames.next()).await {
             Err(_) => Err(EnrolError::Silent),
             Ok(Ok(Some(frame))) => Ok(frame),
@@ -153,7 +153,7 @@ impl Talk {
         }
     }
 
-    async fn done<E: std::error::Error + 'static>(&self, frame: &Frame) -> Result<(), EnrolError<E>> {
+    pub(super) async fn done<E: std::error::Error + 'static>(&self, frame: &Frame) -> Result<(), EnrolError<E>> {
         if frame.kind != Kind::EnrolDone {
             return Err(WireError::Unexpected { got: frame.kind, wanted: Kind::EnrolDone }.into());
         }

@@ -44,6 +44,7 @@ pub(super) struct Shared {
     pub(super) sessions: Arc<Sessions>,
     pub(super) board: Board,
     pub(super) tasks: TaskTracker,
+    pub(super) guest: bool,
 }
 
 /// Why there is no tunnel, or no longer.
@@ -111,6 +112,11 @@ impl Lost {
 }
 
 impl Lost {
+    /// The relay knows this tunnel no longer, or never did.
+    fn is_good_bye(&self) -> bool {
+        matches!(self, Self::Closed(TunnelClose::NotEnrolled | TunnelClose::Removed))
+    }
+
     /// What the relay is told.
     fn close(&self) -> TunnelClose {
         match self {
@@ -129,6 +135,9 @@ pub(super) async fn keep(shared: Arc<Shared>, index: usize, route: Route, stop: 
     loop {
         let began = instant();
         let Err(lost) = once(&shared, index, &route, &mut known, &stop).await else { return };
+        if shared.guest && lost.is_good_bye() {
+            return stop.cancel();
+        }
         let now = instant();
         if now.saturating_duration_since(began) >= SUCCESS {
             backoff.reset();

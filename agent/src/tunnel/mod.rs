@@ -9,6 +9,7 @@ mod dial;
 pub(crate) mod enrol;
 pub(crate) mod facts;
 mod guard;
+pub(crate) mod guest;
 pub(crate) mod key;
 mod link;
 mod liveness;
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) guard_socket: PathBuf,
     /// Relays as configured, each with the keys that it may have.
     pub(crate) relays: Vec<(String, Vec<Pin>)>,
+    /// A guest's tunnel is over when its relay lets go of it; nobody will take it back.
+    pub(crate) guest: bool,
 }
 
 /// The tunnel cannot even begin.
@@ -74,6 +77,7 @@ pub(crate) async fn run(settings: Settings, stop: CancellationToken) -> Result<(
         sessions: Arc::default(),
         board: status::Board::new(settings.relays.into_iter().map(|(url, _)| url)),
         tasks: tasks.clone(),
+        guest: settings.guest,
     });
     for (index, route) in routes.into_iter().enumerate() {
         tasks.spawn(link::keep(shared.clone(), index, route, stop.clone()));

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Exec(Exec),
     /// List, attach to and end sessions
     Sessions(Sessions),
+    /// Help somebody who has no account: prints a code for their server, and opens a shell when they say yes
+    Invite(Invite),
     /// Show and change who a customer trusts
     #[command(subcommand)]
     Tenant(Tenant),
@@ -63,7 +65,7 @@ impl Command {
     /// Whether the exit status belongs to a program on the server.
     pub(crate) fn passes_status(&self) -> bool {
         match self {
-            Command::Shell(_) | Command::Exec(_) => true,
+            Command::Shell(_) | Command::Exec(_) | Command::Invite(_) => true,
             Command::Sessions(sessions) => matches!(sessions.command, Some(SessionCommand::Attach(_))),
             Command::Setup(_)
             | Command::Login(_)
@@ -163,6 +165,23 @@ pub(crate) struct Exec {
     /// The command and its arguments, exactly; no shell reads them
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) argv: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = help::INVITE)]
+pub(crate) struct Invite {
+    /// User on their server
+    #[arg(long, short, value_name = "USER", default_value = "root")]
+    pub(crate) user: String,
+    /// Longest time of the visit, for example 30m or 2h
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) time: String,
+    /// Why: the customer reads it before saying yes
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
+    /// Number of the ticket
+    #[arg(long, value_name = "TICKET", default_value = "", hide_default_value = true)]
+    pub(crate) ticket: String,
 }
 
 #[derive(Debug, Args)]

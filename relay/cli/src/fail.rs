@@ -99,6 +99,7 @@ fn visit_code(error: &VisitError) -> u8 {
         | VisitError::OtherTenant(_)
         | VisitError::Version { .. }
         | VisitError::Handshake
+        | VisitError::OtherWords
         | VisitError::OutOfTurn(_) => TRUST,
     }
 }

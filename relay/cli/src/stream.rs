@@ -5,10 +5,9 @@
 //! or a frame that is taken before its length was checked.
 
 use crate::messages::{Id, Say, Sentence};
-use crate::relay_api::{Relay, RelayError, Socket, StreamNote};
+use crate::relay_api::{Relay, RelayError, Socket, StreamNote, Way};
 use cloud_doctor_proto::close::StreamClose;
 use cloud_doctor_proto::frame::{Decoder, Frame, FrameError};
-use cloud_doctor_proto::ids::AgentId;
 use futures_util::{Sink, Stream as _};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -86,8 +85,8 @@ impl FrameStream {
     ///
     /// # Errors
     /// [`RelayError`].
-    pub async fn open(relay: &Relay, agent: &AgentId, note: &StreamNote) -> Result<Self, RelayError> {
-        let socket = relay.upgrade(agent, note).await?;
+    pub async fn open(relay: &Relay, way: &Way, note: &StreamNote) -> Result<Self, RelayError> {
+        let socket = relay.upgrade(way, note).await?;
         Ok(Self { socket, decoder: Decoder::new(), waiting: Vec::with_capacity(4096), unflushed: false })
     }
 

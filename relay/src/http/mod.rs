@@ -11,6 +11,7 @@ mod approvals;
 pub mod caller;
 mod edge;
 mod encoding;
+mod invitations;
 pub mod problem;
 mod server;
 mod servers;
@@ -78,6 +79,8 @@ pub struct Parts {
     pub stop: CancellationToken,
     /// Where agents reach this relay.
     pub agents: AgentsListener,
+    /// Changes when a guest's tunnel comes.
+    pub guests: watch::Sender<u64>,
 }
 
 /// What a server that is being enrolled must be told.
@@ -153,8 +156,11 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::sign))
         .routes(routes!(accounts::list, accounts::add))
         .routes(routes!(accounts::remove))
+        .routes(routes!(invitations::invite))
+        .routes(routes!(invitations::end))
         .layer(axum::middleware::from_fn(edge::deadline));
     let slow = OpenApiRouter::new().routes(routes!(approvals::wait)).routes(routes!(stream::open));
+    let slow = slow.routes(routes!(invitations::wait)).routes(routes!(invitations::open));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", quick.merge(slow)).split_for_parts()
 }
 

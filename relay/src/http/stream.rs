@@ -68,8 +68,19 @@ pub(super) async fn open(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let scoped = caller.scoped(&api);
-    let agent = scoped.agent(&id).await?.ok_or(Code::Unknown)?.agent;
+    let agent = caller.scoped(&api).agent(&id).await?.ok_or(Code::Unknown)?.agent;
+    open_to(api, caller, agent, purpose, &headers, upgrade).await
+}
+
+/// Opens a stream to an agent that the caller was found to reach.
+pub(super) async fn open_to(
+    api: Arc<Api>,
+    caller: Caller,
+    agent: AgentId,
+    purpose: Purpose,
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|_| Code::NotWebSocket)?;
     if !api.broker.may_open(&caller.account.name, clock::instant()) {
         return Err(Code::Limited.into());
@@ -83,7 +94,7 @@ pub(super) async fn open(
         visit: purpose.visit.map(|Hex(id)| id),
         channel: purpose.channel.map(|Hex(id)| id),
     };
-    scoped.stream_opened(&opened, clock::now()).await?;
+    caller.scoped(&api).stream_opened(&opened, clock::now()).await?;
     let place = api.in_use.enter(&caller);
     let ask = ws::Ask {
         agent,
@@ -101,7 +112,7 @@ pub(super) async fn open(
         _open: api.tasks.token(),
     };
     let origins: Vec<String> = api.public_name.iter().map(|name| format!("https://{name}")).collect();
-    Ok(ws::accept(upgrade, &headers, &origins, api.broker.clone(), ask, move |report| end.set(&report)))
+    Ok(ws::accept(upgrade, headers, &origins, api.broker.clone(), ask, move |report| end.set(&report)))
 }
 
 /// Writes the stream's end when it is dropped, whether it was piped or refused.

@@ -84,7 +84,7 @@ pub(super) async fn create(
 }
 
 /// Where servers find this relay: by its public name, by the address it is bound to, or as the one who asks found it.
-fn agents(api: &Api, headers: &HeaderMap) -> String {
+pub(super) fn agents(api: &Api, headers: &HeaderMap) -> String {
     let AgentsListener { addr, .. } = api.agents;
     let asked = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let asked = asked.and_then(|host| host.parse::<axum::http::uri::Authority>().ok());

@@ -12,6 +12,7 @@ mod agents;
 mod approvals;
 mod audit;
 mod enrol_tokens;
+mod invitations;
 mod logins;
 mod rows;
 mod streams;
@@ -23,6 +24,7 @@ pub use agents::{AgentRow, AgentSeen, NewAgent};
 pub use approvals::{Approval, NewApproval, SecondRefused};
 pub use audit::{Actor, AuditRow};
 pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
+pub use invitations::{Guest, Invitation, NewInvitation};
 pub use logins::{Lifetime, Login};
 pub use streams::{StreamClosed, StreamOpened, StreamRow};
 pub use tenants::{AlreadySetUp, FirstAccount, Tenant};
@@ -149,7 +151,7 @@ impl Store {
         Ok(Self { readers: pool.clone(), writer: pool })
     }
 
-    /// Ends every login and revokes every enrolment token: after a restore, what was taken back since the backup
+    /// Ends every login and invitation and revokes every enrolment token: after a restore, what was taken back since the backup
     /// must not count again (FLT-26).
     ///
     /// # Errors
@@ -157,6 +159,7 @@ impl Store {
     pub async fn forget_credentials(&self, now: UnixTime) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM logins").execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM invitations").execute(&mut *tx).await?;
         sqlx::query("UPDATE enrol_tokens SET revoked_at = ? WHERE revoked_at IS NULL")
             .bind(rows::int(now))
             .execute(&mut *tx)

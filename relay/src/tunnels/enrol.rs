@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! EnrolBegin -> token counts? -> EnrolLog page* -> EnrolCommit -> [head moved: EnrolLog page* -> EnrolCommit]* -> EnrolDone
+//! GuestBegin -> see guests
 //! Unenrol -> signed by the identity whose tunnel key this is? -> EnrolDone
 //! ```
 //!
@@ -11,7 +12,7 @@
 use super::quic::Peer;
 use super::trust::ReadLogError;
 use super::wire::{self, FrameReader, WireError};
-use super::{Shared, registry};
+use super::{Shared, guests, registry};
 use crate::clock;
 use crate::store::{Actor, AppendError, EnrolError, Enrolment, NewAgent, StoreError, TenantRef, TokenRefused};
 use cloud_doctor_proto::close::TunnelClose;
@@ -36,7 +37,7 @@ const TRIES: usize = 50;
 const DELIVERY: Duration = Duration::from_secs(2);
 
 /// Why an enrolment ended without its answer.
-enum End {
+pub(super) enum End {
     /// The peer is gone, late, or broke the protocol.
     Peer,
     /// The peer is told this.
@@ -64,6 +65,8 @@ pub(super) async fn serve(shared: &Shared, connection: &Connection, peer: Peer) 
             Ok(begin) => Newcomer { shared, connection, peer, begin }.enrol(&mut send, &mut frames).await,
             Err(_) => Err(End::Peer),
         }
+    } else if first.kind == Kind::GuestBegin {
+        guests::serve(shared, connection, peer, &first, &mut send, &mut frames).await
     } else if first.kind == Kind::Unenrol {
         match wire::parse(&first) {
             Ok(leave) => unenrol(shared, connection, peer, &leave).await,
@@ -222,7 +225,7 @@ async fn unenrol(shared: &Shared, connection: &Connection, peer: Peer, leave: &U
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
-fn unavailable(error: StoreError) -> End {
+pub(super) fn unavailable(error: StoreError) -> End {
     warn!(%error, "enrolment failed");
     End::Refused(EnrolRefusal::Unavailable)
 }

@@ -8,14 +8,15 @@
 
 use super::quic::Peer;
 use super::wire::{self, FrameReader, WireError};
-use super::{BUILD, Shared};
+use super::{BUILD, Shared, guests};
 use crate::clock;
 use crate::store::{AgentRow, StoreError};
 use cloud_doctor_proto::close::TunnelClose;
 use cloud_doctor_proto::control::{self, Hello, HelloAck, HostFacts, TrustHead, TrustUpdate};
 use cloud_doctor_proto::frame::{self, Frame, Kind};
+use cloud_doctor_proto::ids::{TenantId, VerifyKey};
 use cloud_doctor_proto::limits::{ENTRIES_PAGE, GREETING_BYTES_MAX, PROTO_VERSION, PROTO_VERSION_MIN};
-use quinn::{Connection, SendStream};
+use quinn::{Connection, ConnectionError, SendStream, VarInt};
 use serde_bytes::ByteBuf;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -31,9 +32,9 @@ const FACT_CHARS_MAX: usize = 128;
 
 /// Serves a connection whose key was proved; returns why it should be closed.
 pub(super) async fn serve(shared: &Shared, connection: &Connection, peer: Peer) -> TunnelClose {
-    let agent = match shared.store.agent_by_transport_key(&peer.key).await {
-        Ok(Some(agent)) if !agent.removed => agent,
-        Ok(Some(agent)) => {
+    let Known { agent, guest } = match known(shared, &peer.key).await {
+        Ok(Some(known)) if !known.agent.removed => known,
+        Ok(Some(Known { agent, .. })) => {
             info!(agent = %agent.agent.short(), "a removed server tried to connect");
             return TunnelClose::NotEnrolled;
         }
@@ -46,11 +47,24 @@ pub(super) async fn serve(shared: &Shared, connection: &Connection, peer: Peer) 
             return TunnelClose::Unavailable;
         }
     };
-    match timeout(GREETING, greet(shared, connection, &agent, peer)).await {
+    match timeout(GREETING, greet(shared, connection, &agent, guest, peer)).await {
         Err(_) => TunnelClose::Protocol,
         Ok(Err(why)) => why,
         Ok(Ok(mut link)) => link.run(shared, connection).await,
     }
+}
+
+/// A server that may connect: enrolled, or a guest whose visit goes on.
+struct Known {
+    agent: AgentRow,
+    guest: bool,
+}
+
+async fn known(shared: &Shared, key: &VerifyKey) -> Result<Option<Known>, StoreError> {
+    if let Some(agent) = shared.store.agent_by_transport_key(key).await? {
+        return Ok(Some(Known { agent, guest: false }));
+    }
+    Ok(guests::known(shared, key).await?.map(|agent| Known { agent, guest: true }))
 }
 
 /// Reads Hello, checks it, enters the tunnel into the registry, answers.
@@ -58,6 +72,7 @@ async fn greet<'a>(
     shared: &Shared,
     connection: &Connection,
     agent: &'a AgentRow,
+    guest: bool,
     peer: Peer,
 ) -> Result<Link<'a>, TunnelClose> {
     let (mut send, recv) = connection.accept_bi().await.map_err(|_| TunnelClose::Protocol)?;
@@ -74,14 +89,25 @@ async fn greet<'a>(
         warn!(agent = %agent.agent.short(), claims = %speaks_for.short(), "the tunnel's binding is for another agent");
         return Err(TunnelClose::NotEnrolled);
     }
-    note_host(shared, agent, hello.host, hello.build).await;
+    if !guest {
+        note_host(shared, agent, hello.host, hello.build).await;
+    }
     drop(send.set_priority(CONTROL_PRIORITY));
     let now = clock::now();
     let ack = HelloAck { proto, build: BUILD.into(), now };
     wire::send(&mut send, Kind::HelloAck, &ack).await.map_err(protocol)?;
-    shared.seen.note(agent.agent, now);
-    let heads = shared.heads.follow(agent.tenant_id);
-    Ok(Link { agent, send, frames, heads, confirmed: hello.trust, asked: None })
+    if !guest {
+        shared.seen.note(agent.agent, now);
+    }
+    // A guest's log is its own and never grows here.
+    let heads = shared.heads.follow(if guest { TenantId([0; 32]) } else { agent.tenant_id });
+    Ok(Link { agent, guest, send, frames, heads, confirmed: hello.trust, asked: None })
+}
+
+/// The agent closed on purpose: it was told to stop. One that was killed says nothing.
+fn said_good_bye(connection: &Connection) -> bool {
+    let done = VarInt::from(u32::from(TunnelClose::Done.number()));
+    matches!(connection.close_reason(), Some(ConnectionError::ApplicationClosed(close)) if close.error_code == done)
 }
 
 fn protocol(error: WireError) -> TunnelClose {
@@ -105,6 +131,7 @@ async fn note_host(shared: &Shared, agent: &AgentRow, host: HostFacts, build: St
 /// A greeted tunnel.
 struct Link<'a> {
     agent: &'a AgentRow,
+    guest: bool,
     send: SendStream,
     frames: FrameReader,
     heads: watch::Receiver<u64>,
@@ -116,8 +143,8 @@ struct Link<'a> {
 
 impl Link<'_> {
     async fn is_still_enrolled(&self, shared: &Shared) -> bool {
-        match shared.store.agent_by_transport_key(&self.agent.transport_key).await {
-            Ok(row) => row.is_some_and(|row| !row.removed && row.agent == self.agent.agent),
+        match known(shared, &self.agent.transport_key).await {
+            Ok(known) => known.is_some_and(|known| !known.agent.removed && known.agent.agent == self.agent.agent),
             Err(error) => {
                 warn!(%error, "cannot look up an agent");
                 false
@@ -133,9 +160,17 @@ impl Link<'_> {
             return TunnelClose::NotEnrolled;
         }
         info!(agent = %agent.agent.short(), name = agent.name, "agent connected");
+        if self.guest {
+            shared.guests.send_modify(|changes| *changes += 1);
+        }
         let why = self.talk(shared, connection).await;
         drop(place);
-        shared.seen.note(agent.agent, clock::now());
+        if self.guest && said_good_bye(connection) {
+            guests::left(shared, &agent.transport_key).await;
+        }
+        if !self.guest {
+            shared.seen.note(agent.agent, clock::now());
+        }
         info!(agent = %agent.agent.short(), name = agent.name, reason = why.text(), "agent disconnected");
         why
     }
@@ -197,7 +232,7 @@ impl Link<'_> {
 
     /// Sends the next page, unless one is on its way.
     async fn push(&mut self, shared: &Shared) -> Result<(), TunnelClose> {
-        if self.asked.is_some() {
+        if self.guest || self.asked.is_some() {
             return Ok(());
         }
         let from = self.confirmed.seq + 1;

@@ -11,6 +11,7 @@
 
 mod enrol;
 pub mod gate;
+mod guests;
 mod heads;
 mod keys;
 mod link;
@@ -20,6 +21,7 @@ mod seen;
 pub(crate) mod trust;
 mod wire;
 
+pub(crate) use guests::secret_hash;
 pub use heads::Heads;
 pub use keys::{KeyFileError, ListenerKeys};
 pub use quic::ListenError;
@@ -35,6 +37,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, info, info_span};
@@ -74,6 +77,8 @@ struct Shared {
     per_key: Mutex<Buckets<VerifyKey>>,
     enrol: Mutex<Buckets<[u8; 16]>>,
     refusals: Mutex<Buckets<TenantRef>>,
+    /// Changes when a guest's tunnel comes.
+    guests: watch::Sender<u64>,
 }
 
 impl Tunnels {
@@ -100,6 +105,7 @@ impl Tunnels {
             per_key: Mutex::new(Buckets::new(PER_KEY, now)),
             enrol: Mutex::new(Buckets::new(ENROL_PER_ADDRESS, now)),
             refusals: Mutex::new(Buckets::new(REFUSALS_NOTED, now)),
+            guests: watch::Sender::new(0),
         };
         let endpoint = quic::listen(listen, keys)?;
         Ok(Self { endpoint, limits, shared: Arc::new(shared), tasks: TaskTracker::new() })
@@ -111,6 +117,12 @@ impl Tunnels {
     /// When the kernel does not tell.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.endpoint.local_addr()
+    }
+
+    /// Changes when a guest's tunnel comes: whoever waits for one looks then.
+    #[must_use]
+    pub fn guests(&self) -> watch::Sender<u64> {
+        self.shared.guests.clone()
     }
 
     /// Serves agents until `stop`, then tells them and waits for their tasks for a moment.

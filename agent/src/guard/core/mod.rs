@@ -68,6 +68,8 @@ pub(super) struct Core {
     pending: BTreeMap<VisitId, Pending>,
     channels: BTreeMap<ChannelId, Channel>,
     locked: bool,
+    /// The log is one of a single visit.
+    guest: bool,
     /// Root on this host is somebody else than the tunnel, so its word counts.
     local_signer: bool,
     tunnel: Option<TunnelState>,
@@ -111,6 +113,7 @@ impl Core {
             pending: BTreeMap::new(),
             channels: BTreeMap::new(),
             locked,
+            guest: config.guest,
             local_signer,
             tunnel: None,
         })
@@ -183,7 +186,7 @@ impl Core {
 
     fn world<'a>(&'a self, moment: Moment, ceiling: Option<&'a Ceiling>) -> World<'a> {
         let zone_secs = (self.host.zone_secs)();
-        World { agent: self.agent(), log: self.trust.log(), ceiling, now: moment.at, zone_secs }
+        World { agent: self.agent(), log: self.trust.log(), ceiling, now: moment.at, zone_secs, guest: self.guest }
     }
 
     /// Writes a refusal to the audit, at a bounded rate.

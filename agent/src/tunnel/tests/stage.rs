@@ -193,6 +193,7 @@ impl Guard {
             state_dir: self.dir.path().to_owned(),
             guard_socket: socket(self.dir.path()),
             relays: relays.iter().map(|(addr, pin)| (addr.to_string(), vec![*pin])).collect(),
+            guest: false,
         }
     }
 }

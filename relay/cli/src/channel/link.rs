@@ -6,14 +6,14 @@
 use super::ChannelError;
 use crate::clock;
 use crate::messages::{Say, Sentence};
-use crate::relay_api::{Relay, RelayError, StreamNote};
+use crate::relay_api::{Relay, RelayError, StreamNote, Way};
 use crate::stream::{FrameStream, StreamError};
 use cloud_doctor_proto::channel::{
     self, Binding, Broken, ChannelKind, Handed, Initiator, Keys, Sealed, Secret, TAG_BYTES,
 };
 use cloud_doctor_proto::close::StreamClose;
 use cloud_doctor_proto::frame::{self, Kind};
-use cloud_doctor_proto::ids::{AgentId, ExchangeKey, VisitId};
+use cloud_doctor_proto::ids::{ExchangeKey, VisitId};
 use cloud_doctor_proto::limits::{ABANDONED_MAX, GREETING_BYTES_MAX};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::{Refusal, Refused};
@@ -32,7 +32,7 @@ const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(crate) struct Passage {
     pub(crate) relay: Relay,
-    pub(crate) agent: AgentId,
+    pub(crate) way: Way,
     pub(crate) visit: VisitId,
     /// With resume index 0.
     pub(crate) binding: Binding,
@@ -110,7 +110,7 @@ impl Passage {
 
     /// A new link, with the newest secret that is known.
     pub(crate) async fn dial(self, resume: Option<Handed>) -> Result<(Link, Handed), Cut> {
-        let mut stream = FrameStream::open(&self.relay, &self.agent, &self.note(resume.is_some())).await?;
+        let mut stream = FrameStream::open(&self.relay, &self.way, &self.note(resume.is_some())).await?;
         let (initiator, frame) = self.knock(resume.as_ref()).map_err(|Broken| Cut::broken())?;
         stream.outgoing().extend(frame);
         let late = || Cut::Passing(StreamError::Lost("no answer in time".to_owned()).sentence());

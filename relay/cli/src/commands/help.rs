@@ -40,6 +40,14 @@ to the command.
 
 Example: cloud-doctor exec web-1 --user deploy -- systemctl status nginx";
 
+/// After the options of `invite`.
+pub(crate) const INVITE: &str = "\
+You and the customer are on the phone. The customer needs the agent's program on the server, and
+nothing else: no account, no installation, no open port. Nothing starts before you both have
+compared six words. When the visit ends, its record on their server is all that stays.
+
+The exit status is the last shell's; 255 when there was none.";
+
 /// Heading of the options.
 const OPTIONS: &str = "选项";
 

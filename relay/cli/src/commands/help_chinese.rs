@@ -21,6 +21,20 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("Open a shell on a server", "在服务器上打开会话"),
     ("Run one command on a server", "在服务器上运行一条命令"),
     ("List, attach to and end sessions", "列出、接回和结束会话"),
+    (
+        "Help somebody who has no account: prints a code for their server, and opens a shell when they say yes",
+        "协助没有账号的人:打印一个供其服务器使用的代码,对方同意后打开会话",
+    ),
+    ("User on their server", "对方服务器上的用户"),
+    ("Why: the customer reads it before saying yes", "原因:客户在同意之前会看到"),
+    (
+        super::help::INVITE,
+        "\
+您与客户正在通话。客户只需在服务器上有 Agent 程序:无需账号、安装或开放端口。
+双方核对六个单词之前,不会启动任何内容。协助结束后,对方服务器上只保留其记录。
+
+退出状态为最后一个会话的状态;没有会话时为 255。",
+    ),
     ("Show and change who a customer trusts", "查看和更改客户信任谁"),
     ("Show and change who may sign in at the relay", "查看和更改谁可以登录中继"),
     ("List accounts", "列出账号"),

@@ -6,6 +6,7 @@ mod audit;
 mod exec;
 pub(crate) mod help;
 mod help_chinese;
+mod invite;
 mod opening;
 mod people;
 mod policy;
@@ -60,6 +61,7 @@ pub(crate) async fn run(cli: Cli, language: Language) -> Result<u8, Fail> {
         Command::Shell(asked) => return shell::run(&app, asked).await,
         Command::Exec(asked) => return exec::run(&app, asked).await,
         Command::Sessions(asked) => return sessions::run(&app, asked).await,
+        Command::Invite(asked) => return invite::run(&app, asked).await,
         Command::Tenant(tenant) => run_tenant(&app, tenant).await?,
         Command::Account(asked) => accounts::run(&app, asked).await?,
         Command::Approve(asked) => approve::run(&app, asked).await?,

@@ -33,7 +33,7 @@ pub(super) async fn run(app: &App, asked: Shell) -> Result<u8, Fail> {
 }
 
 /// How a view ended.
-enum End {
+pub(super) enum End {
     /// With the shell, or by the server's word.
     Over(Option<ExitStatus>, FinReason),
     /// The person left; the shell lives on.
@@ -43,12 +43,7 @@ enum End {
 /// Attends to an open shell until it or the person is done.
 pub(super) async fn attend(app: &App, opened: Opened) -> Result<u8, Fail> {
     let id = opened.channel.id();
-    let stdin_is_terminal = std::io::stdin().is_terminal();
-    let broken = |error: std::io::Error| Fail::system("terminal", &error);
-    let raw = stdin_is_terminal.then(|| Raw::new(std::io::stdin())).transpose().map_err(broken)?;
-    let view = View::new(app, opened.channel, stdin_is_terminal).map_err(broken)?;
-    let end = view.drive().await;
-    drop(raw);
+    let end = view(app, opened.channel).await;
     let end = end.inspect_err(|_| app.say(Id::MaybeAlive.with(&[&opened.target.name, &id.short()])));
     match end? {
         End::Over(exit, reason) => {
@@ -63,6 +58,16 @@ pub(super) async fn attend(app: &App, opened: Opened) -> Result<u8, Fail> {
             Ok(0)
         }
     }
+}
+
+/// Ties the terminal to a channel until that or the person is done.
+pub(super) async fn view(app: &App, channel: Channel) -> Result<End, Fail> {
+    let stdin_is_terminal = std::io::stdin().is_terminal();
+    let broken = |error: std::io::Error| Fail::system("terminal", &error);
+    let raw = stdin_is_terminal.then(|| Raw::new(std::io::stdin())).transpose().map_err(broken)?;
+    let end = View::new(app, channel, stdin_is_terminal).map_err(broken)?.drive().await;
+    drop(raw);
+    end
 }
 
 /// A terminal tied to a channel.

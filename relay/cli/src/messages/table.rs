@@ -62,6 +62,19 @@ messages! {
     NeedSecondWords: "The six words of this request: {0}", "此请求的六个单词:{0}";
     SecondArrived: "The second signature arrived.", "已收到第二签名。";
     SecondTimeout: "Nobody signed within {0}. Nothing was started.", "在 {0} 内无人签名。未启动任何内容。";
+    // A guest.
+    InviteCode: "Ask the customer to type, on the server that needs help:\n\n    sudo cloud-doctor-agent visit {0}\n", "请客户在需要协助的服务器上输入:\n\n    sudo cloud-doctor-agent visit {0}\n";
+    InviteWaiting: "Waiting. The code counts once, for {0}; stay on the phone. Ctrl-C takes it back.", "正在等待。代码仅可使用一次,有效期 {0};请保持通话。按 Ctrl-C 收回。";
+    InviteOdd: "The relay's code is not one: {0}. Update the older of the two.", "中继给出的代码无效:{0}。请更新较旧的一方。";
+    InviteOver: "The invitation is over: nobody used the code in time, or the customer has ended it.", "邀请已结束:代码未在有效期内使用,或客户已结束。";
+    GuestCame: "A server came that calls itself {0}.", "一台自称 {0} 的服务器已接入。";
+    GuestWords: "Six words, for {0}:\n\n    {1}\n\nRead them to the customer, who says yes only if the other screen shows the same.", "{0} 的六个单词:\n\n    {1}\n\n请念给客户听;仅当对方屏幕显示的完全相同时,客户才会同意。";
+    AskGuestSame: "Does the customer see the same six words? [y/N] ", "客户看到的六个单词是否相同?[y/N] ";
+    GuestDeclined: "Then somebody may stand in between, or the customer looks at another request. Nothing was started.", "那么可能有人从中冒充,或客户看到的是另一个请求。未启动任何内容。";
+    GuestWaiting: "Waiting for the customer's yes.", "正在等待客户同意。";
+    GuestOpened: "The customer has said yes: {0} on {1}, for {2}.", "客户已同意:{0},{1} 上,时长 {2}。";
+    GuestAgain: "The visit of {0} goes on for {1}. Enter: to the shell again; q: end the visit. ", "对 {0} 的协助还有 {1}。回车:再次进入会话;q:结束协助。";
+    GuestEnded: "The visit of {0} is over.", "对 {0} 的协助已结束。";
     // A channel.
     Reconnecting: "reconnecting · {0}", "正在重新连接 · {0}";
     Reconnected: "connected again", "已重新连接";

@@ -2,12 +2,13 @@
 
 use super::http::{CALL_WAIT, Call, call};
 use super::shapes::{
-    AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, LogPage, Me, NewAccount, NewPassword, ServerLine,
-    Servers, SessionLine, Sessions, SetUp, Sign, SignIn, SignedIn, StreamNote, TextBytes, TokenLine, TokenMade,
-    TokenWish, Tokens, Waiting,
+    AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, Invitation, Invite, Invited, LogPage, Me,
+    NewAccount, NewPassword, ServerLine, Servers, SessionLine, Sessions, SetUp, Sign, SignIn, SignedIn, StreamNote,
+    TextBytes, TokenLine, TokenMade, TokenWish, Tokens, Waiting,
 };
 use super::{Relay, RelayError};
 use cloud_doctor_proto::ids::AgentId;
+use cloud_doctor_proto::signer::SshKey;
 use hyper::Method;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -159,6 +160,34 @@ impl Relay {
         self.post::<_, IgnoredAny>(&format!("/api/v1/approvals/{id}/signature"), &sign).await.map(|_| ())
     }
 
+    /// Makes an invitation for the key that will sign.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn invite(&self, engineer: &SshKey) -> Result<Invited, RelayError> {
+        self.post("/api/v1/invitations", &Invite { engineer_key: TextBytes(engineer.blob().to_vec()) }).await
+    }
+
+    /// An invitation; returns when its guest is there, or after [`APPROVAL_WAIT_SECS`].
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn wait_invitation(&self, id: &str) -> Result<Invitation, RelayError> {
+        let path = format!("/api/v1/invitations/{}?wait={APPROVAL_WAIT_SECS}", in_path(id));
+        let wait = CALL_WAIT + Duration::from_secs(APPROVAL_WAIT_SECS);
+        call(self, Call { method: Method::GET, path: &path, body: NOTHING, wait }).await
+    }
+
+    /// Ends an invitation: its guest is let go.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn end_invitation(&self, id: &str) -> Result<(), RelayError> {
+        let path = format!("/api/v1/invitations/{}", in_path(id));
+        let call = Call { method: Method::DELETE, path: &path, body: NOTHING, wait: CALL_WAIT };
+        super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
+    }
+
     /// Accounts of this customer.
     ///
     /// # Errors
@@ -208,10 +237,23 @@ impl Relay {
     }
 }
 
-/// The path of a server's stream, with what the relay notes for its list of sessions.
-pub(crate) fn stream_path(agent: &AgentId, note: &StreamNote) -> String {
+/// Where a stream leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// To a server of the customer.
+    Server(AgentId),
+    /// To the guest of an invitation, by the invitation's id.
+    Guest(String),
+}
+
+/// The path of a stream, with what the relay notes for its list of sessions.
+pub(crate) fn stream_path(way: &Way, note: &StreamNote) -> String {
     let StreamNote { purpose, channel, visit } = note;
-    let mut path = format!("/api/v1/servers/{agent}/stream?purpose={purpose}");
+    let to = match way {
+        Way::Server(agent) => format!("servers/{agent}"),
+        Way::Guest(invitation) => format!("invitations/{}", in_path(invitation)),
+    };
+    let mut path = format!("/api/v1/{to}/stream?purpose={purpose}");
     for (name, value) in [("channel", channel), ("visit", visit)] {
         if let Some(value) = value {
             path.push_str(&format!("&{name}={value}"));

@@ -205,6 +205,39 @@ impl std::fmt::Debug for TokenMade {
     }
 }
 
+/// An invitation to be made.
+#[derive(Serialize)]
+pub(super) struct Invite {
+    pub(super) engineer_key: TextBytes,
+}
+
+/// An invitation; its code is shown once.
+#[derive(Clone, Deserialize)]
+pub struct Invited {
+    /// Names it.
+    pub id: String,
+    /// What the customer types.
+    pub code: String,
+}
+
+impl std::fmt::Debug for Invited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invited").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// How an invitation stands.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Invitation {
+    /// Over.
+    pub ended: bool,
+    /// What the guest calls itself, as the relay heard it.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// The guest has a tunnel now.
+    pub online: bool,
+}
+
 /// A stream as the relay has noted it: what it saw pass by, not what it knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionLine {

@@ -1,12 +1,11 @@
 //! The WebSocket upgrade of a server's stream.
 
 use super::StreamNote;
-use super::calls::stream_path;
+use super::calls::{Way, stream_path};
 use super::http::{AGENT, problem};
 use super::socket::{Socket, dial};
 use super::{Relay, RelayError};
 use crate::stream::limits;
-use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::limits::WS_PROTOCOL;
 use hyper::header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, HOST, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use std::time::Duration;
@@ -20,12 +19,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 const UPGRADE_WAIT: Duration = Duration::from_secs(10);
 
 impl Relay {
-    pub(crate) async fn upgrade(
-        &self,
-        agent: &AgentId,
-        note: &StreamNote,
-    ) -> Result<WebSocketStream<Socket>, RelayError> {
-        let request = self.upgrade_request(&stream_path(agent, note))?;
+    pub(crate) async fn upgrade(&self, way: &Way, note: &StreamNote) -> Result<WebSocketStream<Socket>, RelayError> {
+        let request = self.upgrade_request(&stream_path(way, note))?;
         let socket = dial(self).await?;
         let upgrade = client_async_with_config(request, socket, Some(limits()));
         let late = || RelayError::Broke { why: format!("no answer within {} s", UPGRADE_WAIT.as_secs()) };

@@ -5,9 +5,11 @@ use super::{Hands, Target, VisitError, tell};
 use crate::clock;
 use crate::messages::Id;
 use cloud_doctor_proto::control::TrustHead;
+use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::grant::Challenge;
 use cloud_doctor_proto::ids::Hash;
-use cloud_doctor_proto::limits::{PROTO_VERSION, PROTO_VERSION_MIN};
+use cloud_doctor_proto::limits::{CHALLENGE_BYTES_MAX, PROTO_VERSION, PROTO_VERSION_MIN};
+use cloud_doctor_proto::pack;
 use cloud_doctor_proto::visit::ChallengeReply;
 
 /// Clocks that differ by more than this are worth a word.
@@ -31,11 +33,7 @@ pub(super) async fn check(
     if challenge.tenant != hands.trust.log().tenant() {
         return Err(VisitError::OtherTenant(target.name.clone()));
     }
-    // Whoever narrows the offer on the way would choose the version for both sides.
-    let offered = (challenge.offered_min, challenge.offered_max) == (PROTO_VERSION_MIN, PROTO_VERSION);
-    if !offered || !(PROTO_VERSION_MIN..=PROTO_VERSION).contains(&challenge.version) {
-        return Err(VisitError::Version { server: target.name.clone(), version: challenge.version });
-    }
+    same_offer(&challenge, &target.name)?;
     catch_up(hands, &challenge, reply).await?;
     // The server may have been taken off the list by the entries that just came.
     match hands.trust.log().agents.get(&target.agent) {
@@ -43,6 +41,26 @@ pub(super) async fn check(
         Some(_) | None => return Err(VisitError::NotThatServer(target.name.clone())),
     }
     worth_a_word(hands, target, &challenge);
+    Ok(Challenged { hash: Challenge::hash(&reply.challenge), bytes: reply.challenge.to_vec(), challenge })
+}
+
+/// Whoever narrows the offer on the way would choose the version for both sides.
+fn same_offer(challenge: &Challenge, server: &str) -> Result<(), VisitError> {
+    let offered = (challenge.offered_min, challenge.offered_max) == (PROTO_VERSION_MIN, PROTO_VERSION);
+    if offered && (PROTO_VERSION_MIN..=PROTO_VERSION).contains(&challenge.version) {
+        Ok(())
+    } else {
+        Err(VisitError::Version { server: server.to_owned(), version: challenge.version })
+    }
+}
+
+/// A guest's challenge: signed by the key that it names itself. Whose key that is, two people find out by six words.
+pub(super) fn check_guest(reply: &ChallengeReply) -> Result<Challenged, VisitError> {
+    let odd = || VisitError::OutOfTurn(Kind::Challenge);
+    let claimed: Challenge = pack::from_signed_bytes(&reply.challenge, CHALLENGE_BYTES_MAX).map_err(|_| odd())?;
+    let verified = Challenge::verify(&reply.challenge, &reply.signature, &claimed.identity);
+    let challenge = verified.map_err(|_| odd())?;
+    same_offer(&challenge, &challenge.host)?;
     Ok(Challenged { hash: Challenge::hash(&reply.challenge), bytes: reply.challenge.to_vec(), challenge })
 }
 

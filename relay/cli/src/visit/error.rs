@@ -57,6 +57,9 @@ pub enum VisitError {
     /// The second person did not sign in time.
     #[error("{}", self.sentence())]
     NobodySigned(String),
+    /// The engineer did not hear the same six words.
+    #[error("{}", self.sentence())]
+    OtherWords,
     /// The channel did not open; another try may work.
     #[error("{}", self.sentence())]
     Passing(Say),
@@ -83,6 +86,7 @@ impl Sentence for VisitError {
             }
             VisitError::RelayBehind => Id::TrustSlow.into(),
             VisitError::NobodySigned(time) => Id::SecondTimeout.with(&[time]),
+            VisitError::OtherWords => Id::GuestDeclined.into(),
             VisitError::Passing(why) => why.clone(),
             VisitError::Channel(error) => error.sentence(),
         }
@@ -103,6 +107,7 @@ impl Sentence for VisitError {
             | VisitError::OutOfTurn(_)
             | VisitError::Silent
             | VisitError::RelayBehind
+            | VisitError::OtherWords
             | VisitError::Passing(_)
             | VisitError::NobodySigned(_) => self.sentence().text(language),
         }

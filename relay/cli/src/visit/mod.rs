@@ -13,22 +13,25 @@
 
 mod checks;
 mod error;
+mod guest;
 mod second;
 
 pub use error::VisitError;
+pub use guest::{Guest, open_guest};
 
 use crate::channel::{Channel, Link, Passage};
 use crate::clock;
 use crate::messages::Say;
-use crate::relay_api::{Relay, StreamNote};
+use crate::relay_api::{Relay, StreamNote, Way};
 use crate::signer::{Candidate, Keyring, Person};
 use crate::stream::FrameStream;
 use crate::trust_store::TrustStore;
 use checks::Challenged;
 use cloud_doctor_proto::channel::{Binding, Broken, Initiator, Secret};
+use cloud_doctor_proto::control::TrustHead;
 use cloud_doctor_proto::frame::{self, Frame, Kind};
 use cloud_doctor_proto::grant::{Grant, Scope};
-use cloud_doctor_proto::ids::{AgentId, ChannelId, VerifyKey};
+use cloud_doctor_proto::ids::{AgentId, ChannelId, TenantId, VerifyKey};
 use cloud_doctor_proto::limits::{CONTROL_BYTES_MAX, ENTRIES_PAGE, PROTO_VERSION, PROTO_VERSION_MIN};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::Refused;
@@ -90,7 +93,7 @@ pub struct First {
 #[derive(Debug, Clone)]
 pub struct Visit {
     relay: Relay,
-    agent: AgentId,
+    way: Way,
     binding: Binding,
     ours: Secret,
     theirs: cloud_doctor_proto::ids::ExchangeKey,
@@ -136,7 +139,7 @@ struct Asked {
 pub async fn open(hands: &mut Hands<'_>, target: &Target, wish: &Wish) -> Result<(Visit, Channel), VisitError> {
     let channel = wish.first.attach.unwrap_or_else(|| ChannelId(clock::random()));
     let note = StreamNote { purpose: purpose(&wish.first), channel: Some(channel.to_string()), visit: None };
-    let mut stream = FrameStream::open(hands.relay, &target.agent, &note).await?;
+    let mut stream = FrameStream::open(hands.relay, &Way::Server(target.agent), &note).await?;
     let reply = challenge(&mut stream, hands.trust.log().head().seq).await?;
     let challenged = checks::check(hands, target, &reply).await?;
     let mut asked = grant(hands, target, wish, stream, &challenged, channel).await?;
@@ -146,7 +149,7 @@ pub async fn open(hands: &mut Hands<'_>, target: &Target, wish: &Wish) -> Result
     let ends_in = opened.ends_in_secs;
     let visit = Visit {
         relay: hands.relay.clone(),
-        agent: target.agent,
+        way: Way::Server(target.agent),
         binding: asked.passage.binding,
         ours: asked.passage.ours.clone(),
         theirs: asked.passage.theirs,
@@ -171,7 +174,7 @@ impl Visit {
     fn passage(&self, first: &First, channel: ChannelId) -> Passage {
         Passage {
             relay: self.relay.clone(),
-            agent: self.agent,
+            way: self.way.clone(),
             visit: self.opened.visit,
             binding: Binding { kind: first.scope.kind(), channel, ..self.binding },
             ours: self.ours.clone(),
@@ -235,24 +238,10 @@ async fn grant(
     channel: ChannelId,
 ) -> Result<Asked, VisitError> {
     let ours = Secret(clock::random());
-    let head = hands.trust.log().head();
-    let grant = Grant {
-        version: challenged.challenge.version,
-        tenant: hands.trust.log().tenant(),
-        agent: target.agent,
-        challenge: challenged.hash,
-        client_key: ours.exchange_key(),
-        engineer: hands.engineer.key.id(),
-        scopes: wish.scopes.clone(),
-        ttl_secs: wish.ttl_secs,
-        reason: wish.reason.clone(),
-        ticket: wish.ticket.clone(),
-        trust_seq: head.seq,
-        trust_head: head.hash,
-        at: clock::wall(),
-    };
-    let grant = grant.to_bytes();
-    let sshsig = sign_while_connected(hands, &mut stream, &grant).await?;
+    let (tenant, head) = (hands.trust.log().tenant(), hands.trust.log().head());
+    let signing = Signing { keys: hands.keys, engineer: hands.engineer, namespace: NAMESPACE_GRANT };
+    let grant = grant_bytes(&signing, wish, challenged, (tenant, target.agent, head), &ours);
+    let sshsig = signing.sign_while_connected(hands.person, &mut stream, &grant).await?;
     let binding = Binding {
         version: challenged.challenge.version,
         challenge: challenged.hash,
@@ -263,7 +252,7 @@ async fn grant(
     };
     let passage = Passage {
         relay: hands.relay.clone(),
-        agent: target.agent,
+        way: Way::Server(target.agent),
         visit: Grant::visit(&grant),
         binding,
         ours,
@@ -284,21 +273,57 @@ async fn grant(
     Ok(Asked { stream, passage, initiator, grant, signature: sshsig, challenge, opened: None })
 }
 
-/// Signs, which may take a touch, while the stream's signs of life are answered.
-async fn sign_while_connected(
-    hands: &mut Hands<'_>,
-    stream: &mut FrameStream,
-    grant: &[u8],
-) -> Result<Vec<u8>, VisitError> {
-    let signing = hands.keys.sign(hands.engineer, NAMESPACE_GRANT, grant, hands.person);
-    tokio::select! {
-        biased;
-        signed = signing => Ok(signed?),
-        early = stream.next() => Err(match refusal(early?) {
-            Ok(frame) => VisitError::OutOfTurn(frame.kind),
-            Err(error) => error,
-        }),
+/// Who signs, and for which kind of server.
+struct Signing<'a> {
+    keys: &'a Keyring,
+    engineer: &'a Candidate,
+    namespace: &'static str,
+}
+
+impl Signing<'_> {
+    /// Signs, which may take a touch, while the stream's signs of life are answered.
+    async fn sign_while_connected(
+        &self,
+        person: &mut dyn Person,
+        stream: &mut FrameStream,
+        grant: &[u8],
+    ) -> Result<Vec<u8>, VisitError> {
+        let signing = self.keys.sign(self.engineer, self.namespace, grant, person);
+        tokio::select! {
+            biased;
+            signed = signing => Ok(signed?),
+            early = stream.next() => Err(match refusal(early?) {
+                Ok(frame) => VisitError::OutOfTurn(frame.kind),
+                Err(error) => error,
+            }),
+        }
     }
+}
+
+/// The exact bytes that are signed: for this challenge, this server, and a key that only this client has.
+fn grant_bytes(
+    signing: &Signing<'_>,
+    wish: &Wish,
+    challenged: &Challenged,
+    (tenant, agent, head): (TenantId, AgentId, TrustHead),
+    ours: &Secret,
+) -> Vec<u8> {
+    let grant = Grant {
+        version: challenged.challenge.version,
+        tenant,
+        agent,
+        challenge: challenged.hash,
+        client_key: ours.exchange_key(),
+        engineer: signing.engineer.key.id(),
+        scopes: wish.scopes.clone(),
+        ttl_secs: wish.ttl_secs,
+        reason: wish.reason.clone(),
+        ticket: wish.ticket.clone(),
+        trust_seq: head.seq,
+        trust_head: head.hash,
+        at: clock::wall(),
+    };
+    grant.to_bytes()
 }
 
 /// Waits for the holder's answer, and for a second person where one is needed.

@@ -1,0 +1,135 @@
+//! The folder of one visit: made new, and emptied at its end down to the audit.
+//!
+//! Its parents may be entered by all and listed by root alone, because the tunnel, which is nobody, has to get to its
+//! key and to guard's socket. What a killed visit left behind goes when the next one begins.
+
+use crate::audit;
+use crate::guard::random;
+use crate::session::account::{Account, AccountError};
+use crate::session::clock;
+use crate::state::Places;
+use crate::state::files::{self, FileError, Lock};
+use crate::state::identity;
+use crate::state::trust::TrustStore;
+use cloud_doctor_proto::audit::rfc3339;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Users that systemd hands out to services without an account of their own (systemd.exec, `DynamicUser=`): no
+/// distribution gives them to people.
+const NOBODIES: std::ops::RangeInclusive<u32> = 61_184..=65_519;
+/// Tries to find one that nobody has.
+const TRIES: usize = 20;
+
+/// Where one visit keeps what it needs.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    /// Below [`Folder::path`].
+    pub(crate) places: Places,
+    /// `YYYYMMDD-HHMMSS` below the visits' folder.
+    pub(crate) path: PathBuf,
+    /// User and group of the tunnel.
+    pub(crate) nobody: u32,
+    /// Says that this visit is not one that was killed.
+    _lock: Lock,
+}
+
+impl Folder {
+    /// Makes one below `visits`.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub(crate) fn make(visits: &Path) -> Result<Self, FileError> {
+        enterable(visits)?;
+        sweep(visits);
+        let name: String = rfc3339(clock::unix_time()).chars().filter(char::is_ascii_digit).take(14).collect();
+        let (day, time) = name.split_at(8);
+        let path = new_dir(&visits.join(format!("{day}-{time}")))?;
+        enterable(&path)?;
+        let lock = Lock::take(&path)?;
+        let folder = Self { places: Places::new(Some(&path)), nobody: nobody(), path, _lock: lock };
+        let places = &folder.places;
+        enterable(&places.etc)?;
+        files::make_dir(&places.guard, 0o700)?;
+        files::make_dir(&places.tunnel, 0o700)?;
+        let owner = Some(folder.nobody);
+        std::os::unix::fs::chown(&places.tunnel, owner, owner).map_err(FileError::at(&places.tunnel))?;
+        Ok(folder)
+    }
+
+    /// Removes everything but the audit; without an audit, everything.
+    ///
+    /// # Errors
+    /// [`FileError`] for the first thing that stays.
+    pub(crate) fn clear(&self) -> Result<(), FileError> {
+        clear(&self.places, &self.path)
+    }
+}
+
+fn clear(places: &Places, path: &Path) -> Result<(), FileError> {
+    for dir in [&places.run, &places.tunnel, &places.etc] {
+        match std::fs::remove_dir_all(dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::at(dir)(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    files::remove(&identity::path(&places.guard))?;
+    files::remove(&audit::reserve(&places.audit()))?;
+    TrustStore::remove(&places.guard)?;
+    files::remove(&places.lockdown())?;
+    files::remove(&places.guard.join(Lock::NAME))?;
+    files::remove(&path.join(Lock::NAME))?;
+    for empty in [&places.guard, path] {
+        // One with the audit in it stays.
+        std::fs::remove_dir(empty).ok();
+    }
+    Ok(())
+}
+
+/// A visit that was killed left its keys: they are worth nothing any more, and go. One that runs is locked.
+fn sweep(visits: &Path) {
+    for entry in std::fs::read_dir(visits).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !path.join(Lock::NAME).exists() {
+            continue;
+        }
+        if let Ok(_lock) = Lock::take(&path)
+            && let Err(error) = clear(&Places::new(Some(&path)), &path)
+        {
+            tracing::warn!(%error, "what an earlier visit left behind stays");
+        }
+    }
+}
+
+/// A directory that was not there before: two visits may begin in one second.
+fn new_dir(path: &Path) -> Result<PathBuf, FileError> {
+    let mut path = path.to_owned();
+    loop {
+        match std::fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => path.as_mut_os_string().push("x"),
+            Err(error) => return Err(FileError::at(&path)(error)),
+            Ok(()) => return Ok(path),
+        }
+    }
+}
+
+/// A directory of ours that others may pass through.
+fn enterable(path: &Path) -> Result<(), FileError> {
+    files::make_dir(path, 0o711)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o711)).map_err(FileError::at(path))
+}
+
+/// A user id that no account has and no process runs as.
+fn nobody() -> u32 {
+    let span = NOBODIES.end() - NOBODIES.start() + 1;
+    let draw = || NOBODIES.start() + u32::from_ne_bytes(random()) % span;
+    let free = |uid: &u32| matches!(Account::of_uid(*uid), Err(AccountError::Unknown(_))) && !runs(*uid);
+    std::iter::repeat_with(draw).take(TRIES).find(free).unwrap_or(*NOBODIES.end())
+}
+
+fn runs(uid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|entry| entry.metadata().ok()).any(|meta| meta.uid() == uid)
+}

@@ -1,0 +1,190 @@
+//! `invite`: help for somebody without an account, from the code that is read over the phone to the last shell.
+//!
+//! ```text
+//!  code ─▶ waiting ─▶ guest is here ─▶ signed, six words ─ both yes ─▶ shell ─▶ again, or over
+//! ```
+//!
+//! Whatever happens, the invitation is ended at the end: the guest is let go and cleans up.
+
+use super::exec::{code, farewell};
+use super::shell::{End, view};
+use super::{App, SignedIn};
+use crate::args::Invite;
+use crate::fail::{Fail, ROAD};
+use crate::terminal;
+use cloud_doctor::clock;
+use cloud_doctor::messages::Id;
+use cloud_doctor::relay_api::Invited;
+use cloud_doctor::signer::{Candidate, Keyring};
+use cloud_doctor::visit::{First, Guest, Visit, VisitError, Wish, open_guest};
+use cloud_doctor_proto::ceiling::Span;
+use cloud_doctor_proto::grant::Scope;
+use cloud_doctor_proto::guest::Code;
+use cloud_doctor_proto::ids::ChannelId;
+use cloud_doctor_proto::limits::GUEST_CODE_SECS;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+
+/// Terminal size when there is no terminal.
+const SIZE_DEFAULT: (u16, u16) = (80, 24);
+/// A relay or guest that cannot be asked for a moment is asked again after this time.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(app: &App, asked: Invite) -> Result<u8, Fail> {
+    let wish = wish(&asked)?;
+    let signed_in = app.signed_in()?;
+    let mut keys = app.keys(Some(&signed_in.entry)).await?;
+    keys.unlock(&mut app.seat())?;
+    let engineer = keys.pick(|_| true).ok_or(cloud_doctor::signer::SignError::NoKey)?;
+    let invited = signed_in.relay.invite(&engineer.key).await?;
+    let helping = Helping { app, signed_in: &signed_in, keys: &keys, engineer: &engineer, invited: &invited, wish };
+    let done = tokio::select! {
+        biased;
+        () = stopped()? => Ok(ROAD),
+        done = helping.help() => done,
+    };
+    // It ends by itself when the relay cannot be told.
+    drop(signed_in.relay.end_invitation(&invited.id).await);
+    done
+}
+
+/// Ctrl-C and its like, outside a shell: inside one, the terminal is raw and they are keys.
+fn stopped() -> Result<impl Future<Output = ()>, Fail> {
+    let failed = |error: std::io::Error| Fail::system("signal", &error);
+    let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        int.recv().await;
+    })
+}
+
+fn wish(asked: &Invite) -> Result<Wish, Fail> {
+    let time: Span = asked.time.parse().map_err(|error| Fail::from(Id::TimeForm.with(&[&error])))?;
+    let scope = Scope::Shell { user: asked.user.clone() };
+    let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let first = First {
+        scope: scope.clone(),
+        attach: None,
+        term: get("TERM").unwrap_or_else(|| "dumb".to_owned()),
+        lang: get("LC_ALL").or_else(|| get("LANG")).unwrap_or_default(),
+        argv: Vec::new(),
+        size: SIZE_DEFAULT,
+    };
+    let (reason, ticket) = (asked.reason.clone(), asked.ticket.clone());
+    Ok(Wish { scopes: vec![scope], ttl_secs: time.0, reason, ticket, first })
+}
+
+/// One call.
+struct Helping<'a> {
+    app: &'a App,
+    signed_in: &'a SignedIn,
+    keys: &'a Keyring,
+    engineer: &'a Candidate,
+    invited: &'a Invited,
+    wish: Wish,
+}
+
+impl Helping<'_> {
+    async fn help(&self) -> Result<u8, Fail> {
+        // As our own code writes it: a relay's words do not go into what root pastes.
+        let code: Code = self.invited.code.parse().map_err(|error| Fail::from(Id::InviteOdd.with(&[&error])))?;
+        self.app.say(Id::InviteCode.with(&[&code]));
+        self.app.say(Id::InviteWaiting.with(&[&Span(GUEST_CODE_SECS)]));
+        let mut greeted = false;
+        let (visit, host) = loop {
+            let hostname = self.guest().await?;
+            if !greeted {
+                self.app.say(Id::GuestCame.with(&[&hostname]));
+                greeted = true;
+            }
+            match self.ask().await {
+                Ok(open) => break open,
+                // The road broke before anybody had said anything: the guest is coming back.
+                Err(VisitError::Stream(error)) => {
+                    self.app.say(cloud_doctor::messages::Sentence::sentence(&error));
+                    sleep(ASK_AGAIN).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let time = Span(visit.opened.ends_in_secs);
+        self.app.say(Id::GuestOpened.with(&[&self.wish.first.scope.user(), &host, &time]));
+        let until = clock::now() + Duration::from_secs(visit.opened.ends_in_secs);
+        let status = self.shells(&visit, &host, until).await;
+        self.app.say(Id::GuestEnded.with(&[&host]));
+        status
+    }
+
+    /// Waits until the guest has a tunnel.
+    async fn guest(&self) -> Result<String, Fail> {
+        loop {
+            match self.signed_in.relay.wait_invitation(&self.invited.id).await {
+                Ok(invitation) if invitation.ended => return Err(Fail::Say(Id::InviteOver.into(), ROAD)),
+                Ok(invitation) if invitation.online => return Ok(invitation.hostname.unwrap_or_default()),
+                Ok(_) => {}
+                Err(error) if error.may_pass() => sleep(ASK_AGAIN).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<(Visit, String), VisitError> {
+        let mut seat = self.app.seat();
+        let mut guest = Guest {
+            relay: &self.signed_in.relay,
+            invitation: &self.invited.id,
+            keys: self.keys,
+            engineer: self.engineer,
+            person: &mut seat,
+        };
+        let agree = async |_: &str, _: &str| {
+            let same = self.yes(Id::AskGuestSame).await;
+            if same {
+                self.app.say(Id::GuestWaiting);
+            }
+            same
+        };
+        open_guest(&mut guest, &self.wish, agree).await
+    }
+
+    async fn yes(&self, question: Id) -> bool {
+        let answer = self.line(self.app.words(question)).await;
+        answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes" | "是"))
+    }
+
+    /// A line from the terminal, asked for on a thread of its own: the stream's signs of life must be answered meanwhile.
+    async fn line(&self, question: String) -> Option<String> {
+        tokio::task::spawn_blocking(move || terminal::ask(&question)).await.ok()?.ok()
+    }
+
+    /// One shell after another, until the engineer or the visit is done.
+    async fn shells(&self, visit: &Visit, host: &str, until: Instant) -> Result<u8, Fail> {
+        let mut left: Option<ChannelId> = None;
+        loop {
+            let size = terminal::size(std::io::stdout()).or_else(|| terminal::size(std::io::stdin()));
+            let first = First { attach: left, size: size.unwrap_or(SIZE_DEFAULT), ..self.wish.first.clone() };
+            let channel = visit.open_channel(&first).await?;
+            let id = channel.id();
+            let status = match view(self.app, channel).await? {
+                End::Left => {
+                    left = Some(id);
+                    0
+                }
+                End::Over(exit, reason) => {
+                    left = None;
+                    if let Some(say) = farewell(reason) {
+                        self.app.say(say);
+                        return Ok(code(self.app, exit));
+                    }
+                    code(self.app, exit)
+                }
+            };
+            let rest = crate::output::ago(until.saturating_duration_since(clock::now()).as_secs());
+            let question = Id::GuestAgain.with(&[&host, &rest]).text(self.app.language);
+            match self.line(question).await {
+                Some(answer) if answer.is_empty() => {}
+                Some(_) | None => return Ok(status),
+            }
+        }
+    }
+}
