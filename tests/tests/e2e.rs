@@ -13,4 +13,5 @@ mod e2e {
     mod shell;
     mod signatures;
     mod slice;
+    mod terminal;
 }
