@@ -139,6 +139,13 @@ impl EvilRelay {
         Tunnel { runtime: self.runtime.handle().clone(), connection, control, hello, claim }
     }
 
+    /// The same agent's tunnel over another connection, greeted by the test itself.
+    #[must_use]
+    pub fn adopt(&self, before: &Tunnel, connection: Connection, control: Road) -> Tunnel {
+        let (hello, claim) = (before.hello.clone(), before.claim.clone());
+        Tunnel { runtime: self.runtime.handle().clone(), connection, control, hello, claim }
+    }
+
     /// Enrols the next host, as an honest relay would. Its answer may still be on its way: keep the connection.
     ///
     /// # Panics
