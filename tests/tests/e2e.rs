@@ -6,8 +6,10 @@ mod e2e {
     mod bad_input;
     mod enrolment;
     mod faults;
+    mod given_back;
     mod harness;
     mod listeners;
+    mod neighbours;
     mod numbers;
     mod people;
     mod shell;

@@ -77,7 +77,7 @@ fn flt_20_a_client_whose_clock_is_a_year_off_is_told() {
 }
 
 /// Fills a file system to the last byte.
-fn fill(folder: &Path) -> std::path::PathBuf {
+pub(crate) fn fill(folder: &Path) -> std::path::PathBuf {
     let file = folder.join("filler");
     let mut out = fs::File::create(&file).unwrap();
     for size in [64 << 10, 1 << 10, 1] {
@@ -134,6 +134,41 @@ fn flt_22_a_full_disk_at_the_relay_is_one_sentence() {
     assert!(running.wait(SOON).success());
     assert!(running.stdout().ends_with("done\n"));
     fs::remove_file(filler).unwrap();
+    eventually(SOON, "open again", || site.exec(&["/bin/true"]).status.success().then_some(()));
+}
+
+#[test]
+fn flt_27_a_corrupted_database_is_refused_with_the_way_back() {
+    let mut site = Site::new();
+    site.relay.stop();
+    let file = site.relay.data.join("relay.db");
+    for beside in ["relay.db-wal", "relay.db-shm"] {
+        drop(fs::remove_file(site.relay.data.join(beside)));
+    }
+    let whole = fs::read(&file).unwrap();
+    let damages: [fn(&mut Vec<u8>); 4] = [
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| bytes[..100].fill(0x5a),
+        |bytes| (1..bytes.len() / 4096).step_by(2).for_each(|page| bytes[page * 4096..][..4096].fill(0x5a)),
+        |bytes| bytes[4096..].fill(0),
+    ];
+    site.world.expect_error("");
+    for (number, damage) in damages.iter().enumerate() {
+        let mut damaged = whole.clone();
+        damage(&mut damaged);
+        fs::write(&file, &damaged).unwrap();
+        let mut relay = site.relay.spawn();
+        let status = relay.wait(SOON);
+        let said = format!("{}{}", relay.stdout(), relay.stderr());
+        assert!(!status.success() && !said.contains("ready;"), "damage {number}: {said}");
+        assert!(said.contains("database") && said.contains("restore"), "damage {number}: {said}");
+        assert!(!said.contains("panicked"), "damage {number}: {said}");
+    }
+    for beside in ["relay.db-wal", "relay.db-shm"] {
+        drop(fs::remove_file(site.relay.data.join(beside)));
+    }
+    fs::write(&file, &whole).unwrap();
+    site.relay.run();
     eventually(SOON, "open again", || site.exec(&["/bin/true"]).status.success().then_some(()));
 }
 
