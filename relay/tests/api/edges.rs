@@ -58,7 +58,7 @@ async fn dos_10_huge_reasons_labels_and_maps_are_refused_unread() {
         ] {
             let headers = [("authorization", bearer.as_str())];
             let answer = world.raw(request("POST", path, &headers, &body).as_bytes()).await;
-            assert_eq!(answer.status, 400, "{path}: {answer:?}");
+            assert!(matches!(answer.status, 400 | 422), "{path}: {answer:?}");
         }
     }
     assert_eq!(world.get("/api/v1/enrolment-tokens", &ann).await, serde_json::json!({"tokens": []}));
