@@ -148,6 +148,9 @@ fn resident() -> u64 {
     line.trim().split(' ').next().unwrap().parse::<u64>().unwrap() << 10
 }
 
+/// The frames of one packet of a flood.
+type Flood = dyn Fn(u64) -> Vec<u8>;
+
 #[tokio::test]
 async fn qui_05_floods_of_ids_and_challenges_are_bounded() {
     let world = World::new().await;
@@ -164,8 +167,7 @@ async fn qui_05_floods_of_ids_and_challenges_are_bounded() {
     };
     let retired = |_: u64| -> Vec<u8> { [0x19, 0].repeat(400) };
     let challenges = |number: u64| -> Vec<u8> { [&[0x1a][..], &number.to_be_bytes()].concat().repeat(120) };
-    let floods: [(&str, &dyn Fn(u64) -> Vec<u8>); 3] =
-        [("new ids", &new_ids), ("retired ids", &retired), ("challenges", &challenges)];
+    let floods: [(&str, &Flood); 3] = [("new ids", &new_ids), ("retired ids", &retired), ("challenges", &challenges)];
     for (what, flood) in floods {
         serves(&world, &canary).await;
         let mut peer = raw(&world, &server, encode(&honest())).await;

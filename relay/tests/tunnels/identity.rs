@@ -86,7 +86,7 @@ async fn tls_02_weak_groups_and_long_chains_end_the_handshake() {
     let server = world.enrolled(1).await;
     for groups in WEAK_GROUPS {
         let tls = tls_with(provider(groups), world.pins, &Shows::key(&server.transport), &[ALPN_TUNNEL]);
-        let error = connect_with(tls, TransportConfig::default(), world.addr).await.err().expect("no handshake");
+        let error = connect_with(tls, TransportConfig::default(), world.addr).await.expect_err("no handshake");
         // CRYPTO_ERROR with the alert handshake_failure.
         #[expect(clippy::wildcard_enum_match_arm, reason = "every other end fails the test")]
         let code = match &error {
