@@ -213,6 +213,9 @@ messages! {
     AuditBad,
         "The audit log does not verify from here on: {}",
         "审计日志从此处起无法验证:{}";
+    AuditEmpty,
+        "The audit log holds no line: this agent has never run, or somebody removed the log.",
+        "审计日志中没有任何记录:此代理从未运行过,或日志已被删除。";
     CeilingGood,
         "{} is valid and in force ({} rules).",
         "{} 有效且已生效({} 条规则)。";

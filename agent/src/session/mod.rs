@@ -13,6 +13,7 @@ mod audit_queue;
 mod bytelog;
 pub(crate) mod clock;
 pub(crate) mod door;
+mod exhausted;
 mod finish;
 pub(crate) mod holder;
 mod input;

@@ -49,8 +49,13 @@ pub(super) async fn deadline(request: Request, next: Next) -> Response {
 
 async fn edge(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let language = language(request.headers());
-    let mut answer =
-        if is_ours(&api, &request) { next.run(request).await } else { Problem::from(Code::OtherHost).into_response() };
+    let mut answer = if !is_ours(&api, &request) {
+        Problem::from(Code::OtherHost).into_response()
+    } else if announces_too_much(&request) {
+        Problem::from(Code::TooLarge).into_response()
+    } else {
+        next.run(request).await
+    };
     if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
         answer = problem.answer(language);
     }
@@ -68,6 +73,12 @@ fn is_ours(api: &Api, request: &Request) -> bool {
     let Some(host) = host else { return false };
     let without_port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
     without_port.map_or(host, |(name, _)| name).eq_ignore_ascii_case(name)
+}
+
+/// A body that will be too large is refused before anybody waits for it (DOS-10).
+fn announces_too_much(request: &Request) -> bool {
+    let length = one(request.headers(), header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    length.is_some_and(|length| length > BODY_BYTES_MAX as u64)
 }
 
 fn one(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

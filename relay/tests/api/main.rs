@@ -13,4 +13,5 @@ mod streams;
 mod tls;
 mod tokens;
 mod trust_log;
+mod weak;
 mod world;

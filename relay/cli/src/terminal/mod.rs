@@ -1,6 +1,7 @@
 //! The person's terminal: questions, passwords, raw mode, and the three standard streams without blocking.
 
 pub(crate) mod escapes;
+mod filter;
 pub(crate) mod pipes;
 pub(crate) mod status;
 

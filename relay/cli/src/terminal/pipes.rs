@@ -4,6 +4,7 @@
 //! `O_NONBLOCK` belongs to the open file, which other programs share; so terminals and pipes are opened again through
 //! `/proc/self/fd`. Where that is not possible the flag is set and put back. Plain files never block for long.
 
+use super::filter::Filter;
 use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -93,13 +94,21 @@ impl Pipe {
         }
     }
 
+    /// Somebody looks at it.
+    fn is_terminal(&self) -> bool {
+        rustix::termios::isatty(self.fd())
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.way {
+            Way::Direct(fd) => fd.as_fd(),
+            Way::Ready(ready) => ready.get_ref().as_fd(),
+        }
+    }
+
     /// Writes what fits without waiting.
     pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
-        let fd = match &self.way {
-            Way::Direct(fd) => fd,
-            Way::Ready(ready) => ready.get_ref(),
-        };
-        match rustix::io::write(fd, data) {
+        match rustix::io::write(self.fd(), data) {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
             result => Ok(result?),
         }
@@ -108,13 +117,9 @@ impl Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        let fd = match &self.way {
-            Way::Direct(fd) => fd.as_fd(),
-            Way::Ready(ready) => ready.get_ref().as_fd(),
-        };
         if let Some(before) = self.before {
             // A file that is gone has no flags to put back.
-            fcntl_setfl(fd, before).ok();
+            fcntl_setfl(self.fd(), before).ok();
         }
     }
 }
@@ -125,24 +130,52 @@ fn watched(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
 }
 
 /// Output that waits for a slow reader. Bounded by the server's window, because only what was written is acknowledged.
+/// A terminal gets it filtered, a pipe or file as it is.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     pipe: Pipe,
+    filter: Option<Filter>,
+    /// What the filter left, when that is not the output itself.
+    shown: Vec<u8>,
     waiting: Vec<u8>,
     start: usize,
+    /// Bytes of output that are not done with. The filter may have made more or less of them.
+    owed: usize,
     /// Nobody reads any more: the rest is dropped, and counts as written.
     closed: bool,
 }
 
 impl Backlog {
     pub(crate) fn new(pipe: Pipe) -> Self {
-        Self { pipe, waiting: Vec::new(), start: 0, closed: false }
+        let filter = pipe.is_terminal().then(Filter::new);
+        Self { pipe, filter, shown: Vec::new(), waiting: Vec::new(), start: 0, owed: 0, closed: false }
     }
 
-    /// Writes at once what fits and keeps the rest; returns how much is done with.
+    /// Writes at once what fits and keeps the rest; returns how much of the output is done with.
     pub(crate) fn push(&mut self, data: &[u8]) -> usize {
-        let done = if self.is_empty() { self.done(self.pipe.try_write(data), data.len()) } else { 0 };
-        self.waiting.extend_from_slice(&data[done..]);
+        self.owed += data.len();
+        let mut shown = std::mem::take(&mut self.shown);
+        let passed = match &mut self.filter {
+            Some(filter) => filter.pass(data, &mut shown),
+            None => data,
+        };
+        let done = if self.is_empty() { self.done(self.pipe.try_write(passed), passed.len()) } else { 0 };
+        self.waiting.extend_from_slice(&passed[done..]);
+        self.shown = shown;
+        self.settle(done)
+    }
+
+    /// Bytes of output are lost; what comes next continues nothing.
+    pub(crate) fn skipped(&mut self) {
+        if let Some(filter) = &mut self.filter {
+            filter.skipped();
+        }
+    }
+
+    /// How much of the output is done with, now that so many bytes were written: all, when nothing waits.
+    fn settle(&mut self, written: usize) -> usize {
+        let done = if self.is_empty() { self.owed } else { written.min(self.owed) };
+        self.owed -= done;
         done
     }
 
@@ -155,7 +188,7 @@ impl Backlog {
         self.closed
     }
 
-    /// Writes some of what waits; returns how much is done with. Never ready while nothing waits.
+    /// Writes some of what waits; returns how much of the output is done with. Never ready while nothing waits.
     pub(crate) async fn drain(&mut self) -> usize {
         if self.is_empty() {
             return std::future::pending().await;
@@ -168,7 +201,7 @@ impl Backlog {
             self.waiting.drain(..self.start);
             self.start = 0;
         }
-        done
+        self.settle(done)
     }
 
     fn done(&mut self, result: io::Result<usize>, all: usize) -> usize {
