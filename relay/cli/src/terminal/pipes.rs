@@ -14,101 +14,84 @@ use tokio::io::unix::AsyncFd;
 /// A standard stream.
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    way: Way,
+    fd: OwnedFd,
+    /// A duplicate that is watched for bytes to read; none for what never waits for long: a file, `/dev/null`. Room to
+    /// write is watched for only after a write that found none: else the kernel wakes us for what a terminal takes.
+    arrivals: Option<AsyncFd<OwnedFd>>,
     /// Flags of a shared open file, to be put back.
     before: Option<OFlags>,
-}
-
-#[derive(Debug)]
-enum Way {
-    /// Waited for.
-    Ready(AsyncFd<OwnedFd>),
-    /// Never waits for long: a file, `/dev/null`.
-    Direct(OwnedFd),
 }
 
 impl Pipe {
     /// For reading.
     pub(crate) fn reading(fd: impl AsFd) -> io::Result<Self> {
-        Self::new(fd.as_fd(), OFlags::RDONLY, Interest::READABLE)
+        let mut pipe = Self::new(fd.as_fd(), OFlags::RDONLY)?;
+        // What epoll does not take is always ready.
+        pipe.arrivals = watched(pipe.fd.try_clone()?, Interest::READABLE).ok();
+        Ok(pipe)
     }
 
     /// For writing.
     pub(crate) fn writing(fd: impl AsFd) -> io::Result<Self> {
-        Self::new(fd.as_fd(), OFlags::WRONLY, Interest::WRITABLE)
+        Self::new(fd.as_fd(), OFlags::WRONLY)
     }
 
-    fn new(fd: BorrowedFd<'_>, access: OFlags, interest: Interest) -> io::Result<Self> {
+    fn new(fd: BorrowedFd<'_>, access: OFlags) -> io::Result<Self> {
         let kind = FileType::from_raw_mode(fstat(fd)?.st_mode);
-        if kind == FileType::RegularFile {
-            return Ok(Self { way: Way::Direct(fd.try_clone_to_owned()?), before: None });
-        }
-        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let (own, before) = match open(path.as_str(), flags, Mode::empty()) {
-            Ok(own) => (own, None),
-            Err(_) => {
-                let before = fcntl_getfl(fd)?;
-                fcntl_setfl(fd, before | OFlags::NONBLOCK)?;
-                (fd.try_clone_to_owned()?, Some(before))
+        let (fd, before) = if kind == FileType::RegularFile {
+            (fd.try_clone_to_owned()?, None)
+        } else {
+            let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            match open(path.as_str(), flags, Mode::empty()) {
+                Ok(own) => (own, None),
+                Err(_) => {
+                    let before = fcntl_getfl(fd)?;
+                    fcntl_setfl(fd, before | OFlags::NONBLOCK)?;
+                    (fd.try_clone_to_owned()?, Some(before))
+                }
             }
         };
-        let spare = own.try_clone()?;
-        let way = match watched(own, interest) {
-            Ok(ready) => Way::Ready(ready),
-            // What epoll does not take is always ready.
-            Err(_) => Way::Direct(spare),
-        };
-        Ok(Self { way, before })
+        Ok(Self { fd, arrivals: None, before })
     }
 
     /// Reads what is there; 0 at the end. May be given up without losing anything.
     pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &self.way {
-            Way::Direct(fd) => Ok(rustix::io::read(fd, buffer)?),
-            Way::Ready(ready) => loop {
-                let mut guard = ready.readable().await?;
-                match guard.try_io(|fd| Ok(rustix::io::read(fd, &mut *buffer)?)) {
-                    // A terminal that was hung up reads as an error.
-                    Ok(Err(error)) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
-                        return Ok(0);
-                    }
-                    Ok(result) => return result,
-                    Err(_would_block) => {}
+        let Some(arrivals) = &self.arrivals else { return Ok(rustix::io::read(&self.fd, buffer)?) };
+        loop {
+            let mut guard = arrivals.readable().await?;
+            match guard.try_io(|fd| Ok(rustix::io::read(fd, &mut *buffer)?)) {
+                // A terminal that was hung up reads as an error.
+                Ok(Err(error)) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+                    return Ok(0);
                 }
-            },
+                Ok(result) => return result,
+                Err(_would_block) => {}
+            }
         }
     }
 
     /// Writes what fits now; waits until something does. May be given up without losing anything.
     pub(crate) async fn write(&self, data: &[u8]) -> io::Result<usize> {
-        match &self.way {
-            Way::Direct(fd) => Ok(rustix::io::write(fd, data)?),
-            Way::Ready(ready) => loop {
-                let mut guard = ready.writable().await?;
-                match guard.try_io(|fd| Ok(rustix::io::write(fd, data)?)) {
-                    Ok(result) => return result,
-                    Err(_would_block) => {}
+        loop {
+            match rustix::io::write(&self.fd, data) {
+                Err(rustix::io::Errno::AGAIN) => {
+                    let room = watched(self.fd.try_clone()?, Interest::WRITABLE)?;
+                    room.writable().await?.retain_ready();
                 }
-            },
+                result => return Ok(result?),
+            }
         }
     }
 
     /// Somebody looks at it.
     fn is_terminal(&self) -> bool {
-        rustix::termios::isatty(self.fd())
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        match &self.way {
-            Way::Direct(fd) => fd.as_fd(),
-            Way::Ready(ready) => ready.get_ref().as_fd(),
-        }
+        rustix::termios::isatty(&self.fd)
     }
 
     /// Writes what fits without waiting.
     pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
-        match rustix::io::write(self.fd(), data) {
+        match rustix::io::write(&self.fd, data) {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
             result => Ok(result?),
         }
@@ -119,7 +102,7 @@ impl Drop for Pipe {
     fn drop(&mut self) {
         if let Some(before) = self.before {
             // A file that is gone has no flags to put back.
-            fcntl_setfl(self.fd(), before).ok();
+            fcntl_setfl(&self.fd, before).ok();
         }
     }
 }
