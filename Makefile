@@ -54,7 +54,13 @@ check: ## Everything but the tests: format, lints, docs, tidy, dependencies
 test: ## All tests, at scaled rates
 	@$(SETUP) test
 	cargo build --locked --workspace --bins
-	cargo nextest run --locked --workspace --show-progress none
+	@mkdir -p target && : >target/not-tested
+	@status=0; \
+	  CLOUD_DOCTOR_NOT_TESTED="$(CURDIR)/target/not-tested" \
+	    cargo nextest run --locked --workspace --show-progress none || status=$$?; \
+	  cut -f 1 target/not-tested | sort -u | paste -s -d ' ' | \
+	    awk '{ print (NF ? "NOT TESTED: " NF ": " $$0 : "every test tested what it names") }'; \
+	  exit $$status
 
 .PHONY: stress
 stress: ## The end-to-end tests at full load, with memory return and 60-second cases

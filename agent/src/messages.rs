@@ -75,6 +75,21 @@ messages! {
     EnrolFailed,
         "Not enrolled: {}.",
         "未注册:{}。";
+    EnrolToken,
+        "Not enrolled: the relay does not accept the token: unknown, expired, used up or revoked; ask for a new one.",
+        "未注册:中继不接受此令牌(未知、已过期、已用尽或已撤销);请索取新的令牌。";
+    EnrolEntry,
+        "Not enrolled: the relay does not accept this server's entry: it may be enrolled already.",
+        "未注册:中继不接受此服务器的条目,可能已经注册。";
+    EnrolLimited,
+        "Not enrolled: too many attempts from this address; wait a minute and try again.",
+        "未注册:来自此地址的尝试过多;请等待一分钟后重试。";
+    EnrolUnavailable,
+        "Not enrolled: the relay cannot enrol servers right now; try again, or ask its operator.",
+        "未注册:中继目前无法注册服务器;请重试,或联系其管理员。";
+    EnrolUnknown,
+        "Not enrolled: the relay refuses for a reason that this version does not know.",
+        "未注册:中继因此版本未知的原因拒绝。";
     BadPin,
         "{}",
         "固定值无效:{}";

@@ -6,6 +6,7 @@
 use crate::state::files;
 use cloud_doctor_proto::ceiling::{Ceiling, CeilingError};
 use cloud_doctor_proto::limits::CEILING_BYTES_MAX;
+use cloud_doctor_proto::told::{Tell, Told};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoCeiling {
     /// Not there, or not readable.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{}", self.told())]
     File {
         /// The file or its directory.
         path: PathBuf,
@@ -22,21 +23,43 @@ pub(crate) enum NoCeiling {
         source: std::io::Error,
     },
     /// Somebody else could have written it.
-    #[error("{}: {rule}", path.display())]
+    #[error("{}", self.told())]
     Unsafe {
         /// The file or its directory.
         path: PathBuf,
         /// What must be changed.
-        rule: &'static str,
+        rule: Tell,
     },
     /// Not a ceiling.
-    #[error("{}: {error}", path.display())]
+    #[error("{}", self.told())]
     Invalid {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         error: CeilingError,
     },
+}
+
+impl NoCeiling {
+    /// The same for people, in their language.
+    pub(crate) fn told(&self) -> Told {
+        match self {
+            NoCeiling::File { path, source } => Tell::NoCeilingFile.with(&[&path.display(), source]),
+            NoCeiling::Unsafe { path, rule } => rule.with(&[&path.display()]),
+            NoCeiling::Invalid { path, error } => match error {
+                CeilingError::TooLong(bytes) => Tell::CeilingTooLong.with(&[&path.display(), bytes]),
+                CeilingError::Parse(why) => Tell::CeilingParse.with(&[&path.display(), &lines(why)]),
+                CeilingError::Version(version) => Tell::CeilingVersion.with(&[&path.display(), version]),
+                CeilingError::NoEnd => Tell::CeilingCut.with(&[&path.display()]),
+            },
+        }
+    }
+}
+
+/// What a parser says in several lines, as one.
+fn lines(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" / ")
 }
 
 /// Reads the ceiling. The owner must be our own user: root, or in a standalone trial whoever runs it.
@@ -60,12 +83,12 @@ pub(crate) fn load(path: &Path) -> Result<Ceiling, NoCeiling> {
 fn trusted(path: &Path, meta: &std::fs::Metadata, right_type: bool) -> Result<(), NoCeiling> {
     let us = rustix::process::geteuid().as_raw();
     let rules = [
-        (right_type, "must be a regular file in a real directory, without links"),
-        (meta.uid() == us || meta.uid() == 0, "must belong to root"),
-        (meta.mode() & 0o022 == 0, "must not be writable by group or others (chmod go-w)"),
+        (right_type, Tell::CeilingLinked),
+        (meta.uid() == us || meta.uid() == 0, Tell::CeilingOwner),
+        (meta.mode() & 0o022 == 0, Tell::CeilingWritable),
     ];
     match rules.iter().find(|(holds, _)| !holds) {
-        Some((_, rule)) => Err(NoCeiling::Unsafe { path: path.to_owned(), rule }),
+        Some((_, rule)) => Err(NoCeiling::Unsafe { path: path.to_owned(), rule: *rule }),
         None => Ok(()),
     }
 }
@@ -109,7 +132,7 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         assert!(load(&path).is_err(), "directory instead of file");
         std::fs::remove_dir(&path).unwrap();
-        std::fs::write(&path, "version = 1\nextra = 2\n").unwrap();
+        std::fs::write(&path, "version = 1\nextra = 2\n[end]\n").unwrap();
         assert!(matches!(load(&path), Err(NoCeiling::Invalid { .. })), "unknown key");
         std::fs::write(&path, [0xff, 0xfe]).unwrap();
         assert!(load(&path).is_err(), "not text");

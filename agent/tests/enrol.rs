@@ -117,13 +117,13 @@ fn a_ceiling_that_the_customer_wrote_before_stays() {
     let attempt = Try::new();
     std::fs::create_dir_all(attempt.state().join("etc")).unwrap();
     std::fs::set_permissions(attempt.state(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    std::fs::write(attempt.state().join("etc/ceiling.toml"), "version = 1\n").unwrap();
+    std::fs::write(attempt.state().join("etc/ceiling.toml"), "version = 1\n[end]\n").unwrap();
     let output = attempt.run(&["--yes"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("stays as it is"), "{output:?}");
     let left: Vec<_> = std::fs::read_dir(attempt.state()).unwrap().flatten().map(|e| e.file_name()).collect();
     assert_eq!(left, ["etc"]);
-    assert_eq!(std::fs::read_to_string(attempt.state().join("etc/ceiling.toml")).unwrap(), "version = 1\n");
+    assert_eq!(std::fs::read_to_string(attempt.state().join("etc/ceiling.toml")).unwrap(), "version = 1\n[end]\n");
 }
 
 #[test]

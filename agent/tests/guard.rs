@@ -4,6 +4,8 @@
 
 #[path = "guard/attacks.rs"]
 mod attacks;
+#[path = "guard/bounds.rs"]
+mod bounds;
 #[path = "guard/client.rs"]
 mod client;
 #[path = "guard/customer.rs"]
@@ -12,9 +14,17 @@ mod customer;
 mod evidence;
 #[path = "guard/full.rs"]
 mod full;
+#[path = "guard/grants.rs"]
+mod grants;
 #[path = "guard/host.rs"]
 mod host;
 #[path = "guard/life.rs"]
 mod life;
-#[path = "guard/trust.rs"]
-mod trust;
+#[path = "guard/local.rs"]
+mod local;
+#[path = "guard/logs.rs"]
+mod logs;
+#[path = "../../tests/src/not_tested.rs"]
+mod not_tested;
+#[path = "guard/second.rs"]
+mod second;

@@ -7,6 +7,8 @@ mod door;
 mod harness;
 #[path = "session/life.rs"]
 mod life;
+#[path = "../../tests/src/not_tested.rs"]
+mod not_tested;
 #[path = "session/resume.rs"]
 mod resume;
 #[path = "session/run.rs"]

@@ -8,6 +8,8 @@ mod client;
 mod customer;
 #[path = "guard/host.rs"]
 mod host;
+#[path = "../../tests/src/not_tested.rs"]
+mod not_tested;
 
 use client::{Channel, shell};
 use cloud_doctor_proto::channel::ChannelKind;

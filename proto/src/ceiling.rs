@@ -3,6 +3,9 @@
 //! Rules are read from top to bottom; the first whose scope and user match decides; no match means `never`. A file
 //! that is missing, unreadable, malformed or has an unknown key allows nothing. `*` stands for every user but root:
 //! root must be named.
+//!
+//! The last line is `[end]`. A file that was cut off does not have it: without its last lines a rule could be wider
+//! than it was written, so such a file allows nothing.
 
 use crate::limits::{CEILING_BYTES_MAX, CHANNELS_MAX, DETACHED_SECS_DEFAULT, VISIT_SECS_MAX};
 use crate::signer::SignerKind;
@@ -26,7 +29,14 @@ pub struct Ceiling {
     /// Rules in order.
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
+    /// The line that says that nothing is missing.
+    pub end: End,
 }
+
+/// The empty table at the end of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {}
 
 /// Limits that hold whatever a rule says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +171,20 @@ pub enum CeilingError {
     /// A schema of another build.
     #[error("the ceiling has version {0}; this agent reads version 1")]
     Version(u32),
+    /// Cut off, or written without its last line.
+    #[error(
+        "its last line is not [end]: it may be cut off. Look whether it is whole, then write [end] as its last line"
+    )]
+    NoEnd,
+}
+
+/// The last line of a ceiling.
+const END: &str = "[end]";
+
+/// Whether the last line that says anything is the end marker.
+fn is_whole(text: &str) -> bool {
+    let says = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    text.lines().map(str::trim).rfind(says) == Some(END)
 }
 
 impl FromStr for Ceiling {
@@ -168,6 +192,9 @@ impl FromStr for Ceiling {
     fn from_str(text: &str) -> Result<Self, CeilingError> {
         if text.len() > CEILING_BYTES_MAX {
             return Err(CeilingError::TooLong(text.len()));
+        }
+        if !is_whole(text) {
+            return Err(CeilingError::NoEnd);
         }
         let ceiling: Self = toml::from_str(text).map_err(|e| CeilingError::Parse(e.to_string().trim().to_owned()))?;
         if ceiling.version != 1 {
@@ -326,7 +353,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Ceiling, CeilingError> {
-        format!("version = 1\n{text}").parse()
+        format!("version = 1\n{text}\n[end]").parse()
     }
 
     #[test]
@@ -356,8 +383,30 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        assert_eq!("version = 2".parse::<Ceiling>(), Err(CeilingError::Version(2)));
+        assert_eq!("version = 2\n[end]".parse::<Ceiling>(), Err(CeilingError::Version(2)));
         assert!("".parse::<Ceiling>().is_err());
+    }
+
+    #[test]
+    fn nothing_but_the_end_is_an_end() {
+        let whole = "version = 1\n[[rule]]\nscope='exec'\nmode='never'\n";
+        for good in ["[end]", "[end]\n", "\n  [end]  \n\n# edited by ann\n\n", "[end]\r\n"] {
+            assert!(format!("{whole}{good}").parse::<Ceiling>().is_ok(), "{good:?}");
+        }
+        for bad in
+            ["", "# [end]", "[end", "end = true", "[end] # really", "[[end]]", "[end]\n[end]", "[end]\nx = 1\n[end]"]
+        {
+            assert!(format!("{whole}{bad}").parse::<Ceiling>().is_err(), "{bad:?}");
+        }
+        for quotes in ["\"\"\"", "'''"] {
+            for inside in [format!("x = {quotes}\n[end]"), format!("x = {quotes}\n[end]\n{quotes}")] {
+                assert!(format!("{whole}{inside}").parse::<Ceiling>().is_err(), "{inside:?}");
+            }
+        }
+        let after = format!("{whole}[end]\n[[rule]]\nscope='shell'\nmode='allow'\n");
+        assert_eq!(after.parse::<Ceiling>(), Err(CeilingError::NoEnd), "a rule behind the end could be cut");
+        let written = toml::to_string(&format!("{whole}[end]").parse::<Ceiling>().unwrap()).unwrap();
+        assert!(written.parse::<Ceiling>().is_ok(), "{written}");
     }
 
     #[test]

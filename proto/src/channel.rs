@@ -5,7 +5,7 @@
 //! relay that changes any of them makes it fail. Randomness comes in as a seed. Never: a way to send unsealed.
 
 use crate::ids::{ChannelId, ExchangeKey, Hash};
-use crate::limits::{ABANDONED_MAX, DEAD_SECRETS_MAX, RECORD_BYTES_MAX};
+use crate::limits::{ABANDONED_MAX, DEAD_SECRETS_MAX, HANDSHAKES_SEEN_MAX, RECORD_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
@@ -239,6 +239,17 @@ pub enum Known {
     Unknown,
 }
 
+/// What the book says about a first message that verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// It never came before.
+    New,
+    /// The same one came before: a replay.
+    Before,
+    /// The book is full: it could not tell any more whether one is replayed, so this visit is resumed no more.
+    Full,
+}
+
 impl ResumeBook {
     /// Looks an index up.
     #[must_use]
@@ -256,18 +267,30 @@ impl ResumeBook {
         }
     }
 
-    /// Notes a first message that verified; `false` when the same one came before (a replay).
+    /// Notes a first message that verified.
     #[must_use]
-    pub fn note_handshake(&mut self, first: &[u8]) -> bool {
+    pub fn note_handshake(&mut self, first: &[u8]) -> Noted {
         let Some(ephemeral) = first.first_chunk::<EPHEMERAL_BYTES>() else {
-            return false;
+            return Noted::Before;
         };
-        self.seen.insert(ExchangeKey(*ephemeral))
+        let ephemeral = ExchangeKey(*ephemeral);
+        if self.seen.contains(&ephemeral) {
+            return Noted::Before;
+        }
+        if self.seen.len() >= HANDSHAKES_SEEN_MAX {
+            return Noted::Full;
+        }
+        self.seen.insert(ephemeral);
+        Noted::New
     }
 
-    /// Notes handshakes that the client itself has given up: whoever delivers one of them now only delivers late.
+    /// Notes handshakes that the client itself has given up: whoever delivers one of them now only delivers late. What a
+    /// full book does not take is refused all the same, as every further handshake is.
     pub fn note_abandoned(&mut self, ephemerals: &[ExchangeKey]) {
-        self.seen.extend(ephemerals.iter().take(ABANDONED_MAX));
+        let room = HANDSHAKES_SEEN_MAX - self.seen.len();
+        let new: Vec<ExchangeKey> =
+            ephemerals.iter().take(ABANDONED_MAX).filter(|key| !self.seen.contains(key)).take(room).copied().collect();
+        self.seen.extend(new);
     }
 
     /// Makes the secret that the answer carries. An older one that was never confirmed is forgotten.
@@ -491,12 +514,36 @@ mod tests {
         let mut book = ResumeBook::default();
         let (_, first) = start(&binding(0), None, 1);
         let (_, second) = start(&binding(0), None, 2);
-        assert!(book.note_handshake(&first));
-        assert!(!book.note_handshake(&first));
-        assert!(book.note_handshake(&second));
-        assert!(!book.note_handshake(b"short"));
+        assert_eq!(book.note_handshake(&first), Noted::New);
+        assert_eq!(book.note_handshake(&first), Noted::Before);
+        assert_eq!(book.note_handshake(&second), Noted::New);
+        assert_eq!(book.note_handshake(b"short"), Noted::Before);
         let (_, held_back) = start(&binding(0), None, 3);
         book.note_abandoned(&[ephemeral(&held_back).unwrap()]);
-        assert!(!book.note_handshake(&held_back), "the client has given it up");
+        assert_eq!(book.note_handshake(&held_back), Noted::Before, "the client has given it up");
+    }
+
+    #[test]
+    fn r_04_a_full_book_of_handshakes_takes_no_more_and_forgets_none() {
+        let mut book = ResumeBook::default();
+        let key = |number: usize| {
+            let mut key = [0; EPHEMERAL_BYTES];
+            key[..8].copy_from_slice(&number.to_be_bytes());
+            key
+        };
+        for number in 0..HANDSHAKES_SEEN_MAX - 10 {
+            assert_eq!(book.note_handshake(&key(number)), Noted::New);
+        }
+        let abandoned: Vec<ExchangeKey> = (0..20).map(|i| ExchangeKey(key(1_000_000 + i))).collect();
+        book.note_abandoned(&abandoned);
+        book.note_abandoned(&abandoned);
+        assert_eq!(book.seen.len(), HANDSHAKES_SEEN_MAX);
+        for (number, verdict) in [(0, Noted::Before), (7, Noted::Before), (1_000_000, Noted::Before)] {
+            assert_eq!(book.note_handshake(&key(number)), verdict, "{number}");
+        }
+        for number in [HANDSHAKES_SEEN_MAX, 1_000_015, 2_000_000] {
+            assert_eq!(book.note_handshake(&key(number)), Noted::Full, "{number}");
+        }
+        assert_eq!(book.seen.len(), HANDSHAKES_SEEN_MAX);
     }
 }

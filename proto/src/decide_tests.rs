@@ -10,8 +10,8 @@ use ssh_key::{HashAlg, LineEnding, PrivateKey, private::Ed25519Keypair};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 const BOOT: BootTime = BootTime(1_000_000);
-const OWN: &str = "version=1\n[[rule]]\nscope='shell'\nmode='allow'\nusers=['root','*']\n";
-const ASK: &str = "version=1\n[[rule]]\nscope='shell'\nmode='ask'\nusers=['root']\n";
+const OWN: &str = "version=1\n[[rule]]\nscope='shell'\nmode='allow'\nusers=['root','*']\n[end]";
+const ASK: &str = "version=1\n[[rule]]\nscope='shell'\nmode='ask'\nusers=['root']\n[end]";
 
 fn private(seed: u8) -> PrivateKey {
     PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))

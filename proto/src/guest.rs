@@ -12,7 +12,7 @@
 //! root's word is always needed, given after two people have compared six words over identity, key and grant. So the
 //! relay that carries the invitation, and whoever reads the code, can open nothing.
 
-use crate::ceiling::{Ceiling, Limits, Mode, Rule, ScopeName, Span};
+use crate::ceiling::{Ceiling, End, Limits, Mode, Rule, ScopeName, Span};
 use crate::ids::{Hash, Nonce, VerifyKey};
 use crate::limits::{GUEST_CODE_BYTES, GUEST_DETACHED_SECS, VISIT_SECS_MAX};
 use crate::pin::Pin;
@@ -244,6 +244,7 @@ pub fn ceiling_of_one_visit(own: Option<&Ceiling>) -> Ceiling {
             Some(own) => own.rules.iter().map(asking).collect(),
             None => vec![any(ScopeName::Shell), any(ScopeName::Exec)],
         },
+        end: End {},
     }
 }
 
@@ -309,6 +310,8 @@ mod tests {
             Some(Mode::Ask),
             "what needs no second signature elsewhere needs root's here"
         );
+        let written = toml::to_string(&visit).unwrap();
+        assert_eq!(written.parse::<Ceiling>().unwrap(), visit, "it is written with its end");
         let none = ceiling_of_one_visit(None);
         assert_eq!((opens(&none, "root"), opens(&none, "deploy")), (Some(Mode::Ask), Some(Mode::Ask)));
         assert!(none.rules.iter().all(|rule| rule.second == [SignerKind::Local]));

@@ -9,7 +9,7 @@
 //! - [`guest`]: help without an account.
 //! - [`channel`], [`session`]: the sealed channel and what is said inside it.
 //! - [`audit`], [`token`]: the host's signed log, and the line that lets a server enrol.
-//! - [`refusal`], [`words`]: what people read.
+//! - [`refusal`], [`told`], [`words`]: what people read.
 
 pub mod audit;
 pub mod ceiling;
@@ -30,6 +30,7 @@ pub mod session;
 pub mod signer;
 pub mod time;
 pub mod token;
+pub mod told;
 pub mod trust;
 pub mod visit;
 pub mod words;

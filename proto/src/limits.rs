@@ -91,6 +91,9 @@ pub const COLS: (u16, u16) = (2, 500);
 pub const ROWS: (u16, u16) = (2, 200);
 /// Unanswered handshakes that a client names when it comes back: fifteen minutes of tries, some seconds apart.
 pub const ABANDONED_MAX: usize = 256;
+/// Handshakes of one visit that a holder remembers, so that none is replayed: one every two seconds for eight hours, in
+/// half a megabyte. Beyond it the visit is resumed no more; a new one is.
+pub const HANDSHAKES_SEEN_MAX: usize = 16_384;
 /// Dead resume secrets that a holder remembers, to tell a thief from noise.
 pub const DEAD_SECRETS_MAX: usize = 64;
 

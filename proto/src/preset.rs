@@ -78,6 +78,9 @@ scope = "exec"
 mode = "allow"
 users = ["root", "*"]
 signers = ["sshsig"]
+
+# Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
+[end]
 "#;
 
 const VENDOR: &str = r#"# What anybody may ever do on this server through Cloud Doctor. Only root changes this file; no relay can.
@@ -118,6 +121,9 @@ scope = "exec"
 mode = "allow"
 users = ["*"]
 signers = ["sshsig"]
+
+# Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
+[end]
 "#;
 
 const CHECKS_ONLY: &str = r#"# What anybody may ever do on this server through Cloud Doctor. Only root changes this file; no relay can.
@@ -141,6 +147,9 @@ users = ["root", "*"]
 scope = "exec"
 mode = "never"
 users = ["root", "*"]
+
+# Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
+[end]
 "#;
 
 #[cfg(test)]
@@ -148,6 +157,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ceiling::{Ceiling, Mode, ScopeName};
+
+    #[test]
+    fn r_17_a_preset_that_is_cut_at_any_byte_is_refused_or_the_same() {
+        for preset in [Preset::Own, Preset::Vendor, Preset::ChecksOnly] {
+            let text = preset.text();
+            let whole: Ceiling = text.parse().unwrap();
+            let cut = |at: usize| text[..at].parse::<Ceiling>().ok();
+            let read: Vec<usize> = (0..text.len()).filter(|at| cut(*at).is_some()).collect();
+            assert_eq!(read, [text.len() - 1], "{preset}: only the last line break may be missing");
+            assert_eq!(cut(text.len() - 1), Some(whole));
+        }
+    }
 
     #[test]
     fn presets_parse_and_mean_what_they_say() {

@@ -3,6 +3,7 @@
 //! The code travels; the sentence is made where it is read. Details that would help an attacker are not in it: they
 //! stand in the host's audit.
 
+use crate::told::Told;
 use serde::{Deserialize, Serialize};
 
 /// Languages of the texts for people.
@@ -31,6 +32,9 @@ pub struct Refused {
     /// A value that the sentence names (a user, a number, a file), or empty.
     #[serde(default)]
     pub detail: String,
+    /// The same where it has words of its own: these are in the reader's language.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
 }
 
 macro_rules! refusals {
@@ -192,7 +196,13 @@ impl Refusal {
     /// With a value for the sentence.
     #[must_use]
     pub fn with(self, detail: impl Into<String>) -> Refused {
-        Refused { code: self, detail: detail.into() }
+        Refused { code: self, detail: detail.into(), told: None }
+    }
+
+    /// With words for the sentence.
+    #[must_use]
+    pub fn telling(self, told: Told) -> Refused {
+        Refused { code: self, detail: told.to_string(), told: Some(told) }
     }
 }
 
@@ -206,7 +216,10 @@ impl Refused {
     /// The sentence in a language. Control characters of the detail are shown as escapes.
     #[must_use]
     pub fn text(&self, language: Language) -> String {
-        let detail: String = self.detail.chars().take(300).flat_map(printable).collect();
+        let detail = match &self.told {
+            Some(told) => told.text(language),
+            None => one_line(&self.detail, 300),
+        };
         self.code.template(language).replace("{}", &detail).trim_end().to_owned()
     }
 }
@@ -219,10 +232,17 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// A character that moves the cursor, turns the direction of text, or takes no place: nobody sees it in a name.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    // Zero width, line and paragraph separators, directions, joiners and isolates, the byte order mark.
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 /// A character as it may be shown to a person: controls and text-direction marks become visible escapes.
 pub fn printable(c: char) -> impl Iterator<Item = char> {
-    let hidden = c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let hidden = is_hidden(c);
     let escaped = if hidden { Some(c.escape_unicode()) } else { None };
     escaped.into_iter().flatten().chain((!hidden).then_some(c))
 }

@@ -7,6 +7,7 @@
 use crate::ids::ExchangeKey;
 use crate::limits::RECORD_DATA_BYTES_MAX;
 use crate::pack::{self, PackError};
+use crate::told::Told;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -67,13 +68,8 @@ pub struct Welcome {
     /// Seconds until the grant ends.
     pub ends_in_secs: u64,
     /// Something to tell the engineer, for example that the home directory is missing.
-    pub notice: Option<String>,
+    pub notice: Option<Told>,
 }
-
-/// End of [`ExitStatus::NotStarted`]'s text when there is no such program: clients exit with 127 then, as shells do.
-pub const NO_SUCH_COMMAND: &str = "no such command";
-/// The same when there is one that this user may not run: 126.
-pub const NOT_EXECUTABLE: &str = "not executable by this user";
 
 /// How the shell or command ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,8 +79,9 @@ pub enum ExitStatus {
     Code(u8),
     /// A signal ended it.
     Signal(u8),
-    /// It never ran; why, for people.
-    NotStarted(String),
+    /// It never ran. As shells do, clients exit with 127 on [`crate::told::Tell::NoCommand`], with 126 on
+    /// [`crate::told::Tell::NotExecutable`].
+    NotStarted(Told),
 }
 
 /// Why a channel is over, for the person who looks at it.

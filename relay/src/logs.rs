@@ -125,6 +125,7 @@ fn removed(entry: &Entry) -> Result<Option<AgentId>, AppendRefused> {
         What::Genesis { .. }
         | What::AddRoot { .. }
         | What::RemoveRoot { .. }
+        | What::ReplaceRoots { .. }
         | What::AddPerson { .. }
         | What::RemovePerson { .. }
         | What::EnrolBatch { .. }

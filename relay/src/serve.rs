@@ -1,6 +1,6 @@
 //! Starting and stopping the relay: everything is checked and bound before anything is said to be ready.
 
-use crate::access::{Access, Passwords, SETUP_CODE_LIFETIME, SetupCode, SetupDoor, idle_since};
+use crate::access::{Access, Passwords, SETUP_CODE_LIFETIME, SetupCode, SetupDoor};
 use crate::broker::Broker;
 use crate::config::{RelayConfig, database};
 use crate::data_dir::{DataDir, DataDirError};
@@ -23,8 +23,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-/// How often ended logins and approvals are forgotten, and logins with open streams noted as used.
+/// How often ended logins, approvals and old streams are forgotten, and logins with open streams noted as used.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// How long the list of streams goes back. Longer than anybody asks "who was on that server", and bounded; what must
+/// never be lost stands in the audit, which is never pruned.
+const STREAMS_DAYS: u64 = 90;
+/// Batches of old streams forgotten in one round, so that a round is short whatever has gathered.
+const STREAM_BATCHES: u32 = 20;
 /// How often certificate files are looked at.
 const FILES_LOOK: Duration = Duration::from_secs(10);
 /// How long stopping may take before what is left is cut.
@@ -250,11 +255,18 @@ async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
     for login in api.in_use.logins() {
         api.store.touch_login(&login, now).await?;
     }
-    api.store.forget_logins(now, idle_since(now)).await?;
+    api.store.forget_logins(now).await?;
     let yesterday = UnixTime(now.0.saturating_sub(DAY_SECS));
     api.store.forget_approvals(yesterday).await?;
     // Longer ago than any visit lasts.
-    api.store.forget_invitations(yesterday).await
+    api.store.forget_invitations(yesterday).await?;
+    let ended_before = UnixTime(now.0.saturating_sub(STREAMS_DAYS * DAY_SECS));
+    for _ in 0..STREAM_BATCHES {
+        if !api.store.forget_streams(ended_before).await? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 impl Running {

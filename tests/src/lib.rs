@@ -9,6 +9,7 @@ pub mod chaosproxy;
 pub mod eventually;
 pub mod evil;
 pub mod interceptor;
+pub mod not_tested;
 pub mod people;
 pub mod process;
 pub mod raw_keys;

@@ -337,32 +337,28 @@ pub fn begin() -> ToHolder<'static> {
     ToHolder::Begin(Begin { out_from: 0, err_from: 0, cols: 80, rows: 24 })
 }
 
-/// The exit status in a message, for [`Channel::hear_until`].
-#[must_use]
-pub fn exit(message: &ToClient<'_>) -> Option<ExitStatus> {
+/// Two of the messages, for [`Channel::hear_until`]: the greeting, and how it ended.
+fn of_interest(message: &ToClient<'_>) -> (Option<Welcome>, Option<ExitStatus>) {
     match message {
-        ToClient::Exit(status) => Some(status.clone()),
-        ToClient::Welcome(_)
-        | ToClient::Output { .. }
+        ToClient::Welcome(welcome) => (Some(welcome.clone()), None),
+        ToClient::Exit(status) => (None, Some(status.clone())),
+        ToClient::Output { .. }
         | ToClient::InputAck { .. }
         | ToClient::Skipped { .. }
         | ToClient::Notice(_)
         | ToClient::Pong(_)
-        | ToClient::Fin(_) => None,
+        | ToClient::Fin(_) => (None, None),
     }
 }
 
-/// The greeting in a message, for [`Channel::hear_until`].
+/// The exit status in a message.
+#[must_use]
+pub fn exit(message: &ToClient<'_>) -> Option<ExitStatus> {
+    of_interest(message).1
+}
+
+/// The greeting in a message.
 #[must_use]
 pub fn welcome(message: &ToClient<'_>) -> Option<Welcome> {
-    match message {
-        ToClient::Welcome(welcome) => Some(welcome.clone()),
-        ToClient::Exit(_)
-        | ToClient::Output { .. }
-        | ToClient::InputAck { .. }
-        | ToClient::Skipped { .. }
-        | ToClient::Notice(_)
-        | ToClient::Pong(_)
-        | ToClient::Fin(_) => None,
-    }
+    of_interest(message).0
 }

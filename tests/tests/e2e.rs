@@ -11,6 +11,7 @@ mod e2e {
     mod listeners;
     mod numbers;
     mod people;
+    mod roots;
     mod shell;
     mod signatures;
     mod slice;

@@ -1,7 +1,7 @@
 //! `ceiling check`: whether a ceiling would be accepted, and what it would allow.
 
 use super::{Exit, say};
-use crate::messages::Message;
+use crate::messages::{Message, language};
 use crate::policy::{self, NoCeiling};
 use crate::state::Places;
 use cloud_doctor_proto::ceiling::ScopeName;
@@ -36,7 +36,7 @@ pub(super) fn check(places: &Places, file: Option<&Path>) -> Exit {
             Exit::NoPermission
         }
         Err(problem) => {
-            say::problem(Message::CeilingBad, &[&problem.to_string()]);
+            say::problem(Message::CeilingBad, &[&problem.told().text(language())]);
             Exit::Config
         }
     }

@@ -8,7 +8,7 @@
 //! The configuration file is written last: a server is enrolled exactly when it exists.
 
 use super::{Enrol, Exit, say};
-use crate::messages::Message;
+use crate::messages::{Message, language};
 use crate::session::clock;
 use crate::state::config::{Config, Relay};
 use crate::state::files::{self, FileError};
@@ -17,7 +17,7 @@ use crate::state::{Places, identity};
 use crate::tunnel::enrol::{EnrolError, enrol};
 use crate::tunnel::facts;
 use crate::tunnel::key::{KeyError, TransportKey};
-use cloud_doctor_proto::control::{EnrolBegin, EnrolCommit, TransportBinding};
+use cloud_doctor_proto::control::{EnrolBegin, EnrolCommit, EnrolRefusal, TransportBinding};
 use cloud_doctor_proto::ids::{Hash, VerifyKey};
 use cloud_doctor_proto::limits::NAME_CHARS_MAX;
 use cloud_doctor_proto::pin::Pin;
@@ -203,17 +203,28 @@ fn talk(plan: &Plan<'_>, identity: &SigningKey, transport: &TransportKey) -> Res
     let joined = runtime.block_on(enrol(&plan.relay.url, &plan.relay.pins, transport, &begin, sign));
     let entries = joined.map_err(|error| match error {
         EnrolError::Caller(Stop::OtherLog) => Problem::new(Message::WrongWords, ""),
-        EnrolError::Caller(Stop::Log(error)) => Problem::new(Message::LogBroken, error),
+        EnrolError::Caller(Stop::Log(error)) => Problem::new(Message::LogBroken, error.text(language())),
         EnrolError::Caller(Stop::Batch) => Problem::new(Message::BatchUnknown, ""),
+        EnrolError::Refused(refusal) => Problem::new(refused(refusal), ""),
         other @ (EnrolError::Address(_)
         | EnrolError::Dial(_)
-        | EnrolError::Refused(_)
         | EnrolError::Closed(_)
         | EnrolError::Wire(_)
         | EnrolError::Log
         | EnrolError::Silent) => Problem::new(Message::EnrolFailed, other),
     })?;
-    TrustLog::replay(&entries, Some(plan.token.tenant)).map_err(|error| Problem::new(Message::LogBroken, error))
+    TrustLog::replay(&entries, Some(plan.token.tenant))
+        .map_err(|error| Problem::new(Message::LogBroken, error.text(language())))
+}
+
+fn refused(refusal: EnrolRefusal) -> Message {
+    match refusal {
+        EnrolRefusal::Token => Message::EnrolToken,
+        EnrolRefusal::Entry => Message::EnrolEntry,
+        EnrolRefusal::Limited => Message::EnrolLimited,
+        EnrolRefusal::Unavailable => Message::EnrolUnavailable,
+        EnrolRefusal::Unknown => Message::EnrolUnknown,
+    }
 }
 
 /// Verifies the log from its first entry on and signs this server's own entry behind it.

@@ -3,8 +3,8 @@
 //! It reads the files itself, so it also works while guard does not. It never changes anything.
 
 use super::{Exit, audit, events, say};
-use crate::messages::Message;
-use crate::policy;
+use crate::messages::{Message, language};
+use crate::policy::{self, NoCeiling};
 use crate::session::clock;
 use crate::state::config::Config;
 use crate::state::trust::TrustStore;
@@ -13,6 +13,7 @@ use cloud_doctor_proto::audit::rfc3339;
 use cloud_doctor_proto::ceiling::{Ceiling, Mode, Rule, ScopeName};
 use cloud_doctor_proto::refusal::one_line;
 use cloud_doctor_proto::signer::SignerKind;
+use cloud_doctor_proto::told::Told;
 use cloud_doctor_proto::trust::{Role, TrustLog};
 use cloud_doctor_proto::words::words;
 use cloud_doctor_proto::{ids::Hash, time::UnixTime};
@@ -32,6 +33,8 @@ struct Explanation {
     relays: Vec<RelayPins>,
     ceiling_file: String,
     ceiling_problem: Option<String>,
+    #[serde(skip)]
+    ceiling_told: Option<Told>,
     locked_down: bool,
     rules: Vec<RuleLine>,
     people: Vec<PersonLine>,
@@ -113,6 +116,7 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
             .collect(),
         ceiling_file: places.ceiling().display().to_string(),
         ceiling_problem: ceiling.as_ref().err().map(ToString::to_string),
+        ceiling_told: ceiling.as_ref().err().map(NoCeiling::told),
         locked_down: places.lockdown().symlink_metadata().is_ok(),
         rules: ceiling.map(|ceiling| rules(&ceiling, now)).unwrap_or_default(),
         people: people(&log, now),
@@ -181,8 +185,8 @@ fn show(it: &Explanation) {
     for relay in &it.relays {
         say::tell(Message::ExplainRelay, &[&one_line(&relay.url, TEXT), &relay.pins.join(" ")]);
     }
-    match &it.ceiling_problem {
-        Some(problem) => say::tell(Message::StatusNoCeiling, &[problem]),
+    match &it.ceiling_told {
+        Some(problem) => say::tell(Message::StatusNoCeiling, &[&problem.text(language())]),
         None => say::tell(Message::ExplainCeiling, &[&it.ceiling_file]),
     }
     for rule in &it.rules {

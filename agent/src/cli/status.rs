@@ -2,7 +2,7 @@
 
 use super::{Exit, say};
 use crate::guard::admin::{self, Answer, Ask, Status};
-use crate::messages::Message;
+use crate::messages::{Message, language};
 use crate::state::config::Config;
 use crate::state::trust::TrustStore;
 use crate::state::{Places, identity};
@@ -60,9 +60,12 @@ fn show(status: &Status) {
     for proof in &status.fork_proofs {
         say::tell(Message::StatusFork, &[proof]);
     }
-    match (&status.ceiling, &status.ceiling_problem) {
+    match (&status.ceiling, &status.ceiling_told) {
         (Some(preset), _) => say::tell(Message::StatusCeiling, &[preset]),
-        (None, problem) => say::tell(Message::StatusNoCeiling, &[problem.as_deref().unwrap_or_default()]),
+        (None, problem) => {
+            let problem = problem.as_ref().map(|told| told.text(language())).unwrap_or_default();
+            say::tell(Message::StatusNoCeiling, &[&problem]);
+        }
     }
     show_relays(status);
     for visit in &status.visits {
@@ -76,7 +79,7 @@ fn show(status: &Status) {
             (false, false) => Message::StateDetached,
         };
         let age = (channel.age_secs / 60).to_string();
-        let state = state.text(crate::messages::language(), &[]);
+        let state = state.text(language(), &[]);
         say::tell(Message::StatusChannel, &[&channel.kind, &channel.user, &age, &state, &channel.channel[..12]]);
     }
     if status.visits.is_empty() {

@@ -9,7 +9,7 @@ use super::roles::{log, runtime};
 use super::{Exit, audit, events, say};
 use crate::guard::admin::{self, Answer, Ask, PendingLine, Status};
 use crate::guest::{self, Folder, GuestError};
-use crate::messages::Message;
+use crate::messages::{Message, language};
 use crate::policy;
 use crate::standalone::{self, Roles};
 use crate::state::{Places, identity};
@@ -86,7 +86,7 @@ fn ceiling(places: &Places) -> Result<Option<Ceiling>, Exit> {
         return Ok(None);
     }
     policy::load(&places.ceiling()).map(Some).map_err(|error| {
-        say::problem(Message::VisitOwnCeiling, &[&error.to_string()]);
+        say::problem(Message::VisitOwnCeiling, &[&error.told().text(language())]);
         Exit::Config
     })
 }

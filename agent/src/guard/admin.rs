@@ -8,6 +8,7 @@ use super::sockets;
 use cloud_doctor_proto::control::RelayState;
 use cloud_doctor_proto::ids::VisitId;
 use cloud_doctor_proto::refusal::{Refusal, Refused};
+use cloud_doctor_proto::told::Told;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -74,6 +75,9 @@ pub(crate) struct Status {
     pub(crate) ceiling: Option<String>,
     /// Why nothing is allowed, when it is not.
     pub(crate) ceiling_problem: Option<String>,
+    /// The same, for readers of another language.
+    #[serde(default)]
+    pub(crate) ceiling_told: Option<Told>,
     /// Locked down by root.
     pub(crate) locked_down: bool,
     /// Root on this host can give the second signature.

@@ -3,6 +3,7 @@
 //!
 //! Runs in the single-threaded `shell-exec` only. It must never guess: an account that is not found is an error.
 
+use cloud_doctor_proto::told::{Tell, Told};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::Read;
 use std::process::{ChildStdout, Command, Stdio};
@@ -26,17 +27,17 @@ pub(crate) struct Account {
     pub(crate) shell: String,
 }
 
-/// Why an account could not be found out.
+/// Why an account could not be found out, for the engineer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccountError {
     /// Nobody knows the user.
-    #[error("user {0} does not exist on this server")]
+    #[error("{}", self.told())]
     Unknown(String),
     /// The name could never be a user's, or would be an option of a tool.
-    #[error("{0:?} is not a user name")]
+    #[error("{}", self.told())]
     BadName(String),
     /// A file of the host cannot be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("{}", self.told())]
     File {
         /// The file.
         path: &'static str,
@@ -44,8 +45,19 @@ pub(crate) enum AccountError {
         source: std::io::Error,
     },
     /// The host's directory does not answer.
-    #[error("{GETENT} {0} did not answer within 5 s; the user directory of this server may be down")]
+    #[error("{}", self.told())]
     Slow(String),
+}
+
+impl AccountError {
+    pub(crate) fn told(&self) -> Told {
+        match self {
+            AccountError::Unknown(user) => Tell::NoUser.with(&[user]),
+            AccountError::BadName(name) => Tell::NotAUserName.with(&[name]),
+            AccountError::File { path, source } => Tell::HostFile.with(&[path, source]),
+            AccountError::Slow(question) => Tell::DirectorySlow.with(&[&format!("{GETENT} {question}")]),
+        }
+    }
 }
 
 impl Account {

@@ -18,6 +18,7 @@ use super::visits::Seeds;
 use cloud_doctor_proto::channel::ChannelKind;
 use cloud_doctor_proto::limits::ARGV_BYTES_MAX;
 use cloud_doctor_proto::session::{Begin, ExitStatus, FinReason, OpenRequest, ToClient, ToHolder, Welcome};
+use cloud_doctor_proto::told::{Tell, Told};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
@@ -158,7 +159,7 @@ impl Holder {
         self.began_at = clock::unix_time();
         match Starting::begin(&exec, size) {
             Ok(starting) => self.stage = Stage::Starting(Box::new(starting)),
-            Err(error) => self.not_started(format!("no process can be started: {error}")),
+            Err(error) => self.not_started(Tell::NoProcess.with(&[&error])),
         }
     }
 
@@ -183,14 +184,14 @@ impl Holder {
         true
     }
 
-    fn not_started(&mut self, reason: String) {
+    fn not_started(&mut self, reason: Told) {
         self.stage = Stage::Gone;
-        self.tell(What::NotStarted { reason: reason.clone() });
+        self.tell(What::NotStarted { reason: reason.to_string() });
         self.welcome(None);
         self.over(FinReason::Exited, Some(ExitStatus::NotStarted(reason)));
     }
 
-    fn welcome(&mut self, notice: Option<String>) {
+    fn welcome(&mut self, notice: Option<Told>) {
         let welcome = Welcome {
             pid: self.pid,
             input_applied: self.input.applied_to(),

@@ -14,6 +14,7 @@
 //! it itself and no third process stays. It must never live longer than it takes to start the shell.
 
 use super::sys;
+use cloud_doctor_proto::told::{Tell, Told};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::ffi::OsString;
@@ -24,7 +25,7 @@ use std::os::fd::{AsFd, OwnedFd};
 pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
 /// First byte of a message to the holder: the shell's process id follows and the master travels with it.
 pub(crate) const STARTED: u8 = 1;
-/// First byte of a message to the holder: the reason follows as text.
+/// First byte of a message to the holder: what to tell follows as JSON.
 pub(crate) const FAILED: u8 = 2;
 
 /// Runs the role: `pty-child COLS ROWS shell-exec …`, standard input being a socket to the holder.
@@ -35,22 +36,26 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) {
             let [a, b, c, d] = pid.to_be_bytes();
             send(holder.as_fd(), &[STARTED, a, b, c, d], Some(&master))
         }
-        Err(reason) => send(holder.as_fd(), &[&[FAILED], reason.as_bytes()].concat(), None),
+        Err(reason) => {
+            let told = serde_json::to_vec(&reason).unwrap_or_default();
+            send(holder.as_fd(), &[&[FAILED], told.as_slice()].concat(), None)
+        }
     };
     // A holder that is gone has closed the master with it; the shell gets its hang-up from the kernel.
     sent.ok();
 }
 
 /// Returns the shell's process id and a duplicate of the master.
-fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<(u32, OwnedFd), String> {
+fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<(u32, OwnedFd), Told> {
+    let closed = |what: &str| Tell::NoTerminal.with(&[&what]);
     let mut arguments = arguments.into_iter();
     let (Some(cols), Some(rows)) = (number(arguments.next()), number(arguments.next())) else {
-        return Err("pty-child is started by the agent only".to_owned());
+        return Err(closed("pty-child is started by the agent only"));
     };
     let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
-    let pair = native_pty_system().openpty(size).map_err(|error| format!("no terminal can be opened: {error}"))?;
-    let master = pair.master.as_raw_fd().ok_or("the terminal has no descriptor")?;
-    let master = sys::duplicate(master).map_err(|error| format!("no descriptor for the terminal: {error}"))?;
+    let pair = native_pty_system().openpty(size).map_err(|error| Tell::NoTerminal.with(&[&error]))?;
+    let master = pair.master.as_raw_fd().ok_or_else(|| closed("no descriptor"))?;
+    let master = sys::duplicate(master).map_err(|error| Tell::NoTerminal.with(&[&error]))?;
 
     let mut command = CommandBuilder::new(OWN_PROGRAM);
     command.env_clear();
@@ -58,8 +63,8 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<(u32, OwnedFd)
     command.env("HOME", "/");
     command.env("SHELL", "/bin/sh");
     command.args(arguments);
-    let child = pair.slave.spawn_command(command).map_err(|error| format!("the shell cannot be started: {error}"))?;
-    let pid = child.process_id().ok_or("the shell has no process id")?;
+    let child = pair.slave.spawn_command(command).map_err(|error| Tell::NoProcess.with(&[&error]))?;
+    let pid = child.process_id().ok_or_else(|| Tell::NoProcess.with(&[&"no process id"]))?;
     Ok((pid, master))
 }
 

@@ -8,7 +8,7 @@
 
 use super::account::{Account, AccountError};
 use super::sys;
-use cloud_doctor_proto::session::{NO_SUCH_COMMAND, NOT_EXECUTABLE};
+use cloud_doctor_proto::told::{Tell, Told};
 use rustix::fs::{Access, Gid, Mode, Uid};
 use std::ffi::OsString;
 use std::io::Write;
@@ -44,34 +44,45 @@ pub(crate) struct ShellExec {
     pub(crate) argv: Vec<OsString>,
 }
 
-/// Why the user's program was not started. Each is a sentence for the engineer.
+/// Why the user's program was not started, for the engineer.
 #[derive(Debug, thiserror::Error)]
 enum ShellError {
     #[error(transparent)]
     Account(#[from] AccountError),
-    #[error("this agent runs as {own} without root rights and cannot become {wanted}")]
+    #[error("{}", self.told())]
     OtherUser { own: String, wanted: String },
-    #[error("the login shell {shell} of user {user} does not exist")]
+    #[error("{}", self.told())]
     NoShell { shell: String, user: String },
-    #[error("the login shell {shell} of user {user} is not executable")]
+    #[error("{}", self.told())]
     ShellNotExecutable { shell: String, user: String },
-    #[error("user {user} may not log in: its login shell is {shell}")]
+    #[error("{}", self.told())]
     NoLogin { shell: String, user: String },
-    #[error("user {user} is root under another name; ask for root")]
+    #[error("{}", self.told())]
     RootByAnotherName { user: String },
-    #[error("{what} failed: {source}")]
+    #[error("{}", self.told())]
     System { what: &'static str, source: std::io::Error },
-    #[error("{program}: {}", exec_reason(.source))]
+    #[error("{}", self.told())]
     Exec { program: String, source: std::io::Error },
 }
 
-fn exec_reason(error: &std::io::Error) -> String {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        NO_SUCH_COMMAND.to_owned()
-    } else if error.kind() == std::io::ErrorKind::PermissionDenied {
-        NOT_EXECUTABLE.to_owned()
-    } else {
-        error.to_string()
+impl ShellError {
+    fn told(&self) -> Told {
+        match self {
+            ShellError::Account(error) => error.told(),
+            ShellError::OtherUser { own, wanted } => Tell::CannotBecome.with(&[own, wanted]),
+            ShellError::NoShell { shell, user } => Tell::NoLoginShell.with(&[shell, user]),
+            ShellError::ShellNotExecutable { shell, user } => Tell::ShellNotExecutable.with(&[shell, user]),
+            ShellError::NoLogin { shell, user } => Tell::NoLogin.with(&[user, shell]),
+            ShellError::RootByAnotherName { user } => Tell::RootByAnotherName.with(&[user]),
+            ShellError::System { what, source } => Tell::SystemCall.with(&[what, source]),
+            ShellError::Exec { program, source } if source.kind() == std::io::ErrorKind::NotFound => {
+                Tell::NoCommand.with(&[program])
+            }
+            ShellError::Exec { program, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Tell::NotExecutable.with(&[program])
+            }
+            ShellError::Exec { program, source } => Tell::NotRun.with(&[program, source]),
+        }
     }
 }
 
@@ -101,7 +112,7 @@ impl ShellExec {
         // Before any right is given up: the socket lies in a directory of the agent's own.
         let Ok(mut report) = UnixStream::connect(&self.report) else { return };
         let Err(error) = self.become_program(&mut report);
-        tell(&mut report, FAILURE, &error.to_string());
+        tell(&mut report, FAILURE, &error.told());
     }
 
     fn become_program(&self, report: &mut UnixStream) -> Result<std::convert::Infallible, ShellError> {
@@ -224,16 +235,17 @@ fn become_user(account: &Account) -> Result<(), ShellError> {
 }
 
 /// Goes home, or to `/` when home is missing or closed, which the engineer is told.
-fn enter_home(account: &Account) -> Result<(), String> {
+fn enter_home(account: &Account) -> Result<(), Told> {
     std::env::set_current_dir(&account.home).map_err(|error| {
         std::env::set_current_dir("/").ok();
-        format!("The home directory {} cannot be entered ({error}); starting in /.", account.home)
+        Tell::NoHome.with(&[&account.home, &error])
     })
 }
 
 /// One line for the holder; when it is gone there is nobody left to tell.
-fn tell(report: &mut UnixStream, first: u8, text: &str) {
-    let line = [&[first], text.replace('\n', " ").as_bytes(), b"\n"].concat();
+fn tell(report: &mut UnixStream, first: u8, told: &Told) {
+    // JSON has no line breaks of its own.
+    let line = [&[first], serde_json::to_vec(told).unwrap_or_default().as_slice(), b"\n"].concat();
     report.write_all(&line).ok();
 }
 

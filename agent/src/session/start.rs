@@ -13,6 +13,7 @@ use super::program::{Program, Streams};
 use super::pty;
 use super::shell_exec::{FAILURE, NOTICE, ShellExec};
 use super::wire::receive_with_descriptors;
+use cloud_doctor_proto::told::{Tell, Told};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 use std::io;
@@ -60,10 +61,10 @@ pub(crate) enum Outcome {
         /// How it ended, when it did already.
         ended: Option<End>,
         /// What the engineer should know about its start.
-        notice: Option<String>,
+        notice: Option<Told>,
     },
     /// It does not; why, for the engineer.
-    Failed(String),
+    Failed(Told),
 }
 
 impl Starting {
@@ -97,7 +98,8 @@ impl Starting {
 
     /// Moves the start on; ready once, when it is decided.
     pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let outcome = ready!(self.poll_decide(cx)).unwrap_or_else(|error| Outcome::Failed(error.to_string()));
+        let outcome =
+            ready!(self.poll_decide(cx)).unwrap_or_else(|error| Outcome::Failed(Tell::NoProcess.with(&[&error])));
         Poll::Ready(outcome)
     }
 
@@ -116,8 +118,7 @@ impl Starting {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             // A dead process has said all that it will ever say.
             Poll::Pending if end.is_some() => {
-                let reason = "the process that was to become the shell ended early; see the host's system log";
-                return Poll::Ready(Ok(Outcome::Failed(reason.to_owned())));
+                return Poll::Ready(Ok(Outcome::Failed(Tell::EndedEarly.with(&[]))));
             }
             Poll::Pending => return Poll::Pending,
         }
@@ -130,10 +131,10 @@ impl Starting {
     }
 
     /// The line of the report that begins so.
-    fn reported(&self, first: u8) -> Option<String> {
+    fn reported(&self, first: u8) -> Option<Told> {
         let mut lines = self.lines.split(|byte| *byte == b'\n');
         let line = lines.find_map(|line| line.strip_prefix(&[first]))?;
-        Some(String::from_utf8_lossy(line).into_owned())
+        Some(read(line))
     }
 
     fn end_of(&self, pid: Pid) -> Option<End> {
@@ -205,8 +206,13 @@ fn spawn_command(exec: &ShellExec) -> io::Result<(Pid, Streams)> {
     Ok((Pid::from_child(&child), Streams::pipes(stdin, stdout, stderr)?))
 }
 
+/// What our own programs report; one that was cut off is still a failure.
+fn read(told: &[u8]) -> Told {
+    serde_json::from_slice(told).unwrap_or_else(|_| Tell::EndedEarly.with(&[]))
+}
+
 /// The message of `pty-child`: process id and master, or a reason. It is small enough to come in one piece.
-fn poll_helper(helper: &UnixStream, cx: &mut Context<'_>) -> Poll<io::Result<Result<(Pid, OwnedFd), String>>> {
+fn poll_helper(helper: &UnixStream, cx: &mut Context<'_>) -> Poll<io::Result<Result<(Pid, OwnedFd), Told>>> {
     loop {
         ready!(helper.poll_read_ready(cx))?;
         let mut buffer = [0; REPORT_BYTES_MAX];
@@ -219,10 +225,10 @@ fn poll_helper(helper: &UnixStream, cx: &mut Context<'_>) -> Poll<io::Result<Res
         return Poll::Ready(Ok(match (&buffer[..count], descriptors.into_iter().next()) {
             ([pty::STARTED, a, b, c, d], Some(master)) => match Pid::from_raw(i32::from_be_bytes([*a, *b, *c, *d])) {
                 Some(pid) => Ok((pid, master)),
-                None => Err("the shell has no process id".to_owned()),
+                None => Err(Tell::NoProcess.with(&[&"no process id"])),
             },
-            ([pty::FAILED, reason @ ..], _) => Err(String::from_utf8_lossy(reason).into_owned()),
-            (_, _) => Err("the process that opens terminals ended early".to_owned()),
+            ([pty::FAILED, reason @ ..], _) => Err(read(reason)),
+            (_, _) => Err(Tell::EndedEarly.with(&[])),
         }));
     }
 }

@@ -4,7 +4,7 @@
 //! that does not authenticate, and never let a replay or a dead secret pass for a client.
 
 use super::door::{Open, Refusal, Visit};
-use cloud_doctor_proto::channel::{Handed, Keys, Known, Responder, ResumeBook, Sealed, Secret};
+use cloud_doctor_proto::channel::{Handed, Keys, Known, Noted, Responder, ResumeBook, Sealed, Secret};
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::ids::VisitId;
 use cloud_doctor_proto::limits::GREETING_BYTES_MAX;
@@ -128,8 +128,10 @@ fn authenticate(visit: &Visit, book: &mut ResumeBook, open: &Open, seed: [u8; 32
         Known::Unknown if open.resume == 0 => (read(None)?, Err(Refusal::UnknownSecret)),
         Known::Unknown => return Err(Refusal::UnknownSecret),
     };
-    if !book.note_handshake(&open.first) {
-        return Err(Refusal::Replay);
+    match book.note_handshake(&open.first) {
+        Noted::New => verdict.map(|()| responder),
+        Noted::Before => Err(Refusal::Replay),
+        // A new visit has a book of its own: `sessions attach` with a new signature goes on.
+        Noted::Full => Err(Refusal::UnknownSecret),
     }
-    verdict.map(|()| responder)
 }

@@ -27,7 +27,7 @@ pub(crate) enum EnrolError<E: std::error::Error + 'static> {
     #[error(transparent)]
     Dial(#[from] DialError),
     /// The relay said no.
-    #[error("{}", refusal_text(*.0))]
+    #[error("the relay refuses: {0:?}")]
     Refused(EnrolRefusal),
     /// The relay closed the connection with a reason.
     #[error("the relay closed the connection: {0}")]
@@ -44,18 +44,6 @@ pub(crate) enum EnrolError<E: std::error::Error + 'static> {
     /// The caller does not go on.
     #[error(transparent)]
     Caller(E),
-}
-
-fn refusal_text(refusal: EnrolRefusal) -> &'static str {
-    match refusal {
-        EnrolRefusal::Token => {
-            "the relay does not accept the token: unknown, expired, used up or revoked; ask for a new one"
-        }
-        EnrolRefusal::Entry => "the relay does not accept this server's entry: it may be enrolled already",
-        EnrolRefusal::Limited => "too many attempts from this address; wait a minute and try again",
-        EnrolRefusal::Unavailable => "the relay cannot enrol servers right now; try again, or ask its operator",
-        EnrolRefusal::Unknown => "the relay refuses for a reason that this version does not know",
-    }
 }
 
 /// Enrols: gets the customer's log, has the caller verify it and sign its entry, until the relay took one.

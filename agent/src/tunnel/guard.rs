@@ -86,7 +86,7 @@ impl Guard {
                 return Ok(wire::parse(&answer)?);
             }
             if answer.kind == Kind::Refused
-                && let Ok(Refused { code, detail }) = pack::from_bytes(&answer.body, GREETING_BYTES_MAX)
+                && let Ok(Refused { code, detail, .. }) = pack::from_bytes(&answer.body, GREETING_BYTES_MAX)
             {
                 return Err(GuardError::Refused(code, detail));
             }

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::customer::Customer;
+use crate::not_tested::not_tested;
 use cloud_doctor_proto::audit::{Payload, Verifier};
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::pin::Pin;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_cloud-doctor-agent");
 pub(crate) const OWN: &str = "version = 1\npreset = \"own\"\n\
     [[rule]]\nscope = \"shell\"\nmode = \"allow\"\nusers = [\"root\", \"*\"]\n\
-    [[rule]]\nscope = \"exec\"\nmode = \"allow\"\nusers = [\"root\", \"*\"]\n";
+    [[rule]]\nscope = \"exec\"\nmode = \"allow\"\nusers = [\"root\", \"*\"]\n[end]\n";
 
 pub(crate) struct Host {
     pub(crate) customer: Customer,
@@ -218,4 +219,27 @@ impl Drop for Host {
             kill_process(pid, Signal::KILL).ok();
         }
     }
+}
+
+/// Nothing was started.
+#[track_caller]
+pub(crate) fn nothing_started(host: &Host) {
+    assert!(host.holders().is_empty());
+    assert!(host.audit_lines().iter().all(|line| !line.contains("\"channel-opening\"")));
+}
+
+/// A server whose tunnel runs as the user nobody, as an installed agent's does as a user of its own.
+pub(crate) fn with_a_tunnel_user(ceiling: &str) -> Option<Host> {
+    if !rustix::process::geteuid().is_root() {
+        not_tested("a user of its own for the tunnel takes root");
+        return None;
+    }
+    let mut host = Host::enrolled(ceiling);
+    std::os::unix::fs::chown(host.dir.join("tunnel"), Some(65534), Some(65534)).unwrap();
+    host.run();
+    // The temporary folder above is the test's, not the agent's.
+    for dir in host.dir.ancestors().take(2) {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    Some(host)
 }

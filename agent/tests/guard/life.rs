@@ -136,7 +136,9 @@ fn attaching_takes_a_visit_of_the_same_engineer_and_user() {
 
 #[test]
 fn pty_13_five_hundred_opens_at_once_are_refused_clearly_and_harm_nothing() {
-    let host = Host::with_ceiling(&format!("{OWN}\n[limits]\nchannels = 3\n"));
+    let host = Host::with_ceiling(
+        &OWN.replace("[[rule]]\nscope = \"shell\"", "[limits]\nchannels = 3\n[[rule]]\nscope = \"shell\""),
+    );
     let mut client = host.client();
     let plan = client.visit(&host.customer);
     let mut living = Vec::new();

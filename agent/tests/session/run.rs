@@ -2,7 +2,10 @@
 
 use crate::door::{Phase, What};
 use crate::harness::{Got, Host, exec, own_user, shell};
+use crate::not_tested::not_tested;
+use cloud_doctor_proto::refusal::Language;
 use cloud_doctor_proto::session::{ExitStatus, FinReason, OpenRequest, Signal, ToHolder};
+use cloud_doctor_proto::told::Tell;
 
 /// Runs one line in a shell without echo or prompt and returns what it printed between marks.
 async fn in_shell(line: &str) -> String {
@@ -58,6 +61,15 @@ async fn pty_10_a_command_starts_clean_too() {
     assert!(lines.next().unwrap().split_whitespace().all(|id| id == pid), "leads its own group and session: {text}");
 }
 
+/// Why nothing ran, in English.
+#[track_caller]
+fn not_started(status: Option<ExitStatus>) -> String {
+    match status {
+        Some(ExitStatus::NotStarted(told)) => told.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn exec_has_two_streams_half_closed_input_and_a_status() {
     let mut host = Host::new().await;
@@ -82,13 +94,15 @@ async fn a_command_becomes_its_user_completely() {
     let (status, _) = client.end().await;
     if !rustix::process::geteuid().is_root() {
         let words = format!("this agent runs as {} without root rights and cannot become nobody", own_user());
-        assert_eq!(status, Some(ExitStatus::NotStarted(words)));
-        return;
+        assert_eq!(not_started(status), words);
+        return not_tested("becoming another user takes root");
     }
     let text = client.text();
     assert!(text.starts_with("65534\n65534\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n/"), "{text}");
     let notice = welcome.notice.unwrap();
-    assert!(notice.starts_with("The home directory /nonexistent cannot be entered"), "{notice}");
+    assert_eq!(notice.code, Tell::NoHome);
+    assert!(notice.to_string().starts_with("the home directory /nonexistent cannot be entered"), "{notice}");
+    assert!(notice.text(Language::Zh).starts_with("无法进入主目录 /nonexistent"), "{notice}");
     assert!(String::from_utf8_lossy(&client.err).contains("Permission denied"));
 }
 
@@ -115,7 +129,7 @@ async fn a_command_that_does_not_exist_is_said_in_words() {
     let mut client = host.client(&exec(&["no-such-command-here"])).await;
     let (status, reason) = client.end().await;
     let words = "no-such-command-here: no such command".to_owned();
-    assert_eq!((status, reason), (Some(ExitStatus::NotStarted(words.clone())), FinReason::Exited));
+    assert_eq!((not_started(status), reason), (words.clone(), FinReason::Exited));
     host.event(|what| *what == What::NotStarted { reason: words.clone() }).await;
 }
 
@@ -124,7 +138,7 @@ async fn a_user_without_a_usable_shell_is_told_why() {
     let mut host = Host::new().await;
     let mut client = host.client(&OpenRequest { user: "nobody-of-this-name".into(), ..shell() }).await;
     let words = "user nobody-of-this-name does not exist on this server";
-    assert_eq!(client.end().await.0, Some(ExitStatus::NotStarted(words.into())));
+    assert_eq!(not_started(client.end().await.0), words);
 
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
     let Some(line) = passwd.lines().find(|line| line.ends_with("/nologin")) else { return };
@@ -133,7 +147,7 @@ async fn a_user_without_a_usable_shell_is_told_why() {
     let mut host = Host::with(2, 3600).await;
     let mut client = host.client(&OpenRequest { user: user.into(), ..shell() }).await;
     let words = format!("user {user} may not log in: its login shell is {shell_path}");
-    assert_eq!(client.end().await.0, Some(ExitStatus::NotStarted(words)));
+    assert_eq!(not_started(client.end().await.0), words);
 }
 
 #[tokio::test]

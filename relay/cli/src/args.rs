@@ -228,6 +228,11 @@ pub(crate) enum Tenant {
         #[arg(required = true, num_args = 1..)]
         words: Vec<String>,
     },
+    /// Keys that may change who is trusted; with --key they sign, also the recovery key
+    #[command(subcommand)]
+    Root(Roots),
+    /// Replace all root keys by a new one, with the recovery key that `tenant init` wrote
+    Recover(Recover),
     /// People who may open visits
     #[command(subcommand)]
     Engineer(People),
@@ -237,8 +242,10 @@ pub(crate) enum Tenant {
     /// Rules for all servers; the stricter of these and a server's ceiling wins
     #[command(subcommand)]
     Policy(Policy),
-    /// Make an install token for new servers
-    Token(Token),
+    /// Make an install token for new servers, or take one back
+    Token(TokenOrRevoke),
+    /// List install tokens at the relay
+    Tokens(Listing),
     /// Servers in the trust log
     #[command(subcommand)]
     Server(TenantServer),
@@ -310,6 +317,61 @@ pub(crate) enum Policy {
         /// User that nobody becomes anywhere; may be repeated
         #[arg(long, value_name = "USER")]
         never: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Roots {
+    /// Add a root key
+    Add {
+        /// The public key file
+        key_file: PathBuf,
+        /// The person's name; two keys of one person have the same name
+        #[arg(long, value_name = "NAME")]
+        name: String,
+    },
+    /// Remove a root key; what else it could sign ends with it, also its install tokens
+    Remove {
+        /// Name, key id or fingerprint
+        who: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List them
+    List(Listing),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// The recovery key's file, encrypted by a passphrase or not
+    pub(crate) recovery_file: PathBuf,
+    /// Public key file of the new root
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: PathBuf,
+    /// Name of the new root's owner
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct TokenOrRevoke {
+    #[command(flatten)]
+    pub(crate) make: Token,
+    #[command(subcommand)]
+    pub(crate) command: Option<TokenCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Take an install token back: it installs no further server; those that it installed stay
+    Revoke {
+        /// The token's id, or the beginning of one
+        id: String,
     },
 }
 

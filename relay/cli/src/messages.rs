@@ -14,14 +14,22 @@ const VALUE_CHARS_MAX: usize = 2000;
 pub struct Say {
     /// Which sentence.
     pub id: Id,
-    values: Vec<String>,
+    /// English, Chinese: the same in both but where it has words of its own.
+    values: Vec<[String; 2]>,
 }
 
 impl Say {
     /// The text in a language.
     #[must_use]
     pub fn text(&self, language: Language) -> String {
-        fill(self.id.template(language), &self.values)
+        fill(self.id.template(language), &self.values, language)
+    }
+
+    /// With one more value, which reads differently in each language.
+    #[must_use]
+    pub fn and(mut self, value: impl Fn(Language) -> String) -> Self {
+        self.values.push([Language::En, Language::Zh].map(|language| one_line(&value(language), VALUE_CHARS_MAX)));
+        self
     }
 }
 
@@ -54,7 +62,7 @@ impl Sentence for Say {
     }
 }
 
-fn fill(template: &str, values: &[String]) -> String {
+fn fill(template: &str, values: &[[String; 2]], language: Language) -> String {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -63,7 +71,10 @@ fn fill(template: &str, values: &[String]) -> String {
             break;
         };
         let value = index.parse::<usize>().ok().and_then(|index| values.get(index));
-        out.push_str(value.map_or("", String::as_str));
+        out.push_str(value.map_or("", |[en, zh]| match language {
+            Language::En => en,
+            Language::Zh => zh,
+        }));
         rest = tail;
     }
     out.push_str(rest);
@@ -97,7 +108,8 @@ impl Id {
     /// With values for `{0}`, `{1}`, …
     #[must_use]
     pub fn with(self, values: &[&dyn Display]) -> Say {
-        Say { id: self, values: values.iter().map(|v| one_line(&v.to_string(), VALUE_CHARS_MAX)).collect() }
+        let value = |value: &&dyn Display| one_line(&value.to_string(), VALUE_CHARS_MAX);
+        Say { id: self, values: values.iter().map(value).map(|value| [value.clone(), value]).collect() }
     }
 }
 
@@ -115,6 +127,13 @@ mod tests {
             }
             assert!(!zh.is_ascii(), "{id:?}");
         }
+    }
+
+    #[test]
+    fn a_value_with_words_of_its_own_is_in_the_sentences_language() {
+        let said = Id::HomeFile.with(&[&"file"]).and(|language| format!("{language:?}"));
+        assert_eq!(said.text(Language::En), "file: En");
+        assert_eq!(said.text(Language::Zh), "文件 file:Zh");
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub enum StreamError {
 impl Sentence for StreamError {
     fn sentence(&self) -> Say {
         match self {
-            StreamError::Closed(code) => Id::StreamClosed.with(&[&code.text()]),
+            StreamError::Closed(code) => Id::StreamClosed.with(&[]).and(|language| code.text_in(language).to_owned()),
             StreamError::Lost(why) => Id::StreamLost.with(&[why]),
             StreamError::Framing(error) => Id::StreamFraming.with(&[error]),
         }

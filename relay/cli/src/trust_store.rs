@@ -63,7 +63,7 @@ impl Sentence for TrustError {
     fn sentence(&self) -> Say {
         match self {
             TrustError::File { path, why } => Id::TrustFile.with(&[&path.display(), why]),
-            TrustError::Refused(error) => Id::TrustRefused.with(&[error]),
+            TrustError::Refused(error) => Id::TrustRefused.with(&[]).and(|language| error.text(language)),
             TrustError::Fork(proof) => Id::TrustFork.with(&[&proof.display()]),
             TrustError::Rollback { theirs, ours, proof } => Id::TrustRollback.with(&[theirs, ours, &proof.display()]),
             TrustError::Relay(error) => error.sentence(),

@@ -49,11 +49,14 @@ fn help_completions_and_man_pages_are_there() {
     assert!(status == 0 && out.contains("退出状态"), "{out}");
     for shell in ["bash", "zsh", "fish"] {
         let (status, out, _) = program(home.path(), "C", &["completion", shell]);
-        assert!(status == 0 && out.contains("verify-audit"), "{shell}");
+        assert!(status == 0 && ["verify-audit", "recover", "revoke"].iter().all(|word| out.contains(word)), "{shell}");
     }
     let pages = home.path().join("man");
     let (status, _, err) = program(home.path(), "C", &["man", pages.to_str().unwrap()]);
     assert_eq!(status, 0, "{err}");
+    for page in ["tenant-root-add", "tenant-recover", "tenant-tokens", "tenant-token-revoke"] {
+        assert!(pages.join(format!("cloud-doctor-{page}.1")).exists(), "{page}");
+    }
     let exec = std::fs::read_to_string(pages.join("cloud-doctor-exec.1")).unwrap();
     assert!(exec.contains("127") && exec.contains("255"), "{exec}");
 }

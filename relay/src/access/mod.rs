@@ -10,9 +10,9 @@ mod token;
 
 pub use passwords::{Busy, PASSWORD_CHARS, Passwords, Queue};
 pub use setup::{SETUP_CODE_LIFETIME, SetupAnswer, SetupCode, SetupDoor};
-pub use token::{BearerToken, idle_since, is_alive, needs_touch};
+pub use token::{BearerToken, Lasting, needs_touch};
 
-use crate::store::{Account, Store, StoreError};
+use crate::store::{Account, Lifetime, Store, StoreError};
 use crate::tunnels::gate::{Buckets, Prefix, Rate};
 use cloud_doctor_proto::limits::NAME_CHARS_MAX;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
@@ -20,7 +20,6 @@ use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
-use token::LOGIN_SECS;
 
 /// Attempts per account from places where it never signed in (H-12).
 const PER_ACCOUNT: Rate = Rate::per_minute(5);
@@ -71,6 +70,8 @@ pub struct Attempt<'a> {
     pub password: &'a str,
     /// From where.
     pub client: IpAddr,
+    /// For how long.
+    pub lasting: Lasting,
 }
 
 /// Sign-in and its limits.
@@ -135,10 +136,11 @@ impl Access {
         let right = self.passwords.verify(attempt.password, hash, queue).await?;
         let Some(account) = account.filter(|_| right) else { return Err(SignInRefused::Wrong) };
         let token = BearerToken::random()?;
-        let ends_at = now.plus_secs(LOGIN_SECS);
+        let ends_at = now.plus_secs(attempt.lasting.age_secs());
+        let lifetime = Lifetime { ends_at, idle_secs: attempt.lasting.idle_secs() };
         let client = attempt.client.to_string();
         let scoped = self.store.of(account.tenant);
-        scoped.begin_login(&account, &token.hash(), (&place, &client), now, ends_at).await?;
+        scoped.begin_login(&account, &token.hash(), (&place, &client), now, lifetime).await?;
         Ok(SignedIn { account, token, ends_at })
     }
 
@@ -183,7 +185,35 @@ mod tests {
     }
 
     fn attempt<'a>(password: &'a str, client: &str) -> Attempt<'a> {
-        Attempt { account: "ann", password, client: client.parse().unwrap() }
+        Attempt { account: "ann", password, client: client.parse().unwrap(), lasting: Lasting::Short }
+    }
+
+    #[tokio::test]
+    async fn aut_08_logins_end_by_idleness_and_by_age() {
+        let (_dir, access, start) = access().await;
+        for (lasting, idle, age) in [(Lasting::Short, 900, 12 * 3600), (Lasting::Long, 12 * 3600, 30 * DAY_SECS)] {
+            let attempt = Attempt { lasting, ..attempt(PASSWORD, "192.0.2.1") };
+            let signed_in = access.sign_in(attempt, NOW, start).await.unwrap();
+            assert_eq!(signed_in.ends_at, NOW.plus_secs(age));
+            let (store, hash) = (&access.store, signed_in.token.hash());
+            let alive =
+                async |now: UnixTime| store.login(&hash).await.unwrap().is_some_and(|login| login.is_alive(now));
+            assert!(alive(NOW.plus_secs(idle)).await && !alive(NOW.plus_secs(idle + 1)).await, "{lasting:?}");
+            // Used again and again it ends all the same.
+            let last = NOW.plus_secs(age - 1);
+            store.touch_login(&hash, last).await.unwrap();
+            assert!(alive(last).await && !alive(NOW.plus_secs(age)).await, "{lasting:?}");
+            // What has ended is forgotten, what has not stays.
+            store.forget_logins(last).await.unwrap();
+            assert!(alive(last).await);
+            store.forget_logins(NOW.plus_secs(age)).await.unwrap();
+            assert!(store.login(&hash).await.unwrap().is_none());
+            let unused = access.sign_in(attempt, NOW, start).await.unwrap().token.hash();
+            store.forget_logins(NOW.plus_secs(idle)).await.unwrap();
+            assert!(store.login(&unused).await.unwrap().is_some());
+            store.forget_logins(NOW.plus_secs(idle + 1)).await.unwrap();
+            assert!(store.login(&unused).await.unwrap().is_none(), "{lasting:?}");
+        }
     }
 
     #[tokio::test]

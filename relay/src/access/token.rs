@@ -1,13 +1,39 @@
 //! Bearer tokens of logins: 256 random bits, opaque, ended on the server's side. Stored as SHA-256.
 
-use cloud_doctor_proto::time::UnixTime;
+use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest as _, Sha256};
 
-/// A login ends after this time whatever happens: a working day and a half.
-pub(super) const LOGIN_SECS: u64 = 12 * 3600;
-/// A login that was not used for so long has ended.
-const IDLE_SECS: u64 = 15 * 60;
+/// How long a login lasts. It opens no server either way: that takes a signature each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    /// In a browser: a working day and a half at most, 15 minutes without use.
+    Short,
+    /// In a file that only its owner may read, for the command line: 30 days at most, 12 hours without use, so that a
+    /// password is typed once a day and not before every command.
+    Long,
+}
+
+impl Lasting {
+    /// A login ends after this time whatever happens.
+    #[must_use]
+    pub fn age_secs(self) -> u64 {
+        match self {
+            Lasting::Short => 12 * 3600,
+            Lasting::Long => 30 * DAY_SECS,
+        }
+    }
+
+    /// A login that was not used for so long has ended.
+    #[must_use]
+    pub fn idle_secs(self) -> u64 {
+        match self {
+            Lasting::Short => 15 * 60,
+            Lasting::Long => 12 * 3600,
+        }
+    }
+}
+
 /// Uses are written down at most this often.
 const TOUCH_SECS: u64 = 60;
 /// What secret scanners look for.
@@ -54,22 +80,10 @@ impl std::fmt::Debug for BearerToken {
     }
 }
 
-/// Whether a login still counts.
-#[must_use]
-pub fn is_alive(used_at: UnixTime, ends_at: UnixTime, now: UnixTime) -> bool {
-    now < ends_at && now <= used_at.plus_secs(IDLE_SECS)
-}
-
 /// Whether this use should be written down.
 #[must_use]
 pub fn needs_touch(used_at: UnixTime, now: UnixTime) -> bool {
     now >= used_at.plus_secs(TOUCH_SECS)
-}
-
-/// Logins last used before this have ended.
-#[must_use]
-pub fn idle_since(now: UnixTime) -> UnixTime {
-    UnixTime(now.0.saturating_sub(IDLE_SECS))
 }
 
 #[cfg(test)]
@@ -90,12 +104,8 @@ mod tests {
     }
 
     #[test]
-    fn aut_08_logins_end_by_idleness_and_by_age() {
-        let (start, end) = (UnixTime(1000), UnixTime(1000 + LOGIN_SECS));
-        assert!(is_alive(start, end, UnixTime(1000 + 900)));
-        assert!(!is_alive(start, end, UnixTime(1000 + 901)));
-        assert!(is_alive(UnixTime(end.0 - 1), end, UnixTime(end.0 - 1)));
-        assert!(!is_alive(UnixTime(end.0 - 1), end, end));
+    fn uses_are_written_down_once_a_minute() {
+        let start = UnixTime(1000);
         assert!(!needs_touch(start, UnixTime(1059)));
         assert!(needs_touch(start, UnixTime(1060)));
     }

@@ -4,7 +4,7 @@
 
 use super::Api;
 use super::problem::{Code, Problem};
-use crate::access::{BearerToken, is_alive, needs_touch};
+use crate::access::{BearerToken, needs_touch};
 use crate::clock;
 use crate::store::{Account, Actor, Role, Scoped};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -70,7 +70,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
         let login = bearer(&parts.headers).ok_or(Code::SignedOut)?.hash();
         let now = clock::now();
         let found = api.store.login(&login).await?;
-        let found = found.filter(|found| is_alive(found.used_at, found.ends_at, now)).ok_or(Code::SignedOut)?;
+        let found = found.filter(|found| found.is_alive(now)).ok_or(Code::SignedOut)?;
         if !api.access.may_call(&found.account.name, clock::instant()) {
             return Err(Code::Limited.into());
         }

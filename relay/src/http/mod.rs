@@ -46,33 +46,13 @@ use utoipa_axum::routes;
 /// Requests that may wait for a second signature at once.
 const WAITING_MAX: usize = 256;
 
-/// Everything that handlers reach.
+/// Everything that handlers reach: the parts of the relay, and what only requests share among themselves.
 #[derive(Debug)]
 pub struct Api {
-    /// The database.
-    pub store: Store,
-    /// Sign-in and its limits.
-    pub access: Access,
-    /// Trust logs.
-    pub logs: Logs,
-    /// Live tunnels.
-    pub registry: Arc<Registry>,
-    /// The way to them.
-    pub broker: Arc<Broker>,
-    /// Counters.
-    pub metrics: Arc<Metrics>,
-    /// Work that goes on after an answer.
-    pub tasks: TaskTracker,
-    /// The name that clients must use, if one is configured.
-    pub public_name: Option<String>,
+    parts: Parts,
     /// Logins with open streams: those are in use.
     pub in_use: InUse,
-    /// Says that the relay stops.
-    pub stop: CancellationToken,
-    /// Where agents reach this relay.
-    pub agents: AgentsListener,
     approvals: watch::Sender<u64>,
-    guests: watch::Sender<u64>,
     waiting: Semaphore,
 }
 
@@ -116,27 +96,22 @@ impl Api {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self {
-            store: parts.store,
-            access: parts.access,
-            logs: parts.logs,
-            registry: parts.registry,
-            broker: parts.broker,
-            metrics: parts.metrics,
-            tasks: parts.tasks,
-            public_name: parts.public_name,
-            in_use: InUse::default(),
-            stop: parts.stop,
-            agents: parts.agents,
-            approvals: watch::Sender::new(0),
-            guests: parts.guests,
-            waiting: Semaphore::new(WAITING_MAX),
-        })
+        let (approvals, waiting) = (watch::Sender::new(0), Semaphore::new(WAITING_MAX));
+        Arc::new(Self { parts, in_use: InUse::default(), approvals, waiting })
     }
 
     /// Ends when the relay begins to stop.
     async fn stopping(&self) {
         self.stop.cancelled().await;
+    }
+}
+
+/// Handlers say `api.store`: that it lies among the parts is nothing to them.
+impl std::ops::Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
     }
 }
 

@@ -134,7 +134,8 @@ problems! {
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
-    detail: String,
+    /// English, Chinese.
+    detail: [String; 2],
     extra: Option<(&'static str, Value)>,
 }
 
@@ -164,7 +165,14 @@ impl Problem {
     /// With a value for the sentence.
     #[must_use]
     pub fn with(code: Code, detail: &str) -> Self {
-        Self { code, detail: one_line(detail, DETAIL_CHARS), extra: None }
+        Self::telling(code, |_| detail.to_owned())
+    }
+
+    /// With words for the sentence, in each language.
+    #[must_use]
+    pub fn telling(code: Code, detail: impl Fn(Language) -> String) -> Self {
+        let detail = [Language::En, Language::Zh].map(|language| one_line(&detail(language), DETAIL_CHARS));
+        Self { code, detail, extra: None }
     }
 
     /// With a field for programs.
@@ -177,11 +185,16 @@ impl Problem {
     #[must_use]
     pub fn answer(&self, language: Language) -> Response {
         let [title, detail, remedy] = self.code.texts(language);
+        let [en, zh] = &self.detail;
+        let told = match language {
+            Language::En => en,
+            Language::Zh => zh,
+        };
         let body = ProblemBody {
             r#type: format!("urn:cloud-doctor:problem:{}", self.code.id()),
             title: title.to_owned(),
             status: self.code.status().as_u16(),
-            detail: detail.replace("{}", &self.detail),
+            detail: detail.replace("{}", told),
             remedy: remedy.to_owned(),
             code: self.code.id(),
             extra: self.extra.clone().map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
@@ -196,7 +209,7 @@ impl Problem {
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
-        Self { code, detail: String::new(), extra: None }
+        Self { code, detail: Default::default(), extra: None }
     }
 }
 

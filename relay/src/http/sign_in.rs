@@ -4,7 +4,7 @@ use super::Api;
 use super::caller::{Body, Caller, Client};
 use super::encoding::Hex;
 use super::problem::{Code, Problem, ProblemBody};
-use crate::access::{Attempt, Busy, PASSWORD_CHARS, Queue, SetupAnswer, SignInRefused};
+use crate::access::{Attempt, Busy, Lasting, PASSWORD_CHARS, Queue, SetupAnswer, SignInRefused};
 use crate::clock;
 use crate::metrics::LoginOutcome;
 use crate::store::{AlreadySetUp, FirstAccount};
@@ -70,12 +70,16 @@ pub(super) struct Login {
     account: String,
     /// Its password.
     password: String,
+    /// For a program that keeps the token in a file of its owner: it then ends after 12 hours without use, and after
+    /// 30 days at the latest, instead of 15 minutes and 12 hours.
+    #[serde(default)]
+    lasting: bool,
 }
 
 /// A login. The token is shown once.
 #[derive(Serialize, ToSchema)]
 pub(super) struct LoggedIn {
-    /// For `Authorization: Bearer`. Ends after 15 minutes without use.
+    /// For `Authorization: Bearer`. Ends when it is not used for a while, see `lasting`.
     token: String,
     /// Name of the account.
     account: String,
@@ -93,7 +97,8 @@ pub(super) async fn login(
     client: Client,
     Body(asked): Body<Login>,
 ) -> Result<Json<LoggedIn>, Problem> {
-    let attempt = Attempt { account: &asked.account, password: &asked.password, client: client.ip() };
+    let lasting = if asked.lasting { Lasting::Long } else { Lasting::Short };
+    let attempt = Attempt { account: &asked.account, password: &asked.password, client: client.ip(), lasting };
     let signed_in = api.access.sign_in(attempt, clock::now(), clock::instant()).await;
     api.metrics.login(match &signed_in {
         Ok(_) => LoginOutcome::Ok,

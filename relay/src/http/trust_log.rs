@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use cloud_doctor_proto::control::TrustHead;
 use cloud_doctor_proto::ids::{Hash, TenantId};
 use cloud_doctor_proto::limits::ENTRIES_PAGE;
+use cloud_doctor_proto::refusal::Language;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tracing::error;
@@ -108,8 +109,11 @@ impl std::convert::From<AppendRefused> for Problem {
                 let head = head.map(Head::of).and_then(|head| serde_json::to_value(head).ok());
                 Problem::from(Code::HeadMoved).and("head", head.unwrap_or_default())
             }
-            AppendRefused::Entry(why) => Problem::with(Code::EntryRefused, &why.to_string()),
-            AppendRefused::Enrol => Problem::with(Code::EntryRefused, &AppendRefused::Enrol.to_string()),
+            AppendRefused::Entry(why) => Problem::telling(Code::EntryRefused, |language| why.text(language)),
+            AppendRefused::Enrol => Problem::telling(Code::EntryRefused, |language| match language {
+                Language::En => AppendRefused::Enrol.to_string(),
+                Language::Zh => "服务器须通过注册加入".to_owned(),
+            }),
             AppendRefused::OtherTenant => Code::OtherTenant.into(),
             AppendRefused::Unreadable(why) => {
                 error!(%why, "a stored trust log does not verify");

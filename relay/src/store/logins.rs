@@ -15,6 +15,25 @@ pub struct Login {
     pub used_at: UnixTime,
     /// When it ends whatever happens.
     pub ends_at: UnixTime,
+    /// It has ended when it was not used for so long.
+    pub idle_secs: u64,
+}
+
+impl Login {
+    /// Whether it still counts.
+    #[must_use]
+    pub fn is_alive(&self, now: UnixTime) -> bool {
+        now < self.ends_at && now <= self.used_at.plus_secs(self.idle_secs)
+    }
+}
+
+/// How long a new login lasts.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetime {
+    /// When it ends whatever happens.
+    pub ends_at: UnixTime,
+    /// It ends when it was not used for so long.
+    pub idle_secs: u64,
 }
 
 impl Store {
@@ -23,13 +42,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn login(&self, token_hash: &[u8; 32]) -> Result<Option<Login>, StoreError> {
-        let sql = "SELECT a.account_id, a.tenant_id, a.name, a.role, a.created_at, l.used_at, l.ends_at \
+        let sql = "SELECT a.account_id, a.tenant_id, a.name, a.role, a.created_at, l.used_at, l.ends_at, l.idle_secs \
                    FROM logins l JOIN accounts a USING (account_id) WHERE l.token_hash = ?";
         let Some(row) = sqlx::query(sql).bind(token_hash.as_slice()).fetch_optional(&self.readers).await? else {
             return Ok(None);
         };
         let (used_at, ends_at) = (time(&row, "used_at")?, time(&row, "ends_at")?);
-        Ok(Some(Login { account: account(&row)?, used_at, ends_at }))
+        Ok(Some(Login { account: account(&row)?, used_at, ends_at, idle_secs: time(&row, "idle_secs")?.0 }))
     }
 
     /// Notes that a login was used.
@@ -54,13 +73,13 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets logins that ended, or were last used before `idle_since`.
+    /// Forgets logins that ended, by their age or unused.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn forget_logins(&self, now: UnixTime, idle_since: UnixTime) -> Result<(), StoreError> {
-        let sql = "DELETE FROM logins WHERE ends_at <= ? OR used_at < ?";
-        sqlx::query(sql).bind(int(now)).bind(int(idle_since)).execute(&self.writer).await?;
+    pub async fn forget_logins(&self, now: UnixTime) -> Result<(), StoreError> {
+        let sql = "DELETE FROM logins WHERE ends_at <= ? OR used_at + idle_secs < ?";
+        sqlx::query(sql).bind(int(now)).bind(int(now)).execute(&self.writer).await?;
         Ok(())
     }
 }
@@ -76,18 +95,19 @@ impl Scoped<'_> {
         token_hash: &[u8; 32],
         (place, client): (&[u8], &str),
         now: UnixTime,
-        ends_at: UnixTime,
+        lifetime: Lifetime,
     ) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
-        let sql = "INSERT INTO logins (token_hash, tenant_id, account_id, created_at, used_at, ends_at) \
-                   VALUES (?, ?, ?, ?, ?, ?)";
+        let sql = "INSERT INTO logins (token_hash, tenant_id, account_id, created_at, used_at, ends_at, idle_secs) \
+                   VALUES (?, ?, ?, ?, ?, ?, ?)";
         sqlx::query(sql)
             .bind(token_hash.as_slice())
             .bind(self.tenant.0)
             .bind(of.account.0)
             .bind(int(now))
             .bind(int(now))
-            .bind(int(ends_at))
+            .bind(int(lifetime.ends_at))
+            .bind(int(UnixTime(lifetime.idle_secs)))
             .execute(&mut *tx)
             .await?;
         let sql = "INSERT INTO known_places (tenant_id, account_id, prefix, seen_at) VALUES (?, ?, ?, ?) \

@@ -25,7 +25,7 @@ pub use approvals::{Approval, NewApproval, SecondRefused};
 pub use audit::{Actor, AuditRow};
 pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
 pub use invitations::{Guest, Invitation, NewInvitation};
-pub use logins::Login;
+pub use logins::{Lifetime, Login};
 pub use streams::{StreamClosed, StreamOpened, StreamRow};
 pub use tenants::{AlreadySetUp, FirstAccount, Tenant};
 pub use trust_log::{AppendError, EnrolError, Enrolment};

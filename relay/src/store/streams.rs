@@ -8,6 +8,9 @@ use cloud_doctor_proto::time::UnixTime;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+/// Old rows forgotten in one transaction: a few milliseconds of the one writer.
+const FORGOTTEN_AT_ONCE: u32 = 500;
+
 /// A stream that begins.
 #[derive(Debug, Clone)]
 pub struct StreamOpened {
@@ -63,6 +66,17 @@ impl Store {
     pub async fn close_stale_streams(&self, now: UnixTime) -> Result<u64, StoreError> {
         let sql = "UPDATE streams SET closed_at = ?, close_reason = 'relay restarted' WHERE closed_at IS NULL";
         Ok(sqlx::query(sql).bind(int(now)).execute(&self.writer).await?.rows_affected())
+    }
+
+    /// Forgets streams that ended before a moment, some hundred at a time: others write too. Whether more are left. The
+    /// audit keeps that they were opened.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_streams(&self, ended_before: UnixTime) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM streams WHERE stream_id IN (SELECT stream_id FROM streams WHERE closed_at < ? LIMIT ?)";
+        let query = sqlx::query(sql).bind(int(ended_before)).bind(i64::from(FORGOTTEN_AT_ONCE));
+        Ok(query.execute(&self.writer).await?.rows_affected() == u64::from(FORGOTTEN_AT_ONCE))
     }
 }
 

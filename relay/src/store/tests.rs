@@ -3,9 +3,10 @@
 
 use super::*;
 use cloud_doctor_proto::control::{HostFacts, TrustHead};
-use cloud_doctor_proto::ids::{AgentId, Hash, VerifyKey};
+use cloud_doctor_proto::ids::{AgentId, Hash, StreamId, VerifyKey};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
+const MINUTE: Lifetime = Lifetime { ends_at: UnixTime(NOW.0 + 60), idle_secs: 60 };
 const WHO: Actor<'static> = Actor { account: "ann", client: "192.0.2.1" };
 
 struct World {
@@ -186,11 +187,52 @@ async fn flt_26_a_restored_database_revives_no_credential() {
     let scoped = world.store.of(world.tenant);
     scoped.add_enrol_token(&token(1, 5), WHO, NOW).await.unwrap();
     let account = scoped.accounts().await.unwrap().remove(0);
-    scoped.begin_login(&account, &[3; 32], (b"place", "192.0.2.1"), NOW, NOW.plus_secs(60)).await.unwrap();
+    scoped.begin_login(&account, &[3; 32], (b"place", "192.0.2.1"), NOW, MINUTE).await.unwrap();
     assert!(world.store.login(&[3; 32]).await.unwrap().is_some());
     world.store.forget_credentials(NOW).await.unwrap();
     assert!(world.store.login(&[3; 32]).await.unwrap().is_none());
     assert!(matches!(world.store.enrol_token_tenant(&[1; 32], NOW).await, Err(TokenRefused::Revoked(_))));
+}
+
+#[tokio::test]
+async fn old_streams_are_forgotten_in_batches_and_their_audit_stays() {
+    let world = world().await;
+    let scoped = world.store.of(world.tenant);
+    let opened = StreamOpened {
+        stream: StreamId([9; 16]),
+        account: "ann".into(),
+        agent: AgentId([1; 32]),
+        client: "192.0.2.1".into(),
+        purpose: "shell".into(),
+        visit: None,
+        channel: None,
+    };
+    // One that is still open after a year, one that ended young, and 1,200 that ended long ago.
+    scoped.stream_opened(&opened, NOW).await.unwrap();
+    let young = StreamOpened { stream: StreamId([8; 16]), ..opened };
+    scoped.stream_opened(&young, NOW).await.unwrap();
+    let end = StreamClosed { bytes_up: 1, bytes_down: 2, reason: "done".into() };
+    scoped.stream_closed(&young.stream, &end, NOW.plus_secs(100)).await.unwrap();
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
+               INSERT INTO streams (stream_id, tenant_id, account, agent_id, client, purpose, opened_at, closed_at) \
+               SELECT randomblob(16), tenant_id, 'ann', randomblob(32), '192.0.2.1', 'shell', 5, 10 FROM n, tenants";
+    sqlx::query(sql).execute(&world.store.writer).await.unwrap();
+    let audited = scoped.audit_rows(0, 5000).await.unwrap().len();
+    let mut batches = Vec::new();
+    loop {
+        let more = world.store.forget_streams(NOW).await.unwrap();
+        batches.push((more, scoped.streams(5000).await.unwrap().len()));
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(batches, [(true, 702), (true, 202), (false, 2)]);
+    assert!(!world.store.forget_streams(NOW.plus_secs(100)).await.unwrap());
+    assert_eq!(scoped.streams(10).await.unwrap().len(), 2, "what ended at that moment stays");
+    world.store.forget_streams(NOW.plus_secs(101)).await.unwrap();
+    let left = scoped.streams(10).await.unwrap();
+    assert!(left.len() == 1 && left[0].closed_at.is_none(), "{left:?}");
+    assert_eq!(scoped.audit_rows(0, 5000).await.unwrap().len(), audited, "the audit is never pruned");
 }
 
 #[tokio::test]
@@ -224,7 +266,7 @@ async fn flt_24_a_damaged_database_knows_nobody_it_did_not_know() {
     let scoped = world.store.of(world.tenant);
     scoped.add_enrol_token(&token(1, 5), WHO, NOW).await.unwrap();
     let account = scoped.accounts().await.unwrap().remove(0);
-    scoped.begin_login(&account, &[3; 32], (b"place", "192.0.2.1"), NOW, NOW.plus_secs(60)).await.unwrap();
+    scoped.begin_login(&account, &[3; 32], (b"place", "192.0.2.1"), NOW, MINUTE).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     world.store.copy_to(&dir.path().join("good.db")).await.unwrap();
     let good = std::fs::read(dir.path().join("good.db")).unwrap();

@@ -157,10 +157,6 @@ impl Newcomer<'_> {
         if identity != claim.identity {
             return Err(junk("another identity"));
         }
-        // Names are shown to people, on terminals too.
-        if name.chars().any(char::is_control) {
-            return Err(junk("a name with control characters"));
-        }
         let agent = NewAgent {
             agent: AgentId::of(&identity),
             transport_key: claim.transport,

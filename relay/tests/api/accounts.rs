@@ -64,6 +64,29 @@ async fn aut_08_a_login_ends_at_logout_and_a_new_one_is_another() {
 }
 
 #[tokio::test]
+async fn aut_08_a_lasting_login_ends_at_logout_and_by_a_new_password() {
+    let (world, here) = World::with_ann().await;
+    let lasting = json!({"account": "ann", "password": PASSWORD, "lasting": true});
+    let log_in = async || world.call("POST", "/api/v1/login", None, Some(lasting.clone())).await.ok();
+    let made = log_in().await;
+    let days = (made["ends_at"].as_u64().unwrap() - cloud_doctor_relay::clock::now().0) / 86_400;
+    assert!((29..=30).contains(&days), "{made}");
+    let first = made["token"].as_str().unwrap().to_owned();
+    assert_eq!(world.call("POST", "/api/v1/logout", Some(&first), None).await.status, 204);
+    assert_eq!(world.call("GET", "/api/v1/me", Some(&first), None).await.problem(), "signed-out");
+    let second = log_in().await["token"].as_str().unwrap().to_owned();
+    world.get("/api/v1/me", &second).await;
+    let change = json!({"old": PASSWORD, "new": "another long one"});
+    assert_eq!(world.call("PUT", "/api/v1/me/password", Some(&here), Some(change)).await.status, 204);
+    assert_eq!(world.call("GET", "/api/v1/me", Some(&second), None).await.problem(), "signed-out");
+    for file in ["relay.db", "relay.db-wal"] {
+        let bytes = std::fs::read(data(&world.dir).join(file)).unwrap_or_default();
+        assert!(!bytes.windows(second.len()).any(|window| window == second.as_bytes()), "{file}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn aut_16_no_token_or_password_stands_in_the_database() {
     let (world, token) = World::with_ann().await;
     let body = json!({"label": "rack", "valid_secs": 60, "uses": 1});

@@ -53,6 +53,13 @@ impl Customer {
         sign(&self.log.next_entry(self.root(), clock::now(), what), self.seed)
     }
 
+    /// The recovery key replaces the root by another key; the entry, not yet in this copy.
+    pub(crate) fn recover(&self, root: u8) -> Vec<u8> {
+        let what = What::ReplaceRoots { roots: vec![named(root, "new root")] };
+        let recovery = named(self.seed + 1, "x").key.id();
+        sign(&self.log.next_entry(recovery, clock::now(), what), self.seed + 1)
+    }
+
     /// Lets a key give second signatures; appended to this copy.
     pub(crate) fn add_approver(&mut self, seed: u8) {
         let until = clock::now().plus_secs(86_400);

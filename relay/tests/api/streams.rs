@@ -3,6 +3,11 @@
 use crate::client::{PATIENCE, parse, request};
 use crate::customer::Customer;
 use crate::world::{PASSWORD, PLAIN, World};
+use cloud_doctor_proto::ids::StreamId;
+use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
+use cloud_doctor_relay::access::BearerToken;
+use cloud_doctor_relay::clock;
+use cloud_doctor_relay::store::{StreamClosed, StreamOpened};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -50,6 +55,43 @@ async fn sessions(world: &World, token: &str) -> Vec<Value> {
         }
     };
     tokio::time::timeout(PATIENCE, ended).await.expect("every stream's end is written")
+}
+
+#[tokio::test]
+async fn a_relay_forgets_streams_after_90_days_and_keeps_their_audit() {
+    let (world, ann) = World::with_ann().await;
+    let server = world.add_server(&ann, &mut Customer::new(10)).await;
+    let store = world.store().await;
+    let tenant = store.login(&BearerToken::parse(&ann).unwrap().hash()).await.unwrap().unwrap().account.tenant;
+    let days_ago = |days: u64| UnixTime(clock::now().0 - days * DAY_SECS);
+    for (number, days) in [(1, 300), (2, 91), (3, 89), (4, 1)] {
+        let opened = StreamOpened {
+            stream: StreamId([number; 16]),
+            account: "ann".into(),
+            agent: server,
+            client: "192.0.2.1".into(),
+            purpose: "shell".into(),
+            visit: None,
+            channel: None,
+        };
+        let end = StreamClosed { bytes_up: 1, bytes_down: 2, reason: "done".into() };
+        store.of(tenant).stream_opened(&opened, days_ago(days)).await.unwrap();
+        store.of(tenant).stream_closed(&opened.stream, &end, days_ago(days)).await.unwrap();
+    }
+    store.close().await;
+    let world = world.restart().await;
+    let forgotten = async {
+        while sessions(&world, &ann).await.len() > 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, forgotten).await.expect("old streams are forgotten");
+    let left: Vec<String> =
+        sessions(&world, &ann).await.iter().map(|row| row["stream"].as_str().unwrap()[..2].to_owned()).collect();
+    assert_eq!(left, ["04", "03"]);
+    let audit = world.get("/api/v1/audit", &ann).await["events"].as_array().unwrap().clone();
+    assert_eq!(audit.iter().filter(|event| event["action"] == "stream-opened").count(), 4);
+    world.stop().await;
 }
 
 #[tokio::test]

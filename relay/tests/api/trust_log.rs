@@ -36,6 +36,27 @@ async fn a_log_grows_entry_by_entry_and_only_at_its_head() {
 }
 
 #[tokio::test]
+async fn r_15_a_replaced_root_appends_nothing_any_more() {
+    let (world, ann) = World::with_ann().await;
+    let mut customer = Customer::new(80);
+    let post = |bytes: String| {
+        let (world, ann) = (&world, &ann);
+        async move { world.call("POST", "/api/v1/trust-log", Some(ann), Some(json!({"entry": bytes}))).await }
+    };
+    for entry in customer.new_entries() {
+        post(entry).await.ok();
+    }
+    let recovered = customer.recover(85);
+    let overtaken = customer.engineer(50);
+    assert_eq!(post(base64(&recovered)).await.status, 201);
+    assert_eq!(post(base64(&recovered)).await.problem(), "head-moved", "replayed");
+    assert_eq!(post(base64(&overtaken)).await.problem(), "head-moved", "what the old root signed before");
+    customer.log.append(&recovered).unwrap();
+    assert_eq!(post(base64(&customer.engineer(50))).await.problem(), "entry-refused");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn every_changed_bit_of_an_entry_is_refused() {
     let (world, ann) = World::with_ann().await;
     let mut customer = Customer::new(30);

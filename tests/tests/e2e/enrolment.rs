@@ -55,6 +55,39 @@ fn enr_02_wrong_tokens_are_refused_alike() {
 }
 
 #[test]
+fn enr_02_a_token_is_listed_and_taken_back_by_command() {
+    let site = Site::founded(Plan::default());
+    let tokens = || -> Vec<serde_json::Value> {
+        let listed: serde_json::Value =
+            serde_json::from_str(&site.client.must(&["tenant", "tokens", "--json"])).unwrap();
+        listed["tokens"].as_array().unwrap().clone()
+    };
+    assert!(tokens().is_empty());
+    let first = site.invite("first", 3);
+    drop(Agent::enrolled(&site.world, "web-1", &first, "own"));
+    let listed = tokens();
+    let [token] = listed.as_slice() else { panic!("{listed:?}") };
+    let shown = site.client.must(&["tenant", "tokens"]);
+    for word in ["install", "owner", "1/3", "counts"] {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+    assert!(!shown.contains(&first.token) && !listed[0].to_string().contains(&first.token[5..40]), "{shown}");
+    assert_eq!((&token["uses"], &token["uses_max"], &token["revoked"]), (&1.into(), &3.into(), &false.into()));
+    let id = token["id"].as_str().unwrap();
+    let other = site.invite("other", 1);
+    assert!(!site.ask(&["tenant", "token", "revoke", "nothing"]).status.success());
+    assert!(!site.ask(&["tenant", "token", "revoke", ""]).status.success());
+    site.client.must(&["tenant", "token", "revoke", &id[..10]]);
+    site.client.must(&["tenant", "token", "revoke", id]);
+    sentence(&refused(&site, "late", &first), "does not accept the token");
+    let shown = site.client.must(&["tenant", "tokens"]);
+    assert!(shown.contains("revoked"), "{shown}");
+    // The server that it installed stays, and other tokens count.
+    assert!(site.client.must(&["tenant", "show"]).contains("web-1"));
+    drop(Agent::enrolled(&site.world, "web-2", &other, "own"));
+}
+
+#[test]
 fn enr_01_a_token_for_one_server_used_by_two_at_once() {
     let site = Site::founded(Plan::default());
     let invitation = site.invite("one", 1);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Somebody with a client and a key of their own, who trusts the site's customer.
 #[track_caller]
-fn colleague(site: &Site, name: &str) -> (Client, String) {
+pub(crate) fn colleague(site: &Site, name: &str) -> (Client, String) {
     let client = Client::new(&site.world, name);
     let key = Person::new(name).write(&site.world.path(name));
     client.ssh_agent.add(&key);
@@ -24,10 +24,10 @@ fn colleague(site: &Site, name: &str) -> (Client, String) {
     (client, format!("{}.pub", key.display()))
 }
 
-const SLEEP: [&str; 4] = ["/bin/sh", "-c", "echo pid $$; exec sleep 1000", "sh"];
+pub(crate) const SLEEP: [&str; 4] = ["/bin/sh", "-c", "echo pid $$; exec sleep 1000", "sh"];
 
 #[track_caller]
-fn pid(client: &process::Process) -> u32 {
+pub(crate) fn pid(client: &process::Process) -> u32 {
     eventually(SOON, "the command's id", || client.stdout().strip_prefix("pid ")?.trim().parse().ok())
 }
 
@@ -126,7 +126,8 @@ fn h_v_3_lockdown_ends_everything_with_the_relay_dead() {
 #[test]
 fn forbidden_and_unknown_users_get_one_sentence() {
     let site = Site::with(|agent| {
-        let rule = "version = 1\n[[rule]]\nscope = \"exec\"\nmode = \"allow\"\nusers = [\"daemon\", \"nosuchuser\"]\n";
+        let rule =
+            "version = 1\n[[rule]]\nscope = \"exec\"\nmode = \"allow\"\nusers = [\"daemon\", \"nosuchuser\"]\n[end]\n";
         fs::write(agent.ceiling(), rule).unwrap();
     });
     let ask = |user: &str| {
@@ -142,7 +143,7 @@ fn forbidden_and_unknown_users_get_one_sentence() {
     let shell = site.ask(&["shell", "web-1", "--user", "daemon"]);
     assert_eq!(shell.status.code(), Some(255));
     // A ceiling that is gone, malformed or writable by others allows nothing.
-    for damage in ["", "version = 2", "version = 1\nsurprise = true"] {
+    for damage in ["", "version = 2", "version = 1\nsurprise = true\n[end]"] {
         fs::write(site.agent.ceiling(), damage).unwrap();
         assert_eq!(ask("daemon").0, Some(255), "{damage:?}");
     }

@@ -25,8 +25,21 @@ fn a_command_reads_what_is_piped_into_it_and_its_end() {
     assert_eq!(output.status.code(), Some(0));
     // A command that dies of a signal, and one that does not exist.
     assert_eq!(site.exec(&["/bin/sh", "-c", "kill -9 $$"]).status.code(), Some(137));
-    let missing = site.exec(&["/no/such/program"]);
-    assert!(matches!(missing.status.code(), Some(127 | 255)), "{missing:?}");
-    assert!(!missing.stderr.is_empty());
+    for (argv, code, english, chinese) in [
+        (["/no/such/program"], 127, "no such command", "没有此命令"),
+        (["/etc/passwd"], 126, "not executable", "无权执行"),
+    ] {
+        for (locale, words) in
+            [("C.UTF-8", ["The server could not start it", english]), ("zh_CN.UTF-8", ["服务器无法启动", chinese])]
+        {
+            let mut command = site.client.command(&["exec", "web-1", "--user", "root", "--", argv[0]]);
+            command.env("LC_ALL", locale);
+            let output = site.world.output("missing", command);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(code), "{said}");
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+            assert!(locale == "C.UTF-8" || !said.contains("command"), "a sentence in two languages: {said}");
+        }
+    }
     site.nothing_left();
 }

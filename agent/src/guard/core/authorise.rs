@@ -67,7 +67,7 @@ impl Core {
         self.sweep(moment);
         let visit = self.visits.get(&request.visit).ok_or(Refusal::NoVisit)?;
         let asked = self.asked(visit, request, seed)?;
-        let ceiling = self.ceiling().map_err(|reason| Refusal::Ceiling.with(reason.to_string()))?;
+        let ceiling = self.ceiling().map_err(|reason| Refusal::Ceiling.telling(reason.told()))?;
         self.within(moment, visit, &ceiling, request.kind, &asked.user)?;
         let open = Box::new(open_for(visit, request, &ceiling));
         if let Some(channel) = self.channels.get(&request.channel) {

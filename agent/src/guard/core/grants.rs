@@ -14,6 +14,7 @@ use cloud_doctor_proto::limits::{
 };
 use cloud_doctor_proto::refusal::{Refusal, Refused};
 use cloud_doctor_proto::signer::SignerKind;
+use cloud_doctor_proto::told::Tell;
 use cloud_doctor_proto::visit::{ChallengeReply, ChallengeRequest, NeedSecond, OpenVisit, Signed, VisitOpened};
 use serde_bytes::ByteBuf;
 use tokio::sync::oneshot;
@@ -115,7 +116,7 @@ impl Core {
     fn try_open_visit(&mut self, moment: Moment, claims: &Claims, request: &OpenVisit) -> Result<Opening, Refused> {
         self.not_locked()?;
         self.trust_update(moment, &request.entries)?;
-        let ceiling = self.ceiling().map_err(|reason| Refusal::Ceiling.with(reason.to_string()))?;
+        let ceiling = self.ceiling().map_err(|reason| Refusal::Ceiling.telling(reason.told()))?;
         let mut book = std::mem::take(&mut self.book);
         let world = self.world(moment, Some(&ceiling));
         let decided = decide(world, &mut book, moment.boot, &request.grant, &request.engineer);
@@ -145,7 +146,7 @@ impl Core {
         let remote = kinds.contains(&SignerKind::Sshsig);
         let local = kinds.contains(&SignerKind::Local) && self.local_signer;
         if !remote && !local {
-            return Err(Refusal::SignerKind.with("local: this agent runs without a user of its own for the tunnel"));
+            return Err(Refusal::SignerKind.telling(Tell::NoLocalSigner.with(&[])));
         }
         if self.pending.len() >= PENDING_MAX {
             return Err(Refusal::Busy.into());

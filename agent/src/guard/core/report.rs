@@ -5,6 +5,7 @@ use super::super::visits::{Claims, Pending, Visit};
 use super::Core;
 use super::authorise::kind_word;
 use super::grants::scopes;
+use crate::policy::NoCeiling;
 use cloud_doctor_proto::audit::Moment;
 use cloud_doctor_proto::ids::VisitId;
 use cloud_doctor_proto::refusal::{Refused, one_line};
@@ -26,6 +27,7 @@ impl Core {
             log_entry: head.seq,
             log_head: head.hash.to_string(),
             ceiling_problem: ceiling.as_ref().err().map(ToString::to_string),
+            ceiling_told: ceiling.as_ref().err().map(NoCeiling::told),
             ceiling: ceiling.ok().map(|ceiling| preset(&ceiling.preset)),
             locked_down: self.is_locked(),
             local_signer: self.local_signer,

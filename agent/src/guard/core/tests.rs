@@ -20,8 +20,8 @@ use cloud_doctor_proto::time::BootTime;
 use cloud_doctor_proto::visit::{ChallengeRequest, OpenVisit};
 use serde_bytes::ByteBuf;
 
-const ALLOW: &str = "version=1\n[[rule]]\nscope='shell'\nmode='allow'\nusers=['root']\n";
-const ASK: &str = "version=1\n[[rule]]\nscope='shell'\nmode='ask'\nusers=['root']\n";
+const ALLOW: &str = "version=1\n[[rule]]\nscope='shell'\nmode='allow'\nusers=['root']\n[end]";
+const ASK: &str = "version=1\n[[rule]]\nscope='shell'\nmode='ask'\nusers=['root']\n[end]";
 
 /// A guard without sockets, and the time that it believes.
 struct Stage {

@@ -9,7 +9,8 @@ use crate::terminal::status::Status;
 use cloud_doctor::channel::{Channel, Event};
 use cloud_doctor::messages::{Id, Say};
 use cloud_doctor_proto::channel::ChannelKind;
-use cloud_doctor_proto::session::{ExitStatus, FinReason, NO_SUCH_COMMAND, NOT_EXECUTABLE, Signal, Stream};
+use cloud_doctor_proto::session::{ExitStatus, FinReason, Signal, Stream};
+use cloud_doctor_proto::told::Tell;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
@@ -158,7 +159,7 @@ fn take(
         Event::Welcome { welcome, again } => {
             status.back();
             if let Some(notice) = welcome.notice.filter(|_| !again) {
-                app.say(Id::ServerNotice.with(&[&notice]));
+                app.say(Id::ServerNotice.with(&[]).and(|language| notice.text(language)));
             }
         }
         Event::Notice(notice) => app.say(Id::EndsIn.with(&[&crate::output::ago(notice.ends_in_secs)])),
@@ -189,17 +190,17 @@ pub(super) fn code(app: &App, exit: Option<ExitStatus>) -> u8 {
         Some(ExitStatus::Code(code)) => code,
         Some(ExitStatus::Signal(signal)) => 128u8.saturating_add(signal),
         Some(ExitStatus::NotStarted(why)) => {
-            app.say(Id::NotStarted.with(&[&why]));
-            not_started(&why)
+            app.say(Id::NotStarted.with(&[]).and(|language| why.text(language)));
+            not_started(why.code)
         }
         None => ROAD,
     }
 }
 
-fn not_started(why: &str) -> u8 {
-    if why.ends_with(NO_SUCH_COMMAND) {
+fn not_started(why: Tell) -> u8 {
+    if why == Tell::NoCommand {
         NOT_FOUND
-    } else if why.ends_with(NOT_EXECUTABLE) {
+    } else if why == Tell::NotExecutable {
         NOT_RUNNABLE
     } else {
         ROAD

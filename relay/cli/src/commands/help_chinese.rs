@@ -105,7 +105,29 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
         "Rules for all servers; the stricter of these and a server's ceiling wins",
         "适用于所有服务器的规则;与服务器权限上限相比,以更严格者为准",
     ),
-    ("Make an install token for new servers", "为新服务器创建安装令牌"),
+    (
+        "Keys that may change who is trusted; with --key they sign, also the recovery key",
+        "可更改信任对象的根密钥;可用 --key 指定签名密钥,也可以是恢复密钥",
+    ),
+    ("Add a root key", "添加根密钥"),
+    (
+        "Remove a root key; what else it could sign ends with it, also its install tokens",
+        "移除根密钥;其其他签名权限及所建的安装令牌一并失效",
+    ),
+    (
+        "Replace all root keys by a new one, with the recovery key that `tenant init` wrote",
+        "用 `tenant init` 写出的恢复密钥,以一把新的根密钥替换所有根密钥",
+    ),
+    ("The recovery key's file, encrypted by a passphrase or not", "恢复密钥文件,可用口令加密,也可不加密"),
+    ("Public key file of the new root", "新根密钥的公钥文件"),
+    ("Name of the new root's owner", "新根密钥持有人的名称"),
+    ("Make an install token for new servers, or take one back", "为新服务器创建安装令牌,或将其撤销"),
+    ("List install tokens at the relay", "列出中继上的安装令牌"),
+    (
+        "Take an install token back: it installs no further server; those that it installed stay",
+        "撤销安装令牌:不能再安装新服务器;已安装的服务器不受影响",
+    ),
+    ("The token's id, or the beginning of one", "令牌编号,或其开头"),
     ("Servers in the trust log", "信任日志中的服务器"),
     ("The customer's name", "客户名称"),
     (

@@ -10,6 +10,7 @@ mod invite;
 mod opening;
 mod people;
 mod policy;
+mod roots;
 mod servers;
 mod sessions;
 mod shell;
@@ -17,7 +18,7 @@ mod sign_in;
 mod tenant;
 mod token;
 
-use crate::args::{Cli, Command, Tenant};
+use crate::args::{Cli, Command, Tenant, TokenCommand, TokenOrRevoke};
 use crate::fail::Fail;
 use crate::output;
 use crate::terminal::Seat;
@@ -77,10 +78,16 @@ async fn run_tenant(app: &App, tenant: Tenant) -> Result<(), Fail> {
         Tenant::Init(asked) => tenant::init(app, asked).await,
         Tenant::Show(listing) => tenant::show(app, listing).await,
         Tenant::Trust { words } => sign_in::trust(app, &words.join(" ")).await,
+        Tenant::Root(asked) => roots::run(app, asked).await,
+        Tenant::Recover(asked) => roots::recover(app, asked).await,
         Tenant::Engineer(people) => people::run(app, Role::Engineer, people).await,
         Tenant::Approver(people) => people::run(app, Role::Approver, people).await,
         Tenant::Policy(policy) => policy::run(app, policy).await,
-        Tenant::Token(asked) => token::make(app, asked).await,
+        Tenant::Token(TokenOrRevoke { command: Some(TokenCommand::Revoke { id }), .. }) => {
+            token::revoke(app, &id).await
+        }
+        Tenant::Token(TokenOrRevoke { command: None, make }) => token::make(app, make).await,
+        Tenant::Tokens(listing) => token::list(app, listing).await,
         Tenant::Server(asked) => tenant::remove_server(app, asked).await,
     }
 }

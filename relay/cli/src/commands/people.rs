@@ -1,6 +1,7 @@
 //! `tenant engineer` and `tenant approver`: people's keys in the trust log.
 
 use super::App;
+use super::roots::read_public;
 use super::tenant::{day, person_json, publish, role_id};
 use crate::args::{Listing, People, PersonAdd};
 use crate::fail::Fail;
@@ -8,7 +9,6 @@ use crate::output;
 use cloud_doctor::clock;
 use cloud_doctor::messages::Id;
 use cloud_doctor_proto::ids::KeyId;
-use cloud_doctor_proto::signer::SshKey;
 use cloud_doctor_proto::time::DAY_SECS;
 use cloud_doctor_proto::trust::{NamedKey, Person, Role, TrustLog, What};
 use serde_json::Value;
@@ -23,9 +23,7 @@ pub(super) async fn run(app: &App, role: Role, people: People) -> Result<(), Fai
 }
 
 async fn add(app: &App, role: Role, asked: PersonAdd) -> Result<(), Fail> {
-    let file = asked.key_file.display();
-    let text = std::fs::read_to_string(&asked.key_file).map_err(|error| Fail::system(&file.to_string(), &error))?;
-    let key = SshKey::from_openssh(&text).map_err(|error| Fail::from(Id::KeyFile.with(&[&file, &error])))?;
+    let key = read_public(&asked.key_file)?;
     let signed_in = app.signed_in()?;
     let mut trust = app.trust_now(&signed_in).await?;
     let until = clock::wall().plus_secs(asked.days.saturating_mul(DAY_SECS));

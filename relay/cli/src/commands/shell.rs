@@ -177,7 +177,8 @@ impl<'a> View<'a> {
             Event::Welcome { welcome, again } => {
                 self.status.back();
                 if let Some(notice) = welcome.notice.filter(|_| !again) {
-                    output::say(&format!("{}\r", Id::ServerNotice.with(&[&notice]).text(self.app.language)));
+                    let said = Id::ServerNotice.with(&[]).and(|language| notice.text(language));
+                    output::say(&format!("{}\r", said.text(self.app.language)));
                 }
             }
             Event::Notice(notice) => {

@@ -7,7 +7,7 @@ use crate::terminal::{ask, ask_hidden};
 use cloud_doctor::home::{Config, RelayEntry, TenantText};
 use cloud_doctor::messages::Id;
 use cloud_doctor::relay_api::{Address, Relay, RelayError, SetUp};
-use cloud_doctor::trust_store::TrustStore;
+use cloud_doctor::trust_store::{TrustError, TrustStore};
 use cloud_doctor_proto::ids::{Hash, TenantId};
 use cloud_doctor_proto::trust::TrustLog;
 use cloud_doctor_proto::words::{Pin as WordPin, words};
@@ -121,7 +121,7 @@ async fn first_trust(app: &App, name: &str, relay: &Relay, pin: Option<&str>) ->
         app.say(Id::NoLogYet);
         return Ok(());
     };
-    let log = TrustLog::genesis(&genesis, None).map_err(|error| Fail::Say(Id::TrustRefused.with(&[&error]), TRUST))?;
+    let log = TrustLog::genesis(&genesis, None).map_err(TrustError::Refused)?;
     let tenant = log.tenant();
     let theirs = words(&Hash(tenant.0));
     match pin {

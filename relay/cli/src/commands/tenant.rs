@@ -9,13 +9,13 @@ use crate::terminal::ask;
 use cloud_doctor::clock;
 use cloud_doctor::messages::Id;
 use cloud_doctor::signer::{Candidate, Keyring, write_new_key};
-use cloud_doctor::trust_store::TrustStore;
+use cloud_doctor::trust_store::{TrustError, TrustStore};
 use cloud_doctor_proto::audit::rfc3339;
 use cloud_doctor_proto::ids::{Hash, KeyId, Nonce, TenantId};
 use cloud_doctor_proto::limits::ENGINEER_DAYS_MAX;
 use cloud_doctor_proto::signer::NAMESPACE_LOG;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
-use cloud_doctor_proto::trust::{Entry, NamedKey, Role, SignedEntry, TrustLog, What};
+use cloud_doctor_proto::trust::{Entry, NamedKey, Role, SignedEntry, TrustLog, What, broken_by_name};
 use cloud_doctor_proto::words::words;
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
@@ -26,10 +26,13 @@ pub(super) async fn init(app: &App, asked: TenantInit) -> Result<(), Fail> {
     if signed_in.entry.tenant.is_some() || signed_in.relay.log_page(0).await?.head.is_some() {
         return Err(Id::TenantThere.into());
     }
+    let person = asked.person.clone().unwrap_or_else(|| signed_in.entry.account.clone());
+    for name in [&asked.name, &person] {
+        named(name)?;
+    }
     let mut keys = app.keys_of(asked.root.clone().or_else(|| app.key.clone())).await?;
     let root = keys.pick(|_| true).ok_or(cloud_doctor::signer::SignError::NoKey)?;
     keys.unlock(&mut app.seat())?;
-    let person = asked.person.clone().unwrap_or_else(|| signed_in.entry.account.clone());
     let seed = Zeroizing::new(clock::random());
     let recovery = write_new_key(&asked.recovery_out, &seed, &format!("recovery key of {}", asked.name))?;
     let what = What::Genesis {
@@ -40,13 +43,13 @@ pub(super) async fn init(app: &App, asked: TenantInit) -> Result<(), Fail> {
     };
     let entry = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: clock::wall(), by: root.key.id(), what };
     let genesis = sign(app, &keys, &root, &entry).await?;
-    let log = TrustLog::genesis(&genesis, None).map_err(|error| Fail::from(Id::TrustRefused.with(&[&error])))?;
+    let log = TrustLog::genesis(&genesis, None).map_err(TrustError::Refused)?;
     signed_in.relay.log_append(&genesis).await?;
     let mut trust = remember(app, &signed_in.name, &signed_in.relay, log.tenant(), &genesis).await?;
     let until = clock::wall().plus_secs(ENGINEER_DAYS_MAX * DAY_SECS);
     let key = NamedKey { key: root.key.clone(), person };
     let owner = What::AddPerson { key, role: Role::Engineer, until };
-    publish_with(app, &signed_in, &mut trust, (&keys, &root), owner).await?;
+    publish_with(app, &signed_in, &mut trust, (keys, &root), owner).await?;
     tell_init(app, &asked, log.tenant());
     Ok(())
 }
@@ -70,25 +73,38 @@ async fn sign(app: &App, keys: &Keyring, key: &Candidate, entry: &Entry) -> Resu
     Ok(SignedEntry { entry: ByteBuf::from(bytes), signature: ByteBuf::from(signature) }.to_bytes())
 }
 
+/// A name that may stand in the log: said before anything is written or signed.
+pub(super) fn named(name: &str) -> Result<(), Fail> {
+    match broken_by_name(name) {
+        Some(rule) => Err(Id::NameForm.with(&[&name]).and(|language| rule.text(language).to_owned()).into()),
+        None => Ok(()),
+    }
+}
+
 /// Appends what a root says; the root is found among this person's keys.
 pub(super) async fn publish(app: &App, signed_in: &SignedIn, trust: &mut TrustStore, what: What) -> Result<(), Fail> {
-    let mut keys = app.keys(Some(&signed_in.entry)).await?;
+    let keys = app.keys(Some(&signed_in.entry)).await?;
     let roots = &trust.log().roots;
     let root = keys.pick(|id| roots.contains_key(id));
     let root = root.ok_or_else(|| Fail::from(Id::NotARoot.with(&[&trust.log().name])))?;
-    keys.unlock(&mut app.seat())?;
-    publish_with(app, signed_in, trust, (&keys, &root), what).await
+    publish_with(app, signed_in, trust, (keys, &root), what).await
 }
 
-async fn publish_with(
+/// Appends what this key says. A rule that it breaks is named before anybody is asked for a touch or passphrase.
+pub(super) async fn publish_with(
     app: &App,
     signed_in: &SignedIn,
     trust: &mut TrustStore,
-    (keys, root): (&Keyring, &Candidate),
+    (mut keys, signer): (Keyring, &Candidate),
     what: What,
 ) -> Result<(), Fail> {
-    let entry = trust.log().next_entry(root.key.id(), clock::wall(), what);
-    let entry = sign(app, keys, root, &entry).await?;
+    let entry = trust.log().next_entry(signer.key.id(), clock::wall(), what);
+    trust
+        .log()
+        .allows(&entry)
+        .map_err(|error| Fail::from(Id::EntryForm.with(&[]).and(|language| error.text(language))))?;
+    keys.unlock(&mut app.seat())?;
+    let entry = sign(app, &keys, signer, &entry).await?;
     Ok(trust.publish(&signed_in.relay, &entry).await?)
 }
 
@@ -145,8 +161,7 @@ pub(super) fn day(at: UnixTime) -> String {
 }
 
 fn as_json(log: &TrustLog) -> Value {
-    let key = |id: &KeyId, key: &NamedKey| json!({ "person": key.person, "key": id.to_string(), "fingerprint": key.key.fingerprint() });
-    let roots: Vec<Value> = log.roots.iter().map(|(id, root)| key(id, root)).collect();
+    let roots: Vec<Value> = log.roots.iter().map(|(id, root)| key_json(id, root)).collect();
     let people: Vec<Value> = log.people.iter().map(|(id, person)| person_json(id, person)).collect();
     let servers: Vec<Value> =
         log.agents.iter().map(|(id, record)| json!({ "name": record.name, "id": id.to_string() })).collect();
@@ -156,11 +171,15 @@ fn as_json(log: &TrustLog) -> Value {
         "words": words(&Hash(log.tenant().0)),
         "head": { "seq": log.head().seq, "hash": log.head().hash.to_string() },
         "roots": roots,
-        "recovery": key(&log.recovery.key.id(), &log.recovery),
+        "recovery": key_json(&log.recovery.key.id(), &log.recovery),
         "people": people,
         "servers": servers,
         "policy": super::policy::as_json(&log.policy),
     })
+}
+
+pub(super) fn key_json(id: &KeyId, key: &NamedKey) -> Value {
+    json!({ "person": key.person, "key": id.to_string(), "fingerprint": key.key.fingerprint() })
 }
 
 pub(super) fn person_json(id: &KeyId, person: &cloud_doctor_proto::trust::Person) -> Value {

@@ -1,18 +1,20 @@
-//! `tenant token`: the install token of new servers, and the command that uses it.
+//! `tenant token` and `tenant tokens`: install tokens of new servers, the command that uses one, and taking one back.
 //!
 //! The token has two halves: the relay's, and a batch key that a root has put into the trust log. The file holds both;
 //! it is written for its owner only and shown nowhere.
 
 use super::App;
 use super::tenant::publish;
-use crate::args::Token as Asked;
+use crate::args::{Listing, Token as Asked};
 use crate::fail::Fail;
 use crate::output;
 use cloud_doctor::clock;
 use cloud_doctor::messages::Id;
-use cloud_doctor::relay_api::{RelayError, TokenMade, TokenWish};
+use cloud_doctor::relay_api::{RelayError, TokenLine, TokenMade, TokenWish};
+use cloud_doctor_proto::audit::rfc3339;
 use cloud_doctor_proto::ids::{Hash, TenantId, VerifyKey};
 use cloud_doctor_proto::pin::Pin;
+use cloud_doctor_proto::time::UnixTime;
 use cloud_doctor_proto::token::Token;
 use cloud_doctor_proto::trust::What;
 use cloud_doctor_proto::words::words;
@@ -52,6 +54,59 @@ pub(super) async fn make(app: &App, asked: Asked) -> Result<(), Fail> {
     let written = writeln!(file, "{}", token.line().as_str()).and_then(|()| file.sync_all());
     written.map_err(|error| Fail::system(&asked.out.display().to_string(), &error))?;
     tell(app, &asked, &made, tenant);
+    Ok(())
+}
+
+/// `tenant tokens`: the relay's list. Whether a token counts is decided by the relay and by the trust log.
+pub(super) async fn list(app: &App, listing: Listing) -> Result<(), Fail> {
+    let tokens = app.signed_in()?.relay.tokens().await?;
+    if listing.json {
+        output::json("tokens", &tokens);
+        return Ok(());
+    }
+    if tokens.is_empty() {
+        app.say(Id::NoTokens);
+        return Ok(());
+    }
+    let head = [Id::HeadId, Id::HeadLabel, Id::HeadBy, Id::HeadUses, Id::HeadExpires, Id::HeadState];
+    let mut rows: Vec<Vec<String>> = vec![head.iter().map(|id| app.words(*id)).collect()];
+    for token in tokens {
+        let state = app.words(state(&token, clock::wall().0));
+        let used = format!("{}/{}", token.uses, token.uses_max);
+        let expires: String = rfc3339(UnixTime(token.expires_at)).chars().take(16).collect();
+        rows.push(vec![brief(&token.id), token.label, token.created_by, used, expires, state]);
+    }
+    output::table(&rows);
+    Ok(())
+}
+
+/// As much of an id as tells tokens apart.
+fn brief(id: &str) -> String {
+    id.chars().take(12).collect()
+}
+
+fn state(token: &TokenLine, now: u64) -> Id {
+    match (token.revoked, now > token.expires_at, token.uses >= token.uses_max) {
+        (true, _, _) => Id::TokenRevokedState,
+        (false, _, true) => Id::TokenUsedUp,
+        (false, true, false) => Id::TokenExpired,
+        (false, false, false) => Id::TokenCounts,
+    }
+}
+
+/// `tenant token revoke`.
+pub(super) async fn revoke(app: &App, id: &str) -> Result<(), Fail> {
+    let relay = app.signed_in()?.relay;
+    let mut found = relay.tokens().await?.into_iter().filter(|token| !id.is_empty() && token.id.starts_with(id));
+    let token = match (found.next(), found.next()) {
+        (Some(token), None) => token,
+        (Some(_), Some(_)) => return Err(Id::ManyTokens.with(&[&id]).into()),
+        (None, _) => return Err(Id::NoToken.with(&[&id]).into()),
+    };
+    if !token.revoked {
+        relay.revoke_token(&token.id).await?;
+    }
+    app.say(Id::TokenRevoked.with(&[&brief(&token.id), &token.label]));
     Ok(())
 }
 

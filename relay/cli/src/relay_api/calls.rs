@@ -4,7 +4,7 @@ use super::http::{CALL_WAIT, Call, call};
 use super::shapes::{
     AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, Invitation, Invite, Invited, LogPage, Me,
     NewAccount, NewPassword, ServerLine, Servers, SessionLine, Sessions, SetUp, Sign, SignIn, SignedIn, StreamNote,
-    TextBytes, TokenMade, TokenWish, Waiting,
+    TextBytes, TokenLine, TokenMade, TokenWish, Tokens, Waiting,
 };
 use super::{Relay, RelayError};
 use cloud_doctor_proto::ids::AgentId;
@@ -47,7 +47,7 @@ impl Relay {
     /// # Errors
     /// [`RelayError`].
     pub async fn sign_in(&self, account: &str, password: &str) -> Result<SignedIn, RelayError> {
-        self.post("/api/v1/login", &SignIn { account, password }).await
+        self.post("/api/v1/login", &SignIn { account, password, lasting: true }).await
     }
 
     /// Ends the sign-in.
@@ -97,6 +97,24 @@ impl Relay {
     /// [`RelayError`].
     pub async fn make_token(&self, wish: &TokenWish) -> Result<TokenMade, RelayError> {
         self.post("/api/v1/enrolment-tokens", wish).await
+    }
+
+    /// Enrolment tokens, newest first.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn tokens(&self) -> Result<Vec<TokenLine>, RelayError> {
+        self.get::<Tokens>("/api/v1/enrolment-tokens").await.map(|answer| answer.tokens)
+    }
+
+    /// Takes an enrolment token back.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn revoke_token(&self, id: &str) -> Result<(), RelayError> {
+        let path = format!("/api/v1/enrolment-tokens/{}", in_path(id));
+        let call = Call { method: Method::DELETE, path: &path, body: NOTHING, wait: CALL_WAIT };
+        super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
     }
 
     /// Sessions that the relay has noted.

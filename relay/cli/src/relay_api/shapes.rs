@@ -30,6 +30,8 @@ pub struct TextBytes(#[serde(with = "text")] pub Vec<u8>);
 pub(super) struct SignIn<'a> {
     pub(super) account: &'a str,
     pub(super) password: &'a str,
+    /// The token goes into a file of its owner, so the relay may let it count for longer.
+    pub(super) lasting: bool,
 }
 
 /// The one-time set-up of a relay.
@@ -151,6 +153,32 @@ pub struct TokenWish {
     pub valid_secs: u64,
     /// For people.
     pub label: String,
+}
+
+/// An enrolment token in the relay's list, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenLine {
+    /// Its id.
+    pub id: String,
+    /// For people.
+    pub label: String,
+    /// Account that made it.
+    pub created_by: String,
+    /// When.
+    pub created_at: u64,
+    /// Last second in which it counts.
+    pub expires_at: u64,
+    /// Servers that it may enrol.
+    pub uses_max: u64,
+    /// Servers that it has enrolled.
+    pub uses: u64,
+    /// Taken back.
+    pub revoked: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Tokens {
+    pub(super) tokens: Vec<TokenLine>,
 }
 
 /// A token, shown once.

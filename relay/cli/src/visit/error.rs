@@ -6,6 +6,7 @@ use crate::relay_api::RelayError;
 use crate::signer::SignError;
 use crate::stream::StreamError;
 use crate::trust_store::TrustError;
+use cloud_doctor_proto::close::TunnelClose;
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::refusal::{Language, Refused};
 
@@ -70,7 +71,7 @@ pub enum VisitError {
 impl Sentence for VisitError {
     fn sentence(&self) -> Say {
         match self {
-            VisitError::Refused(refused) => Id::ServerSaysNo.with(&[refused]),
+            VisitError::Refused(refused) => Id::ServerSaysNo.with(&[]).and(|language| refused.text(language)),
             VisitError::Relay(error) => error.sentence(),
             VisitError::Stream(error) => error.sentence(),
             VisitError::Trust(error) => error.sentence(),
@@ -79,8 +80,10 @@ impl Sentence for VisitError {
             VisitError::OtherTenant(name) => Id::OtherTenant.with(&[name]),
             VisitError::Version { server, version } => Id::OtherVersion.with(&[server, version]),
             VisitError::Handshake => Id::HandshakeBroken.into(),
-            VisitError::OutOfTurn(kind) => Id::Protocol.with(&[&"the server", &format!("{kind:?}")]),
-            VisitError::Silent => Id::StreamLost.with(&[&"no answer in time"]),
+            VisitError::OutOfTurn(kind) => Id::ProtocolServer.with(&[&format!("{kind:?}")]),
+            VisitError::Silent => {
+                Id::StreamLost.with(&[]).and(|language| TunnelClose::Silent.text_in(language).to_owned())
+            }
             VisitError::RelayBehind => Id::TrustSlow.into(),
             VisitError::NobodySigned(time) => Id::SecondTimeout.with(&[time]),
             VisitError::OtherWords => Id::GuestDeclined.into(),

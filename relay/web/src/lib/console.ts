@@ -1,22 +1,19 @@
 // What pages use of this library, and all that they use. Never: a key, a secret or a socket in a page's hands.
 //
 // Names of servers, people and customers are strangers' texts: show them as text. Every function that fails throws a
-// `ConsoleError` whose id is a key of messages.en.json and messages.zh.json.
+// `ConsoleError` whose id is a key of messages.en.json and messages.zh.json; `{0}`, `{1}` … there are its `args`.
+// All times are milliseconds since 1970.
 
-import { ConsoleError, type MessageId, type Values } from "./errors";
+import { ConsoleError, type MessageId } from "./errors";
 
-export { ConsoleError, type MessageId, type Values };
+export { ConsoleError, type MessageId };
 
 /** Who is signed in. */
 export interface Me {
   readonly account: string;
-  readonly role: "admin" | "member";
-  readonly tenant: {
-    /** The customer's name as the relay has it; the trust log's own name is in `TrustView`. */
-    readonly name: string;
-    /** Hash of the trust log's first entry in hex; missing: the customer has no trust log yet. */
-    readonly id?: string;
-  };
+  readonly admin: boolean;
+  /** `null`: the customer has no trust log yet. The name is the relay's word; the log's own is in `TrustView`. */
+  readonly tenant: { readonly id: string; readonly name: string } | null;
 }
 
 /** A server: what the relay says about it, and whether the verified trust log knows it. */
@@ -30,14 +27,13 @@ export interface Server {
   readonly hostname: string;
   readonly os: string;
   readonly build: string;
-  /** Seconds since 1970. */
   readonly lastSeenAt?: number;
   /** Missing: no tunnel. */
   readonly online?: { readonly since: number; readonly rttMs: number };
 }
 
 export interface Api {
-  /** Throws `sign-in-needed` when nobody is signed in. */
+  /** Throws `signed_out` when nobody is signed in. */
   me(): Promise<Me>;
   login(account: string, password: string): Promise<void>;
   logout(): Promise<void>;
@@ -46,47 +42,34 @@ export interface Api {
 
 /** The verified log in plain values. */
 export interface TrustView {
+  /** The customer's name in the log. */
+  readonly customer: string;
+  /** Hash of the first entry in hex. */
   readonly tenant: string;
-  readonly name: string;
-  readonly head: { readonly seq: number; readonly hash: string };
-  readonly entries: readonly EntryView[];
+  /** How many there are. */
+  readonly entries: number;
+  /** Short hash of the newest one, in hex. */
+  readonly head: string;
+  /** When the newest was signed, by its signer's clock. */
+  readonly at: number;
   readonly people: readonly PersonView[];
   readonly roots: readonly KeyView[];
   readonly servers: readonly { readonly id: string; readonly name: string }[];
 }
 
 export interface KeyView {
+  /** Who holds it. */
+  readonly name: string;
   /** `SHA256:…` */
   readonly fingerprint: string;
-  readonly person: string;
 }
 
 export interface PersonView extends KeyView {
   readonly role: "engineer" | "approver";
-  /** Seconds since 1970. */
+  /** `device`: a browser's key, which signs without a touch. */
+  readonly kind: "ssh" | "device";
+  /** Last moment. */
   readonly until: number;
-  /** A browser's key, signed without a touch. */
-  readonly device: boolean;
-}
-
-/** One entry: `what` picks the sentence, `values` fills it. */
-export interface EntryView {
-  readonly seq: number;
-  /** Seconds since 1970, by the signer's clock. */
-  readonly at: number;
-  /** Who signed: a person's name, `recovery` or `token`. */
-  readonly by: string;
-  readonly what:
-    | "genesis"
-    | "add-root"
-    | "remove-root"
-    | "add-person"
-    | "remove-person"
-    | "enrol-batch"
-    | "add-agent"
-    | "remove-agent"
-    | "set-policy";
-  readonly values: Values;
 }
 
 export interface Trust {
@@ -98,13 +81,13 @@ export interface Trust {
   pin(sixWords: string): Promise<void>;
   /** Fetches what is new and verifies it. */
   refresh(): Promise<void>;
-  /** Throws `trust-none` before `pin`. */
+  /** Throws `trust_none` before `pin`. */
   log(): TrustView;
   /** This browser's own key; made at the first call. `trusted`: the log lets it sign now. */
   deviceKey(): Promise<{ openssh: string; fingerprint: string; trusted: boolean }>;
 }
 
-export interface ShellWish {
+export interface OpenShell {
   readonly server: Server;
   /** User name on the server. */
   readonly user: string;
@@ -143,7 +126,6 @@ export type EndReason =
 
 export type ShellState =
   | { readonly kind: "connected"; readonly rttMs?: number }
-  /** Milliseconds since 1970. */
   | { readonly kind: "reconnecting"; readonly since: number }
   | {
       readonly kind: "ended";
@@ -161,7 +143,7 @@ export interface Shell {
   /** Agent id in hex. */
   readonly server: string;
   readonly user: string;
-  /** When the grant ends, milliseconds since 1970 by this computer's clock. */
+  /** When the grant ends by this computer's clock. */
   readonly endsAt: number;
   readonly state: ShellState;
   /** Called with every new state. Returns how to stop. */
@@ -171,7 +153,7 @@ export interface Shell {
    * sends on only then. One listener; what came before it is kept for it. Returns how to stop.
    */
   onOutput(listen: (bytes: Uint8Array, drawn: () => void) => void): () => void;
-  /** Kept until the server has applied it, also while the connection is cut. Throws `input-full` beyond 256 KiB. */
+  /** Kept until the server has applied it, also while the connection is cut. Throws `input_full` beyond 256 KiB. */
   input(bytes: Uint8Array): void;
   resize(cols: number, rows: number): void;
   /** Leaves the shell running; `resumeShells` takes it up again. */
@@ -181,7 +163,7 @@ export interface Shell {
 }
 
 function later(): never {
-  throw new ConsoleError("sign-in-needed");
+  throw new ConsoleError("signed_out");
 }
 
 export const api: Api = { me: later, login: later, logout: later, servers: later };
@@ -196,7 +178,7 @@ export const trust: Trust = {
 };
 
 /** Opens a visit and a shell in it. */
-export function openShell(_wish: ShellWish): Promise<Shell> {
+export function openShell(_wish: OpenShell): Promise<Shell> {
   return later();
 }
 
@@ -205,5 +187,15 @@ export function resumeShells(_server: Server): Promise<Shell[]> {
   return later();
 }
 
-/** Reads what this browser has kept; await it once before anything else. */
-export async function ready(): Promise<void> {}
+/** Everything that pages use, so that they can be tried with another one. */
+export interface Facade {
+  readonly api: Api;
+  readonly trust: Trust;
+  openShell(wish: OpenShell): Promise<Shell>;
+  resumeShells(server: Server): Promise<Shell[]>;
+}
+
+/** Reads what this browser has kept. Await it once, before anything is drawn. */
+export async function connect(): Promise<Facade> {
+  return { api, trust, openShell, resumeShells };
+}

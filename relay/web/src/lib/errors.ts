@@ -5,17 +5,29 @@ import type english from "./messages.en.json";
 /** Ids of the sentences in messages.en.json and messages.zh.json. */
 export type MessageId = keyof typeof english;
 
-/** What a sentence names. Strangers' texts among them: pages escape what they show. */
-export type Values = Readonly<Record<string, string | number>>;
-
 /** Something did not work. Whatever the id says, nothing was started unless a shell was returned. */
 export class ConsoleError extends Error {
   override readonly name = "ConsoleError";
+  /** What the sentence names, in the order of its `{0}`, `{1}` …. Strangers' texts among them, made safe for one line. */
+  readonly args: readonly string[];
 
   constructor(
     readonly id: MessageId,
-    readonly values: Values = {},
+    ...args: readonly (string | number)[]
   ) {
-    super(`${id} ${JSON.stringify(values)}`);
+    super([id, ...args].join(" "));
+    this.args = args.map((arg) => oneLine(String(arg)));
   }
+}
+
+/** Longest value in a sentence. */
+const ARG_CHARS_MAX = 300;
+const HIDDEN = /[\p{Cc}\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
+
+/** A stranger's text made safe for one line: control characters and direction marks become visible. */
+export function oneLine(text: string, charsMax = ARG_CHARS_MAX): string {
+  const cut = Array.from(text.slice(0, charsMax * 2))
+    .slice(0, charsMax)
+    .join("");
+  return cut.replace(HIDDEN, (c) => `\\u{${c.codePointAt(0)?.toString(16) ?? ""}}`);
 }

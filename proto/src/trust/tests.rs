@@ -1,7 +1,13 @@
 //! The log's rules, one row each.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::ids::Nonce;
+use crate::refusal::Language;
+use crate::signer::{NAMESPACE_LOG, SshKey};
+use crate::time::DAY_SECS;
+use ed25519_dalek::SigningKey;
 use ssh_key::{HashAlg, LineEnding, PrivateKey, private::Ed25519Keypair};
+use std::collections::BTreeSet;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
@@ -115,10 +121,114 @@ fn rules_of_entries() {
         let error = add(&mut log, 1, what).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn roots_come_and_go_by_a_roots_word_or_the_recovery_keys() {
+    let mut log = log();
+    for stranger in [5, 7] {
+        let refused = add(&mut log, stranger, What::AddRoot { key: named(3, "new root") });
+        assert!(matches!(refused, Err(LogError::NotAllowed { .. })), "{stranger}");
+    }
     add(&mut log, 2, What::AddRoot { key: named(3, "new root") }).unwrap();
+    let recovery = add(&mut log, 1, What::AddRoot { key: named(2, "safe") }).unwrap_err();
+    assert!(matches!(recovery, LogError::Rule { rule: Rule::RecoveryApart, .. }), "{recovery}");
+    add(&mut log, 1, engineer(1, 90)).unwrap();
     add(&mut log, 2, What::RemoveRoot { key: id(1) }).unwrap();
     assert!(add(&mut log, 1, engineer(5, 1)).is_err(), "a removed root signs no more");
+    assert!(log.person(&id(1), Role::Engineer).is_none(), "nor grants");
+    for last in [2, 3] {
+        let refused = add(&mut log, last, What::RemoveRoot { key: id(3) }).unwrap_err();
+        assert!(matches!(refused, LogError::Rule { rule: Rule::LastRoot, .. }), "{refused}");
+    }
     add(&mut log, 3, engineer(5, 1)).unwrap();
+    // A root that another one follows may go by itself.
+    add(&mut log, 3, What::AddRoot { key: named(4, "third") }).unwrap();
+    add(&mut log, 3, What::RemoveRoot { key: id(3) }).unwrap();
+    assert_eq!(log.roots.keys().collect::<Vec<_>>(), [&id(4)]);
+}
+
+#[test]
+fn the_recovery_key_alone_replaces_all_roots_in_one_entry() {
+    let mut log = log();
+    let batch = |seed: u8| VerifyKey(SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes());
+    let bind = |key| What::EnrolBatch { key, until: NOW.plus_secs(3600), uses: 5, note: String::new() };
+    add(&mut log, 1, What::AddRoot { key: named(4, "second root") }).unwrap();
+    add(&mut log, 1, engineer(1, 90)).unwrap();
+    add(&mut log, 1, engineer(5, 90)).unwrap();
+    add(&mut log, 1, bind(batch(40))).unwrap();
+    add(&mut log, 4, bind(batch(41))).unwrap();
+    let new = |roots: Vec<NamedKey>| What::ReplaceRoots { roots };
+    for other in [1, 4, 5, 7] {
+        let refused = add(&mut log, other, new(vec![named(3, "new root")]));
+        assert!(matches!(refused, Err(LogError::NotAllowed { .. })), "{other}");
+    }
+    // In the recovery key's name by another key.
+    let forged = log.next_entry(id(2), NOW, new(vec![named(3, "new root")]));
+    assert!(matches!(log.append(&sign(&forged, 1)), Err(LogError::Signature { .. })));
+    for (roots, rule) in [
+        (Vec::new(), Rule::Roots),
+        ((10..27).map(|seed| named(seed, "x")).collect(), Rule::Roots),
+        (vec![named(3, "x"), named(3, "y")], Rule::SameRoots),
+        (vec![named(2, "safe")], Rule::RecoveryApart),
+        (vec![named(3, "")], Rule::NameLength),
+    ] {
+        assert_eq!(add(&mut log, 2, new(roots)), Err(LogError::Rule { seq: log.head().seq + 1, rule }));
+    }
+    let replaced = sign(&log.next_entry(id(2), NOW, new(vec![named(3, "new root"), named(4, "second root")])), 2);
+    let before = log.clone();
+    log.append(&replaced).unwrap();
+    assert_eq!(log.roots.keys().collect::<BTreeSet<_>>(), [id(3), id(4)].iter().collect());
+    assert!(log.person(&id(1), Role::Engineer).is_none(), "the replaced root signs no grants either");
+    assert!(log.person(&id(5), Role::Engineer).is_some(), "others stay");
+    let left: Vec<VerifyKey> = log.batches.values().map(|batch| batch.key).collect();
+    assert_eq!(left, [batch(41)], "and its batches bind no servers");
+    for what in [engineer(6, 1), What::AddRoot { key: named(8, "x") }, What::RemoveRoot { key: id(3) }] {
+        assert!(matches!(add(&mut log, 1, what), Err(LogError::NotAllowed { .. })), "the old root says nothing more");
+    }
+    // Replayed, on the log that it made and on one that went another way.
+    assert!(matches!(log.append(&replaced), Err(LogError::Fork { .. })));
+    let mut other = before;
+    add(&mut other, 1, engineer(6, 1)).unwrap();
+    assert!(matches!(other.append(&replaced), Err(LogError::Fork { .. })));
+    add(&mut log, 3, engineer(6, 1)).unwrap();
+}
+
+#[test]
+fn cod_08_names_hold_nothing_that_cannot_be_seen() {
+    let hidden = (0..0x20).chain(0x7f..0xa0).chain(0x200b..0x2010).chain(0x2028..0x202f).chain(0x2066..0x206a);
+    let mut log = log();
+    for code in hidden.chain([0xfeff]) {
+        let name = format!("eve{}", char::from_u32(code).unwrap());
+        let policy = Policy { second_for: vec![name.clone()], ..Policy::default() };
+        let until = NOW.plus_secs(3600);
+        let rows = [
+            What::AddRoot { key: named(3, &name) },
+            What::AddPerson { key: named(5, &name), role: Role::Engineer, until },
+            What::EnrolBatch { key: VerifyKey([1; 32]), until, uses: 1, note: name.clone() },
+            What::SetPolicy { policy },
+        ];
+        for what in rows {
+            let entry = log.next_entry(id(1), NOW, what);
+            assert!(matches!(log.allows(&entry), Err(LogError::Rule { rule: Rule::NameHidden, .. })), "{code:x}");
+            assert!(matches!(log.append(&sign(&entry, 1)), Err(LogError::Rule { rule: Rule::NameHidden, .. })));
+        }
+        assert_eq!(broken_by_name(&name), Some(Rule::NameHidden));
+    }
+    for name in ["Анна", "王小明", "Zoë O'Neil <z@example.com>", "naïve – dash", "💡"] {
+        assert_eq!(broken_by_name(name), None, "{name}");
+        add(&mut log, 1, What::AddPerson { key: named(5, name), role: Role::Engineer, until: NOW.plus_secs(9) })
+            .unwrap();
+    }
+}
+
+#[test]
+fn every_rule_has_two_languages() {
+    for rule in Rule::ALL {
+        assert!(rule.text(Language::En).is_ascii() && !rule.text(Language::Zh).is_ascii(), "{rule:?}");
+    }
+    let error = LogError::Rule { seq: 3, rule: Rule::LastRoot };
+    assert_eq!(error.text(Language::Zh), "第 3 条:不能移除最后一把根密钥;请先添加另一把");
 }
 
 #[test]

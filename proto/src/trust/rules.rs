@@ -1,0 +1,165 @@
+//! Who may append what to a trust log. A rule that is broken names itself; nothing is changed here.
+
+use super::broken::{LogError, Rule};
+use super::entry::BATCH_CONTEXT;
+use super::{Entry, NamedKey, SignedEntry, TrustLog, What};
+use crate::control;
+use crate::ids::{AgentId, KeyId};
+use crate::limits::{BATCH_SECS_MAX, BATCH_USES_MAX, ENGINEER_DAYS_MAX, NAME_CHARS_MAX};
+use crate::refusal::is_hidden;
+use crate::signer::{NAMESPACE_LOG, SignerError};
+use crate::time::DAY_SECS;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A new server's clock may be this much behind the clock of whoever signed the newest entry.
+const CLOCKS_APART_SECS: u64 = DAY_SECS;
+
+/// More roots than this are nobody's overview.
+const ROOTS_MAX: usize = 16;
+/// Users that a policy names.
+const POLICY_USERS_MAX: usize = 100;
+
+impl TrustLog {
+    pub(super) fn verify_signer(&self, signed: &SignedEntry, entry: &Entry) -> Result<(), LogError> {
+        match &entry.what {
+            What::AddAgent { .. } => self.verify_batch(signed, entry),
+            What::ReplaceRoots { .. } => {
+                let recovery = BTreeMap::from([(self.recovery.key.id(), self.recovery.clone())]);
+                self.verify_person(&recovery, signed, entry)
+            }
+            What::AddRoot { .. } | What::RemoveRoot { .. } => {
+                let mut signers = self.roots.clone();
+                signers.insert(self.recovery.key.id(), self.recovery.clone());
+                self.verify_person(&signers, signed, entry)
+            }
+            What::AddPerson { .. }
+            | What::RemovePerson { .. }
+            | What::EnrolBatch { .. }
+            | What::RemoveAgent { .. }
+            | What::SetPolicy { .. }
+            | What::Genesis { .. } => self.verify_person(&self.roots, signed, entry),
+        }
+    }
+
+    pub(super) fn verify_person(
+        &self,
+        signers: &BTreeMap<KeyId, NamedKey>,
+        signed: &SignedEntry,
+        entry: &Entry,
+    ) -> Result<(), LogError> {
+        let seq = entry.seq;
+        let signer = signers.get(&entry.by).ok_or(LogError::NotAllowed { seq, by: entry.by.short() })?;
+        let verified = signer.key.verify(NAMESPACE_LOG, &signed.entry, &signed.signature);
+        verified.map_err(|error| LogError::Signature { seq, error })
+    }
+
+    fn verify_batch(&self, signed: &SignedEntry, entry: &Entry) -> Result<(), LogError> {
+        let seq = entry.seq;
+        let batch = self.batches.get(&entry.by).ok_or(LogError::NotAllowed { seq, by: entry.by.short() })?;
+        let dated = [
+            (entry.at.max(self.at) <= batch.until, Rule::BatchPast),
+            (entry.at.plus_secs(CLOCKS_APART_SECS) >= self.at, Rule::Backdated),
+        ];
+        check(seq, &dated)?;
+        let signature: Option<&[u8; 64]> = signed.signature.as_slice().try_into().ok();
+        match signature {
+            Some(signature) if control::verify(&batch.key, BATCH_CONTEXT, &signed.entry, signature) => Ok(()),
+            Some(_) | None => Err(LogError::Signature { seq, error: SignerError::Wrong }),
+        }
+    }
+
+    pub(super) fn verify_rules(&self, entry: &Entry) -> Result<(), LogError> {
+        let seq = entry.seq;
+        match &entry.what {
+            What::Genesis { .. } => check(seq, &[(false, Rule::OneGenesis)]),
+            What::AddRoot { key } => check(
+                seq,
+                &[
+                    of_length(&key.person),
+                    visible(&key.person),
+                    (self.roots.len() < ROOTS_MAX, Rule::Roots),
+                    (!self.roots.contains_key(&key.key.id()), Rule::RootAlready),
+                    (key.key != self.recovery.key, Rule::RecoveryApart),
+                ],
+            ),
+            What::RemoveRoot { key } => {
+                check(seq, &[(self.roots.contains_key(key), Rule::NoRoot), (self.roots.len() > 1, Rule::LastRoot)])
+            }
+            What::ReplaceRoots { roots } => may_be_roots(seq, roots, &self.recovery),
+            What::AddPerson { key, role, until } => {
+                let last = entry.at.plus_secs(ENGINEER_DAYS_MAX * DAY_SECS);
+                let other_role = self.people.get(&key.key.id()).is_some_and(|p| p.role != *role);
+                check(
+                    seq,
+                    &[
+                        of_length(&key.person),
+                        visible(&key.person),
+                        (*until <= last, Rule::PersonDays),
+                        (*until > entry.at, Rule::PersonPast),
+                        (!other_role, Rule::OtherRole),
+                    ],
+                )
+            }
+            What::RemovePerson { key } => check(seq, &[(self.people.contains_key(key), Rule::Nobody)]),
+            What::EnrolBatch { until, uses, note, .. } => check(
+                seq,
+                &[
+                    (*until <= entry.at.plus_secs(BATCH_SECS_MAX), Rule::BatchDays),
+                    (*uses > 0 && *uses <= BATCH_USES_MAX, Rule::BatchUses),
+                    (note.chars().count() <= NAME_CHARS_MAX, Rule::NoteLength),
+                    visible(note),
+                ],
+            ),
+            What::AddAgent { identity, name } => {
+                let known = self.agents.contains_key(&AgentId::of(identity));
+                check(seq, &[of_length(name), visible(name), (!known, Rule::Enrolled)])
+            }
+            What::RemoveAgent { agent } => check(seq, &[(self.agents.contains_key(agent), Rule::NoServer)]),
+            What::SetPolicy { policy } => {
+                let users = policy.second_for.iter().chain(&policy.never);
+                let short = policy.second_for.len() + policy.never.len() <= POLICY_USERS_MAX;
+                check(seq, &[(short, Rule::PolicyLength)])?;
+                users.flat_map(|user| [of_length(user), visible(user)]).try_for_each(|rule| check(seq, &[rule]))
+            }
+        }
+    }
+}
+
+/// Whether these may be all the roots of a customer with this recovery key.
+pub(super) fn may_be_roots(seq: u64, roots: &[NamedKey], recovery: &NamedKey) -> Result<(), LogError> {
+    let ids: BTreeSet<KeyId> = roots.iter().map(|root| root.key.id()).collect();
+    check(
+        seq,
+        &[
+            (!roots.is_empty() && roots.len() <= ROOTS_MAX, Rule::Roots),
+            (ids.len() == roots.len(), Rule::SameRoots),
+            (!ids.contains(&recovery.key.id()), Rule::RecoveryApart),
+        ],
+    )?;
+    roots
+        .iter()
+        .flat_map(|root| [of_length(&root.person), visible(&root.person)])
+        .try_for_each(|rule| check(seq, &[rule]))
+}
+
+/// The rule that a name breaks, if any: for whoever is about to sign it.
+#[must_use]
+pub fn broken_by_name(name: &str) -> Option<Rule> {
+    [of_length(name), visible(name)].into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
+}
+
+pub(super) fn of_length(name: &str) -> (bool, Rule) {
+    (!name.is_empty() && name.chars().count() <= NAME_CHARS_MAX, Rule::NameLength)
+}
+
+/// Names are what people decide by: what cannot be seen must not tell two of them apart, or turn one around.
+pub(super) fn visible(name: &str) -> (bool, Rule) {
+    (!name.chars().any(is_hidden), Rule::NameHidden)
+}
+
+pub(super) fn check(seq: u64, rules: &[(bool, Rule)]) -> Result<(), LogError> {
+    match rules.iter().find(|(holds, _)| !holds) {
+        Some((_, rule)) => Err(LogError::Rule { seq, rule: *rule }),
+        None => Ok(()),
+    }
+}
