@@ -1,14 +1,6 @@
 // What pages use of the library, handed in once, so that tests can hand in something else.
 // Never: a second way to the relay.
-import type { Api, Shell, ShellWish, Server, Trust } from "../lib/console";
-
-export interface Facade {
-  readonly api: Api;
-  readonly trust: Trust;
-  readonly openShell: (wish: ShellWish) => Promise<Shell>;
-  readonly resumeShells: (server: Server) => Promise<Shell[]>;
-  readonly ready: () => Promise<void>;
-}
+import type { Facade } from "../lib/console";
 
 let current: Facade | undefined;
 

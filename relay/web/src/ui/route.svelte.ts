@@ -10,7 +10,8 @@ export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#?\/?/, "").split("?", 2);
   const [first = "", second = ""] = path.split("/", 2);
   const rest = { id: "", query: new URLSearchParams(query) };
-  if (first === "servers" && /^[0-9a-f]{1,128}$/i.test(second)) return { ...rest, page: "server", id: second };
+  if (first === "servers" && /^[0-9a-f]{1,128}$/i.test(second))
+    return { ...rest, page: "server", id: second };
   if (first === "trust" || first === "settings") return { ...rest, page: first };
   return { ...rest, page: "servers" };
 }

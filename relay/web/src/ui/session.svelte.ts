@@ -20,18 +20,22 @@ export function session(): typeof state {
 export async function begin(): Promise<void> {
   state.error = undefined;
   try {
-    await facade().ready();
     state.me = await facade().api.me();
     state.phase = "in";
     checkTrust();
   } catch (error) {
-    if (isError(error, "sign-in-needed")) {
+    if (isError(error, "signed_out")) {
       state.phase = "out";
     } else {
-      state.phase = "failed";
-      state.error = error;
+      failed(error);
     }
   }
+}
+
+/** Nothing works: the page says why. */
+export function failed(error: unknown): void {
+  state.phase = "failed";
+  state.error = error;
 }
 
 export function checkTrust(): void {
@@ -51,7 +55,7 @@ export async function signOut(): Promise<void> {
 
 /** For answers of the relay: an error that says "sign in first" leads there. Returns whether it was one. */
 export function signedOut(error: unknown): boolean {
-  if (!isError(error, "sign-in-needed")) return false;
+  if (!isError(error, "signed_out")) return false;
   state.phase = "out";
   state.me = undefined;
   return true;

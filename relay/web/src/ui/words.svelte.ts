@@ -2,11 +2,12 @@
 import i18next from "i18next";
 import english from "../i18n/en.json";
 import chinese from "../i18n/zh-CN.json";
-import { ConsoleError, type Values } from "../lib/console";
+import { ConsoleError } from "../lib/errors";
 import libraryEnglish from "../lib/messages.en.json";
 import libraryChinese from "../lib/messages.zh.json";
 
 export type TextId = keyof typeof english | keyof typeof libraryEnglish;
+export type Values = Readonly<Record<string | number, string | number>>;
 export type Language = "en" | "zh-CN";
 
 const KEPT = "cloud-doctor.language";
@@ -27,7 +28,7 @@ void i18next.init({
   keySeparator: false,
   nsSeparator: false,
   // Svelte writes text, not HTML.
-  interpolation: { escapeValue: false, skipOnVariables: true },
+  interpolation: { escapeValue: false, prefix: "{", suffix: "}", skipOnVariables: true },
 });
 
 const state = $state({ language: wanted() });
@@ -48,7 +49,7 @@ export function t(id: TextId, values: Values = {}): string {
 
 /** The sentence of whatever was thrown. */
 export function sentence(error: unknown): string {
-  if (error instanceof ConsoleError) return t(error.id, error.values);
+  if (error instanceof ConsoleError) return t(error.id, Object.fromEntries(error.args.entries()));
   return t("unexpected", { detail: error instanceof Error ? error.message : String(error) });
 }
 

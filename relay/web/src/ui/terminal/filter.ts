@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noControlCharactersInRegex: controls are what this file is about.
 // What a server sends, before xterm.js sees it. A server is a stranger here: what it prints must neither act on this
 // browser (clipboard, windows, notifications, images) nor make the terminal type something back.
 //
@@ -46,11 +47,8 @@ const IDENTIFICATIONS = new Set(["c", "0c", ">c", ">0c"]);
 const COLOURS = new Set(["4", "10", "11", "12"]);
 const COLOUR_RESETS = new Set(["104", "110", "111", "112"]);
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: controls are what this file is about.
 const INTERESTING = /[\x1b\x80-\x9f]/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: as above.
 const STRING_END = /[\x18\x1a\x1b]/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: as above.
 const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
 /** Characters that reorder or hide what stands around them. */
 const DECEIVING = /[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
@@ -150,7 +148,8 @@ export class OutputFilter {
     }
     if (code < 0x30) return this.#hold(char);
     const held = this.#held;
-    const whole = !this.#over && (held === "" ? ESC_PASSED.has(char) : /^[()*+\-./#]$/.test(held) && code < 0x7f);
+    const whole =
+      !this.#over && (held === "" ? ESC_PASSED.has(char) : /^[()*+\-./#]$/.test(held) && code < 0x7f);
     this.#leave();
     if (code > 0x7f) return char;
     return whole ? ESC + held + char : "";
@@ -232,9 +231,7 @@ function hyperlink(rest: string): string {
  * none of which can hold a newline or a letter of the server's choosing.
  */
 export function replyPasses(data: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: answers begin with ESC.
   if (/^\x1b[P\]X^_]/.test(data)) return false;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: as above.
   const report = /^\x1b\[([?>=]?)[\d;]*(\$?[a-zA-Z])$/.exec(data);
   if (!report) return true;
   const kind = `${report[1]}${report[2]}`;
@@ -247,6 +244,5 @@ const ANSWERS = new Set(["?c", ">c", "?R"]);
 
 /** Whether this is an answer, not a key: those are kept back while old output is drawn again. */
 export function isAnswer(data: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: answers begin with ESC.
   return /^\x1b(?:\[[?>][\d;]*[cR]|\[0n|\[\d+;\d+R)$/.test(data);
 }

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noControlCharactersInRegex: controls are what is looked for.
 // A paste is looked at before a shell gets it: what one sees on a web page is not always what one copied.
 
 export interface Paste {
@@ -7,8 +8,8 @@ export interface Paste {
   readonly hidden: number;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: controls are what is looked for.
-const HIDDEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+const HIDDEN =
+  /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
 
 export function look(text: string): Paste {
   const plain = text.replace(/\r\n?/g, "\n");

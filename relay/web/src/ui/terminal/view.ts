@@ -15,13 +15,16 @@ import { constructStyles } from "./sheets";
 
 /** Lines that one can scroll back. */
 const SCROLLBACK = 10_000;
-const FONT = '"JetBrains Mono", "DejaVu Symbols", ui-monospace, "Noto Sans Mono CJK SC", "Sarasa Mono SC", monospace';
+const FONT =
+  '"JetBrains Mono", "DejaVu Symbols", ui-monospace, "Noto Sans Mono CJK SC", "Sarasa Mono SC", monospace';
 
 /** What the page does for the terminal. */
 export interface Hooks {
   title(text: string): void;
   link(address: string): void;
   paste(paste: Paste): void;
+  /** Typed bytes that were not taken. */
+  refused(error: unknown): void;
   find(): void;
   leave(): void;
   step(by: number): void;
@@ -37,7 +40,7 @@ export interface Looks {
 export class TerminalView {
   readonly element = document.createElement("div");
   readonly #shell: Shell;
-  readonly #hooks: Hooks;
+  #hooks: Hooks;
   readonly #terminal: Terminal;
   readonly #fit = new FitAddon();
   readonly #search = new SearchAddon();
@@ -52,7 +55,7 @@ export class TerminalView {
     constructStyles(document);
     this.#shell = shell;
     this.#hooks = hooks;
-    this.#filter = new OutputFilter((title) => hooks.title(title));
+    this.#filter = new OutputFilter((title) => this.#hooks.title(title));
     this.element.className = "terminal";
     this.#terminal = new Terminal({
       allowProposedApi: true,
@@ -74,8 +77,9 @@ export class TerminalView {
     Terminal.strings.promptLabel = looks.label;
   }
 
-  /** Puts it into the page; the first time it is opened there. */
-  attach(parent: HTMLElement): void {
+  /** Puts it into the page, which from then on does what it asks for; the first time it is opened there. */
+  attach(parent: HTMLElement, hooks: Hooks): void {
+    this.#hooks = hooks;
     parent.append(this.element);
     if (!this.#opened) this.#open();
     this.fit();
@@ -154,7 +158,7 @@ export class TerminalView {
     const terminal = this.#terminal;
     const own = (one: IDisposable) => this.#ends.push(() => one.dispose());
     own(terminal.onData((data) => this.#send(data)));
-    own(terminal.onBinary((data) => this.#shell.input(Uint8Array.from(data, (char) => char.charCodeAt(0) & 255))));
+    own(terminal.onBinary((data) => this.#input(Uint8Array.from(data, (char) => char.charCodeAt(0) & 255))));
     own(terminal.onResize(({ cols, rows }) => this.#shell.resize(cols, rows)));
     this.#shell.resize(terminal.cols, terminal.rows);
     terminal.attachCustomKeyEventHandler((event) => this.#key(event));
@@ -163,7 +167,9 @@ export class TerminalView {
     const observer = new ResizeObserver(() => requestAnimationFrame(() => this.fit()));
     observer.observe(this.element);
     this.#ends.push(() => observer.disconnect());
-    this.#ends.push(this.#shell.onOutput((bytes, drawn, past) => this.#show(bytes, drawn, past === true)));
+    this.#ends.push(
+      this.#shell.onOutput((bytes, drawn, past?: boolean) => this.#show(bytes, drawn, past === true)),
+    );
     this.#ends.push(
       this.#shell.onState((state) => {
         if (state.kind === "skipped") this.#filter.reset();
@@ -182,7 +188,16 @@ export class TerminalView {
 
   #send(data: string): void {
     if (!replyPasses(data) || (this.#past > 0 && isAnswer(data))) return;
-    this.#shell.input(this.#encoder.encode(data));
+    this.#input(this.#encoder.encode(data));
+  }
+
+  /** Refused only while so much waits for a server that is away that no person typed it. */
+  #input(bytes: Uint8Array): void {
+    try {
+      this.#shell.input(bytes);
+    } catch (error) {
+      this.#hooks.refused(error);
+    }
   }
 
   /** `false`: not for the shell. Only chords with Ctrl+Shift, which terminals have always kept for themselves. */
