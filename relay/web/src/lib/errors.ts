@@ -37,3 +37,10 @@ export function oneLine(text: string, charsMax = ARG_CHARS_MAX): string {
 export function isHidden(text: string): boolean {
   return text.search(HIDDEN) >= 0;
 }
+
+/** Code points, as Rust counts them. */
+export function chars(value: string): number {
+  let count = 0;
+  for (const _ of value) count += 1;
+  return count;
+}

@@ -5,10 +5,10 @@
 
 import { type Bytes, concat, equal, utf8 } from "./bytes";
 import { verifyEd25519 } from "./ed25519";
+import { chars } from "./errors";
 import { id16, id32, sha256 } from "./ids";
 import { CHALLENGE_BYTES_MAX, GRANT_BYTES_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX } from "./limits";
 import { list, PackError, pack, struct, type TypeOf, text, u16, u64, unpackSigned, variants } from "./pack";
-import { chars } from "./trust";
 
 const CHALLENGE_CONTEXT = utf8("cloud-doctor challenge v1\0");
 const GRANT_CONTEXT = utf8("cloud-doctor grant v1\0");
