@@ -22,7 +22,8 @@ export class ConsoleError extends Error {
 
 /** Longest value in a sentence. */
 const ARG_CHARS_MAX = 300;
-const HIDDEN = /[\p{Cc}\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
+// Control characters, zero width, line and paragraph separators, directions, joiners, isolates, the byte order mark.
+const HIDDEN = /[\p{Cc}\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
 
 /** A stranger's text made safe for one line: control characters and direction marks become visible. */
 export function oneLine(text: string, charsMax = ARG_CHARS_MAX): string {
@@ -30,4 +31,16 @@ export function oneLine(text: string, charsMax = ARG_CHARS_MAX): string {
     .slice(0, charsMax)
     .join("");
   return cut.replace(HIDDEN, (c) => `\\u{${c.codePointAt(0)?.toString(16) ?? ""}}`);
+}
+
+/** Whether a text holds a character that moves the cursor, turns the direction, or takes no place. */
+export function isHidden(text: string): boolean {
+  return text.search(HIDDEN) >= 0;
+}
+
+/** Code points, as Rust counts them. */
+export function chars(value: string): number {
+  let count = 0;
+  for (const _ of value) count += 1;
+  return count;
 }

@@ -1,129 +1,33 @@
-// The customer's trust log: verified entry by entry, as proto/src/trust.rs does, with all its rules. Pure but for WebCrypto.
+// The customer's trust log: verified entry by entry, as proto/src/trust/ does, with all its rules. Pure but for WebCrypto.
 //
 // Append-only and hash-chained: an entry that does not continue the log is a fork and changes nothing. Never: an entry
 // that is believed before its signature and every rule were checked, or a head that goes back.
 
 import { type Bytes, concat, equal, hex, utf8 } from "./bytes";
 import { verifyEd25519 } from "./ed25519";
-import { agentOf, batchOf, id16, id32, keyOf, sha256, short } from "./ids";
 import {
-  BATCH_SECS_MAX,
-  BATCH_USES_MAX,
-  ENGINEER_DAYS_MAX,
-  ENTRIES_MAX,
-  ENTRY_BYTES_MAX,
-  NAME_CHARS_MAX,
-} from "./limits";
-import {
-  bin,
-  type Codec,
-  list,
-  oneOf,
-  option,
-  optional,
-  PackError,
-  pack,
-  struct,
-  type TypeOf,
-  text,
-  u16,
-  u32,
-  u64,
-  unpackSigned,
-  variants,
-} from "./pack";
-import { NAMESPACE_LOG, SignerError, type SignerFault, verify } from "./ssh";
+  decode,
+  type Entry,
+  entryHash,
+  LogError,
+  type NamedKey,
+  type Policy,
+  type Role,
+  type Rule,
+  type SignedEntry,
+} from "./entry";
+import { chars, isHidden } from "./errors";
+import { agentOf, batchOf, keyOf } from "./ids";
+import { BATCH_SECS_MAX, BATCH_USES_MAX, ENGINEER_DAYS_MAX, ENTRIES_MAX, NAME_CHARS_MAX } from "./limits";
+import { NAMESPACE_LOG, SignerError, verify } from "./ssh";
 
 const DAY_SECS = 86_400;
 /** A new server's clock may be this much behind the clock of whoever signed the newest entry. */
 const CLOCKS_APART_SECS = DAY_SECS;
+/** More roots than this are nobody's overview. */
+const ROOTS_MAX = 16;
+const POLICY_USERS_MAX = 100;
 const BATCH_CONTEXT = utf8("cloud-doctor log entry v1\0");
-
-/** A length of time in its one written form: `90s`, `15m`, `8h`, `2d`. */
-export const span: Codec<number> = {
-  write: (out, value) => text.write(out, spanText(value)),
-  read(from) {
-    const [, digits, unit] = /^([0-9]+)([smhd])$/.exec(text.read(from)) ?? [];
-    const seconds = { s: 1, m: 60, h: 3600, d: DAY_SECS }[unit ?? ""];
-    const value = Number(digits) * (seconds ?? Number.NaN);
-    if (!Number.isSafeInteger(value)) throw new PackError("malformed");
-    return value;
-  },
-};
-
-function spanText(seconds: number): string {
-  if (seconds === 0) return "0s";
-  if (seconds % DAY_SECS === 0) return `${seconds / DAY_SECS}d`;
-  if (seconds % 3600 === 0) return `${seconds / 3600}h`;
-  return seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`;
-}
-
-/** A person's key with the name that others see. `signer` says how it signs, where that is not an SSH key. */
-export const namedKey = struct({
-  key: bin,
-  person: text,
-  signer: optional(oneOf(["sshsig", "device"]), "sshsig"),
-});
-export type NamedKey = TypeOf<typeof namedKey>;
-
-export const policy = struct({ visit: option(span), second_for: list(text), never: list(text) });
-export type Policy = TypeOf<typeof policy>;
-
-export type Role = "engineer" | "approver";
-const role = oneOf<Role>(["engineer", "approver"]);
-
-export const what = variants({
-  genesis: struct({ name: text, roots: list(namedKey), recovery: namedKey, salt: id16 }),
-  "add-root": struct({ key: namedKey }),
-  "remove-root": struct({ key: id32 }),
-  "add-person": struct({ key: namedKey, role, until: u64 }),
-  "remove-person": struct({ key: id32 }),
-  "enrol-batch": struct({ key: id32, until: u64, uses: u32, note: text }),
-  "add-agent": struct({ identity: id32, name: text }),
-  "remove-agent": struct({ agent: id32 }),
-  "set-policy": struct({ policy }),
-});
-export type What = TypeOf<typeof what>;
-
-export const entry = struct({ version: u16, seq: u64, prev: id32, at: u64, by: id32, what });
-export type Entry = TypeOf<typeof entry>;
-
-export const signedEntry = struct({ entry: bin, signature: bin });
-export type SignedEntry = TypeOf<typeof signedEntry>;
-
-/** Which rule of the log an entry breaks, in the words of proto/src/trust.rs. */
-export type LogFault =
-  | { readonly kind: "pack"; readonly why: PackError["why"] }
-  | { readonly kind: "fork" }
-  | { readonly kind: "other-tenant" }
-  | { readonly kind: "not-allowed" }
-  | { readonly kind: "signature"; readonly fault: SignerFault }
-  | { readonly kind: "rule"; readonly rule: string }
-  | { readonly kind: "empty" };
-
-/** An entry that may not be appended. */
-export class LogError extends Error {
-  constructor(
-    readonly seq: number,
-    readonly fault: LogFault,
-  ) {
-    super(`entry ${seq}: ${describe(fault)}`);
-  }
-}
-
-/** A fault in a few words, for a sentence that names it. */
-export function describe(fault: LogFault): string {
-  switch (fault.kind) {
-    case "pack":
-      return fault.why;
-    case "signature":
-      return `signature ${fault.fault}`;
-    case "rule":
-      return fault.rule;
-    default:
-      return fault.kind;
-  }
-}
 
 export interface Head {
   readonly seq: number;
@@ -141,6 +45,8 @@ export interface Batch {
   readonly until: number;
   readonly uses: number;
   readonly note: string;
+  /** The root that made it, in hexadecimal. It ends with that root. */
+  readonly by: string;
 }
 
 export interface AgentRecord {
@@ -149,38 +55,36 @@ export interface AgentRecord {
   readonly name: string;
 }
 
-type Rules = readonly (readonly [boolean, string])[];
+type Rules = readonly (readonly [boolean, Rule])[];
 
 function check(seq: number, rules: Rules): void {
   const broken = rules.find(([holds]) => !holds);
   if (broken !== undefined) throw new LogError(seq, { kind: "rule", rule: broken[1] });
 }
 
-/** Code points, as Rust counts them. */
-export function chars(value: string): number {
-  let count = 0;
-  for (const _ of value) count += 1;
-  return count;
+/** Names are what people decide by: what cannot be seen must not tell two of them apart, or turn one around. */
+function named(name: string): Rules {
+  return [[name !== "" && chars(name) <= NAME_CHARS_MAX, "NameLength"], visible(name)];
 }
 
-function isName(value: string): boolean {
-  return value !== "" && chars(value) <= NAME_CHARS_MAX;
+function visible(name: string): Rules[number] {
+  return [!isHidden(name), "NameHidden"];
 }
 
-/** Reads an entry without verifying it. */
-export function decode(bytes: Uint8Array, seq: number): { signed: SignedEntry; entry: Entry } {
-  try {
-    const signed = unpackSigned(signedEntry, bytes, ENTRY_BYTES_MAX);
-    return { signed, entry: unpackSigned(entry, signed.entry, ENTRY_BYTES_MAX) };
-  } catch (error) {
-    if (error instanceof PackError) throw new LogError(seq, { kind: "pack", why: error.why });
-    throw error;
-  }
+/** Whoever may say who is trusted does so with a key that a page cannot use by itself. */
+function heldByAPerson(key: NamedKey): Rules[number] {
+  return [key.signer === "sshsig", "RootKind"];
 }
 
-/** The hash that the next entry names; of the first one: the customer's id. */
-export function entryHash(signed: SignedEntry): Bytes {
-  return sha256(signed.entry);
+/** Whether these may be all the roots of a customer with this recovery key. */
+function mayBeRoots(roots: readonly NamedKey[], recovery: NamedKey): Rules {
+  const ids = new Set(roots.map((root) => hex(keyOf(root.key))));
+  return [
+    [roots.length > 0 && roots.length <= ROOTS_MAX, "Roots"],
+    [ids.size === roots.length, "SameRoots"],
+    [!ids.has(hex(keyOf(recovery.key))), "RecoveryApart"],
+    ...roots.flatMap((root) => [...named(root.person), heldByAPerson(root)]),
+  ];
 }
 
 /** A verified log: its entries and what they add up to. Maps are keyed by ids in hexadecimal. */
@@ -209,23 +113,18 @@ export class TrustLog {
     const tenant = entryHash(signed);
     if (pinned !== undefined && !equal(pinned, tenant)) throw new LogError(0, { kind: "other-tenant" });
     if (!("genesis" in first.what)) {
-      throw new LogError(0, { kind: "rule", rule: "the first entry must be a genesis" });
+      throw new LogError(0, { kind: "rule", rule: "GenesisFirst" });
     }
     const { name, roots, recovery } = first.what.genesis;
     const log = new TrustLog(tenant, name, recovery, first.at);
     for (const root of roots) log.roots.set(hex(keyOf(root.key)), root);
+    const isFirst = first.version === 1 && first.seq === 0 && first.prev.every((byte) => byte === 0);
     check(0, [
-      [
-        first.version === 1 && first.seq === 0 && first.prev.every((byte) => byte === 0),
-        "the first entry is malformed",
-      ],
-      [roots.length > 0 && roots.length <= 16, "a customer has 1 to 16 roots"],
-      [log.roots.size === roots.length, "two roots are the same key"],
-      [!log.roots.has(hex(keyOf(recovery.key))), "the recovery key must be another key than the roots"],
-      [
-        [...roots, recovery].every((key) => isName(key.person)) && isName(name),
-        "a name is empty or too long",
-      ],
+      [isFirst, "GenesisShape"],
+      ...named(name),
+      ...named(recovery.person),
+      heldByAPerson(recovery),
+      ...mayBeRoots(roots, recovery),
     ]);
     await verifyPerson(log.roots, signed, first);
     log.keep(bytes, tenant);
@@ -248,8 +147,8 @@ export class TrustLog {
     const { signed, entry: next } = decode(bytes, seq);
     if (next.seq !== seq || !equal(next.prev, head.hash)) throw new LogError(seq, { kind: "fork" });
     check(seq, [
-      [next.version === 1, "entries of another version"],
-      [this.entries.length < ENTRIES_MAX, "the log is full"],
+      [next.version === 1, "Version"],
+      [this.entries.length < ENTRIES_MAX, "Full"],
     ]);
     await this.verifySigner(signed, next);
     this.verifyRules(next);
@@ -268,8 +167,9 @@ export class TrustLog {
 
   private async verifySigner(signed: SignedEntry, next: Entry): Promise<void> {
     if ("add-agent" in next.what) return this.verifyBatch(signed, next);
-    const ofRoots = "add-root" in next.what || "remove-root" in next.what;
     const recovery: readonly [string, NamedKey] = [hex(keyOf(this.recovery.key)), this.recovery];
+    if ("replace-roots" in next.what) return verifyPerson(new Map([recovery]), signed, next);
+    const ofRoots = "add-root" in next.what || "remove-root" in next.what;
     return verifyPerson(ofRoots ? new Map([...this.roots, recovery]) : this.roots, signed, next);
   }
 
@@ -278,55 +178,60 @@ export class TrustLog {
     const batch = this.batches.get(hex(next.by));
     if (batch === undefined) throw new LogError(seq, { kind: "not-allowed" });
     check(seq, [
-      [Math.max(next.at, this.newest) <= batch.until, "the enrolment batch is past its last moment"],
-      [next.at + CLOCKS_APART_SECS >= this.newest, "the entry is dated before the log's newest"],
+      [Math.max(next.at, this.newest) <= batch.until, "BatchPast"],
+      [next.at + CLOCKS_APART_SECS >= this.newest, "Backdated"],
     ]);
     const good = await verifyEd25519(batch.key, concat(BATCH_CONTEXT, signed.entry), signed.signature);
     if (!good) throw new LogError(seq, { kind: "signature", fault: "wrong" });
   }
 
   private verifyRules(next: Entry): void {
-    const said = next.what;
-    if ("genesis" in said) check(next.seq, [[false, "a log has one genesis"]]);
-    else if ("add-root" in said) check(next.seq, this.rulesOfRoot(said["add-root"].key));
-    else if ("remove-root" in said) {
-      check(next.seq, [
-        [this.roots.has(hex(said["remove-root"].key)), "this key is no root"],
-        [this.roots.size > 1, "the last root cannot be removed; add another first"],
-      ]);
-    } else if ("add-person" in said) check(next.seq, this.rulesOfPerson(said["add-person"], next.at));
-    else if ("remove-person" in said) {
-      check(next.seq, [[this.people.has(hex(said["remove-person"].key)), "nobody has this key"]]);
-    } else if ("enrol-batch" in said) check(next.seq, rulesOfBatch(said["enrol-batch"], next.at));
-    else if ("add-agent" in said) {
-      const { identity, name } = said["add-agent"];
-      check(next.seq, [
-        [isName(name), "a name is empty or too long"],
-        [!this.agents.has(hex(agentOf(identity))), "this server is enrolled already"],
-      ]);
-    } else if ("remove-agent" in said) {
-      check(next.seq, [[this.agents.has(hex(said["remove-agent"].agent)), "no such server"]]);
-    } else {
-      const users = [...said["set-policy"].policy.second_for, ...said["set-policy"].policy.never];
-      check(next.seq, [[users.length <= 100 && users.every(isName), "the policy is too long"]]);
+    check(next.seq, this.rules(next));
+  }
+
+  private rules({ what: said, at }: Entry): Rules {
+    if ("genesis" in said) return [[false, "OneGenesis"]];
+    if ("add-root" in said) return this.rulesOfRoot(said["add-root"].key);
+    if ("remove-root" in said) {
+      const isRoot = this.roots.has(hex(said["remove-root"].key));
+      return [
+        [isRoot, "NoRoot"],
+        [this.roots.size > 1, "LastRoot"],
+      ];
     }
+    if ("replace-roots" in said) return mayBeRoots(said["replace-roots"].roots, this.recovery);
+    if ("add-person" in said) return this.rulesOfPerson(said["add-person"], at);
+    if ("remove-person" in said) return [[this.people.has(hex(said["remove-person"].key)), "Nobody"]];
+    if ("enrol-batch" in said) return rulesOfBatch(said["enrol-batch"], at);
+    if ("add-agent" in said) {
+      const { identity, name } = said["add-agent"];
+      return [...named(name), [!this.agents.has(hex(agentOf(identity))), "Enrolled"]];
+    }
+    if ("remove-agent" in said) return [[this.agents.has(hex(said["remove-agent"].agent)), "NoServer"]];
+    const { second_for, never } = said["set-policy"].policy;
+    const users = [...second_for, ...never];
+    return [[users.length <= POLICY_USERS_MAX, "PolicyLength"], ...users.flatMap(named)];
   }
 
   private rulesOfRoot(key: NamedKey): Rules {
     return [
-      [isName(key.person), "a name is empty or too long"],
-      [this.roots.size < 16, "a customer has 1 to 16 roots"],
-      [!this.roots.has(hex(keyOf(key.key))), "this key is a root already"],
+      ...named(key.person),
+      [this.roots.size < ROOTS_MAX, "Roots"],
+      [!this.roots.has(hex(keyOf(key.key))), "RootAlready"],
+      [!equal(key.key, this.recovery.key), "RecoveryApart"],
+      heldByAPerson(key),
     ];
   }
 
   private rulesOfPerson(person: Person, at: number): Rules {
     const known = this.people.get(hex(keyOf(person.key.key)));
     return [
-      [isName(person.key.person), "a name is empty or too long"],
-      [person.until <= at + ENGINEER_DAYS_MAX * DAY_SECS, "a key is valid for at most 90 days"],
-      [person.until > at, "the key's last day is in the past"],
-      [known === undefined || known.role === person.role, "this key has another role; remove it first"],
+      ...named(person.key.person),
+      [person.until <= at + ENGINEER_DAYS_MAX * DAY_SECS, "PersonDays"],
+      [person.until > at, "PersonPast"],
+      [known === undefined || known.role === person.role, "OtherRole"],
+      // A renewal that forgets the kind must not make more of a browser's key than it was.
+      [known === undefined || known.key.signer === person.key.signer, "OtherKind"],
     ];
   }
 
@@ -334,17 +239,35 @@ export class TrustLog {
     const said = next.what;
     if ("genesis" in said) return;
     if ("add-root" in said) this.roots.set(hex(keyOf(said["add-root"].key.key)), said["add-root"].key);
-    else if ("remove-root" in said) this.roots.delete(hex(said["remove-root"].key));
+    else if ("remove-root" in said) {
+      this.roots.delete(hex(said["remove-root"].key));
+      this.forget(hex(said["remove-root"].key));
+    } else if ("replace-roots" in said) this.replace(said["replace-roots"].roots);
     else if ("add-person" in said)
       this.people.set(hex(keyOf(said["add-person"].key.key)), said["add-person"]);
     else if ("remove-person" in said) this.people.delete(hex(said["remove-person"].key));
-    else if ("enrol-batch" in said)
-      this.batches.set(hex(batchOf(said["enrol-batch"].key)), said["enrol-batch"]);
-    else if ("add-agent" in said) {
+    else if ("enrol-batch" in said) {
+      const batch = said["enrol-batch"];
+      this.batches.set(hex(batchOf(batch.key)), { ...batch, by: hex(next.by) });
+    } else if ("add-agent" in said) {
       this.agents.set(hex(agentOf(said["add-agent"].identity)), said["add-agent"]);
       this.use(hex(next.by));
     } else if ("remove-agent" in said) this.agents.delete(hex(said["remove-agent"].agent));
     else this.policy = said["set-policy"].policy;
+  }
+
+  /** From now on these are the roots; those that they replace can do nothing more. */
+  private replace(roots: readonly NamedKey[]): void {
+    const before = [...this.roots.keys()];
+    this.roots.clear();
+    for (const root of roots) this.roots.set(hex(keyOf(root.key)), root);
+    for (const id of before) if (!this.roots.has(id)) this.forget(id);
+  }
+
+  /** A root is gone: its key signs no grants either, and servers are bound no more by batches that it made. */
+  private forget(root: string): void {
+    this.people.delete(root);
+    for (const [id, batch] of this.batches) if (batch.by === root) this.batches.delete(id);
   }
 
   /** A batch binds one server less. */
@@ -394,11 +317,12 @@ export class TrustLog {
   }
 }
 
-function rulesOfBatch(batch: Batch, at: number): Rules {
+function rulesOfBatch(batch: Pick<Batch, "until" | "uses" | "note">, at: number): Rules {
   return [
-    [batch.until <= at + BATCH_SECS_MAX, "a batch lives at most seven days"],
-    [batch.uses > 0 && batch.uses <= BATCH_USES_MAX, "a batch binds 1 to 10,000 servers"],
-    [chars(batch.note) <= NAME_CHARS_MAX, "the note is too long"],
+    [batch.until <= at + BATCH_SECS_MAX, "BatchDays"],
+    [batch.uses > 0 && batch.uses <= BATCH_USES_MAX, "BatchUses"],
+    [chars(batch.note) <= NAME_CHARS_MAX, "NoteLength"],
+    visible(batch.note),
   ];
 }
 
@@ -415,14 +339,4 @@ async function verifyPerson(
     if (error instanceof SignerError) throw new LogError(next.seq, { kind: "signature", fault: error.fault });
     throw error;
   }
-}
-
-/** The bytes of an entry, for signing. */
-export function entryBytes(value: Entry): Bytes {
-  return pack(entry, value);
-}
-
-/** A head in words that fit on a screen. */
-export function headText(head: Head): string {
-  return short(head.hash);
 }
