@@ -8,6 +8,8 @@ const relay = process.env.RELAY ?? "http://127.0.0.1:8440";
 
 export default defineConfig({
   plugins: [svelte()],
+  // Components are tested as a browser runs them.
+  ...(process.env.VITEST ? { resolve: { conditions: ["browser"] } } : {}),
   build: {
     outDir: "dist",
     assetsDir: "assets",
@@ -15,6 +17,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     sourcemap: false,
+    // For size.mjs; the relay does not serve it.
+    manifest: true,
     target: "es2023",
   },
   server: {
