@@ -133,6 +133,7 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         metrics: Arc::new(Metrics::default()),
         tasks: tasks.clone(),
         guests: tunnels.guests(),
+        tls: config.certificate.is_some(),
         public_name: config.public_name.clone(),
         stop: stop.clone(),
         agents: AgentsListener { addr: tunnels.local_addr().map_err(ServeError::Address)?, pins: keys.pins() },

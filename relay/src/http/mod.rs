@@ -12,6 +12,7 @@ pub mod caller;
 mod edge;
 mod encoding;
 mod invitations;
+mod page;
 pub mod problem;
 mod server;
 mod servers;
@@ -73,6 +74,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Work that goes on after an answer.
     pub tasks: TaskTracker,
+    /// Clients reach this relay by TLS of its own.
+    pub tls: bool,
     /// The name that clients must use, if one is configured.
     pub public_name: Option<String>,
     /// Says that the relay stops.
@@ -150,6 +153,7 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(trust_log::read, trust_log::append))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(stream::ticket))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::audit))
         .routes(routes!(approvals::list, approvals::ask))

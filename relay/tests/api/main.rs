@@ -4,6 +4,7 @@
 
 mod accounts;
 mod approvals;
+mod browser;
 mod client;
 mod customer;
 mod edges;
