@@ -9,6 +9,7 @@
 mod accounts;
 mod approvals;
 pub mod caller;
+pub mod console;
 mod edge;
 mod encoding;
 mod invitations;
@@ -22,6 +23,7 @@ mod stream;
 mod tokens;
 mod trust_log;
 
+pub use console::Console;
 pub use server::{Server, ServerLimits};
 pub use stream::InUse;
 
@@ -74,6 +76,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Work that goes on after an answer.
     pub tasks: TaskTracker,
+    /// The console's files.
+    pub console: Console,
     /// Clients reach this relay by TLS of its own.
     pub tls: bool,
     /// The name that clients must use, if one is configured.
@@ -186,5 +190,5 @@ pub fn router(state: Arc<Api>) -> Router {
         async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], text) }
     };
     let routes = routes.route("/api/v1/openapi.json", axum::routing::get(document));
-    edge::around(routes, &state).with_state(state)
+    edge::around(routes.fallback(console::serve), &state).with_state(state)
 }

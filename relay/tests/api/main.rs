@@ -6,6 +6,7 @@ mod accounts;
 mod approvals;
 mod browser;
 mod client;
+mod console;
 mod customer;
 mod edges;
 mod program;
