@@ -49,8 +49,9 @@ relay: ## Build the relay with its console and the command line client for produ
 	cargo build --locked --release -p cloud-doctor-relay -p cloud-doctor
 
 .PHONY: check
-check: ## Everything but the tests: format, lints, docs, tidy, dependencies
+check: ## Everything but the tests: format, lints, docs, tidy, dependencies, the console's own checks
 	@$(SETUP) check
+	@$(MAKE) web
 	cargo fmt --all --check
 	rustfmt --check --edition 2024 tests/fuzz/src/lib.rs tests/fuzz/targets/*.rs
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -58,7 +59,6 @@ check: ## Everything but the tests: format, lints, docs, tidy, dependencies
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 	cargo nextest run --locked -p cloud-doctor-tests --test tidy --show-progress none
 	tests/make/deny.sh
-	@$(SETUP) web
 	tests/make/web.sh check
 
 .PHONY: test
