@@ -62,7 +62,12 @@ async function call(method: string, path: string, body?: Json, waitMs = CALL_MS)
     "X-Cloud-Doctor": "console",
   };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const init: RequestInit = { method, headers, credentials: "same-origin", signal: AbortSignal.timeout(waitMs) };
+  const init: RequestInit = {
+    method,
+    headers,
+    credentials: "same-origin",
+    signal: AbortSignal.timeout(waitMs),
+  };
   if (body !== undefined) init.body = JSON.stringify(body);
   const [response, text] = await exchange(outside.origin() + path, init);
   if (!response.ok) throw problem(response.status, text);
@@ -94,11 +99,11 @@ function problem(status: number, text: string): RelayError {
   } catch {
     // A proxy's own page: the status has to do.
   }
-  const code = said(told["code"]);
+  const code = said(told.code);
   if (code === "wrong-login") return new RelayError(false, "sign_in_refused");
   if (code === "limited") return new RelayError(true, "too_many_tries");
   if (status === 401) return new RelayError(false, "signed_out");
-  const sentences = [told["title"], told["detail"], told["remedy"]].map(said).filter((one) => one !== "");
+  const sentences = [told.title, told.detail, told.remedy].map(said).filter((one) => one !== "");
   const words = oneLine(sentences.join(" ") || String(status), SAID_CHARS_MAX);
   return new RelayError(status >= 500 || status === 429, "relay_says_no", words);
 }
@@ -114,12 +119,12 @@ export interface Account {
 
 export async function me(): Promise<Account> {
   const answer = object(await call("GET", "/api/v1/me"), "me");
-  const tenant = object(answer["tenant"], "tenant");
+  const tenant = object(answer.tenant, "tenant");
   return {
-    account: string(answer["account"], "account"),
-    admin: answer["role"] === "admin",
-    tenantName: said(tenant["name"]),
-    tenant: typeof tenant["id"] === "string" ? parseId(tenant["id"], 32) : undefined,
+    account: string(answer.account, "account"),
+    admin: answer.role === "admin",
+    tenantName: said(tenant.name),
+    tenant: typeof tenant.id === "string" ? parseId(tenant.id, 32) : undefined,
   };
 }
 
@@ -143,21 +148,21 @@ export interface ServerLine {
 
 export async function servers(): Promise<ServerLine[]> {
   const answer = object(await call("GET", "/api/v1/servers"), "servers");
-  return array(answer["servers"], "servers").map((line) => server(object(line, "server")));
+  return array(answer.servers, "servers").map((line) => server(object(line, "server")));
 }
 
 function server(line: Json): ServerLine {
-  const online = line["online"];
+  const online = line.online;
   const since = typeof online === "object" && online !== null ? object(online, "online") : undefined;
   return {
-    id: string(line["id"], "server id").toLowerCase(),
-    hostname: said(line["hostname"]),
-    os: said(line["os"]),
-    build: said(line["build"]),
-    lastSeenAt: typeof line["last_seen_at"] === "number" ? line["last_seen_at"] * 1000 : undefined,
+    id: string(line.id, "server id").toLowerCase(),
+    hostname: said(line.hostname),
+    os: said(line.os),
+    build: said(line.build),
+    lastSeenAt: typeof line.last_seen_at === "number" ? line.last_seen_at * 1000 : undefined,
     online: since && {
-      since: number(since["since"], "since") * 1000,
-      rttMs: typeof since["rtt_ms"] === "number" ? since["rtt_ms"] : 0,
+      since: number(since.since, "since") * 1000,
+      rttMs: typeof since.rtt_ms === "number" ? since.rtt_ms : 0,
     },
   };
 }
@@ -170,17 +175,17 @@ export interface LogPage {
 
 export async function logPage(from: number): Promise<LogPage> {
   const answer = object(await call("GET", `/api/v1/trust-log?from=${from}`), "trust log");
-  const head = answer["head"];
-  const entries = array(answer["entries"] ?? [], "entries").map((entry) => bytes(entry, "entry"));
+  const head = answer.head;
+  const entries = array(answer.entries ?? [], "entries").map((entry) => bytes(entry, "entry"));
   if (head === null || head === undefined) return { head: undefined, entries };
   const place = object(head, "head");
-  const hash = parseId(string(place["hash"], "hash"), 32) ?? odd("hash");
-  return { head: { seq: number(place["seq"], "seq"), hash }, entries };
+  const hash = parseId(string(place.hash, "hash"), 32) ?? odd("hash");
+  return { head: { seq: number(place.seq, "seq"), hash }, entries };
 }
 
 /** A one-time ticket for one stream: a socket carries no header of ours. */
 export async function ticket(): Promise<string> {
-  const made = string(object(await call("POST", "/api/v1/stream-tickets"), "ticket")["ticket"], "ticket");
+  const made = string(object(await call("POST", "/api/v1/stream-tickets"), "ticket").ticket, "ticket");
   return /^[A-Za-z0-9_-]{1,128}$/.test(made) ? made : odd("ticket");
 }
 
@@ -202,13 +207,13 @@ export async function askApproval(wish: ApprovalWish): Promise<string> {
     challenge: base64url(wish.challenge),
     valid_secs: wish.validSecs,
   });
-  return string(object(answer, "approval")["id"], "approval id");
+  return string(object(answer, "approval").id, "approval id");
 }
 
 /** The second signature of a request, once it is there; comes back after a while without one. */
 export async function waitApproval(id: string): Promise<Bytes | undefined> {
   const path = `/api/v1/approvals/${encodeURIComponent(id)}?wait=${WAIT_SECS}`;
   const answer = object(await call("GET", path, undefined, CALL_MS + WAIT_SECS * 1000), "approval");
-  const second = answer["second"];
+  const second = answer.second;
   return second === null || second === undefined ? undefined : bytes(second, "signature");
 }

@@ -171,7 +171,8 @@ export class FrameStream {
   /** Sends bytes; what a dead socket does not take is sent again by whoever holds it. */
   send(bytes: Bytes): void {
     if (this.error !== undefined || this.socket.readyState !== this.socket.OPEN) return;
-    for (let at = 0; at < bytes.length; at += PIECE_BYTES) this.socket.send(bytes.slice(at, at + PIECE_BYTES));
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES)
+      this.socket.send(bytes.slice(at, at + PIECE_BYTES));
   }
 
   /** Leaves. Nothing is heard any more. */
