@@ -56,5 +56,5 @@ fn the_consoles_vectors_are_what_this_crate_does() {
         std::fs::write(FILE, &text).unwrap();
     }
     let committed = std::fs::read_to_string(FILE).unwrap_or_default();
-    assert!(committed == text, "relay/web/src/lib/vectors.json is stale: VECTORS=write cargo test -p cloud-doctor-proto");
+    assert!(committed == text, "the vectors are stale; write them: VECTORS=write cargo test -p cloud-doctor-proto");
 }

@@ -1,5 +1,6 @@
 //! A trust log with good and bad entries: each is tried after the good ones before it.
 
+use super::bytes::p256_signature;
 use super::{flipped, hex};
 use cloud_doctor_proto::ids::*;
 use cloud_doctor_proto::limits::ENTRY_BYTES_MAX;
@@ -10,6 +11,7 @@ use cloud_doctor_proto::trust::{Entry, LogError, NamedKey, Policy, Role, Rule, S
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
+use ssh_key::HashAlg;
 use std::collections::BTreeSet;
 
 pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -23,7 +25,13 @@ pub(crate) fn verify_key(seed: u8) -> VerifyKey {
 }
 
 fn named(seed: u8, person: &str) -> NamedKey {
-    NamedKey { key: SshKey::of_ed25519(&verify_key(seed)), person: person.to_owned() }
+    NamedKey::ssh(SshKey::of_ed25519(&verify_key(seed)), person)
+}
+
+/// A browser's key.
+fn device(person: &str) -> NamedKey {
+    let (blob, _) = p256_signature(NAMESPACE_LOG, b"", HashAlg::Sha512);
+    NamedKey::device(SshKey::from_blob(&blob).unwrap(), person)
 }
 
 fn id(seed: u8) -> KeyId {
@@ -120,6 +128,10 @@ fn people(tried: &mut Tried) {
     tried.say(1, person(6, &"\u{1f980}".repeat(128), Role::Approver, 9));
     tried.say(1, person(7, &"\u{1f980}".repeat(129), Role::Approver, 9));
     tried.say(1, person(7, "e\u{202e}ve", Role::Approver, 9));
+    let browser = |key| What::AddPerson { key, role: Role::Engineer, until: NOW.plus_secs(9 * DAY_SECS) };
+    tried.say(1, browser(device("eve")));
+    tried.say(1, browser(device("eve")));
+    tried.say(1, browser(NamedKey::ssh(device("eve").key, "eve")));
     tried.say(1, What::RemovePerson { key: id(9) });
     tried.say(1, What::RemovePerson { key: id(6) });
     for stranger in [2, 5, 9] {
@@ -181,6 +193,7 @@ fn roots(tried: &mut Tried) {
     tried.say(1, What::AddRoot { key: named(1, "again") });
     tried.say(1, What::AddRoot { key: named(2, "recovery") });
     tried.say(1, What::AddRoot { key: named(3, "") });
+    tried.say(1, What::AddRoot { key: device("page") });
     tried.say(1, What::AddRoot { key: named(3, "second") });
     tried.say(3, person(3, "second", Role::Engineer, 9));
     tried.say(3, batch(12, 1, 5, ""));
@@ -193,6 +206,7 @@ fn roots(tried: &mut Tried) {
     tried.say(2, What::ReplaceRoots { roots: vec![named(4, "new"), named(2, "recovery")] });
     tried.say(2, What::ReplaceRoots { roots: (30..47).map(|seed| named(seed, "r")).collect() });
     tried.say(2, What::ReplaceRoots { roots: vec![named(4, "n\u{7}ew")] });
+    tried.say(2, What::ReplaceRoots { roots: vec![named(4, "new"), device("page")] });
     tried.say(2, What::ReplaceRoots { roots: vec![named(4, "new"), named(3, "second")] });
     tried.say(1, person(7, "mallory", Role::Engineer, 9));
     let day = NOW.plus_secs(DAY_SECS);
@@ -220,6 +234,8 @@ fn beginnings(verdicts: &mut BTreeSet<String>) -> Vec<Value> {
         signed(&genesis(root(), named(2, "safe"), ""), 1),
         signed(&genesis(root(), named(2, "safe"), "A\u{200b}CME"), 1),
         signed(&genesis(vec![named(1, "")], named(2, "safe"), "ACME"), 1),
+        signed(&genesis(root(), device("safe"), "ACME"), 1),
+        signed(&genesis(vec![named(1, "root"), device("page")], named(2, "safe"), "ACME"), 1),
         signed(&Entry { version: 2, ..good.clone() }, 1),
         signed(&Entry { seq: 1, ..good.clone() }, 1),
         signed(&Entry { prev: Hash([1; 32]), ..good.clone() }, 1),
