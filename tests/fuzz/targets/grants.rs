@@ -75,7 +75,14 @@ fn allowed(setting: &Setting, bytes: &[u8]) -> bool {
     book.admit(BOOT).expect("the first challenge is admitted");
     book.issue(&setting.challenge_bytes, setting.challenge.clone(), Secret([7; 32]), BOOT);
     let signed = Signed { key: id(ENGINEER), sshsig: sshsig(ENGINEER, NAMESPACE_GRANT, bytes) };
-    let world = World { agent: agent(), log: &setting.log, ceiling: Some(&setting.ceiling), now: NOW, zone_secs: 0, guest: false };
+    let world = World {
+        agent: agent(),
+        log: &setting.log,
+        ceiling: Some(&setting.ceiling),
+        now: NOW,
+        zone_secs: 0,
+        guest: false,
+    };
     let Ok(permit) = decide(world, &mut book, BOOT, bytes, &signed) else { return false };
     let grant = &permit.grant;
     assert_eq!(grant.to_bytes(), bytes, "what was signed is what was read");

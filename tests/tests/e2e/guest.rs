@@ -249,7 +249,7 @@ fn r_17_a_visit_does_not_go_beyond_the_servers_own_ceiling_or_lockdown() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("locked down"), "{output:?}");
     fs::remove_file(lockdown).unwrap();
     let ceiling = host.join("etc/ceiling.toml");
-    fs::write(&ceiling, "version = 1\nsurprise = 1\n").unwrap();
+    fs::write(&ceiling, "version = 1\nsurprise = 1\n[end]\n").unwrap();
     let output = call.site.world.output("visit", call.visit(&code));
     assert_eq!(output.status.code(), Some(78));
     assert!(String::from_utf8_lossy(&output.stderr).contains("surprise"), "{output:?}");

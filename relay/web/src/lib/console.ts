@@ -1,12 +1,27 @@
 // What pages use of this library, and all that they use. Never: a key, a secret or a socket in a page's hands.
 //
 // Names of servers, people and customers are strangers' texts: show them as text. Every function that fails throws a
-// `ConsoleError` whose id is a key of messages.en.json and messages.zh.json; `{0}`, `{1}` … there are its `args`.
+// `ConsoleError` whose id is a key of messages.en.json and messages.zh.json; `say` makes its words.
 // All times are milliseconds since 1970.
 
-import { ConsoleError, type MessageId } from "./errors";
+import * as relay from "./api";
+import { type Bytes, hex } from "./bytes";
+import { Channel } from "./channel";
+import { hasEd25519 } from "./ed25519";
+import { decode, entryHash, LogError } from "./entry";
+import { ConsoleError, type MessageId, type Sentence, say } from "./errors";
+import { agentOf, keyOf, parseId, short } from "./ids";
+import { deviceKey } from "./keys";
+import { exchangePair } from "./noise";
+import { wallSecs } from "./outside";
+import { fingerprint, fingerprintOf, openssh } from "./ssh";
+import * as store from "./store";
+import { faultOf, TrustStore } from "./trust_store";
+import { open, TERM } from "./visit";
+import { hold } from "./window";
+import { matches, parsePin, words } from "./words";
 
-export { ConsoleError, type MessageId };
+export { ConsoleError, type MessageId, type Sentence, say };
 
 /** Who is signed in. */
 export interface Me {
@@ -105,8 +120,8 @@ export interface OpenShell {
 export type Exit =
   | { readonly code: number }
   | { readonly signal: number }
-  /** It never ran; why. A stranger's text. */
-  | { readonly notStarted: string };
+  /** It never ran; why. */
+  | { readonly notStarted: Sentence };
 
 export type EndReason =
   | "exited"
@@ -146,13 +161,16 @@ export interface Shell {
   /** When the grant ends by this computer's clock. */
   readonly endsAt: number;
   readonly state: ShellState;
+  /** Something that the server tells, for example that there is no home directory. There once it is `connected`. */
+  readonly notice: Sentence | undefined;
   /** Called with every new state. Returns how to stop. */
   onState(listen: (state: ShellState) => void): () => void;
   /**
    * Output in order, each byte once. Call `drawn` when xterm.js has really drawn it (its write callback): the server
-   * sends on only then. One listener; what came before it is kept for it. Returns how to stop.
+   * sends on only then. `past`: it was there before this page was loaded, and is only drawn again. One listener; what
+   * came before it is kept for it. Returns how to stop.
    */
-  onOutput(listen: (bytes: Uint8Array, drawn: () => void) => void): () => void;
+  onOutput(listen: (bytes: Uint8Array, drawn: () => void, past: boolean) => void): () => void;
   /** Kept until the server has applied it, also while the connection is cut. Throws `input_full` beyond 256 KiB. */
   input(bytes: Uint8Array): void;
   resize(cols: number, rows: number): void;
@@ -162,29 +180,186 @@ export interface Shell {
   end(): void;
 }
 
-function later(): never {
-  throw new ConsoleError("signed_out");
+/** The customer whose log is pinned here and whom the signed-in account belongs to. */
+let current: TrustStore | undefined;
+let tenant: Bytes | undefined;
+
+/** The pinned log of the account's customer, if it is pinned. */
+async function choose(of: Bytes | undefined): Promise<void> {
+  if (of === undefined || hex(of) === hex(tenant ?? new Uint8Array(0))) return;
+  tenant = of;
+  current = await TrustStore.load(of);
 }
 
-export const api: Api = { me: later, login: later, logout: later, servers: later };
+function pinned(): TrustStore {
+  if (current === undefined) throw new ConsoleError("trust_none");
+  return current;
+}
 
-export const trust: Trust = {
-  state: () => "none",
-  words: later,
-  pin: later,
-  refresh: later,
-  log: later,
-  deviceKey: later,
+export const api: Api = {
+  async me() {
+    const account = await relay.me();
+    await choose(account.tenant);
+    const { tenant: id, tenantName } = account;
+    return {
+      account: account.account,
+      admin: account.admin,
+      tenant: id === undefined ? null : { id: hex(id), name: tenantName },
+    };
+  },
+  login: relay.login,
+  logout: relay.logout,
+  async servers() {
+    return (await relay.servers()).map(serverOf);
+  },
 };
 
-/** Opens a visit and a shell in it. */
-export function openShell(_wish: OpenShell): Promise<Shell> {
-  return later();
+function serverOf(line: relay.ServerLine): Server {
+  const record = current?.log.agents.get(line.id);
+  const { id, hostname, os, build, lastSeenAt, online } = line;
+  return {
+    id,
+    name: record?.name ?? (hostname === "" ? id.slice(0, 12) : hostname),
+    trusted: record !== undefined,
+    hostname,
+    os,
+    build,
+    ...(lastSeenAt === undefined ? {} : { lastSeenAt }),
+    ...(online === undefined ? {} : { online }),
+  };
 }
 
-/** Takes up again the shells that this browser has open on a server, after a reload. Output starts where it ended. */
-export function resumeShells(_server: Server): Promise<Shell[]> {
-  return later();
+export const trust: Trust = {
+  state: () => (current === undefined ? "none" : "pinned"),
+  words: async () => words(pinned().log.tenant),
+  async pin(sixWords) {
+    const pin = await parsePin(sixWords);
+    if ("unknown" in pin) throw new ConsoleError("six_words_wrong", pin.unknown);
+    if ("count" in pin) throw new ConsoleError("six_words_count", pin.count);
+    const [genesis] = (await relay.logPage(0)).entries;
+    if (genesis === undefined) throw new ConsoleError("trust_empty");
+    const first = nameOf(genesis);
+    if (!(await matches(pin, first))) throw new ConsoleError("six_words_differ");
+    const started = await TrustStore.start(genesis, first);
+    await started.sync();
+    tenant = first;
+    current = started;
+  },
+  refresh: async () => pinned().sync(),
+  log: () => viewOf(pinned()),
+  async deviceKey() {
+    const { id, blob } = await deviceKey();
+    const person = current?.log.person(id, "engineer");
+    const trusted = person !== undefined && person.until >= wallSecs();
+    return { openssh: openssh(blob), fingerprint: fingerprint(blob), trusted };
+  },
+};
+
+/** The customer that a first entry names: its hash. */
+function nameOf(genesis: Bytes): Bytes {
+  try {
+    return entryHash(decode(genesis, 0).signed);
+  } catch (error) {
+    throw error instanceof LogError ? new ConsoleError("trust_refused", faultOf(error)) : error;
+  }
+}
+
+function viewOf({ log }: TrustStore): TrustView {
+  const head = log.head();
+  return {
+    customer: log.name,
+    tenant: hex(log.tenant),
+    entries: head.seq + 1,
+    head: short(head.hash),
+    at: log.newestClaim() * 1000,
+    people: [...log.people.values()].map(({ key, role, until }) => ({
+      name: key.person,
+      fingerprint: fingerprintOf(keyOf(key.key)),
+      role,
+      kind: key.signer === "device" ? "device" : "ssh",
+      until: until * 1000,
+    })),
+    roots: [...log.roots.values()].map((key) => ({
+      name: key.person,
+      fingerprint: fingerprintOf(keyOf(key.key)),
+    })),
+    servers: [...log.agents.values()].map(({ identity, name }) => ({ id: hex(agentOf(identity)), name })),
+  };
+}
+
+/** Opens a visit and a shell in it. */
+export async function openShell(wish: OpenShell): Promise<Shell> {
+  const copy = pinned();
+  const key = await deviceKey();
+  const known = (): boolean =>
+    copy.log.person(key.id, "engineer") !== undefined && copy.log.agents.has(wish.server.id);
+  // A key or server that was added since this copy was fetched.
+  if (!known()) await copy.sync();
+  if (copy.log.person(key.id, "engineer") === undefined) {
+    throw new ConsoleError("device_not_trusted", fingerprint(key.blob));
+  }
+  const shell = await open({ trust: copy, key }, wish);
+  mark(shell);
+  return shell;
+}
+
+/** Notes that this window has a shell until it is over. */
+function mark(shell: Shell): void {
+  held.add(shell.id);
+  shell.onState((state) => {
+    if (state.kind === "ended") held.delete(shell.id);
+  });
+}
+
+/**
+ * Takes up again the shells that this browser has open on a server, after a reload. Output begins with what was there
+ * before (marked `past`), all of it or the last 256 KiB. Shells that another window has are left to it.
+ */
+export async function resumeShells(server: Server): Promise<Shell[]> {
+  const copy = pinned();
+  const kept = await store.shells();
+  const here = kept.filter((one) => one.server === server.id && one.tenant === hex(copy.log.tenant));
+  const resumed = await Promise.all(here.map(({ id }) => resume(id)));
+  return resumed.filter((shell) => shell !== undefined);
+}
+
+/** Shells that this window has: asking twice must not make two views of one. */
+const held = new Set<string>();
+
+async function resume(id: string): Promise<Shell | undefined> {
+  if (held.has(id)) return undefined;
+  held.add(id);
+  const letGo = await hold(id);
+  // Read only now: another window may have used the secret a moment ago.
+  const kept = letGo && (await store.shell(id));
+  if (kept?.secret === undefined) {
+    letGo?.();
+    held.delete(id);
+    return undefined;
+  }
+  const { server, visit, binding, ours, theirs, user, secret, unanswered, received } = kept;
+  const request = { user, attach: true, abandoned: [], term: TERM, lang: "", argv: [] };
+  const shell = Channel.resume({
+    passage: { server, visit, binding, ours, theirs, request },
+    tenant: kept.tenant,
+    user,
+    size: { cols: 80, rows: 24 },
+    endsInSecs: Math.max(0, Math.ceil((kept.endsAt - Date.now()) / 1000)),
+    unanswered,
+    release: letGo ?? (() => undefined),
+    received,
+    secret,
+    joins: true,
+  });
+  mark(shell);
+  return shell;
+}
+
+async function hasX25519(): Promise<boolean> {
+  return exchangePair().then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Everything that pages use, so that they can be tried with another one. */
@@ -197,5 +372,10 @@ export interface Facade {
 
 /** Reads what this browser has kept. Await it once, before anything is drawn. */
 export async function connect(): Promise<Facade> {
+  // Without X25519 and Ed25519 nothing can be checked or sealed: said at once, not at the first server.
+  if (globalThis.crypto?.subtle === undefined) throw new ConsoleError("not_secure");
+  if (!(await hasEd25519()) || !(await hasX25519())) throw new ConsoleError("browser_too_old");
+  const [only, more] = await store.tenants();
+  if (only !== undefined && more === undefined) await choose(parseId(only, 32));
   return { api, trust, openShell, resumeShells };
 }

@@ -5,19 +5,35 @@ import type english from "./messages.en.json";
 /** Ids of the sentences in messages.en.json and messages.zh.json. */
 export type MessageId = keyof typeof english;
 
+/** A sentence: its id, and what stands at its `{0}`, `{1}` …, which may be sentences themselves. */
+export interface Sentence {
+  readonly id: MessageId;
+  readonly args: readonly (string | Sentence)[];
+}
+
 /** Something did not work. Whatever the id says, nothing was started unless a shell was returned. */
-export class ConsoleError extends Error {
+export class ConsoleError extends Error implements Sentence {
   override readonly name = "ConsoleError";
-  /** What the sentence names, in the order of its `{0}`, `{1}` …. Strangers' texts among them, made safe for one line. */
-  readonly args: readonly string[];
+  readonly args: readonly (string | Sentence)[];
 
   constructor(
     readonly id: MessageId,
-    ...args: readonly (string | number)[]
+    ...args: readonly (string | number | Sentence)[]
   ) {
-    super([id, ...args].join(" "));
-    this.args = args.map((arg) => oneLine(String(arg)));
+    super(id);
+    this.args = args.map((arg) => (typeof arg === "object" ? arg : oneLine(String(arg))));
   }
+}
+
+/** The words of a sentence. `table` is messages.en.json, messages.zh.json or what holds them. */
+export function say(sentence: Sentence, table: Readonly<Record<string, string>>): string {
+  const words = table[sentence.id] ?? sentence.id;
+  const filled = words.replace(/\{([0-9])\}/g, (_, place: string) => {
+    const arg = sentence.args[Number(place)];
+    if (arg === undefined) return "";
+    return typeof arg === "string" ? arg : say(arg, table);
+  });
+  return filled.trimEnd();
 }
 
 /** Longest value in a sentence. */
