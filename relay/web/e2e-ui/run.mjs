@@ -10,13 +10,15 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const flag = (name) => process.argv[process.argv.indexOf(name) + 1];
 const shots = process.argv.includes("--shots") ? flag("--shots") : undefined;
 const only = process.argv.includes("--only") ? flag("--only").split(",") : undefined;
-const widths = process.argv.includes("--widths") ? flag("--widths").split(",").map(Number) : [390, 1280, 2560];
+const widths = process.argv.includes("--widths")
+  ? flag("--widths").split(",").map(Number)
+  : [390, 1280, 2560];
 const HEIGHTS = { 390: 844, 1280: 800, 2560: 1440 };
 const complaints = [];
 let looks = 0;
 
 if (shots) mkdirSync(shots, { recursive: true });
-const { url, stop } = await serve("node_modules/.cache/fake", "/fake.html");
+const { url, stop } = await serve("../../target/console-fake", "/fake.html");
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
@@ -31,7 +33,9 @@ async function look(page, { name, language, theme, width }) {
   await page.evaluate(axe);
   const result = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
   for (const violation of result.violations) {
-    const nodes = violation.nodes.map((node) => `${node.target.join(" ")} (${node.any[0]?.message ?? ""})`).join(", ");
+    const nodes = violation.nodes
+      .map((node) => `${node.target.join(" ")} (${node.any[0]?.message ?? ""})`)
+      .join(", ");
     complaints.push(`${where}: axe ${violation.id}: ${nodes}`);
   }
 }

@@ -81,7 +81,8 @@ function keep(tab: Tab): Tab {
 
 /** Shows a tab's terminal in an element; the terminal's code comes with the first one. */
 export async function show(tab: Tab, parent: HTMLElement, hooks: Hooks): Promise<TerminalView> {
-  const { TerminalView } = await terminalCode();
+  const { TerminalView, fontsReady } = await terminalCode();
+  await fontsReady();
   tab.view ??= new TerminalView(tab.shell, looks(), hooks);
   tab.view.attach(parent, hooks);
   return tab.view;

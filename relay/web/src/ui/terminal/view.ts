@@ -15,6 +15,8 @@ import { constructStyles } from "./sheets";
 
 /** Lines that one can scroll back. */
 const SCROLLBACK = 10_000;
+/** A shell is worth more than its letters. */
+const FONTS_MS_MAX = 1000;
 const FONT =
   '"JetBrains Mono", "DejaVu Symbols", ui-monospace, "Noto Sans Mono CJK SC", "Sarasa Mono SC", monospace';
 
@@ -35,6 +37,13 @@ export interface Looks {
   readonly font: number;
   /** What a screen reader calls it. */
   readonly label: string;
+}
+
+/** Waits for the bundled letters, which are measured once, but not for long. */
+export async function fontsReady(): Promise<void> {
+  const wanted = [400, 700].map((weight) => document.fonts.load(`${weight} 14px "JetBrains Mono"`));
+  const late = new Promise((resolve) => setTimeout(resolve, FONTS_MS_MAX));
+  await Promise.race([Promise.allSettled(wanted), late]);
 }
 
 export class TerminalView {
@@ -69,6 +78,7 @@ export class TerminalView {
       },
       macOptionIsMeta: true,
       minimumContrastRatio: 4.5,
+      rescaleOverlappingGlyphs: true,
       rightClickSelectsWord: false,
       scrollback: SCROLLBACK,
       theme: looks.dark ? DARK : LIGHT,
@@ -149,9 +159,6 @@ export class TerminalView {
     } catch {
       // No WebGL here: xterm.js draws with elements.
     }
-    void document.fonts.load(`${this.#terminal.options.fontSize}px "JetBrains Mono"`).then(() => {
-      this.#terminal.clearTextureAtlas();
-    });
   }
 
   #wire(): void {
