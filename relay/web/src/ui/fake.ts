@@ -89,10 +89,11 @@ function view(world: World, now: number): TrustView {
 
 export class FakeShell implements Shell {
   state: ShellState = { kind: "connected", rttMs: 23 };
+  readonly notice = undefined;
   readonly typed: string[] = [];
   drawn = 0;
   #states: ((state: ShellState) => void)[] = [];
-  #show: ((bytes: Uint8Array, drawn: () => void) => void) | undefined;
+  #show: ((bytes: Uint8Array, drawn: () => void, past: boolean) => void) | undefined;
   #early: string[] = [];
 
   constructor(
@@ -109,7 +110,7 @@ export class FakeShell implements Shell {
     };
   }
 
-  onOutput(listen: (bytes: Uint8Array, drawn: () => void) => void): () => void {
+  onOutput(listen: (bytes: Uint8Array, drawn: () => void, past: boolean) => void): () => void {
     this.#show = listen;
     for (const text of this.#early.splice(0)) this.print(text);
     return () => {
@@ -122,9 +123,13 @@ export class FakeShell implements Shell {
       this.#early.push(text);
       return;
     }
-    this.#show(new TextEncoder().encode(text), () => {
-      this.drawn += 1;
-    });
+    this.#show(
+      new TextEncoder().encode(text),
+      () => {
+        this.drawn += 1;
+      },
+      false,
+    );
   }
 
   become(state: ShellState): void {
@@ -186,7 +191,7 @@ export function fake(world: World): { facade: Facade; shells: FakeShell[] } {
         };
       },
       async login(_account, password) {
-        if (password !== "right") throw new ConsoleError("signed_out");
+        if (password !== "right") throw new ConsoleError("sign_in_refused");
         world.signedIn = true;
       },
       async logout() {
@@ -201,7 +206,7 @@ export function fake(world: World): { facade: Facade; shells: FakeShell[] } {
       state: () => (world.pinned ? "pinned" : "none"),
       words: async () => WORDS,
       async pin(words) {
-        if (words.trim() !== WORDS) throw new ConsoleError("signed_out");
+        if (words.trim() !== WORDS) throw new ConsoleError("six_words_differ");
         world.pinned = true;
       },
       async refresh() {},

@@ -1,5 +1,5 @@
 // The open terminals. They outlive the page that shows them: going to the list and back loses nothing.
-import type { OpenShell, Server, Shell, ShellState } from "../lib/console";
+import type { OpenShell, Sentence, Server, Shell, ShellState } from "../lib/console";
 import { facade } from "./facade";
 import { dark, fontSize } from "./settings.svelte";
 import type { Hooks, TerminalView } from "./terminal/view";
@@ -12,15 +12,19 @@ export class Tab {
   title = $state("");
   /** Bytes that were left out since somebody last looked. */
   skipped = $state(0);
+  /** What the server told at the start. */
+  notice = $state.raw<Sentence | undefined>();
   view: TerminalView | undefined;
   readonly #stop: () => void;
 
   constructor(shell: Shell) {
     this.shell = shell;
     this.state = shell.state;
+    this.notice = shell.notice;
     this.#stop = shell.onState((state) => {
       if (state.kind === "skipped") this.skipped += state.bytes;
       else this.state = state;
+      this.notice ??= shell.notice;
     });
   }
 

@@ -1,7 +1,7 @@
 // What a shell is doing, in words and as a shape.
 import type { EndReason, ShellState } from "../lib/console";
 import { clockTime, span } from "./times.svelte";
-import { sentence, type TextId, t } from "./words.svelte";
+import { sentence, type TextId, t, told } from "./words.svelte";
 
 /** From then on it is the server that cannot be reached, not the line that hiccups. */
 const UNREACHABLE_MS = 60_000;
@@ -42,7 +42,7 @@ function endWords(state: Extract<ShellState, { kind: "ended" }>): string {
   if (state.error) return sentence(state.error);
   if (state.exit && "code" in state.exit) return t("exit-code", { code: state.exit.code });
   if (state.exit && "signal" in state.exit) return t("exit-signal", { signal: state.exit.signal });
-  if (state.exit) return t("exit-not-started", { why: state.exit.notStarted });
+  if (state.exit) return t("exit-not-started", { why: told(state.exit.notStarted) });
   return t(ENDS[state.reason]);
 }
 

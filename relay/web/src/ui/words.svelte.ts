@@ -2,7 +2,7 @@
 import i18next from "i18next";
 import english from "../i18n/en.json";
 import chinese from "../i18n/zh-CN.json";
-import { ConsoleError } from "../lib/errors";
+import { ConsoleError, type Sentence, say } from "../lib/errors";
 import libraryEnglish from "../lib/messages.en.json";
 import libraryChinese from "../lib/messages.zh.json";
 
@@ -47,9 +47,14 @@ export function t(id: TextId, values: Values = {}): string {
   return i18next.t(id, { ...values, lng: state.language });
 }
 
+/** A sentence of the library. */
+export function told(sentence: Sentence): string {
+  return say(sentence, state.language === "en" ? libraryEnglish : libraryChinese);
+}
+
 /** The sentence of whatever was thrown. */
 export function sentence(error: unknown): string {
-  if (error instanceof ConsoleError) return t(error.id, Object.fromEntries(error.args.entries()));
+  if (error instanceof ConsoleError) return told(error);
   return t("unexpected", { detail: error instanceof Error ? error.message : String(error) });
 }
 

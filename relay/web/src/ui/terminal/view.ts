@@ -174,9 +174,7 @@ export class TerminalView {
     const observer = new ResizeObserver(() => requestAnimationFrame(() => this.fit()));
     observer.observe(this.element);
     this.#ends.push(() => observer.disconnect());
-    this.#ends.push(
-      this.#shell.onOutput((bytes, drawn, past?: boolean) => this.#show(bytes, drawn, past === true)),
-    );
+    this.#ends.push(this.#shell.onOutput((bytes, drawn, past) => this.#show(bytes, drawn, past)));
     this.#ends.push(
       this.#shell.onState((state) => {
         if (state.kind === "skipped") this.#filter.reset();
