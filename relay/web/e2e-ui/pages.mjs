@@ -6,7 +6,7 @@ const DEEP = `${SERVER}?user=deploy&reason=site%20is%20slow&ticket=T-1234`;
 /** Opens a terminal and waits until it has drawn. */
 async function openTerminal(page) {
   await page.locator("button[type=submit]").click();
-  await page.locator(".xterm-screen").first().waitFor();
+  await page.locator(".xterm-screen:visible").first().waitFor();
   await page.waitForFunction(() => globalThis.made.shells.at(-1)?.drawn > 0);
   await page.evaluate(() => document.fonts.ready);
   await page.waitForTimeout(300);

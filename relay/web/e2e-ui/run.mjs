@@ -48,11 +48,10 @@ async function visit(one, language, theme, width) {
     timezoneId: "Europe/Berlin",
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(8000);
   const where = `${one.name} ${language} ${theme} ${width}`;
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type()) && !message.text().includes("GPU stall")) {
-      complaints.push(`${where}: console: ${message.text()}`);
-    }
+    if (message.type() === "error") complaints.push(`${where}: console: ${message.text()}`);
   });
   page.on("pageerror", (error) => complaints.push(`${where}: ${error.message}`));
   try {
