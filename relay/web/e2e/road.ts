@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { WebSocket as NodeSocket } from "ws";
-import { outside } from "../src/lib/outside";
+import type { Outside } from "../src/lib/outside";
 
 const PROGRAMS = resolve(process.env.PROGRAMS ?? "../../target/debug");
 export const ACCOUNT = "demo";
@@ -163,7 +163,7 @@ export class Road {
   }
 
   /** Makes the library's outside this road: cookies, origin and sockets as a browser has them. */
-  open(): void {
+  open(outside: Outside): void {
     outside.origin = () => this.url;
     outside.language = () => "en";
     outside.fetch = async (input, init) => {

@@ -15,6 +15,7 @@ import {
   say,
 } from "../src/lib/console";
 import english from "../src/lib/messages.en.json";
+import { outside } from "../src/lib/outside";
 import { ACCOUNT, PASSWORD, Road, USER, until } from "./road";
 
 let road: Road;
@@ -65,7 +66,7 @@ function refusedWith(error: unknown): string {
 
 beforeAll(async () => {
   road = await Road.build();
-  road.open();
+  road.open(outside);
   facade = await connect();
 });
 
