@@ -17,8 +17,6 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     sourcemap: false,
-    // For size.mjs; the relay does not serve it.
-    manifest: true,
     target: "es2023",
   },
   server: {

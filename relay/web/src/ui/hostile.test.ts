@@ -7,10 +7,12 @@ import { useFacade } from "./facade";
 import { FakeShell, fake, someWorld } from "./fake";
 import { HOSTILE } from "./hostile";
 
-beforeAll(() => {
+beforeAll(async () => {
   // jsdom has neither.
   vi.stubGlobal("matchMedia", () => ({ matches: false, addEventListener() {} }));
   HTMLDialogElement.prototype.showModal ??= () => {};
+  const { words } = await import("./words.svelte");
+  await words();
 });
 
 let shown: Record<string, unknown> | undefined;

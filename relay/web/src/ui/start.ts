@@ -5,10 +5,12 @@ import type { Facade } from "../lib/console";
 import "../theme.css";
 import { useFacade } from "./facade";
 import { begin, failed } from "./session.svelte";
+import { words } from "./words.svelte";
 
 export async function start(connect: () => Promise<Facade>): Promise<void> {
   const target = document.getElementById("app");
   if (!target) return;
+  await words();
   mount(App, { target });
   try {
     useFacade(await connect());

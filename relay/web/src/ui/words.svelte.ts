@@ -1,12 +1,8 @@
 // Texts in two languages. Never: a sentence in code, or a text that is read as HTML.
 import i18next from "i18next";
-import english from "../i18n/en.json";
-import chinese from "../i18n/zh-CN.json";
 import { ConsoleError, type Sentence, say } from "../lib/errors";
-import libraryEnglish from "../lib/messages.en.json";
-import libraryChinese from "../lib/messages.zh.json";
 
-export type TextId = keyof typeof english | keyof typeof libraryEnglish;
+export type TextId = keyof typeof import("../i18n/english")["default"];
 export type Values = Readonly<Record<string | number, string | number>>;
 export type Language = "en" | "zh-CN";
 
@@ -21,10 +17,7 @@ function wanted(): Language {
 void i18next.init({
   lng: "en",
   fallbackLng: false,
-  resources: {
-    en: { translation: { ...libraryEnglish, ...english } },
-    "zh-CN": { translation: { ...libraryChinese, ...chinese } },
-  },
+  resources: {},
   keySeparator: false,
   nsSeparator: false,
   // Svelte writes text, not HTML.
@@ -32,14 +25,27 @@ void i18next.init({
 });
 
 const state = $state({ language: wanted() });
+let table: Readonly<Record<string, string>> = {};
 
 export function language(): Language {
   return state.language;
 }
 
-export function setLanguage(language: Language): void {
+/** Fetches the texts of the reader's language; awaited once before anything is drawn. */
+export async function words(): Promise<void> {
+  await fetchWords(state.language);
+}
+
+export async function setLanguage(language: Language): Promise<void> {
+  await fetchWords(language);
   state.language = language;
   localStorage.setItem(KEPT, language);
+}
+
+async function fetchWords(language: Language): Promise<void> {
+  const fetched = await (language === "en" ? import("../i18n/english") : import("../i18n/chinese"));
+  table = fetched.default;
+  i18next.addResourceBundle(language, "translation", fetched.default);
 }
 
 /** The text in the reader's language; whoever reads it in a template sees it change with the language. */
@@ -49,7 +55,7 @@ export function t(id: TextId, values: Values = {}): string {
 
 /** A sentence of the library. */
 export function told(sentence: Sentence): string {
-  return say(sentence, state.language === "en" ? libraryEnglish : libraryChinese);
+  return state.language ? say(sentence, table) : "";
 }
 
 /** The sentence of whatever was thrown. */

@@ -1,7 +1,7 @@
 // One terminal on the screen: xterm.js with the filter in front of it and the shell behind it. Loaded when a server's
 // page opens, not before. Never: a connection of its own.
 import { FitAddon } from "@xterm/addon-fit";
-import { SearchAddon } from "@xterm/addon-search";
+import type { SearchAddon } from "@xterm/addon-search";
 import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 import { WebglAddon } from "@xterm/addon-webgl";
 import { type IDisposable, Terminal } from "@xterm/xterm";
@@ -52,7 +52,7 @@ export class TerminalView {
   #hooks: Hooks;
   readonly #terminal: Terminal;
   readonly #fit = new FitAddon();
-  readonly #search = new SearchAddon();
+  #search: SearchAddon | undefined;
   readonly #filter: OutputFilter;
   readonly #encoder = new TextEncoder();
   readonly #ends: (() => void)[] = [];
@@ -110,14 +110,19 @@ export class TerminalView {
     this.fit();
   }
 
-  find(text: string, backwards: boolean): boolean {
-    const options = { incremental: false, caseSensitive: false };
+  /** Searching comes with the first search. Returns whether there was something. */
+  async find(text: string, backwards: boolean): Promise<boolean> {
     if (!text) {
-      this.#search.clearDecorations();
+      this.#search?.clearDecorations();
       this.#terminal.clearSelection();
       return true;
     }
-    return backwards ? this.#search.findPrevious(text, options) : this.#search.findNext(text, options);
+    const { SearchAddon } = await import("@xterm/addon-search");
+    if (!this.#search) {
+      this.#search = new SearchAddon();
+      this.#terminal.loadAddon(this.#search);
+    }
+    return backwards ? this.#search.findPrevious(text) : this.#search.findNext(text);
   }
 
   /** After the question, or at once for one plain line. */
@@ -142,7 +147,6 @@ export class TerminalView {
     this.#opened = true;
     const terminal = this.#terminal;
     terminal.loadAddon(this.#fit);
-    terminal.loadAddon(this.#search);
     terminal.loadAddon(new UnicodeGraphemesAddon());
     terminal.open(this.element);
     this.#draw();
