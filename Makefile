@@ -11,6 +11,7 @@ export CARGO_TERM_PROGRESS_WHEN ?= auto
 
 SETUP := tests/make/setup.sh
 TARGET ?= x86_64-unknown-linux-musl
+export CONSOLE ?= yes
 PREFIX ?= /usr
 DESTDIR ?=
 
@@ -21,11 +22,18 @@ help: ## List the targets
 .PHONY: demo
 demo: ## Start a relay and an agent of this machine to try out; CHECK=1 proves it works and stops
 	@$(SETUP) demo
+	@$(MAKE) web
 	@CHECK="$(CHECK)" tests/make/demo.sh
+
+.PHONY: web
+web: ## Build the console for the relay to carry; CONSOLE=no leaves it out, here and below
+	@$(SETUP) web
+	@tests/make/web.sh build
 
 .PHONY: build
 build: ## Build everything for development
 	@$(SETUP) build
+	@$(MAKE) web
 	cargo build --locked --workspace
 
 .PHONY: agent
@@ -35,13 +43,15 @@ agent: ## Build the agent as one static file (TARGET=aarch64-unknown-linux-musl 
 	@ls -l target/$(TARGET)/agent/cloud-doctor-agent
 
 .PHONY: relay
-relay: ## Build the relay and the command line client for production
+relay: ## Build the relay with its console and the command line client for production
 	@$(SETUP) build
+	@$(MAKE) web
 	cargo build --locked --release -p cloud-doctor-relay -p cloud-doctor
 
 .PHONY: check
-check: ## Everything but the tests: format, lints, docs, tidy, dependencies
+check: ## Everything but the tests: format, lints, docs, tidy, dependencies, the console's own checks
 	@$(SETUP) check
+	@$(MAKE) web
 	cargo fmt --all --check
 	rustfmt --check --edition 2024 tests/fuzz/src/lib.rs tests/fuzz/targets/*.rs
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -49,10 +59,12 @@ check: ## Everything but the tests: format, lints, docs, tidy, dependencies
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 	cargo nextest run --locked -p cloud-doctor-tests --test tidy --show-progress none
 	tests/make/deny.sh
+	tests/make/web.sh check
 
 .PHONY: test
 test: ## All tests, at scaled rates
 	@$(SETUP) test
+	@$(MAKE) web
 	cargo build --locked --workspace --bins
 	@mkdir -p target && : >target/not-tested
 	@status=0; \
@@ -65,6 +77,7 @@ test: ## All tests, at scaled rates
 .PHONY: stress
 stress: ## All tests at full load, with memory return and 60-second cases; about 40 minutes
 	@$(SETUP) test
+	@$(MAKE) web
 	cargo build --locked --workspace --bins
 	CLOUD_DOCTOR_STRESS=1 cargo nextest run --locked --profile stress --workspace
 
@@ -80,7 +93,7 @@ fuzz: ## Each fuzz target for 60 s (SECONDS_EACH=n, ONLY=name)
 
 .PHONY: install-deps
 install-deps: ## Install what all targets need, and nothing else
-	@for target in build check test bench demo fuzz; do $(SETUP) $$target; done
+	@for target in build web check test bench demo fuzz; do $(SETUP) $$target; done
 
 .PHONY: install-agent
 install-agent: ## Put the agent and its units below DESTDIR (AGENT=file installs that one instead of building)

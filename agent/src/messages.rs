@@ -256,20 +256,20 @@ messages! {
         "  {} as {}: never",
         "  {},用户 {}:从不允许";
     ExplainAskRule,
-        "  {} as {}: with a second signature, at most {}, second signer: {}",
-        "  {},用户 {}:需要第二个签名,最长 {},第二签名者:{}";
+        "  {} as {}: with an engineer's signature ({}) and a second one, at most {}, second signer: {}",
+        "  {},用户 {}:需要工程师签名({})及第二个签名,最长 {},第二签名者:{}";
     ExplainAllow,
-        "  {} as {}: with an engineer's signature, at most {} {}",
-        "  {},用户 {}:需要工程师签名,最长 {} {}";
+        "  {} as {}: with an engineer's signature ({}), at most {} {}",
+        "  {},用户 {}:需要工程师签名({}),最长 {} {}";
     ExplainClosed,
         "  {} as {}: not at this hour (at most {}; {})",
         "  {},用户 {}:当前时段不允许(最长 {};{})";
     ExplainPerson,
-        "{} may sign as {} until {} ({})",
-        "{} 可作为 {} 签名,至 {}({})";
+        "{} may sign as {} until {} ({} {})",
+        "{} 可作为 {} 签名,至 {}({} {})";
     ExplainExpired,
-        "{} may not sign as {} any more, since {} ({})",
-        "{} 不再可作为 {} 签名,自 {} 起({})";
+        "{} may not sign as {} any more, since {} ({} {})",
+        "{} 不再可作为 {} 签名,自 {} 起({} {})";
     ExplainNobody,
         "Nobody may sign: the customer has added no engineer.",
         "无人可签名:客户尚未添加工程师。";

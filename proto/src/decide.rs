@@ -152,7 +152,7 @@ pub fn decide(
     if world.guest && !is_plain(&grant) {
         return Err(Refusal::Malformed.with("a guest's grant has few scopes and short names"));
     }
-    let second = within_ceiling(world, &grant)?;
+    let second = within_ceiling(world, &grant, person.key.kind.signer())?;
     Ok(Permit {
         visit: Grant::visit(grant_bytes),
         grant_hash: Grant::hash(grant_bytes),
@@ -169,15 +169,16 @@ pub fn decide(
 /// # Errors
 /// Why it does not.
 pub fn second_by_key(world: World<'_>, permit: &Permit, second: &Signed) -> Result<String, Refused> {
-    let accepted = permit.second.as_ref().is_some_and(|kinds| kinds.contains(&SignerKind::Sshsig));
-    if !accepted {
-        return Err(Refusal::SignerKind.with("sshsig"));
+    let person = world.log.person(&second.key, Role::Approver);
+    let kind = person.map(|person| person.key.kind).unwrap_or_default().signer();
+    if !permit.second.as_ref().is_some_and(|kinds| kinds.contains(&kind)) {
+        return Err(Refusal::SignerKind.with(kind.id()));
     }
     if second.key == permit.grant.engineer {
         return Err(Refusal::SamePerson.into());
     }
     let unknown = || Refusal::SecondSignature.with(second.key.short());
-    let person = world.log.person(&second.key, Role::Approver).ok_or_else(unknown)?;
+    let person = person.ok_or_else(unknown)?;
     if person.key.person == permit.person {
         return Err(Refusal::SamePerson.into());
     }
@@ -241,15 +242,16 @@ fn same_log(log: &TrustLog, grant: &Grant) -> Result<(), Refused> {
     }
 }
 
-/// Checks every scope; returns who may give the second signature when one is needed: those that all scopes accept.
-fn within_ceiling(world: World<'_>, grant: &Grant) -> Result<Option<Vec<SignerKind>>, Refused> {
+/// Checks every scope for an engineer's key of this kind; returns who may give the second signature when one is
+/// needed: those that all scopes accept.
+fn within_ceiling(world: World<'_>, grant: &Grant, signer: SignerKind) -> Result<Option<Vec<SignerKind>>, Refused> {
     let never = || Refusal::Ceiling.with("ceiling.toml");
     let ceiling = world.ceiling.ok_or_else(never)?;
     let policy = &world.log.policy;
     let mut longest = ceiling.limits.visit.min(Span(crate::limits::VISIT_SECS_MAX));
     let mut second: Option<Vec<SignerKind>> = None;
     for scope in &grant.scopes {
-        let rule = allowing_rule(world, ceiling, scope)?;
+        let rule = allowing_rule(world, ceiling, scope, signer)?;
         longest = rule.time.map_or(longest, |time| longest.min(time));
         let policy_asks = policy.second_for.iter().any(|user| user == scope.user());
         if rule.mode == Mode::Ask || policy_asks {
@@ -267,7 +269,12 @@ fn within_ceiling(world: World<'_>, grant: &Grant) -> Result<Option<Vec<SignerKi
     Ok(second)
 }
 
-fn allowing_rule<'a>(world: World<'_>, ceiling: &'a Ceiling, scope: &Scope) -> Result<&'a Rule, Refused> {
+fn allowing_rule<'a>(
+    world: World<'_>,
+    ceiling: &'a Ceiling,
+    scope: &Scope,
+    signer: SignerKind,
+) -> Result<&'a Rule, Refused> {
     let user = scope.user();
     let name = match scope.kind() {
         ChannelKind::Shell => ScopeName::Shell,
@@ -282,8 +289,8 @@ fn allowing_rule<'a>(world: World<'_>, ceiling: &'a Ceiling, scope: &Scope) -> R
         let hours: Vec<String> = rule.hours.iter().map(ToString::to_string).collect();
         return Err(Refusal::Hours.with(hours.join("; ")));
     }
-    if !rule.signers.contains(&SignerKind::Sshsig) {
-        return Err(Refusal::SignerKind.with("sshsig"));
+    if !rule.signers.contains(&signer) {
+        return Err(Refusal::SignerKind.with(signer.id()));
     }
     Ok(rule)
 }

@@ -19,7 +19,7 @@ fn private(seed: u8) -> PrivateKey {
 
 fn named(seed: u8, person: &str) -> NamedKey {
     let key = SshKey::from_blob(&private(seed).public_key().to_bytes().unwrap()).unwrap();
-    NamedKey { key, person: person.to_owned() }
+    NamedKey::ssh(key, person)
 }
 
 fn sshsig(seed: u8, namespace: &str, bytes: &[u8]) -> ByteBuf {
@@ -37,6 +37,11 @@ struct Setting {
 
 impl Setting {
     fn new(ceiling: &str) -> Self {
+        Self::of(ceiling, named(5, "eve"), named(6, "carl"))
+    }
+
+    /// With this engineer's and this approver's key.
+    fn of(ceiling: &str, eve: NamedKey, carl: NamedKey) -> Self {
         let root = named(1, "root");
         let by = root.key.id();
         let what =
@@ -47,8 +52,8 @@ impl Setting {
         let batch = SigningKey::from_bytes(&[3; 32]);
         let batch_key = VerifyKey(batch.verifying_key().to_bytes());
         for what in [
-            What::AddPerson { key: named(5, "eve"), role: Role::Engineer, until },
-            What::AddPerson { key: named(6, "carl"), role: Role::Approver, until },
+            What::AddPerson { key: eve, role: Role::Engineer, until },
+            What::AddPerson { key: carl, role: Role::Approver, until },
             What::AddPerson { key: named(7, "eve"), role: Role::Approver, until },
             What::EnrolBatch { key: batch_key, until, uses: 2, note: String::new() },
         ] {
@@ -286,6 +291,63 @@ fn r_08_aut_15_the_second_signature() {
     assert_eq!(second(6, NAMESPACE_GRANT, &permit.grant_bytes), Err(Refusal::SecondSignature));
     assert_eq!(second(6, NAMESPACE_SECOND, b"another grant"), Err(Refusal::SecondSignature));
     assert_eq!(second(9, NAMESPACE_SECOND, &permit.grant_bytes), Err(Refusal::SecondSignature));
+}
+
+fn device(seed: u8, person: &str) -> NamedKey {
+    NamedKey::device(named(seed, person).key, person)
+}
+
+#[test]
+fn a_device_key_opens_only_where_the_ceiling_names_it() {
+    let rule =
+        |signers: &str| format!("version=1\n[[rule]]\nscope='shell'\nmode='allow'\nusers=['root']\n{signers}\n[end]");
+    let rows = [
+        ("", named(5, "eve"), true),
+        ("", device(5, "eve"), false),
+        ("signers=['sshsig']", device(5, "eve"), false),
+        ("signers=['sshsig','local','webauthn']", device(5, "eve"), false),
+        ("signers=['sshsig','device']", device(5, "eve"), true),
+        ("signers=['device']", device(5, "eve"), true),
+        ("signers=['device']", named(5, "eve"), false),
+        ("signers=[]", named(5, "eve"), false),
+    ];
+    for (signers, eve, opens) in rows {
+        let kind = eve.kind;
+        let mut setting = Setting::of(&rule(signers), eve, named(6, "carl"));
+        let challenge = setting.challenge(1);
+        let grant = setting.grant(&challenge);
+        let decided = setting.decide(&grant).map(|_| ());
+        assert_eq!(decided, if opens { Ok(()) } else { Err(Refusal::SignerKind) }, "{kind:?} by {signers}");
+    }
+}
+
+#[test]
+fn a_device_key_signs_second_only_where_the_ceiling_names_it_for_that() {
+    let rule = |second: &str| {
+        format!(
+            "version=1\n[[rule]]\nscope='shell'\nmode='ask'\nusers=['root']\nsigners=['sshsig','device']\n\
+             {second}\n[end]"
+        )
+    };
+    let rows = [
+        ("", named(6, "carl"), Ok("carl")),
+        ("", device(6, "carl"), Err("device")),
+        ("second=['local']", named(6, "carl"), Err("sshsig")),
+        ("second=['local','device']", device(6, "carl"), Ok("carl")),
+        ("second=['local','device']", named(6, "carl"), Err("sshsig")),
+    ];
+    for (second, carl, expected) in rows {
+        let mut setting = Setting::of(&rule(second), device(5, "eve"), carl);
+        let challenge = setting.challenge(1);
+        let grant = setting.grant(&challenge);
+        let permit = setting.decide(&grant).unwrap();
+        let (agent, log) = (setting.agent(), &setting.log);
+        let world = World { agent, log, ceiling: Some(&setting.ceiling), now: NOW, zone_secs: 0, guest: false };
+        let sshsig = sshsig(6, NAMESPACE_SECOND, &permit.grant_bytes);
+        let signed = second_by_key(world, &permit, &Signed { key: named(6, "").key.id(), sshsig });
+        let expected = expected.map(str::to_owned).map_err(|kind| Refusal::SignerKind.with(kind));
+        assert_eq!(signed, expected, "{second}");
+    }
 }
 
 #[test]

@@ -188,7 +188,7 @@ pub fn log_of_one_visit(
 ) -> Result<TrustLog, LogError> {
     let named = |key: &SigningKey| {
         let key = SshKey::of_ed25519(&VerifyKey(key.verifying_key().to_bytes()));
-        NamedKey { key, person: "this visit".to_owned() }
+        NamedKey::ssh(key, "this visit")
     };
     let root = named(&seeds.root);
     let by = root.key.id();
@@ -291,7 +291,7 @@ mod tests {
             batch: SigningKey::from_bytes(&[3; 32]),
             salt: Nonce([4; 16]),
         };
-        let engineer = NamedKey { key: SshKey::of_ed25519(&VerifyKey([5; 32])), person: "eve".into() };
+        let engineer = NamedKey::ssh(SshKey::of_ed25519(&VerifyKey([5; 32])), "eve");
         let identity = VerifyKey(SigningKey::from_bytes(&[6; 32]).verifying_key().to_bytes());
         let log = log_of_one_visit(&seeds, &engineer, identity, "web-1", None, UnixTime(1_800_000_000)).unwrap();
         let again = TrustLog::replay(&log.entries_from(0, 9), Some(log.tenant())).unwrap();

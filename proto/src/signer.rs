@@ -37,6 +37,46 @@ pub enum SignerKind {
     Device,
 }
 
+impl SignerKind {
+    /// As ceilings spell it.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            SignerKind::Sshsig => "sshsig",
+            SignerKind::Local => "local",
+            SignerKind::Webauthn => "webauthn",
+            SignerKind::Device => "device",
+        }
+    }
+}
+
+/// What kind of key a person has, by the trust log: nobody who signs with it decides that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyKind {
+    /// Held by a person: in ssh-agent, a file or hardware. An entry that does not say a kind means this one.
+    #[default]
+    Sshsig,
+    /// Held by a browser, which signs without asking for a touch.
+    Device,
+}
+
+impl KeyKind {
+    /// What a ceiling must name for such a key to count.
+    #[must_use]
+    pub fn signer(self) -> SignerKind {
+        match self {
+            KeyKind::Sshsig => SignerKind::Sshsig,
+            KeyKind::Device => SignerKind::Device,
+        }
+    }
+
+    /// The default is not written, so that entries from before kinds keep their one form.
+    pub(crate) fn is_sshsig(&self) -> bool {
+        *self == KeyKind::Sshsig
+    }
+}
+
 /// An SSH public key in wire format (the blob that `authorized_keys` holds in base64).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -4,7 +4,7 @@ use crate::access::{Access, Passwords, SETUP_CODE_LIFETIME, SetupCode, SetupDoor
 use crate::broker::Broker;
 use crate::config::{RelayConfig, database};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::http::{self, AgentsListener, Api, Server};
+use crate::http::{self, AgentsListener, Api, Console, Server};
 use crate::logs::Logs;
 use crate::metrics::{self, Metrics};
 use crate::store::{OpenError, Store, StoreError};
@@ -133,6 +133,8 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         metrics: Arc::new(Metrics::default()),
         tasks: tasks.clone(),
         guests: tunnels.guests(),
+        console: Console::embedded(),
+        tls: config.certificate.is_some(),
         public_name: config.public_name.clone(),
         stop: stop.clone(),
         agents: AgentsListener { addr: tunnels.local_addr().map_err(ServeError::Address)?, pins: keys.pins() },

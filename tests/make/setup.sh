@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs what a target of the Makefile needs and nothing else: `setup.sh build|check|test|bench|demo|fuzz|agent`.
+# Installs what a target of the Makefile needs and nothing else: `setup.sh build|web|check|test|bench|demo|fuzz|agent`.
 #
-# Debian packages come through apt-get (sudo only for that, and only if this is not root). A Rust toolchain is
-# installed only after a yes on the terminal, or with YES=1. Each thing that cannot be had is one line with its remedy.
+# Debian packages come through apt-get (sudo only for that, and only if this is not root). A Rust toolchain and Node.js
+# are installed only after a yes on the terminal, or with YES=1. Each thing that cannot be had is one line with its remedy.
 set -euo pipefail
 
 nextest_version=0.9.143
 deny_version=0.20.2
+node_oldest=20.19.0
 
 die() {
   printf 'cloud-doctor: %s\n' "$*" >&2
@@ -109,6 +110,48 @@ need_cargo_tool() {
   rm -rf target/tools
 }
 
+# need_node: what the console's tools need. Debian 12 has an older one, so it may have to come from nodesource.com.
+need_node() {
+  local found candidate
+  found=$(node --version 2>/dev/null || true)
+  is_new_enough "${found#v}" && command -v npm >/dev/null && return
+  local remedy="Install it, or build without the console: make CONSOLE=no …"
+  command -v apt-get >/dev/null || die "Node.js $node_oldest is needed to build the console, found: ${found:-none}. $remedy"
+  candidate=$(LC_ALL=C apt-cache policy nodejs 2>/dev/null | sed -n 's/^ *Candidate: //p')
+  if is_new_enough "${candidate%%[!0-9.]*}"; then
+    confirm "Node.js $node_oldest is needed to build the console, found: ${found:-none}. Install Debian's nodejs and npm?" ||
+      die "Node.js $node_oldest or newer is missing. $remedy Or say yes to Debian's with: make YES=1 …"
+    # NodeSource's package brings npm along, Debian's does not.
+    install_packages nodejs
+    command -v npm >/dev/null || install_packages npm
+  else
+    confirm "Node.js $node_oldest is needed to build the console, found: ${found:-none}. Add deb.nodesource.com to this machine's package sources and install Node.js 22 from there?" ||
+      die "Node.js $node_oldest or newer is missing, and Debian here has ${candidate:-none}. $remedy Or say yes to nodesource.com with: make YES=1 …"
+    add_nodesource
+    install_packages nodejs
+  fi
+  found=$(node --version 2>/dev/null || true)
+  is_new_enough "${found#v}" || die "Node.js $node_oldest is needed, and after installing there is: ${found:-none}. $remedy"
+}
+
+is_new_enough() {
+  [ -n "$1" ] && [ "$(printf '%s\n%s\n' "$node_oldest" "$1" | sort -V | head -n 1)" = "$node_oldest" ]
+}
+
+add_nodesource() {
+  local as_root=() key
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  need_commands curl=curl
+  key="$(mktemp)"
+  curl --proto '=https' --tlsv1.2 -fsS https://deb.nodesource.com/gpgkey/nodesource-repo.gpg.key -o "$key" ||
+    die "the key of deb.nodesource.com could not be downloaded. Install Node.js $node_oldest by other means and try again."
+  "${as_root[@]}" install -D -m 0644 "$key" /etc/apt/keyrings/nodesource.asc
+  rm -f "$key"
+  printf 'deb [signed-by=/etc/apt/keyrings/nodesource.asc] https://deb.nodesource.com/node_22.x nodistro main\n' |
+    "${as_root[@]}" tee /etc/apt/sources.list.d/nodesource.list >/dev/null
+  "${as_root[@]}" apt-get -q update >/dev/null
+}
+
 need_musl_target() {
   local target="$1"
   rustc --print target-libdir --target "$target" 2>/dev/null | xargs -r test -d && return
@@ -120,6 +163,10 @@ build_packages=(cc=gcc make=make git=git)
 
 case "${1:?which target is this for}" in
   build) need_commands "${build_packages[@]}" ;;
+  web)
+    [ "${CONSOLE:-yes}" = no ] || [ ! -e relay/web/package.json ] || need_node
+    exit
+    ;;
   check) need_commands "${build_packages[@]}" systemd-analyze=systemd ;;
   # dbus and systemd are what the booted machine of the tests is made of; a running system is not touched.
   test)

@@ -79,7 +79,7 @@ impl Person {
     /// Key and name, as the log has them.
     #[must_use]
     pub fn named(&self) -> NamedKey {
-        NamedKey { key: self.public(), person: self.name.clone() }
+        NamedKey::ssh(self.public(), self.name.as_str())
     }
 
     /// A binary SSHSIG.

@@ -56,6 +56,7 @@ struct RuleLine {
     hours: String,
     open_now: bool,
     longest: String,
+    signed_by: String,
     second_by: String,
 }
 
@@ -63,6 +64,7 @@ struct RuleLine {
 struct PersonLine {
     person: String,
     role: &'static str,
+    kind: &'static str,
     fingerprint: String,
     until: String,
     expired: bool,
@@ -138,7 +140,8 @@ fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
         hours: rule.hours.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         open_now: rule.open_at(now, crate::zone::offset_secs()),
         longest: rule.time.map_or(ceiling.limits.visit, |time| time.min(ceiling.limits.visit)).to_string(),
-        second_by: rule.second.iter().map(signer_word).collect::<Vec<_>>().join(" "),
+        signed_by: kinds(&rule.signers),
+        second_by: kinds(&rule.second),
     };
     ceiling.rules.iter().filter(opens).map(line).collect()
 }
@@ -153,13 +156,8 @@ fn users(rule: &Rule) -> String {
     rule.users.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
-fn signer_word(kind: &SignerKind) -> &'static str {
-    match kind {
-        SignerKind::Sshsig => "sshsig",
-        SignerKind::Local => "local",
-        SignerKind::Webauthn => "webauthn",
-        SignerKind::Device => "device",
-    }
+fn kinds(kinds: &[SignerKind]) -> String {
+    kinds.iter().map(|kind| kind.id()).collect::<Vec<_>>().join(" ")
 }
 
 fn people(log: &TrustLog, now: UnixTime) -> Vec<PersonLine> {
@@ -169,6 +167,7 @@ fn people(log: &TrustLog, now: UnixTime) -> Vec<PersonLine> {
             Role::Engineer => "engineer",
             Role::Approver => "approver",
         },
+        kind: person.key.kind.signer().id(),
         fingerprint: person.key.key.fingerprint(),
         until: rfc3339(person.until),
         expired: person.until < now.max(log.newest_claim()),
@@ -190,21 +189,17 @@ fn show(it: &Explanation) {
         None => say::tell(Message::ExplainCeiling, &[&it.ceiling_file]),
     }
     for rule in &it.rules {
-        let message = match (rule.mode, rule.open_now) {
-            ("never", _) => Message::ExplainNever,
-            ("ask", true) => Message::ExplainAskRule,
-            (_, true) => Message::ExplainAllow,
-            (_, false) => Message::ExplainClosed,
-        };
-        let last = match rule.mode {
-            "ask" => &rule.second_by,
-            _ => &rule.hours,
-        };
-        say::tell(message, &[&rule.scope, &rule.users, &rule.longest, last]);
+        let (scope, users, longest, by) = (&rule.scope, &rule.users, &rule.longest, &rule.signed_by);
+        match (rule.mode, rule.open_now) {
+            ("never", _) => say::tell(Message::ExplainNever, &[scope, users]),
+            ("ask", true) => say::tell(Message::ExplainAskRule, &[scope, users, by, longest, &rule.second_by]),
+            (_, true) => say::tell(Message::ExplainAllow, &[scope, users, by, longest, &rule.hours]),
+            (_, false) => say::tell(Message::ExplainClosed, &[scope, users, longest, &rule.hours]),
+        }
     }
     for person in &it.people {
         let message = if person.expired { Message::ExplainExpired } else { Message::ExplainPerson };
-        say::tell(message, &[&person.person, person.role, &person.until, &person.fingerprint]);
+        say::tell(message, &[&person.person, person.role, &person.until, person.kind, &person.fingerprint]);
     }
     if it.people.is_empty() {
         say::tell(Message::ExplainNobody, &[]);

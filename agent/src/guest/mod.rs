@@ -91,7 +91,7 @@ fn log(offer: &GuestOffer, identity: &SigningKey, policy: Option<&Policy>) -> Re
     let key = || SigningKey::from_bytes(&random());
     let seeds = Seeds { root: key(), recovery: key(), batch: key(), salt: Nonce(random()) };
     let named = |text: &str| one_line(text, NAME_CHARS_MAX).chars().take(NAME_CHARS_MAX).collect::<String>();
-    let engineer = NamedKey { key: offer.engineer.clone(), person: named(&offer.account) };
+    let engineer = NamedKey::ssh(offer.engineer.clone(), named(&offer.account));
     let host = named(&facts::read().hostname);
     guest::log_of_one_visit(&seeds, &engineer, identity::public(identity), &host, policy, clock::unix_time())
 }

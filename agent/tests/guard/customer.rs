@@ -23,7 +23,7 @@ fn private(seed: u8) -> PrivateKey {
 
 pub(crate) fn named(seed: u8, person: &str) -> NamedKey {
     let key = SshKey::from_blob(&private(seed).public_key().to_bytes().unwrap()).unwrap();
-    NamedKey { key, person: person.to_owned() }
+    NamedKey::ssh(key, person)
 }
 
 pub(crate) fn key_id(seed: u8) -> KeyId {

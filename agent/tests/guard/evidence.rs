@@ -98,9 +98,11 @@ fn explain_tells_who_could_do_what_and_why_requests_were_refused() {
     client.open(&plan, EVE).unwrap_err();
     let output = host.ask(&["explain"]);
     let text = String::from_utf8_lossy(&output.stdout);
-    for expected in
-        ["shell as root, * (any but root): with an engineer's signature", "eve may sign as engineer", "too-long"]
-    {
+    for expected in [
+        "shell as root, * (any but root): with an engineer's signature (sshsig local)",
+        "eve may sign as engineer",
+        "too-long",
+    ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     let json = host.ask(&["explain", "--json"]);

@@ -1,15 +1,18 @@
 //! Grants that were not given: forged, changed, replayed, meant for another server, or wider than they say.
 
 use crate::client::{Plan, exec};
-use crate::customer::{CARL, Customer, DAN, EVE, ROOT, STRANGER, key_id};
+use crate::customer::{CARL, Customer, DAN, EVE, ROOT, STRANGER, key_id, now};
 use crate::host::{Host, OWN, eventually, nothing_started};
 use cloud_doctor_proto::channel::ChannelKind;
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::grant::Scope;
 use cloud_doctor_proto::ids::{AgentId, ChannelId, ExchangeKey, Hash, TenantId, VisitId};
 use cloud_doctor_proto::refusal::Refusal;
-use cloud_doctor_proto::visit::OpenChannel;
+use cloud_doctor_proto::signer::{NAMESPACE_GRANT, SshKey, unarmour};
+use cloud_doctor_proto::trust::{NamedKey, Role, What};
+use cloud_doctor_proto::visit::{OpenChannel, Signed, VisitOpened};
 use serde_bytes::ByteBuf;
+use ssh_key::{EcdsaCurve, HashAlg, LineEnding, PrivateKey};
 
 #[test]
 fn r_01_a_channel_without_a_grant_is_refused_and_audited() {
@@ -216,4 +219,46 @@ fn scopes_kinds_and_users_beyond_the_grant_are_refused() {
     client.say(Kind::OpenChannel, &open);
     assert_eq!(client.refusal(), Refusal::Handshake);
     nothing_started(&host);
+}
+
+/// As a page has it: an ECDSA key on P-256 whose private half WebCrypto keeps.
+fn browsers_key() -> PrivateKey {
+    let pair = ssh_key::private::EcdsaKeypair::random(&mut ssh_key::rand_core::OsRng, EcdsaCurve::NistP256).unwrap();
+    PrivateKey::from(pair)
+}
+
+#[test]
+fn a_browsers_key_opens_only_where_the_ceiling_names_device() {
+    let mut host = Host::start();
+    let private = browsers_key();
+    let key = SshKey::from_blob(&private.public_key().to_bytes().unwrap()).unwrap();
+    let until = now().plus_secs(3600);
+    let browser = NamedKey::device(key.clone(), "eve");
+    let entry = host.customer.says(What::AddPerson { key: browser, role: Role::Engineer, until });
+    host.trust_update(vec![entry]);
+    let open = |host: &Host| {
+        let mut client = host.client();
+        let mut plan = client.plan(&host.customer, EVE);
+        plan.grant.engineer = key.id();
+        let mut request = plan.open(EVE);
+        let pem = private.sign(NAMESPACE_GRANT, HashAlg::Sha512, &plan.bytes()).unwrap();
+        let sshsig = unarmour(&pem.to_pem(LineEnding::LF).unwrap()).unwrap();
+        request.engineer = Signed { key: key.id(), sshsig: ByteBuf::from(sshsig) };
+        client.say(Kind::OpenVisit, &request);
+        (client.answer::<VisitOpened>(Kind::VisitOpened), plan)
+    };
+    let refused = open(&host).0.unwrap_err();
+    assert_eq!((refused.code, refused.detail.as_str()), (Refusal::SignerKind, "device"));
+    host.audited(&["\"refused\"", "signer-kind"]);
+    nothing_started(&host);
+
+    let named = OWN.replace("users =", "signers = [\"sshsig\", \"device\"]\nusers =");
+    std::fs::write(host.dir.join("etc/ceiling.toml"), named).unwrap();
+    let (opened, plan) = open(&host);
+    assert_eq!(opened.unwrap().visit, plan.visit());
+    let mut channel = host.client().channel(&plan, ChannelKind::Exec, 1, &exec(&["/bin/echo", "from a page"])).unwrap();
+    channel.begin();
+    assert!(channel.end().is_some());
+    let said = String::from_utf8_lossy(&host.ask(&["explain"]).stdout).into_owned();
+    assert!(said.contains("an engineer's signature (sshsig device)") && said.contains("(device SHA256:"), "{said}");
 }

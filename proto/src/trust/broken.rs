@@ -43,6 +43,8 @@ rules! {
     PersonDays: "a key is valid for at most 90 days", "密钥有效期最长 90 天";
     PersonPast: "the key's last day is in the past", "密钥的截止日期已过";
     OtherRole: "this key has another role; remove it first", "该密钥已有其他角色;请先移除";
+    OtherKind: "this key is listed as another kind; remove it first", "该密钥已列为其他类型;请先移除";
+    RootKind: "a browser's key cannot be a root or recovery key", "浏览器密钥不能作为根密钥或恢复密钥";
     Nobody: "nobody has this key", "没有人持有该密钥";
     BatchDays: "a batch lives at most seven days", "批次有效期最长七天";
     BatchUses: "a batch binds 1 to 10,000 servers", "一个批次可绑定 1 至 10,000 台服务器";

@@ -7,7 +7,7 @@ use crate::limits::ENTRY_BYTES_MAX;
 use crate::pack;
 #[cfg(doc)]
 use crate::signer::NAMESPACE_LOG;
-use crate::signer::SshKey;
+use crate::signer::{KeyKind, SshKey};
 use crate::time::UnixTime;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,23 @@ pub struct NamedKey {
     pub key: SshKey,
     /// Who holds it, for example a mail address. Two keys of one person have the same name.
     pub person: String,
+    /// What kind of key it is.
+    #[serde(rename = "signer", default, skip_serializing_if = "KeyKind::is_sshsig")]
+    pub kind: KeyKind,
+}
+
+impl NamedKey {
+    /// A key that a person holds.
+    #[must_use]
+    pub fn ssh(key: SshKey, person: impl Into<String>) -> Self {
+        Self { key, person: person.into(), kind: KeyKind::Sshsig }
+    }
+
+    /// A browser's key.
+    #[must_use]
+    pub fn device(key: SshKey, person: impl Into<String>) -> Self {
+        Self { key, person: person.into(), kind: KeyKind::Device }
+    }
 }
 
 /// What a person's key may sign.

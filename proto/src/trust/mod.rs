@@ -17,7 +17,7 @@ use crate::control::TrustHead;
 use crate::ids::{AgentId, Hash, KeyId, TenantId, VerifyKey};
 use crate::limits::ENTRIES_MAX;
 use crate::time::UnixTime;
-use rules::{check, may_be_roots, of_length, visible};
+use rules::{check, held_by_a_person, may_be_roots, of_length, visible};
 use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
 
@@ -112,6 +112,7 @@ impl TrustLog {
             visible(name),
             of_length(&recovery.person),
             visible(&recovery.person),
+            held_by_a_person(recovery),
         ];
         check(0, &shape)?;
         may_be_roots(0, roots, recovery)?;

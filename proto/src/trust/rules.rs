@@ -7,7 +7,7 @@ use crate::control;
 use crate::ids::{AgentId, KeyId};
 use crate::limits::{BATCH_SECS_MAX, BATCH_USES_MAX, ENGINEER_DAYS_MAX, NAME_CHARS_MAX};
 use crate::refusal::is_hidden;
-use crate::signer::{NAMESPACE_LOG, SignerError};
+use crate::signer::{KeyKind, NAMESPACE_LOG, SignerError};
 use crate::time::DAY_SECS;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,6 +80,7 @@ impl TrustLog {
                     (self.roots.len() < ROOTS_MAX, Rule::Roots),
                     (!self.roots.contains_key(&key.key.id()), Rule::RootAlready),
                     (key.key != self.recovery.key, Rule::RecoveryApart),
+                    held_by_a_person(key),
                 ],
             ),
             What::RemoveRoot { key } => {
@@ -88,7 +89,10 @@ impl TrustLog {
             What::ReplaceRoots { roots } => may_be_roots(seq, roots, &self.recovery),
             What::AddPerson { key, role, until } => {
                 let last = entry.at.plus_secs(ENGINEER_DAYS_MAX * DAY_SECS);
-                let other_role = self.people.get(&key.key.id()).is_some_and(|p| p.role != *role);
+                let known = self.people.get(&key.key.id());
+                let other_role = known.is_some_and(|p| p.role != *role);
+                // A renewal that forgets the kind must not make more of a browser's key than it was.
+                let other_kind = known.is_some_and(|p| p.key.kind != key.kind);
                 check(
                     seq,
                     &[
@@ -97,6 +101,7 @@ impl TrustLog {
                         (*until <= last, Rule::PersonDays),
                         (*until > entry.at, Rule::PersonPast),
                         (!other_role, Rule::OtherRole),
+                        (!other_kind, Rule::OtherKind),
                     ],
                 )
             }
@@ -138,7 +143,7 @@ pub(super) fn may_be_roots(seq: u64, roots: &[NamedKey], recovery: &NamedKey) ->
     )?;
     roots
         .iter()
-        .flat_map(|root| [of_length(&root.person), visible(&root.person)])
+        .flat_map(|root| [of_length(&root.person), visible(&root.person), held_by_a_person(root)])
         .try_for_each(|rule| check(seq, &[rule]))
 }
 
@@ -146,6 +151,11 @@ pub(super) fn may_be_roots(seq: u64, roots: &[NamedKey], recovery: &NamedKey) ->
 #[must_use]
 pub fn broken_by_name(name: &str) -> Option<Rule> {
     [of_length(name), visible(name)].into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
+}
+
+/// Whoever may say who is trusted does so with a key that a page cannot use by itself.
+pub(super) fn held_by_a_person(key: &NamedKey) -> (bool, Rule) {
+    (key.kind == KeyKind::Sshsig, Rule::RootKind)
 }
 
 pub(super) fn of_length(name: &str) -> (bool, Rule) {

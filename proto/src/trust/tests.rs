@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::ids::Nonce;
+use crate::pack::PackError;
 use crate::refusal::Language;
-use crate::signer::{NAMESPACE_LOG, SshKey};
+use crate::signer::{KeyKind, NAMESPACE_LOG, SshKey};
 use crate::time::DAY_SECS;
 use ed25519_dalek::SigningKey;
 use ssh_key::{HashAlg, LineEnding, PrivateKey, private::Ed25519Keypair};
@@ -16,10 +17,7 @@ fn private(seed: u8) -> PrivateKey {
 }
 
 fn named(seed: u8, person: &str) -> NamedKey {
-    NamedKey {
-        key: SshKey::from_blob(&private(seed).public_key().to_bytes().unwrap()).unwrap(),
-        person: person.to_owned(),
-    }
+    NamedKey::ssh(SshKey::from_blob(&private(seed).public_key().to_bytes().unwrap()).unwrap(), person)
 }
 
 fn id(seed: u8) -> KeyId {
@@ -219,6 +217,60 @@ fn cod_08_names_hold_nothing_that_cannot_be_seen() {
         assert_eq!(broken_by_name(name), None, "{name}");
         add(&mut log, 1, What::AddPerson { key: named(5, name), role: Role::Engineer, until: NOW.plus_secs(9) })
             .unwrap();
+    }
+}
+
+#[test]
+fn a_key_keeps_its_kind_until_it_is_removed() {
+    let mut log = log();
+    let until = NOW.plus_secs(DAY_SECS);
+    let person = |key| What::AddPerson { key, role: Role::Engineer, until };
+    let browser = NamedKey::device(named(5, "eve").key, "eve");
+    let refused = |log: &TrustLog, rule| Err(LogError::Rule { seq: log.head().seq + 1, rule });
+    add(&mut log, 1, person(browser.clone())).unwrap();
+    add(&mut log, 1, person(browser.clone())).unwrap();
+    assert_eq!(add(&mut log, 1, person(named(5, "eve"))), refused(&log, Rule::OtherKind), "never more than it was");
+    let copy = TrustLog::replay(&log.entries_from(0, 9), Some(log.tenant())).unwrap();
+    assert_eq!(copy.person(&id(5), Role::Engineer).unwrap().key.kind, KeyKind::Device);
+    add(&mut log, 1, What::RemovePerson { key: id(5) }).unwrap();
+    add(&mut log, 1, person(named(5, "eve"))).unwrap();
+    assert_eq!(add(&mut log, 1, person(browser)), refused(&log, Rule::OtherKind));
+}
+
+#[test]
+fn a_browsers_key_is_no_root_and_recovers_nothing() {
+    let mut log = log();
+    let browser = |seed: u8| NamedKey::device(named(seed, "page").key, "page");
+    let refused = |log: &TrustLog| Err(LogError::Rule { seq: log.head().seq + 1, rule: Rule::RootKind });
+    assert_eq!(add(&mut log, 1, What::AddRoot { key: browser(3) }), refused(&log));
+    assert_eq!(add(&mut log, 2, What::ReplaceRoots { roots: vec![named(3, "x"), browser(4)] }), refused(&log));
+    for (roots, recovery) in [(vec![browser(1)], named(2, "safe")), (vec![named(1, "root")], browser(2))] {
+        let what = What::Genesis { name: "ACME".into(), roots, recovery, salt: Nonce([9; 16]) };
+        let entry = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: NOW, by: id(1), what };
+        let begun = TrustLog::genesis(&sign(&entry, 1), None).map(|_| ());
+        assert_eq!(begun, Err(LogError::Rule { seq: 0, rule: Rule::RootKind }));
+    }
+}
+
+/// An entry with a field or value that this build would not write is refused, whatever its signature.
+#[test]
+fn kinds_have_one_form_and_unknown_ones_are_refused() {
+    let key = named(5, "eve");
+    let written = crate::pack::to_bytes(&key);
+    assert_eq!(written[0], 0x82, "two fields: entries from before kinds keep their bytes");
+    let kind = |kind: &str| {
+        let mut bytes = written.clone();
+        bytes[0] = 0x83;
+        bytes.push(0xa6);
+        bytes.extend(b"signer");
+        bytes.push(0xa0 | u8::try_from(kind.len()).unwrap());
+        bytes.extend(kind.as_bytes());
+        crate::pack::from_signed_bytes::<NamedKey>(&bytes, 1000)
+    };
+    assert_eq!(kind("device"), Ok(NamedKey::device(key.key.clone(), "eve")));
+    assert_eq!(kind("sshsig"), Err(PackError::NotCanonical), "the default is not written");
+    for unknown in ["local", "root", "Device", ""] {
+        assert!(matches!(kind(unknown), Err(PackError::Malformed(_))), "{unknown}");
     }
 }
 

@@ -297,6 +297,9 @@ pub(crate) struct PersonAdd {
     /// The person's name; two keys of one person have the same name
     #[arg(long, value_name = "NAME")]
     pub(crate) name: String,
+    /// The key lives in a browser, which signs without a touch: it counts only where a server's ceiling names "device"
+    #[arg(long)]
+    pub(crate) device: bool,
     /// Days that it counts, at most 90
     #[arg(long, default_value_t = 90, value_name = "N")]
     pub(crate) days: u64,

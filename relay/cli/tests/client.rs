@@ -241,7 +241,7 @@ async fn r_13_a_fork_is_refused_with_proof_and_shown() {
     // The same root signs another entry 3: two histories.
     let short = cloud_doctor_proto::trust::TrustLog::replay(&desk.world.log.lock().unwrap()[..3], None).unwrap();
     let until = now().plus_secs(100);
-    let key = cloud_doctor_proto::trust::NamedKey { key: ssh(&key(9)), person: "eve".into() };
+    let key = cloud_doctor_proto::trust::NamedKey::ssh(ssh(&key(9)), "eve");
     let what =
         cloud_doctor_proto::trust::What::AddPerson { key, role: cloud_doctor_proto::trust::Role::Engineer, until };
     let other = sign(&short.next_entry(ssh(&desk.world.root).id(), now(), what), &desk.world.root);

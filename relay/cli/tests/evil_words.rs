@@ -101,7 +101,7 @@ fn request(world: &World, number: &str, user: &str) -> (Vec<u8>, serde_json::Val
 async fn m_6_the_relay_does_not_choose_which_grant_an_id_means() {
     let world = World::new();
     let approver = key(5);
-    let named = NamedKey { key: ssh(&approver), person: "boris".into() };
+    let named = NamedKey::ssh(ssh(&approver), "boris");
     let what = What::AddPerson { key: named, role: Role::Approver, until: now().plus_secs(3600) };
     let entry = sign(&world.trust().next_entry(ssh(&world.root).id(), now(), what), &world.root);
     world.log.lock().unwrap().push(entry);

@@ -6,10 +6,12 @@
 
 mod passwords;
 mod setup;
+mod tickets;
 mod token;
 
 pub use passwords::{Busy, PASSWORD_CHARS, Passwords, Queue};
 pub use setup::{SETUP_CODE_LIFETIME, SetupAnswer, SetupCode, SetupDoor};
+pub use tickets::{NoTicket, Tickets};
 pub use token::{BearerToken, Lasting, needs_touch};
 
 use crate::store::{Account, Lifetime, Store, StoreError};
@@ -82,6 +84,8 @@ pub struct Access {
     pub passwords: Passwords,
     /// The one-time set-up, while it is open.
     pub setup: SetupDoor,
+    /// One-time tickets for the streams of pages.
+    pub tickets: Tickets,
     limits: Mutex<Limits>,
 }
 
@@ -104,7 +108,7 @@ impl Access {
             prefixes: Buckets::new(PER_PREFIX, now),
             calls: Buckets::new(CALLS, now),
         };
-        Self { store, passwords, setup, limits: Mutex::new(limits) }
+        Self { store, passwords, setup, tickets: Tickets::default(), limits: Mutex::new(limits) }
     }
 
     /// Checks a password and begins a login.

@@ -2,8 +2,8 @@
 //! [`Admin`], only for an admin. Everything of a customer is reached through [`Caller::scoped`], so that forgetting
 //! the tenant does not compile.
 
-use super::Api;
 use super::problem::{Code, Problem};
+use super::{Api, page};
 use crate::access::{BearerToken, needs_touch};
 use crate::clock;
 use crate::store::{Account, Actor, Role, Scoped};
@@ -28,6 +28,17 @@ pub struct Caller {
     pub login: [u8; 32],
     /// From which address, as text for the audit.
     pub client: String,
+    /// How the login was shown.
+    pub by: Shown,
+}
+
+/// How a login was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// In `Authorization`, by a program that meant to.
+    Bearer,
+    /// In a cookie, which a browser adds by itself.
+    Cookie,
 }
 
 /// Somebody who is signed in and an admin.
@@ -67,7 +78,8 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let client = Client::from_request_parts(parts, api).await?;
-        let login = bearer(&parts.headers).ok_or(Code::SignedOut)?.hash();
+        let (token, by) = shown(api, parts)?;
+        let login = token.hash();
         let now = clock::now();
         let found = api.store.login(&login).await?;
         let found = found.filter(|found| found.is_alive(now)).ok_or(Code::SignedOut)?;
@@ -77,7 +89,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
         if needs_touch(found.used_at, now) {
             api.store.touch_login(&login, now).await?;
         }
-        Ok(Caller { account: found.account, login, client: client.ip().to_string() })
+        Ok(Caller { account: found.account, login, client: client.ip().to_string(), by })
     }
 }
 
@@ -90,6 +102,18 @@ impl FromRequestParts<Arc<Api>> for Admin {
             Role::Member => Err(Code::NotAdmin.into()),
         }
     }
+}
+
+/// The login that a request shows. One in a cookie changes something only for our own page.
+fn shown(api: &Api, parts: &Parts) -> Result<(BearerToken, Shown), Problem> {
+    if parts.headers.contains_key(header::AUTHORIZATION) {
+        return Ok((bearer(&parts.headers).ok_or(Code::SignedOut)?, Shown::Bearer));
+    }
+    let token = page::cookie(api, &parts.headers).ok_or(Code::SignedOut)?;
+    if !parts.method.is_safe() {
+        page::may_change(api, &parts.headers)?;
+    }
+    Ok((token, Shown::Cookie))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<BearerToken> {

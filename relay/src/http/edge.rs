@@ -1,11 +1,11 @@
 //! What happens to every request and answer: host name, size, time, words of problems, headers.
 
-use super::Api;
 use super::problem::{Code, Problem, language};
+use super::{Api, page};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use std::any::Any;
@@ -18,21 +18,33 @@ const BODY_BYTES_MAX: usize = 256 << 10;
 /// A request that takes longer is given up (H-11). Two queues of the database fit in it.
 const REQUEST: Duration = Duration::from_secs(10);
 
-/// Sent with every answer. There are no pages here yet, so nothing may be loaded, framed or kept.
+/// Sent with every answer (H-02).
 const HEADERS: [(HeaderName, &str); 7] = [
-    (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
+    (HeaderName::from_static("permissions-policy"), PERMISSIONS),
+];
+
+/// What the page may use of the browser: passkeys, and the clipboard where somebody copies.
+const PERMISSIONS: &str = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), \
+                           clipboard-write=(self), display-capture=(), encrypted-media=(), geolocation=(), \
+                           gyroscope=(), hid=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), \
+                           midi=(), payment=(), publickey-credentials-get=(self), screen-wake-lock=(), serial=(), \
+                           usb=(), web-share=(), xr-spatial-tracking=()";
+
+/// Sent with every answer that does not say otherwise: an answer of the API is no page, and nobody keeps it.
+const UNLESS_SAID: [(HeaderName, &str); 2] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
 ];
 
 /// Puts the edge around the routes.
 pub(super) fn around(routes: Router<Arc<Api>>, state: &Arc<Api>) -> Router<Arc<Api>> {
     routes
-        .fallback(|| async { Problem::from(Code::Unknown) })
         .method_not_allowed_fallback(|| async { Problem::from(Code::NoMethod) })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(panicked))
@@ -49,12 +61,9 @@ pub(super) async fn deadline(request: Request, next: Next) -> Response {
 
 async fn edge(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let language = language(request.headers());
-    let mut answer = if !is_ours(&api, &request) {
-        Problem::from(Code::OtherHost).into_response()
-    } else if announces_too_much(&request) {
-        Problem::from(Code::TooLarge).into_response()
-    } else {
-        next.run(request).await
+    let mut answer = match is_ours(&api, &request).and_then(|()| not_too_much(&request)) {
+        Ok(()) => next.run(request).await,
+        Err(code) => Problem::from(code).into_response(),
     };
     if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
         answer = problem.answer(language);
@@ -63,26 +72,32 @@ async fn edge(State(api): State<Arc<Api>>, request: Request, next: Next) -> Resp
     for (name, value) in HEADERS {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    for (name, value) in UNLESS_SAID {
+        answer.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
     answer
 }
 
-/// With a configured name, a request for any other is refused: no poisoned links, no rebinding.
-fn is_ours(api: &Api, request: &Request) -> bool {
-    let Some(name) = &api.public_name else { return true };
-    let host = one(request.headers(), header::HOST).or_else(|| request.uri().authority().map(|a| a.as_str()));
-    let Some(host) = host else { return false };
+/// A request is for one host, and with a configured name for no other: no poisoned links, no rebinding (WEB-05).
+fn is_ours(api: &Api, request: &Request) -> Result<(), Code> {
+    let sent = request.headers().get_all(header::HOST).iter().count();
+    let host = page::only(request.headers(), &header::HOST);
+    let in_line = request.uri().authority().map(|authority| authority.as_str());
+    let same = in_line.is_none() || host.is_none() || host == in_line;
+    if sent > 1 || (sent == 1 && host.is_none()) || !same {
+        return Err(Code::OtherHost);
+    }
+    let Some(name) = &api.public_name else { return Ok(()) };
+    let host = host.or(in_line).ok_or(Code::OtherHost)?;
     let without_port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    without_port.map_or(host, |(name, _)| name).eq_ignore_ascii_case(name)
+    let host = without_port.map_or(host, |(name, _)| name);
+    if host.eq_ignore_ascii_case(name) { Ok(()) } else { Err(Code::OtherHost) }
 }
 
 /// A body that will be too large is refused before anybody waits for it (DOS-10).
-fn announces_too_much(request: &Request) -> bool {
-    let length = one(request.headers(), header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    length.is_some_and(|length| length > BODY_BYTES_MAX as u64)
-}
-
-fn one(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+fn not_too_much(request: &Request) -> Result<(), Code> {
+    let length = page::only(request.headers(), &header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) { Err(Code::TooLarge) } else { Ok(()) }
 }
 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> axum::http::Response<Body> {

@@ -7,7 +7,7 @@ use super::Api;
 use super::caller::{Asked, Body, Caller, Id};
 use super::encoding::{Bytes, ListId};
 use super::problem::{Code, Problem, ProblemBody};
-use super::stream::{Purpose, open_to};
+use super::stream::{Opener, Purpose, open_to};
 use super::tokens::agents;
 use crate::clock;
 use crate::store::{self, NewInvitation};
@@ -171,7 +171,7 @@ pub(super) async fn end(
     responses((status = 101), (status = "default", body = ProblemBody)))]
 pub(super) async fn open(
     State(api): State<Arc<Api>>,
-    caller: Caller,
+    Opener(caller): Opener,
     Id(id): Id<ListId>,
     Asked(purpose): Asked<Purpose>,
     headers: HeaderMap,

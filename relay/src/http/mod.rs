@@ -9,9 +9,11 @@
 mod accounts;
 mod approvals;
 pub mod caller;
+pub mod console;
 mod edge;
 mod encoding;
 mod invitations;
+mod page;
 pub mod problem;
 mod server;
 mod servers;
@@ -21,6 +23,7 @@ mod stream;
 mod tokens;
 mod trust_log;
 
+pub use console::Console;
 pub use server::{Server, ServerLimits};
 pub use stream::InUse;
 
@@ -73,6 +76,10 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Work that goes on after an answer.
     pub tasks: TaskTracker,
+    /// The console's files.
+    pub console: Console,
+    /// Clients reach this relay by TLS of its own.
+    pub tls: bool,
     /// The name that clients must use, if one is configured.
     pub public_name: Option<String>,
     /// Says that the relay stops.
@@ -150,6 +157,7 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(trust_log::read, trust_log::append))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(stream::ticket))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::audit))
         .routes(routes!(approvals::list, approvals::ask))
@@ -182,5 +190,5 @@ pub fn router(state: Arc<Api>) -> Router {
         async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], text) }
     };
     let routes = routes.route("/api/v1/openapi.json", axum::routing::get(document));
-    edge::around(routes, &state).with_state(state)
+    edge::around(routes.fallback(console::serve), &state).with_state(state)
 }

@@ -51,8 +51,8 @@ macro_rules! problems {
 
 problems! {
     SignedOut UNAUTHORIZED "signed-out"
-        "You are not signed in." "The request carries no token, or its login has ended." "Sign in again: cloud-doctor login."
-        "尚未登录。" "请求未携带令牌,或登录已结束。" "请重新登录:cloud-doctor login。";
+        "You are not signed in." "The request carries no token, or its login has ended." "Sign in again: in the console, or with cloud-doctor login."
+        "尚未登录。" "请求未携带令牌,或登录已结束。" "请重新登录:在控制台中,或执行 cloud-doctor login。";
     WrongLogin UNAUTHORIZED "wrong-login"
         "Account or password is wrong." "The relay does not say which." "Check both. An admin of your relay can replace the account."
         "账号或密码错误。" "中继不会说明是哪一个。" "请检查两者。中继管理员可以重建账号。";
@@ -62,6 +62,12 @@ problems! {
     NotAdmin FORBIDDEN "not-admin"
         "Only an admin may do that." "Your account is a member." "Ask an admin of your relay."
         "只有管理员可以执行此操作。" "您的账号是普通成员。" "请联系中继管理员。";
+    ForeignPage FORBIDDEN "foreign-page"
+        "This did not come from the relay's own page." "A browser may change or open something only from the console of this relay, at its own address." "Open the console itself. If the relay has a name, it must stand in relay.toml as public_name."
+        "此请求并非来自中继自己的页面。" "浏览器只能从此中继自己的控制台、以其自身地址更改或打开内容。" "请直接打开控制台。若中继有域名,须在 relay.toml 中设为 public_name。";
+    Ticket FORBIDDEN "ticket"
+        "The ticket for this stream does not count." "It was used, is older than 30 seconds, or was given to another login." "Ask for a new one: POST /api/v1/stream-tickets."
+        "此连接的票据无效。" "票据已被使用、超过 30 秒,或属于另一次登录。" "请重新获取:POST /api/v1/stream-tickets。";
     Unknown NOT_FOUND "unknown"
         "There is nothing of this name." "It does not exist, was removed, or belongs to somebody else." "Check the name or id, or list what there is."
         "没有此名称的对象。" "它不存在、已被删除,或属于他人。" "请检查名称或编号,或先列出现有对象。";

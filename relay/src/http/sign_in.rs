@@ -1,9 +1,9 @@
 //! First-run set-up, sign-in, and one's own account.
 
-use super::Api;
-use super::caller::{Body, Caller, Client};
+use super::caller::{Body, Caller, Client, Shown};
 use super::encoding::Hex;
 use super::problem::{Code, Problem, ProblemBody};
+use super::{Api, page};
 use crate::access::{Attempt, Busy, Lasting, PASSWORD_CHARS, Queue, SetupAnswer, SignInRefused};
 use crate::clock;
 use crate::metrics::LoginOutcome;
@@ -11,7 +11,8 @@ use crate::store::{AlreadySetUp, FirstAccount};
 use crate::tunnels::gate::Prefix;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use cloud_doctor_proto::ids::TenantId;
 use cloud_doctor_proto::limits::NAME_CHARS_MAX;
 use serde::{Deserialize, Serialize};
@@ -74,13 +75,18 @@ pub(super) struct Login {
     /// 30 days at the latest, instead of 15 minutes and 12 hours.
     #[serde(default)]
     lasting: bool,
+    /// For a page: the login comes as a cookie that scripts cannot read, and ends after 15 minutes without use, after
+    /// 12 hours at the latest.
+    #[serde(default)]
+    browser: bool,
 }
 
 /// A login. The token is shown once.
 #[derive(Serialize, ToSchema)]
 pub(super) struct LoggedIn {
-    /// For `Authorization: Bearer`. Ends when it is not used for a while, see `lasting`.
-    token: String,
+    /// For `Authorization: Bearer`. Ends when it is not used for a while, see `lasting`. Absent for a page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
     /// Name of the account.
     account: String,
     /// `admin` or `member`.
@@ -95,9 +101,13 @@ pub(super) struct LoggedIn {
 pub(super) async fn login(
     State(api): State<Arc<Api>>,
     client: Client,
+    headers: HeaderMap,
     Body(asked): Body<Login>,
-) -> Result<Json<LoggedIn>, Problem> {
-    let lasting = if asked.lasting { Lasting::Long } else { Lasting::Short };
+) -> Result<(AppendHeaders<Option<(HeaderName, HeaderValue)>>, Json<LoggedIn>), Problem> {
+    if asked.browser {
+        page::may_change(&api, &headers)?;
+    }
+    let lasting = if asked.lasting && !asked.browser { Lasting::Long } else { Lasting::Short };
     let attempt = Attempt { account: &asked.account, password: &asked.password, client: client.ip(), lasting };
     let signed_in = api.access.sign_in(attempt, clock::now(), clock::instant()).await;
     api.metrics.login(match &signed_in {
@@ -108,20 +118,45 @@ pub(super) async fn login(
     });
     let signed_in = signed_in?;
     info!(account = signed_in.account.name, client = %client.ip(), "signed in");
-    Ok(Json(LoggedIn {
-        token: signed_in.token.reveal(),
+    let cookie = match asked.browser {
+        true => Some((header::SET_COOKIE, page::set_cookie(&api, &signed_in.token)?)),
+        false => None,
+    };
+    // The page's login from before is another one, and nobody has it any more.
+    if let Some(before) = page::cookie(&api, &headers).filter(|_| asked.browser) {
+        end(&api, &before.hash()).await?;
+    }
+    let logged_in = LoggedIn {
+        token: (!asked.browser).then(|| signed_in.token.reveal()),
         account: signed_in.account.name,
         role: signed_in.account.role.id(),
         ends_at: signed_in.ends_at.0,
-    }))
+    };
+    Ok((AppendHeaders(cookie), Json(logged_in)))
 }
 
-/// Ends the login that asks.
+/// Ends a page's login, with its streams: whoever uses the computer next sees nothing of them.
+async fn end(api: &Api, login: &[u8; 32]) -> Result<(), Problem> {
+    api.store.end_login(login).await?;
+    api.in_use.cut_login(login);
+    Ok(())
+}
+
+/// Ends the login that asks; a page's with its streams.
 #[utoipa::path(post, path = "/logout", tag = "sign-in", security(("login" = [])),
     responses((status = 204), (status = "default", body = ProblemBody)))]
-pub(super) async fn logout(State(api): State<Arc<Api>>, caller: Caller) -> Result<StatusCode, Problem> {
-    api.store.end_login(&caller.login).await?;
-    Ok(StatusCode::NO_CONTENT)
+pub(super) async fn logout(State(api): State<Arc<Api>>, caller: Caller) -> Result<Response, Problem> {
+    match caller.by {
+        Shown::Bearer => {
+            api.store.end_login(&caller.login).await?;
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        Shown::Cookie => {
+            end(&api, &caller.login).await?;
+            let cleared = AppendHeaders([(header::SET_COOKIE, page::clear_cookie(&api)?)]);
+            Ok((StatusCode::NO_CONTENT, cleared).into_response())
+        }
+    }
 }
 
 /// The account that asks.

@@ -1,24 +1,31 @@
 //! The WebSocket to a server: who may, a row before the first byte, a row after the last.
 
-use super::Api;
-use super::caller::{Asked, Caller, Id};
+use super::caller::{Asked, Caller, Id, Shown};
 use super::encoding::{Hex, ListId};
 use super::problem::{Code, Problem, ProblemBody};
+use super::{Api, page};
+use crate::access::NoTicket;
 use crate::broker::ws::{self, Report};
 use crate::clock;
 use crate::store::{AccountRef, StreamClosed, StreamOpened, TenantRef};
-use axum::extract::State;
+use axum::Json;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::http::HeaderMap;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use cloud_doctor_proto::ids::{AgentId, ChannelId, StreamId, VisitId};
-use serde::Deserialize;
+use cloud_doctor_proto::refusal::one_line;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{info, warn};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
+
+/// Longest path in the audit.
+const PATH_CHARS: usize = 200;
 
 /// What the client says about the stream: for lists, never for a decision.
 #[derive(Deserialize, IntoParams)]
@@ -56,13 +63,53 @@ impl SaidPurpose {
     }
 }
 
-/// Opens a sealed stream to a server: a WebSocket with the subprotocol `cloud-doctor.v1`.
+/// Somebody who may open a stream from where they ask: a page of ours with a ticket, or no page at all.
+#[derive(Debug)]
+pub(super) struct Opener(pub(super) Caller);
+
+impl FromRequestParts<Arc<Api>> for Opener {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        let may = match caller.by {
+            Shown::Cookie => page::may_stream(api, &parts.headers, &caller.login),
+            Shown::Bearer => Ok(()),
+        };
+        if let Err(code) = may {
+            let to = one_line(parts.uri.path(), PATH_CHARS);
+            caller.scoped(api).note(caller.actor(), "stream-refused", &to, clock::now()).await?;
+            return Err(code.into());
+        }
+        Ok(Self(caller))
+    }
+}
+
+/// A ticket for one stream.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ticket {
+    /// For the subprotocol `ticket.…`, once, within 30 seconds.
+    ticket: String,
+}
+
+/// Asks for a ticket, which a page needs beside its cookie to open a stream.
+#[utoipa::path(post, path = "/stream-tickets", tag = "servers", security(("login" = [])),
+    responses((status = 201, body = Ticket), (status = "default", body = ProblemBody)))]
+pub(super) async fn ticket(State(api): State<Arc<Api>>, caller: Caller) -> Result<(StatusCode, Json<Ticket>), Problem> {
+    match api.access.tickets.issue(&caller.login, clock::instant()) {
+        Ok(ticket) => Ok((StatusCode::CREATED, Json(Ticket { ticket }))),
+        Err(NoTicket::Full) => Err(Problem::with(Code::TooMany, "32 tickets were not used yet")),
+        Err(NoTicket::Randomness(error)) => Err(error.into()),
+    }
+}
+
+/// Opens a sealed stream to a server: a WebSocket with the subprotocol `cloud-doctor.v1`. A page offers `ticket.…`,
+/// with a ticket from `/stream-tickets`, as a second subprotocol.
 #[utoipa::path(get, path = "/servers/{id}/stream", tag = "servers", security(("login" = [])),
     params(("id" = String, Path, description = "the server's id"), Purpose),
     responses((status = 101), (status = "default", body = ProblemBody)))]
 pub(super) async fn open(
     State(api): State<Arc<Api>>,
-    caller: Caller,
+    Opener(caller): Opener,
     Id(id): Id<AgentId>,
     Asked(purpose): Asked<Purpose>,
     headers: HeaderMap,
@@ -111,7 +158,7 @@ pub(super) async fn open_to(
         closed: None,
         _open: api.tasks.token(),
     };
-    let origins: Vec<String> = api.public_name.iter().map(|name| format!("https://{name}")).collect();
+    let origins: Vec<String> = page::origin(&api, headers).into_iter().collect();
     Ok(ws::accept(upgrade, headers, &origins, api.broker.clone(), ask, move |report| end.set(&report)))
 }
 
@@ -185,6 +232,14 @@ impl InUse {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
+    /// Cuts the streams of a login.
+    pub(super) fn cut_login(&self, login: &[u8; 32]) {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(streams) = table.get(login) {
+            streams.cut.cancel();
+        }
+    }
+
     /// Cuts the streams of an account, but those of the login `keep`.
     pub(super) fn cut(&self, account: AccountRef, keep: Option<&[u8; 32]>) {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,7 +283,12 @@ mod tests {
             let first = FirstAccount { tenant_name: "t".into(), account: account.into(), password: "$hash".into() };
             let tenant = store.add_tenant(&first, clock::now()).await.unwrap();
             let account = store.of(tenant).accounts().await.unwrap().remove(0);
-            callers.push(Caller { account, login: [u8::try_from(at).unwrap(); 32], client: String::new() });
+            callers.push(Caller {
+                account,
+                login: [u8::try_from(at).unwrap(); 32],
+                client: String::new(),
+                by: Shown::Bearer,
+            });
         }
         let elsewhere = Caller { login: [9; 32], ..callers[0].clone() };
         let in_use = InUse::default();
@@ -238,6 +298,8 @@ mod tests {
         assert_eq!(cut(), [false, false, true], "a new password keeps the login that set it");
         in_use.cut(callers[0].account.account, None);
         assert_eq!(cut(), [true, false, true]);
+        in_use.cut_login(&callers[1].login);
+        assert_eq!(cut(), [true, true, true], "a page signs out");
         drop((ann, bob, ann_elsewhere));
         assert!(in_use.logins().is_empty());
     }

@@ -39,6 +39,12 @@ impl Answer {
         body["code"].as_str().unwrap().to_owned()
     }
 
+    /// What `content-length` says.
+    pub(crate) fn length(&self) -> Option<usize> {
+        let head = self.head.to_lowercase();
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+    }
+
     pub(crate) fn has(&self, header: &str) -> bool {
         self.head.to_lowercase().contains(&header.to_lowercase())
     }

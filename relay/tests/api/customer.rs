@@ -89,7 +89,7 @@ fn private(seed: u8) -> PrivateKey {
 
 fn named(seed: u8, person: &str) -> NamedKey {
     let key = SshKey::from_blob(&private(seed).public_key().to_bytes().unwrap()).unwrap();
-    NamedKey { key, person: person.to_owned() }
+    NamedKey::ssh(key, person)
 }
 
 /// A binary SSHSIG.

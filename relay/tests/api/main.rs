@@ -4,7 +4,9 @@
 
 mod accounts;
 mod approvals;
+mod browser;
 mod client;
+mod console;
 mod customer;
 mod edges;
 mod program;

@@ -5,7 +5,7 @@ use crate::world::{World, base64};
 use serde_json::{Value, json};
 
 /// Method and path of every route of the document.
-fn routes(document: &Value) -> Vec<(String, String, bool)> {
+pub(crate) fn routes(document: &Value) -> Vec<(String, String, bool)> {
     let mut routes = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap().iter().filter(|(_, o)| o.get("responses").is_some()) {
@@ -17,7 +17,7 @@ fn routes(document: &Value) -> Vec<(String, String, bool)> {
 }
 
 /// A body that every route with one reads without complaint about its shape.
-fn body(path: &str, server: &str) -> Value {
+pub(crate) fn body(path: &str, server: &str) -> Value {
     let bytes = base64(b"x");
     json!({
         "server": server, "grant": bytes, "signature": bytes, "challenge": bytes, "valid_secs": 60, "entry": bytes,
@@ -89,7 +89,7 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
 }
 
 /// Everything that a customer can see, without what its own requests add to the audit.
-async fn state(world: &World, token: &str) -> Vec<Value> {
+pub(crate) async fn state(world: &World, token: &str) -> Vec<Value> {
     let mut all = Vec::new();
     for path in ["servers", "trust-log", "enrolment-tokens", "sessions", "approvals", "accounts", "audit", "me"] {
         all.push(world.get(&format!("/api/v1/{path}"), token).await);

@@ -1,6 +1,6 @@
 //! The WebSocket to a server, as far as no agent is needed.
 
-use crate::client::{PATIENCE, parse, request};
+use crate::client::{Answer, PATIENCE, parse, request};
 use crate::customer::Customer;
 use crate::world::{PASSWORD, PLAIN, World};
 use cloud_doctor_proto::ids::StreamId;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-const UPGRADE: [(&str, &str); 4] = [
+pub(crate) const UPGRADE: [(&str, &str); 4] = [
     ("upgrade", "websocket"),
     ("sec-websocket-version", "13"),
     ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
@@ -21,12 +21,23 @@ const UPGRADE: [(&str, &str); 4] = [
 ];
 
 /// Asks for a stream; returns the answer and whatever follows it.
-async fn open(world: &World, path: &str, token: &str, extra: &[(&str, &str)]) -> (crate::client::Answer, Vec<u8>) {
+async fn open(world: &World, path: &str, token: &str, extra: &[(&str, &str)]) -> (Answer, Vec<u8>) {
     let bearer = format!("Bearer {token}");
     let mut headers = vec![("authorization", bearer.as_str())];
     headers.extend(UPGRADE);
     headers.extend(extra);
-    let text = request("GET", path, &headers, "").replace("connection: close", "connection: upgrade");
+    shake_hands(world, &request("GET", path, &headers, "")).await
+}
+
+/// Sends a handshake; the answer, with its body when it is a refusal.
+pub(crate) async fn opened(world: &World, text: &str) -> Answer {
+    let (answer, rest) = shake_hands(world, text).await;
+    let body = if answer.status == 101 { String::new() } else { String::from_utf8(rest).unwrap() };
+    Answer { body, ..answer }
+}
+
+async fn shake_hands(world: &World, text: &str) -> (Answer, Vec<u8>) {
+    let text = text.replace("connection: close", "connection: upgrade");
     let exchange = async {
         let mut stream = TcpStream::connect(world.running.bound().clients).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
@@ -35,9 +46,11 @@ async fn open(world: &World, path: &str, token: &str, extra: &[(&str, &str)]) ->
             head.push(stream.read_u8().await.unwrap());
         }
         let answer = parse(&head);
-        let mut rest = Vec::new();
+        let mut rest = vec![0; answer.length().unwrap_or(0)];
         if answer.status == 101 {
             drop(stream.read_to_end(&mut rest).await);
+        } else {
+            stream.read_exact(&mut rest).await.unwrap();
         }
         (answer, rest)
     };

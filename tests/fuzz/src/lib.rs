@@ -26,7 +26,7 @@ fn private(seed: u8) -> PrivateKey {
 #[must_use]
 pub fn named(seed: u8, person: &str) -> NamedKey {
     let blob = private(seed).public_key().to_bytes().expect("a key encodes");
-    NamedKey { key: SshKey::from_blob(&blob).expect("an Ed25519 key is taken"), person: person.to_owned() }
+    NamedKey::ssh(SshKey::from_blob(&blob).expect("an Ed25519 key is taken"), person)
 }
 
 /// The id of a person's key.

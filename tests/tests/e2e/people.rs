@@ -56,6 +56,25 @@ fn a_removed_engineers_visits_end_within_five_seconds() {
 }
 
 #[test]
+fn a_key_that_is_listed_as_a_browsers_counts_only_where_the_ceiling_names_device() {
+    let site = Site::new();
+    let (bob, key) = colleague(&site, "bob");
+    site.client.must(&["tenant", "engineer", "add", &key, "--name", "bob", "--device"]);
+    let shown = site.client.must(&["tenant", "show"]);
+    assert!(shown.lines().any(|line| line.starts_with("bob") && line.contains(" device ")), "{shown}");
+    let again = site.client.ask(&["tenant", "engineer", "add", &key, "--name", "bob"]);
+    assert!(!again.status.success(), "a browser's key was made more of");
+    let ask = || bob.ask(&["exec", "web-1", "--user", "root", "--", "/bin/echo", "hello"]);
+    let refused = ask();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(255) && said.contains("device"), "{said}");
+    assert!(site.exec(&["/bin/true"]).status.success(), "the owner's key is none");
+    let ceiling = fs::read_to_string(site.agent.ceiling()).unwrap();
+    fs::write(site.agent.ceiling(), ceiling.replace("[\"sshsig\"]", "[\"sshsig\", \"device\"]")).unwrap();
+    assert_eq!(ask().stdout, b"hello\n");
+}
+
+#[test]
 fn aut_15_a_second_signature_by_another_person() {
     let site = Site::planned(Plan { preset: "vendor", ..Plan::default() }, |_| {});
     let (anna, key) = colleague(&site, "anna");

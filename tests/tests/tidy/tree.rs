@@ -59,7 +59,7 @@ pub(crate) fn top() -> PathBuf {
 fn collect(folder: &Path, files: &mut Vec<File>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let (path, name) = (entry.path(), entry.file_name());
-        if ["target", ".git", "node_modules", "corpus", "artifacts"].iter().any(|skipped| name == *skipped) {
+        if ["target", ".git", "node_modules", "dist", "corpus", "artifacts"].iter().any(|skipped| name == *skipped) {
             continue;
         }
         if entry.file_type().unwrap().is_dir() {

@@ -143,7 +143,7 @@ impl Core {
         permit: Permit,
         kinds: &[SignerKind],
     ) -> Result<Opening, Refused> {
-        let remote = kinds.contains(&SignerKind::Sshsig);
+        let remote = kinds.iter().any(|kind| matches!(kind, SignerKind::Sshsig | SignerKind::Device));
         let local = kinds.contains(&SignerKind::Local) && self.local_signer;
         if !remote && !local {
             return Err(Refusal::SignerKind.telling(Tell::NoLocalSigner.with(&[])));

@@ -102,6 +102,10 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("People who may open visits", "可发起远程协助的人员"),
     ("People who may give second signatures", "可作第二签名的人员"),
     (
+        "The key lives in a browser, which signs without a touch: it counts only where a server's ceiling names \"device\"",
+        "该密钥位于浏览器中,签名时无需触碰:仅在服务器权限上限写明 \"device\" 时有效",
+    ),
+    (
         "Rules for all servers; the stricter of these and a server's ceiling wins",
         "适用于所有服务器的规则;与服务器权限上限相比,以更严格者为准",
     ),

@@ -2,13 +2,14 @@
 
 use super::App;
 use super::roots::read_public;
-use super::tenant::{day, person_json, publish, role_id};
+use super::tenant::{day, kind, person_json, publish, role_id};
 use crate::args::{Listing, People, PersonAdd};
 use crate::fail::Fail;
 use crate::output;
 use cloud_doctor::clock;
 use cloud_doctor::messages::Id;
 use cloud_doctor_proto::ids::KeyId;
+use cloud_doctor_proto::signer::KeyKind;
 use cloud_doctor_proto::time::DAY_SECS;
 use cloud_doctor_proto::trust::{NamedKey, Person, Role, TrustLog, What};
 use serde_json::Value;
@@ -27,7 +28,8 @@ async fn add(app: &App, role: Role, asked: PersonAdd) -> Result<(), Fail> {
     let signed_in = app.signed_in()?;
     let mut trust = app.trust_now(&signed_in).await?;
     let until = clock::wall().plus_secs(asked.days.saturating_mul(DAY_SECS));
-    let key = NamedKey { key, person: asked.name.clone() };
+    let kind = if asked.device { KeyKind::Device } else { KeyKind::Sshsig };
+    let key = NamedKey { key, person: asked.name.clone(), kind };
     publish(app, &signed_in, &mut trust, What::AddPerson { key, role, until }).await?;
     app.say(Id::PersonAdded.with(&[&asked.name, &app.words(role_id(role)), &day(until)]));
     Ok(())
@@ -81,9 +83,10 @@ async fn list(app: &App, role: Role, listing: Listing) -> Result<(), Fail> {
         output::json("people", &people);
         return Ok(());
     }
-    let mut rows = vec![[Id::HeadPerson, Id::HeadUntil, Id::HeadKey].iter().map(|id| app.words(*id)).collect()];
-    for (_, person) in people {
-        rows.push(vec![person.key.person.clone(), day(person.until), person.key.key.fingerprint()]);
+    let head = [Id::HeadPerson, Id::HeadKind, Id::HeadUntil, Id::HeadKey];
+    let mut rows: Vec<Vec<String>> = vec![head.iter().map(|id| app.words(*id)).collect()];
+    for (_, Person { key, until, .. }) in people {
+        rows.push(vec![key.person.clone(), kind(key), day(*until), key.key.fingerprint()]);
     }
     output::table(&rows);
     Ok(())

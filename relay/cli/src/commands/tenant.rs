@@ -37,8 +37,8 @@ pub(super) async fn init(app: &App, asked: TenantInit) -> Result<(), Fail> {
     let recovery = write_new_key(&asked.recovery_out, &seed, &format!("recovery key of {}", asked.name))?;
     let what = What::Genesis {
         name: asked.name.clone(),
-        roots: vec![NamedKey { key: root.key.clone(), person: person.clone() }],
-        recovery: NamedKey { key: recovery, person: "recovery".to_owned() },
+        roots: vec![NamedKey::ssh(root.key.clone(), person.as_str())],
+        recovery: NamedKey::ssh(recovery, "recovery"),
         salt: Nonce(clock::random()),
     };
     let entry = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: clock::wall(), by: root.key.id(), what };
@@ -47,7 +47,7 @@ pub(super) async fn init(app: &App, asked: TenantInit) -> Result<(), Fail> {
     signed_in.relay.log_append(&genesis).await?;
     let mut trust = remember(app, &signed_in.name, &signed_in.relay, log.tenant(), &genesis).await?;
     let until = clock::wall().plus_secs(ENGINEER_DAYS_MAX * DAY_SECS);
-    let key = NamedKey { key: root.key.clone(), person };
+    let key = NamedKey::ssh(root.key.clone(), person);
     let owner = What::AddPerson { key, role: Role::Engineer, until };
     publish_with(app, &signed_in, &mut trust, (keys, &root), owner).await?;
     tell_init(app, &asked, log.tenant());
@@ -134,15 +134,17 @@ pub(super) async fn show(app: &App, listing: Listing) -> Result<(), Fail> {
 }
 
 fn people_table(app: &App, log: &TrustLog) {
-    let head = [Id::HeadPerson, Id::HeadRole, Id::HeadUntil, Id::HeadKey];
+    let head = [Id::HeadPerson, Id::HeadRole, Id::HeadKind, Id::HeadUntil, Id::HeadKey];
     let mut rows: Vec<Vec<String>> = vec![head.iter().map(|id| app.words(*id)).collect()];
-    let row = |person: &str, role: Id, until: String, key: String| vec![person.to_owned(), app.words(role), until, key];
+    let row = |key: &NamedKey, role: Id, until: String| {
+        vec![key.person.clone(), app.words(role), kind(key), until, key.key.fingerprint()]
+    };
     for root in log.roots.values() {
-        rows.push(row(&root.person, Id::RoleRoot, "-".to_owned(), root.key.fingerprint()));
+        rows.push(row(root, Id::RoleRoot, "-".to_owned()));
     }
-    rows.push(row(&log.recovery.person, Id::RoleRecovery, "-".to_owned(), log.recovery.key.fingerprint()));
+    rows.push(row(&log.recovery, Id::RoleRecovery, "-".to_owned()));
     for person in log.people.values() {
-        rows.push(row(&person.key.person, role_id(person.role), day(person.until), person.key.key.fingerprint()));
+        rows.push(row(&person.key, role_id(person.role), day(person.until)));
     }
     output::data("");
     output::table(&rows);
@@ -153,6 +155,11 @@ pub(super) fn role_id(role: Role) -> Id {
         Role::Engineer => Id::RoleEngineer,
         Role::Approver => Id::RoleApprover,
     }
+}
+
+/// What a ceiling must name for this key to count.
+pub(super) fn kind(key: &NamedKey) -> String {
+    key.kind.signer().id().to_owned()
 }
 
 /// The day of a moment.
@@ -179,7 +186,7 @@ fn as_json(log: &TrustLog) -> Value {
 }
 
 pub(super) fn key_json(id: &KeyId, key: &NamedKey) -> Value {
-    json!({ "person": key.person, "key": id.to_string(), "fingerprint": key.key.fingerprint() })
+    json!({ "person": key.person, "kind": kind(key), "key": id.to_string(), "fingerprint": key.key.fingerprint() })
 }
 
 pub(super) fn person_json(id: &KeyId, person: &cloud_doctor_proto::trust::Person) -> Value {
@@ -190,6 +197,7 @@ pub(super) fn person_json(id: &KeyId, person: &cloud_doctor_proto::trust::Person
     json!({
         "person": person.key.person,
         "role": role,
+        "kind": kind(&person.key),
         "until": rfc3339(person.until),
         "key": id.to_string(),
         "fingerprint": person.key.key.fingerprint(),

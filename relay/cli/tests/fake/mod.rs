@@ -98,7 +98,7 @@ impl World {
     /// A customer with one server and one engineer, who is the root too.
     pub(crate) fn new() -> Arc<Self> {
         let (root, identity, batch) = (key(1), SigningKey::from_bytes(&[7; 32]), SigningKey::from_bytes(&[8; 32]));
-        let named = |key: &PrivateKey, person: &str| NamedKey { key: ssh(key), person: person.to_owned() };
+        let named = |key: &PrivateKey, person: &str| NamedKey::ssh(ssh(key), person);
         let what = What::Genesis {
             name: "ACME".into(),
             roots: vec![named(&root, "anna")],

@@ -1,0 +1,40 @@
+// `npm run size`: what a browser fetches, gzipped, fonts apart. Fails beyond what was promised, and when something that
+// only tests use is in it.
+import { readdirSync, readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+
+const FIRST_KB_MAX = 90;
+const TERMINAL_KB_MAX = 200;
+/** Said by the made-up world alone. */
+const MADE_UP = "ACME Logistics";
+
+const page = readFileSync("dist/index.html", "utf8");
+const assets = readdirSync("dist/assets").filter((name) => /\.(js|css)$/.test(name));
+const text = (name) => readFileSync(`dist/assets/${name}`, "utf8");
+
+/** The files that the page and what it imports need at once. */
+function needed(source, into) {
+  for (const name of assets) {
+    const named = new RegExp(
+      `(?:/assets/|from\\s*["'\`]\\./|import\\s*["'\`]\\./)${name.replaceAll(".", "\\.")}["'\`]`,
+    );
+    if (into.has(name) || !named.test(source)) continue;
+    into.add(name);
+    needed(text(name), into);
+  }
+  return into;
+}
+
+const kb = (names) =>
+  [...names].reduce((all, name) => all + gzipSync(text(name), { level: 9 }).length, gzipSync(page).length) /
+  1000;
+const english = assets.filter((name) => name.startsWith("english-"));
+const first = kb(new Set([...needed(page, new Set()), ...english]));
+// What comes later, when somebody asks for it: the other language, searching, the list of words to compare.
+const later = /^(chinese|addon-search|words)-/;
+const whole = kb(assets.filter((name) => !later.test(name)));
+const madeUp = assets.filter((name) => text(name).includes(MADE_UP));
+process.stdout.write(`first load ${first.toFixed(1)} kB gz (at most ${FIRST_KB_MAX})\n`);
+process.stdout.write(`with the terminal ${whole.toFixed(1)} kB gz (at most ${TERMINAL_KB_MAX})\n`);
+for (const name of madeUp) process.stdout.write(`${name} holds the made-up world\n`);
+process.exitCode = first > FIRST_KB_MAX || whole > TERMINAL_KB_MAX || madeUp.length > 0 ? 1 : 0;

@@ -1,0 +1,219 @@
+// The relay's HTTP API, by cookie: who is signed in, which servers are reachable, the trust log, approvals.
+//
+// What comes back is parsed at this edge. Never: believed about a key, a grant or a server's identity; those come from
+// the trust log alone.
+
+import { type Bytes, base64url, unbase64url } from "./bytes";
+import { ConsoleError, oneLine } from "./errors";
+import { parseId } from "./ids";
+import { outside } from "./outside";
+import type { Head } from "./trust";
+
+const CALL_MS = 20_000;
+/** Longest time that the relay holds a call that waits for news. */
+const WAIT_SECS = 25;
+const SAID_CHARS_MAX = 800;
+
+/** A call that did not work. `mayPass`: the same one may work a moment later. */
+export class RelayError extends ConsoleError {
+  constructor(
+    readonly mayPass: boolean,
+    ...said: ConstructorParameters<typeof ConsoleError>
+  ) {
+    super(...said);
+  }
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+function odd(what: string): never {
+  throw new RelayError(false, "relay_odd", what);
+}
+
+function object(value: unknown, what: string): Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : odd(what);
+}
+
+function array(value: unknown, what: string): readonly unknown[] {
+  return Array.isArray(value) ? value : odd(what);
+}
+
+function string(value: unknown, what: string): string {
+  return typeof value === "string" ? value : odd(what);
+}
+
+function number(value: unknown, what: string): number {
+  return typeof value === "number" && Number.isSafeInteger(value) ? value : odd(what);
+}
+
+function bytes(value: unknown, what: string): Bytes {
+  return unbase64url(string(value, what)) ?? odd(what);
+}
+
+/** Text that an older relay may not send. */
+function said(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+async function call(method: string, path: string, body?: Json, waitMs = CALL_MS): Promise<unknown> {
+  const headers: Record<string, string> = {
+    Accept: "application/json",
+    "Accept-Language": outside.language(),
+    "X-Cloud-Doctor": "console",
+  };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const init: RequestInit = {
+    method,
+    headers,
+    credentials: "same-origin",
+    signal: AbortSignal.timeout(waitMs),
+  };
+  if (body !== undefined) init.body = JSON.stringify(body);
+  const [response, text] = await exchange(outside.origin() + path, init);
+  if (!response.ok) throw problem(response.status, text);
+  return text === "" ? null : parse(text);
+}
+
+async function exchange(url: string, init: RequestInit): Promise<readonly [Response, string]> {
+  try {
+    const response = await outside.fetch(url, init);
+    return [response, await response.text()];
+  } catch (error) {
+    throw new RelayError(true, "relay_unreachable", error instanceof Error ? error.message : "");
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return odd("JSON");
+  }
+}
+
+/** An RFC 9457 answer as an error. */
+function problem(status: number, text: string): RelayError {
+  let told: Json = {};
+  try {
+    told = object(JSON.parse(text), "problem");
+  } catch {
+    // A proxy's own page: the status has to do.
+  }
+  const code = said(told.code);
+  if (code === "wrong-login") return new RelayError(false, "sign_in_refused");
+  if (code === "limited") return new RelayError(true, "too_many_tries");
+  if (status === 401) return new RelayError(false, "signed_out");
+  const sentences = [told.title, told.detail, told.remedy].map(said).filter((one) => one !== "");
+  const words = oneLine(sentences.join(" ") || String(status), SAID_CHARS_MAX);
+  return new RelayError(status >= 500 || status === 429, "relay_says_no", words);
+}
+
+/** Who is signed in, as the relay has it. */
+export interface Account {
+  readonly account: string;
+  readonly admin: boolean;
+  readonly tenantName: string;
+  /** Hash of the log's first entry, once there is one. */
+  readonly tenant: Bytes | undefined;
+}
+
+export async function me(): Promise<Account> {
+  const answer = object(await call("GET", "/api/v1/me"), "me");
+  const tenant = object(answer.tenant, "tenant");
+  return {
+    account: string(answer.account, "account"),
+    admin: answer.role === "admin",
+    tenantName: said(tenant.name),
+    tenant: typeof tenant.id === "string" ? parseId(tenant.id, 32) : undefined,
+  };
+}
+
+export async function login(account: string, password: string): Promise<void> {
+  await call("POST", "/api/v1/login", { account, password, browser: true });
+}
+
+export async function logout(): Promise<void> {
+  await call("POST", "/api/v1/logout", {});
+}
+
+/** A server as the relay sees it. Names and keys come from the trust log. */
+export interface ServerLine {
+  readonly id: string;
+  readonly hostname: string;
+  readonly os: string;
+  readonly build: string;
+  readonly lastSeenAt: number | undefined;
+  readonly online: { readonly since: number; readonly rttMs: number } | undefined;
+}
+
+export async function servers(): Promise<ServerLine[]> {
+  const answer = object(await call("GET", "/api/v1/servers"), "servers");
+  return array(answer.servers, "servers").map((line) => server(object(line, "server")));
+}
+
+function server(line: Json): ServerLine {
+  const online = line.online;
+  const since = typeof online === "object" && online !== null ? object(online, "online") : undefined;
+  return {
+    id: string(line.id, "server id").toLowerCase(),
+    hostname: said(line.hostname),
+    os: said(line.os),
+    build: said(line.build),
+    lastSeenAt: typeof line.last_seen_at === "number" ? line.last_seen_at * 1000 : undefined,
+    online: since && {
+      since: number(since.since, "since") * 1000,
+      rttMs: typeof since.rtt_ms === "number" ? since.rtt_ms : 0,
+    },
+  };
+}
+
+/** A page of the trust log. `head`: the newest entry that the relay has. */
+export interface LogPage {
+  readonly head: Head | undefined;
+  readonly entries: Bytes[];
+}
+
+export async function logPage(from: number): Promise<LogPage> {
+  const answer = object(await call("GET", `/api/v1/trust-log?from=${from}`), "trust log");
+  const head = answer.head;
+  const entries = array(answer.entries ?? [], "entries").map((entry) => bytes(entry, "entry"));
+  if (head === null || head === undefined) return { head: undefined, entries };
+  const place = object(head, "head");
+  const hash = parseId(string(place.hash, "hash"), 32) ?? odd("hash");
+  return { head: { seq: number(place.seq, "seq"), hash }, entries };
+}
+
+/** A one-time ticket for one stream: a socket carries no header of ours. */
+export async function ticket(): Promise<string> {
+  const made = string(object(await call("POST", "/api/v1/stream-tickets"), "ticket").ticket, "ticket");
+  return /^[A-Za-z0-9_-]{1,128}$/.test(made) ? made : odd("ticket");
+}
+
+/** A request for a second signature. */
+export interface ApprovalWish {
+  readonly server: string;
+  readonly grant: Bytes;
+  readonly signature: Bytes;
+  readonly challenge: Bytes;
+  readonly validSecs: number;
+}
+
+/** Asks for a second signature; returns the request's id. */
+export async function askApproval(wish: ApprovalWish): Promise<string> {
+  const answer = await call("POST", "/api/v1/approvals", {
+    server: wish.server,
+    grant: base64url(wish.grant),
+    signature: base64url(wish.signature),
+    challenge: base64url(wish.challenge),
+    valid_secs: wish.validSecs,
+  });
+  return string(object(answer, "approval").id, "approval id");
+}
+
+/** The second signature of a request, once it is there; comes back after a while without one. */
+export async function waitApproval(id: string): Promise<Bytes | undefined> {
+  const path = `/api/v1/approvals/${encodeURIComponent(id)}?wait=${WAIT_SECS}`;
+  const answer = object(await call("GET", path, undefined, CALL_MS + WAIT_SECS * 1000), "approval");
+  const second = answer.second;
+  return second === null || second === undefined ? undefined : bytes(second, "signature");
+}

@@ -1,0 +1,34 @@
+// Sentences: places, sentences in sentences, and strangers' texts that draw nothing.
+
+import { expect, test } from "vitest";
+import { ConsoleError, chars, isHidden, oneLine, say } from "./errors";
+import english from "./messages.en.json";
+import chinese from "./messages.zh.json";
+
+test("a refusal's own words are in the reader's language", () => {
+  const error = new ConsoleError("refusal_not_started", new ConsoleError("told_no_user", "bob"));
+  expect(say(error, english)).toBe(
+    "The server could not start the shell: user bob does not exist on this server.",
+  );
+  expect(say(error, chinese)).toBe("服务器无法启动会话:此服务器上没有用户 bob。");
+});
+
+test("values are not filled again, and missing ones leave no place", () => {
+  expect(say(new ConsoleError("told_host_file", "{1}", "x"), english)).toBe("{1} cannot be read: x");
+  expect(say(new ConsoleError("refusal_no_user"), english)).toBe("The server has no user .");
+  expect(say(new ConsoleError("refusal_malformed", ""), english)).not.toMatch(/ $/);
+});
+
+test("strangers' texts cannot draw on the screen", () => {
+  expect(oneLine("a\u001b[31m\r\n\u202eb")).toBe("a\\u{1b}[31m\\u{d}\\u{a}\\u{202e}b");
+  expect(new ConsoleError("relay_says_no", "a\u2028b").args).toEqual(["a\\u{2028}b"]);
+  expect(oneLine("héllo 世界", 5)).toBe("héllo");
+  expect(oneLine("x".repeat(9000)).length).toBe(300);
+  expect([isHidden("a b 世"), isHidden("a\u200bb"), isHidden("\u0007"), isHidden("\u0085")]).toEqual([
+    false,
+    true,
+    true,
+    true,
+  ]);
+  expect(chars("🦀a")).toBe(2);
+});

@@ -1,0 +1,160 @@
+// What this browser keeps, in IndexedDB: pinned logs, the device key, and open shells with what they need to come back.
+//
+// Private keys are in it as WebCrypto's own, which cannot be read out. A log only grows: an entry that is there is never
+// written again. Never: a password, a cookie, or a byte of a terminal.
+
+import type { Bytes } from "./bytes";
+import type { Binding, ExchangePair, Handed } from "./noise";
+
+const NAME = "cloud-doctor";
+const VERSION = 1;
+/** Proofs kept: the first ones tell the story. */
+const PROOFS_MAX = 16;
+
+/** A shell that this browser has open. */
+export interface StoredShell {
+  /** Channel id in hexadecimal. */
+  readonly id: string;
+  /** Customer in hexadecimal. */
+  readonly tenant: string;
+  /** Agent id in hexadecimal. */
+  readonly server: string;
+  readonly user: string;
+  readonly visit: Bytes;
+  readonly binding: Binding;
+  readonly ours: ExchangePair;
+  readonly theirs: Bytes;
+  /** The newest secret that a handshake handed out. */
+  readonly secret?: Handed;
+  /** Ephemeral keys of handshakes that were never answered. */
+  readonly unanswered: readonly Bytes[];
+  /** Milliseconds since 1970. */
+  readonly endsAt: number;
+  /** Output bytes received, roughly. */
+  readonly received: number;
+}
+
+interface StoredEntry {
+  readonly tenant: string;
+  readonly seq: number;
+  readonly bytes: Bytes;
+}
+
+/** This browser's own key. */
+export interface StoredKey {
+  readonly secret: CryptoKey;
+  /** Public half in SSH's wire format. */
+  readonly blob: Bytes;
+}
+
+function asked<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function done(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+    transaction.onerror = () => reject(transaction.error);
+  });
+}
+
+let opened: Promise<IDBDatabase> | undefined;
+
+function database(): Promise<IDBDatabase> {
+  opened ??= new Promise((resolve, reject) => {
+    const request = indexedDB.open(NAME, VERSION);
+    request.onupgradeneeded = () => {
+      request.result.createObjectStore("entries", { keyPath: ["tenant", "seq"] });
+      request.result.createObjectStore("keys");
+      request.result.createObjectStore("shells", { keyPath: "id" });
+      request.result.createObjectStore("proofs", { autoIncrement: true });
+    };
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  return opened;
+}
+
+type Table = "entries" | "keys" | "shells" | "proofs";
+
+async function read<T>(table: Table, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+  const transaction = (await database()).transaction(table, "readonly");
+  return asked(ask(transaction.objectStore(table)));
+}
+
+async function write(table: Table, change: (store: IDBObjectStore) => void): Promise<void> {
+  // On disk before it counts: a secret that is lost ends a shell.
+  const transaction = (await database()).transaction(table, "readwrite", { durability: "strict" });
+  change(transaction.objectStore(table));
+  await done(transaction);
+}
+
+function entriesOf(tenant: string, from: number): IDBKeyRange {
+  return IDBKeyRange.bound([tenant, from], [tenant, Number.MAX_SAFE_INTEGER]);
+}
+
+/** Customers whose log is kept, in hexadecimal. */
+export async function tenants(): Promise<string[]> {
+  const keys = await read("entries", (store) => store.getAllKeys());
+  return [...new Set(keys.map((key) => (Array.isArray(key) ? String(key[0]) : "")))];
+}
+
+/** Entries of a log from number `from` on. */
+export async function entries(tenant: string, from: number): Promise<Bytes[]> {
+  const found = await read<StoredEntry[]>("entries", (store) => store.getAll(entriesOf(tenant, from)));
+  return found.map((entry) => entry.bytes);
+}
+
+/** Keeps entries of a log, the first of them being number `from`. Those that are there already stay. */
+export async function keepEntries(tenant: string, from: number, added: readonly Bytes[]): Promise<void> {
+  await write("entries", (store) => {
+    for (const [at, bytes] of added.entries()) {
+      const entry: StoredEntry = { tenant, seq: from + at, bytes };
+      const there = store.getKey([tenant, entry.seq]);
+      there.onsuccess = () => {
+        if (there.result === undefined) store.put(entry);
+      };
+    }
+  });
+}
+
+/** Keeps the proof of a forged history. */
+export async function keepProof(text: string): Promise<void> {
+  const count = await read("proofs", (store) => store.count());
+  if (count < PROOFS_MAX) await write("proofs", (store) => store.add(text));
+}
+
+export async function deviceKey(): Promise<StoredKey | undefined> {
+  return read<StoredKey | undefined>("keys", (store) => store.get("device"));
+}
+
+/** Keeps a key unless another window was faster; returns the one that counts. */
+export async function keepDeviceKey(key: StoredKey): Promise<StoredKey> {
+  await write("keys", (store) => {
+    const there = store.getKey("device");
+    there.onsuccess = () => {
+      if (there.result === undefined) store.put(key, "device");
+    };
+  });
+  return (await deviceKey()) ?? key;
+}
+
+export async function shells(): Promise<StoredShell[]> {
+  return read<StoredShell[]>("shells", (store) => store.getAll());
+}
+
+export async function shell(id: string): Promise<StoredShell | undefined> {
+  return read<StoredShell | undefined>("shells", (store) => store.get(id));
+}
+
+export async function keepShell(shell: StoredShell): Promise<void> {
+  await write("shells", (store) => store.put(shell));
+}
+
+export async function forgetShell(id: string): Promise<void> {
+  await write("shells", (store) => store.delete(id));
+}

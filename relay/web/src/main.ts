@@ -1,0 +1,5 @@
+// The console's first line of code: the real library and the pages meet here, and nowhere else.
+import { connect } from "./lib/console";
+import { start } from "./ui/start";
+
+void start(connect);

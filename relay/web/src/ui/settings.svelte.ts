@@ -1,0 +1,49 @@
+// What a person chose for this browser: theme and size of the terminal's text.
+export type Theme = "auto" | "light" | "dark";
+
+export const FONT_MIN = 9;
+export const FONT_MAX = 28;
+const KEPT_THEME = "cloud-doctor.theme";
+const KEPT_FONT = "cloud-doctor.font";
+
+function keptTheme(): Theme {
+  const kept = localStorage.getItem(KEPT_THEME);
+  return kept === "light" || kept === "dark" ? kept : "auto";
+}
+
+function inRange(size: number): number {
+  return Number.isFinite(size) ? Math.min(FONT_MAX, Math.max(FONT_MIN, Math.round(size))) : 14;
+}
+
+const system = matchMedia("(prefers-color-scheme: dark)");
+const state = $state({
+  theme: keptTheme(),
+  font: inRange(Number(localStorage.getItem(KEPT_FONT) ?? 14)),
+  systemDark: system.matches,
+});
+
+system.addEventListener("change", (event) => {
+  state.systemDark = event.matches;
+});
+
+export function theme(): Theme {
+  return state.theme;
+}
+
+export function dark(): boolean {
+  return state.theme === "auto" ? state.systemDark : state.theme === "dark";
+}
+
+export function setTheme(theme: Theme): void {
+  state.theme = theme;
+  localStorage.setItem(KEPT_THEME, theme);
+}
+
+export function fontSize(): number {
+  return state.font;
+}
+
+export function setFontSize(size: number): void {
+  state.font = inRange(size);
+  localStorage.setItem(KEPT_FONT, String(state.font));
+}

@@ -1,0 +1,101 @@
+// The open terminals. They outlive the page that shows them: going to the list and back loses nothing.
+import type { OpenShell, Sentence, Server, Shell, ShellState } from "../lib/console";
+import { facade } from "./facade";
+import { dark, fontSize } from "./settings.svelte";
+import type { Hooks, TerminalView } from "./terminal/view";
+import { t } from "./words.svelte";
+
+/** One terminal of a server: its shell and what it is drawn with. */
+export class Tab {
+  readonly shell: Shell;
+  state = $state.raw<ShellState>({ kind: "reconnecting", since: Date.now() });
+  title = $state("");
+  /** Bytes that were left out since somebody last looked. */
+  skipped = $state(0);
+  /** What the server told at the start. */
+  notice = $state.raw<Sentence | undefined>();
+  view: TerminalView | undefined;
+  readonly #stop: () => void;
+
+  constructor(shell: Shell) {
+    this.shell = shell;
+    this.state = shell.state;
+    this.notice = shell.notice;
+    this.#stop = shell.onState((state) => {
+      if (state.kind === "skipped") this.skipped += state.bytes;
+      else this.state = state;
+      this.notice ??= shell.notice;
+    });
+  }
+
+  get ended(): boolean {
+    return this.state.kind === "ended";
+  }
+
+  dispose(): void {
+    this.#stop();
+    this.view?.dispose();
+  }
+}
+
+const tabs = $state<Record<string, Tab[]>>({});
+const resumed = new Set<string>();
+
+export function tabsOf(server: string): readonly Tab[] {
+  return tabs[server] ?? [];
+}
+
+/** Takes up what this browser had open there before a reload; once. Returns what it found. */
+export async function resume(server: Server): Promise<readonly Tab[]> {
+  if (resumed.has(server.id)) return tabsOf(server.id);
+  resumed.add(server.id);
+  try {
+    for (const shell of await facade().resumeShells(server)) {
+      if (!tabsOf(server.id).some((tab) => tab.shell.id === shell.id)) keep(new Tab(shell));
+    }
+  } catch (error) {
+    resumed.delete(server.id);
+    throw error;
+  }
+  return tabsOf(server.id);
+}
+
+export async function open(wish: OpenShell): Promise<Tab> {
+  return keep(new Tab(await facade().openShell(wish)));
+}
+
+/** Leaves a shell running; the next look at this server finds it again. */
+export function detach(tab: Tab): void {
+  tab.shell.detach();
+  resumed.delete(tab.shell.server);
+  close(tab);
+}
+
+export function close(tab: Tab): void {
+  const list = tabs[tab.shell.server] ?? [];
+  tabs[tab.shell.server] = list.filter((one) => one !== tab);
+  tab.dispose();
+}
+
+function keep(tab: Tab): Tab {
+  const { server } = tab.shell;
+  tabs[server] = [...(tabs[server] ?? []), tab];
+  return tab;
+}
+
+/** Shows a tab's terminal in an element; the terminal's code comes with the first one. */
+export async function show(tab: Tab, parent: HTMLElement, hooks: Hooks): Promise<TerminalView> {
+  const { TerminalView, fontsReady } = await terminalCode();
+  await fontsReady();
+  tab.view ??= new TerminalView(tab.shell, looks(), hooks);
+  tab.view.attach(parent, hooks);
+  return tab.view;
+}
+
+export function terminalCode(): Promise<typeof import("./terminal/view")> {
+  return import("./terminal/view");
+}
+
+export function looks(): { dark: boolean; font: number; label: string } {
+  return { dark: dark(), font: fontSize(), label: t("terminal-label") };
+}

@@ -1,0 +1,248 @@
+// biome-ignore-all lint/suspicious/noControlCharactersInRegex: controls are what this file is about.
+// What a server sends, before xterm.js sees it. A server is a stranger here: what it prints must neither act on this
+// browser (clipboard, windows, notifications, images) nor make the terminal type something back.
+//
+//   ground ──ESC──▶ escape ──[──▶ csi ──final──▶ ground     passed when on the list below
+//                     │ ├───]──▶ osc ──BEL, ESC──▶ ground   decided by its number
+//                     │ └─P X ^ _─▶ string ──ESC──▶ ground  never passed
+//                     └─intermediates and final──▶ ground
+//
+// A sequence is held until it is whole and is passed or dropped as one. More than SEQUENCE_MAX of one is dropped as it
+// comes, so that an endless one costs nothing. Eight-bit controls (U+0080 to U+009F) are removed: ESC is the only way in.
+
+/** Characters of one control sequence: the longest that vim, tmux or a link needs is far below. */
+export const SEQUENCE_MAX = 4096;
+/** Characters of a title: what a tab can show. */
+export const TITLE_MAX = 128;
+/** Characters of a link's address. */
+export const LINK_MAX = 2048;
+
+const ESC = "\x1b";
+const BEL = "\x07";
+const CAN = "\x18";
+const SUB = "\x1a";
+
+type State = "ground" | "escape" | "csi" | "osc" | "string";
+
+/** CSI sequences that pass, as prefix, intermediates and final; `n` and `c` are looked at once more below. */
+const CSI_PASSED = new Set([
+  ..."@ABCDEFGHIJKLMPSTXZ`abcdefghlmnrsu",
+  ..."hlJKn".split("").map((final) => `?${final}`),
+  ">c",
+  "!p",
+  " q",
+  " @",
+  " A",
+  '"q',
+  "'}",
+  "'~",
+]);
+/** ESC sequences without intermediates that pass: save, restore, index, tabs, keypad, reset, character sets. */
+const ESC_PASSED = new Set("78DEHMNO=>cno|}~".split(""));
+/** Reports that programs need: status, cursor position. */
+const STATUS_REPORTS = new Set(["5n", "6n", "?6n"]);
+/** Who are you: primary and secondary, without anything else. */
+const IDENTIFICATIONS = new Set(["c", "0c", ">c", ">0c"]);
+/** Colours, which may be set and reset but not asked for. */
+const COLOURS = new Set(["4", "10", "11", "12"]);
+const COLOUR_RESETS = new Set(["104", "110", "111", "112"]);
+
+const INTERESTING = /[\x1b\x80-\x9f]/g;
+const STRING_END = /[\x18\x1a\x1b]/g;
+const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
+/** Characters that reorder or hide what stands around them. */
+const DECEIVING = /[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+
+/** A title as text: no controls, nothing that reorders, short. */
+export function titleText(text: string): string {
+  const plain = text.replace(CONTROLS, "").replace(DECEIVING, "");
+  return Array.from(plain).slice(0, TITLE_MAX).join("");
+}
+
+/** The address of a link that may be offered: http and https, nothing else. */
+export function linkAddress(text: string): string | undefined {
+  if (text.length > LINK_MAX || !/^https?:\/\//i.test(text) || !/^[\x21-\x7e]+$/.test(text)) return undefined;
+  try {
+    const url = new URL(text);
+    return url.username || url.password ? undefined : url.href;
+  } catch {
+    return undefined;
+  }
+}
+
+export class OutputFilter {
+  #decoder = new TextDecoder("utf-8");
+  #state: State = "ground";
+  #held = "";
+  #over = false;
+  readonly #title: (title: string) => void;
+
+  constructor(title: (title: string) => void) {
+    this.#title = title;
+  }
+
+  /** What may be shown of these bytes; what is not whole yet is kept. */
+  push(bytes: Uint8Array): string {
+    return this.#text(this.#decoder.decode(bytes, { stream: true }));
+  }
+
+  /** Forgets a half sequence, for when bytes were left out. */
+  reset(): void {
+    this.#decoder = new TextDecoder("utf-8");
+    this.#leave();
+  }
+
+  #text(text: string): string {
+    let out = "";
+    let at = 0;
+    while (at < text.length) {
+      if (this.#state === "ground") {
+        INTERESTING.lastIndex = at;
+        const found = INTERESTING.exec(text);
+        const end = found ? found.index : text.length;
+        out += at === 0 && end === text.length ? text : text.slice(at, end);
+        if (found?.[0] === ESC) this.#enter("escape");
+        at = end + 1;
+      } else if (this.#state === "string") {
+        STRING_END.lastIndex = at;
+        const found = STRING_END.exec(text);
+        at = found ? found.index + 1 : text.length;
+        if (found) this.#enter(found[0] === ESC ? "escape" : "ground");
+      } else {
+        out += this.#one(text[at] ?? "");
+        at += 1;
+      }
+    }
+    return out;
+  }
+
+  #one(char: string): string {
+    const code = char.charCodeAt(0);
+    if (code >= 0x80 && code <= 0x9f) return "";
+    if (char === CAN || char === SUB) {
+      this.#leave();
+      return "";
+    }
+    switch (this.#state) {
+      case "ground":
+        return char;
+      case "escape":
+        return this.#escape(char, code);
+      case "csi":
+        return this.#csi(char, code);
+      case "osc":
+        return this.#osc(char, code);
+      case "string":
+        return "";
+    }
+  }
+
+  #escape(char: string, code: number): string {
+    if (char === ESC) return this.#enter("escape");
+    if (code < 0x20) return char;
+    if (code === 0x7f) return "";
+    if (this.#held === "") {
+      if (char === "[") return this.#enter("csi");
+      if (char === "]") return this.#enter("osc");
+      if ("PX^_".includes(char)) return this.#enter("string");
+    }
+    if (code < 0x30) return this.#hold(char);
+    const held = this.#held;
+    const whole =
+      !this.#over && (held === "" ? ESC_PASSED.has(char) : /^[()*+\-./#]$/.test(held) && code < 0x7f);
+    this.#leave();
+    if (code > 0x7f) return char;
+    return whole ? ESC + held + char : "";
+  }
+
+  #csi(char: string, code: number): string {
+    if (char === ESC) return this.#enter("escape");
+    // Controls inside a sequence act at once, as in xterm.js.
+    if (code < 0x20) return char;
+    if (code === 0x7f) return "";
+    if (code < 0x40) return this.#hold(char);
+    const body = this.#held;
+    const passed = !this.#over && code < 0x7f && csiPasses(body, char);
+    this.#leave();
+    if (code > 0x7f) return char;
+    return passed ? `${ESC}[${body}${char}` : "";
+  }
+
+  #osc(char: string, code: number): string {
+    if (char !== BEL && char !== ESC) return code < 0x20 || code === 0x7f ? "" : this.#hold(char);
+    const [body, over] = [this.#held, this.#over];
+    this.#leave();
+    if (char === ESC) this.#enter("escape");
+    return over ? "" : this.#command(body);
+  }
+
+  #command(body: string): string {
+    const split = body.indexOf(";");
+    const number = split < 0 ? body : body.slice(0, split);
+    const rest = split < 0 ? "" : body.slice(split + 1);
+    if (number === "0" || number === "2") {
+      this.#title(titleText(rest));
+      return "";
+    }
+    if (number === "8") return hyperlink(rest);
+    const colour = COLOURS.has(number) && !rest.includes("?") && /^[\w#:/;., -]+$/.test(rest);
+    return colour || COLOUR_RESETS.has(number) ? `${ESC}]${body}${BEL}` : "";
+  }
+
+  #hold(char: string): string {
+    if (this.#held.length < SEQUENCE_MAX) this.#held += char;
+    else this.#over = true;
+    return "";
+  }
+
+  #enter(state: State): string {
+    this.#state = state;
+    this.#held = "";
+    this.#over = false;
+    return "";
+  }
+
+  #leave(): void {
+    this.#enter("ground");
+  }
+}
+
+function csiPasses(body: string, final: string): boolean {
+  const parts = /^([<=>?]?)([\d:;]*)([ -/]*)$/.exec(body);
+  if (!parts) return false;
+  const kind = `${parts[1]}${parts[3]}${final}`;
+  if (!CSI_PASSED.has(kind)) return false;
+  if (final === "n") return STATUS_REPORTS.has(body + final);
+  if (final === "c") return IDENTIFICATIONS.has(body + final);
+  return true;
+}
+
+/** A link that may be offered, or the end of one: then its text stays, as text. */
+function hyperlink(rest: string): string {
+  const split = rest.indexOf(";");
+  const address = linkAddress(split < 0 ? "" : rest.slice(split + 1));
+  if (!address) return `${ESC}]8;;${BEL}`;
+  const id = /(?:^|:)id=([\w.-]{1,64})(?::|$)/.exec(rest.slice(0, split))?.[1];
+  return `${ESC}]8;${id ? `id=${id}` : ""};${address}${BEL}`;
+}
+
+/**
+ * What xterm.js wants to send. Keys, mouse and pasted text pass; of its own answers only the four that programs need,
+ * none of which can hold a newline or a letter of the server's choosing.
+ */
+export function replyPasses(data: string): boolean {
+  if (/^\x1b[P\]X^_]/.test(data)) return false;
+  const report = /^\x1b\[([?>=]?)[\d;]*(\$?[a-zA-Z])$/.exec(data);
+  if (!report) return true;
+  const kind = `${report[1]}${report[2]}`;
+  if (kind === "$y" || kind === "?$y" || kind === "t") return false;
+  return report[1] === "" || ANSWERS.has(kind);
+}
+
+/** Primary and secondary identification, extended cursor position. (Status and position have no prefix.) */
+const ANSWERS = new Set(["?c", ">c", "?R"]);
+
+/** Whether this is an answer, not a key: those are kept back while old output is drawn again. */
+export function isAnswer(data: string): boolean {
+  return /^\x1b(?:\[[?>][\d;]*[cR]|\[0n|\[\d+;\d+R)$/.test(data);
+}

@@ -1,0 +1,262 @@
+// One terminal on the screen: xterm.js with the filter in front of it and the shell behind it. Loaded when a server's
+// page opens, not before. Never: a connection of its own.
+import { FitAddon } from "@xterm/addon-fit";
+import type { SearchAddon } from "@xterm/addon-search";
+import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
+import { WebglAddon } from "@xterm/addon-webgl";
+import { type IDisposable, Terminal } from "@xterm/xterm";
+import "@xterm/xterm/css/xterm.css";
+import "./terminal.css";
+import type { Shell } from "../../lib/console";
+import { isAnswer, linkAddress, OutputFilter, replyPasses } from "./filter";
+import { DARK, LIGHT } from "./palette";
+import { asks, look, type Paste } from "./paste";
+import { constructStyles } from "./sheets";
+
+/** Lines that one can scroll back. */
+const SCROLLBACK = 10_000;
+/** A shell is worth more than its letters. */
+const FONTS_MS_MAX = 1000;
+const FONT =
+  '"JetBrains Mono", "DejaVu Symbols", ui-monospace, "Noto Sans Mono CJK SC", "Sarasa Mono SC", monospace';
+
+/** What the page does for the terminal. */
+export interface Hooks {
+  title(text: string): void;
+  link(address: string): void;
+  paste(paste: Paste): void;
+  /** Typed bytes that were not taken. */
+  refused(error: unknown): void;
+  find(): void;
+  leave(): void;
+  step(by: number): void;
+}
+
+export interface Looks {
+  readonly dark: boolean;
+  readonly font: number;
+  /** What a screen reader calls it. */
+  readonly label: string;
+}
+
+/** Waits for the bundled letters, which are measured once, but not for long. */
+export async function fontsReady(): Promise<void> {
+  const wanted = [400, 700].map((weight) => document.fonts.load(`${weight} 14px "JetBrains Mono"`));
+  const late = new Promise((resolve) => setTimeout(resolve, FONTS_MS_MAX));
+  await Promise.race([Promise.allSettled(wanted), late]);
+}
+
+export class TerminalView {
+  readonly element = document.createElement("div");
+  readonly #shell: Shell;
+  #hooks: Hooks;
+  readonly #terminal: Terminal;
+  readonly #fit = new FitAddon();
+  #search: SearchAddon | undefined;
+  readonly #filter: OutputFilter;
+  readonly #encoder = new TextEncoder();
+  readonly #ends: (() => void)[] = [];
+  #opened = false;
+  /** Chunks of old output that are not drawn yet: nothing is answered meanwhile. */
+  #past = 0;
+
+  constructor(shell: Shell, looks: Looks, hooks: Hooks) {
+    constructStyles(document);
+    this.#shell = shell;
+    this.#hooks = hooks;
+    this.#filter = new OutputFilter((title) => this.#hooks.title(title));
+    this.element.className = "terminal";
+    this.#terminal = new Terminal({
+      allowProposedApi: true,
+      cursorBlink: false,
+      fontFamily: FONT,
+      fontSize: looks.font,
+      lineHeight: 1.15,
+      linkHandler: {
+        activate: (event, text) => this.#follow(event, text),
+        allowNonHttpProtocols: false,
+      },
+      macOptionIsMeta: true,
+      minimumContrastRatio: 4.5,
+      rescaleOverlappingGlyphs: true,
+      rightClickSelectsWord: false,
+      scrollback: SCROLLBACK,
+      theme: looks.dark ? DARK : LIGHT,
+      windowOptions: {},
+    });
+    Terminal.strings.promptLabel = looks.label;
+  }
+
+  /** Puts it into the page, which from then on does what it asks for; the first time it is opened there. */
+  attach(parent: HTMLElement, hooks: Hooks): void {
+    this.#hooks = hooks;
+    parent.append(this.element);
+    if (!this.#opened) this.#open();
+    this.fit();
+  }
+
+  focus(): void {
+    this.#terminal.focus();
+  }
+
+  fit(): void {
+    if (!this.#opened || this.element.clientWidth === 0) return;
+    this.#fit.fit();
+  }
+
+  look(looks: Looks): void {
+    this.#terminal.options.theme = looks.dark ? DARK : LIGHT;
+    this.#terminal.options.fontSize = looks.font;
+    this.fit();
+  }
+
+  /** Searching comes with the first search. Returns whether there was something. */
+  async find(text: string, backwards: boolean): Promise<boolean> {
+    if (!text) {
+      this.#search?.clearDecorations();
+      this.#terminal.clearSelection();
+      return true;
+    }
+    const { SearchAddon } = await import("@xterm/addon-search");
+    if (!this.#search) {
+      this.#search = new SearchAddon();
+      this.#terminal.loadAddon(this.#search);
+    }
+    return backwards ? this.#search.findPrevious(text) : this.#search.findNext(text);
+  }
+
+  /** After the question, or at once for one plain line. */
+  paste(text: string): void {
+    this.#terminal.paste(text);
+    this.focus();
+  }
+
+  /** Nothing more can be typed. */
+  freeze(): void {
+    this.#terminal.options.disableStdin = true;
+    this.#terminal.options.cursorInactiveStyle = "none";
+  }
+
+  dispose(): void {
+    for (const end of this.#ends) end();
+    this.#terminal.dispose();
+    this.element.remove();
+  }
+
+  #open(): void {
+    this.#opened = true;
+    const terminal = this.#terminal;
+    terminal.loadAddon(this.#fit);
+    terminal.loadAddon(new UnicodeGraphemesAddon());
+    terminal.open(this.element);
+    this.#draw();
+    this.fit();
+    this.#wire();
+  }
+
+  /** WebGL where there is one; what xterm.js does without is slower, not worse. */
+  #draw(): void {
+    try {
+      const webgl = new WebglAddon();
+      webgl.onContextLoss(() => webgl.dispose());
+      this.#terminal.loadAddon(webgl);
+    } catch {
+      // No WebGL here: xterm.js draws with elements.
+    }
+  }
+
+  #wire(): void {
+    const terminal = this.#terminal;
+    const own = (one: IDisposable) => this.#ends.push(() => one.dispose());
+    own(terminal.onData((data) => this.#send(data)));
+    own(terminal.onBinary((data) => this.#input(Uint8Array.from(data, (char) => char.charCodeAt(0) & 255))));
+    own(terminal.onResize(({ cols, rows }) => this.#shell.resize(cols, rows)));
+    this.#shell.resize(terminal.cols, terminal.rows);
+    terminal.attachCustomKeyEventHandler((event) => this.#key(event));
+    const onPaste = (event: ClipboardEvent) => this.#onPaste(event);
+    this.element.addEventListener("paste", onPaste, { capture: true });
+    const observer = new ResizeObserver(() => requestAnimationFrame(() => this.fit()));
+    observer.observe(this.element);
+    this.#ends.push(() => observer.disconnect());
+    this.#ends.push(this.#shell.onOutput((bytes, drawn, past) => this.#show(bytes, drawn, past)));
+    this.#ends.push(
+      this.#shell.onState((state) => {
+        if (state.kind === "skipped") this.#filter.reset();
+        if (state.kind === "ended") this.freeze();
+      }),
+    );
+  }
+
+  #show(bytes: Uint8Array, drawn: () => void, past: boolean): void {
+    if (past) this.#past += 1;
+    this.#terminal.write(this.#filter.push(bytes), () => {
+      if (past) this.#past -= 1;
+      drawn();
+    });
+  }
+
+  #send(data: string): void {
+    if (!replyPasses(data) || (this.#past > 0 && isAnswer(data))) return;
+    this.#input(this.#encoder.encode(data));
+  }
+
+  /** Refused only while so much waits for a server that is away that no person typed it. */
+  #input(bytes: Uint8Array): void {
+    try {
+      this.#shell.input(bytes);
+    } catch (error) {
+      this.#hooks.refused(error);
+    }
+  }
+
+  /** `false`: not for the shell. Only chords with Ctrl+Shift, which terminals have always kept for themselves. */
+  #key(event: KeyboardEvent): boolean {
+    if (!event.ctrlKey || !event.shiftKey || event.altKey || event.metaKey) return true;
+    const act = this.#chord(event.code);
+    if (!act) return true;
+    // The browser pastes by itself and tells us with a paste event.
+    if (event.code === "KeyV") return false;
+    event.preventDefault();
+    if (event.type === "keydown") act();
+    return false;
+  }
+
+  #chord(code: string): (() => void) | undefined {
+    switch (code) {
+      case "KeyC":
+        return () => this.#copy();
+      case "KeyV":
+        return () => {};
+      case "KeyF":
+        return () => this.#hooks.find();
+      case "KeyE":
+        return () => this.#hooks.leave();
+      case "ArrowLeft":
+        return () => this.#hooks.step(-1);
+      case "ArrowRight":
+        return () => this.#hooks.step(1);
+      default:
+        return undefined;
+    }
+  }
+
+  #copy(): void {
+    const text = this.#terminal.getSelection();
+    if (text) void navigator.clipboard?.writeText(text);
+  }
+
+  #onPaste(event: ClipboardEvent): void {
+    event.preventDefault();
+    event.stopPropagation();
+    const paste = look(event.clipboardData?.getData("text/plain") ?? "");
+    if (!paste.text || this.#terminal.options.disableStdin) return;
+    if (asks(paste)) this.#hooks.paste(paste);
+    else this.paste(paste.text);
+  }
+
+  #follow(event: MouseEvent, text: string): void {
+    const address = linkAddress(text);
+    event.preventDefault();
+    if (address) this.#hooks.link(address);
+  }
+}

@@ -1,0 +1,69 @@
+// Texts in two languages. Never: a sentence in code, or a text that is read as HTML.
+import i18next from "i18next";
+import { ConsoleError, type Sentence, say } from "../lib/errors";
+
+export type TextId = keyof typeof import("../i18n/english")["default"];
+export type Values = Readonly<Record<string | number, string | number>>;
+export type Language = "en" | "zh-CN";
+
+const KEPT = "cloud-doctor.language";
+
+function wanted(): Language {
+  const kept = localStorage.getItem(KEPT);
+  if (kept === "en" || kept === "zh-CN") return kept;
+  return navigator.languages.find((tag) => /^(zh|en)\b/i.test(tag))?.startsWith("zh") ? "zh-CN" : "en";
+}
+
+void i18next.init({
+  lng: "en",
+  fallbackLng: false,
+  resources: {},
+  keySeparator: false,
+  nsSeparator: false,
+  // Svelte writes text, not HTML.
+  interpolation: { escapeValue: false, prefix: "{", suffix: "}", skipOnVariables: true },
+});
+
+const state = $state({ language: wanted() });
+let table: Readonly<Record<string, string>> = {};
+
+export function language(): Language {
+  return state.language;
+}
+
+/** Fetches the texts of the reader's language; awaited once before anything is drawn. */
+export async function words(): Promise<void> {
+  await fetchWords(state.language);
+}
+
+export async function setLanguage(language: Language): Promise<void> {
+  await fetchWords(language);
+  state.language = language;
+  localStorage.setItem(KEPT, language);
+}
+
+async function fetchWords(language: Language): Promise<void> {
+  const fetched = await (language === "en" ? import("../i18n/english") : import("../i18n/chinese"));
+  table = fetched.default;
+  i18next.addResourceBundle(language, "translation", fetched.default);
+}
+
+/** The text in the reader's language; whoever reads it in a template sees it change with the language. */
+export function t(id: TextId, values: Values = {}): string {
+  return i18next.t(id, { ...values, lng: state.language });
+}
+
+/** A sentence of the library. */
+export function told(sentence: Sentence): string {
+  return state.language ? say(sentence, table) : "";
+}
+
+/** The sentence of whatever was thrown. */
+export function sentence(error: unknown): string {
+  if (error instanceof ConsoleError) return told(error);
+  return t("unexpected", { detail: error instanceof Error ? error.message : String(error) });
+}
+
+export function isError(error: unknown, ...ids: string[]): boolean {
+  return error instanceof ConsoleError && ids.includes(error.id);
+}
