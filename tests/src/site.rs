@@ -16,6 +16,7 @@ use crate::interceptor::Interceptor;
 use crate::people::Person;
 use crate::process::{self, Process};
 use crate::relay::{Relay, Web};
+use crate::scale;
 use crate::ssh_agent::SshAgent;
 use crate::terminal::Terminal;
 use crate::world::World;
@@ -40,6 +41,8 @@ pub struct Plan<'a> {
     pub small_relay: bool,
     /// Further sections of `relay.toml`.
     pub settings: &'a str,
+    /// When a test is given up.
+    pub patience: Duration,
 }
 
 impl Default for Plan<'_> {
@@ -51,6 +54,7 @@ impl Default for Plan<'_> {
             intercepted: false,
             small_relay: false,
             settings: GENEROUS,
+            patience: scale::patience(),
         }
     }
 }
@@ -175,7 +179,7 @@ impl Site {
     #[must_use]
     #[track_caller]
     pub fn founded(plan: Plan<'_>) -> Self {
-        let world = World::new();
+        let world = World::lasting(plan.patience);
         let data = if plan.small_relay { world.small_folder("relay", 16_384) } else { world.folder("relay") };
         let relay = Relay::start(&world, data, plan.web, plan.settings);
         let chaos = plan.chaos.then(|| ChaosProxy::start(relay.listening().agents));
@@ -217,6 +221,12 @@ impl Site {
             let token = fs::read_to_string(entry.path()).unwrap_or_default();
             self.world.canary("sign-in", token.trim());
         }
+    }
+
+    /// What the owner signs in with.
+    #[must_use]
+    pub fn password() -> &'static str {
+        PASSWORD
     }
 
     /// Makes an install token for so many servers.
