@@ -91,6 +91,9 @@ async fn h_07_every_file_is_our_own_and_hashed_ones_are_kept() {
     let answer = page(&world).await;
     let elsewhere = answer.body.split(['"', '\'']).find(|text| text.contains("://") || text.starts_with("//"));
     assert_eq!(elsewhere, None, "the page names another place");
+    for tag in answer.body.split('<').filter(|tag| tag.contains("/assets/")) {
+        assert!(tag.contains(" integrity=\"sha384-"), "the page names what it does not know: {tag}");
+    }
     assert_eq!(console.is_there(), console.paths().next().is_some());
     world.stop().await;
 }
