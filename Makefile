@@ -75,11 +75,11 @@ test: ## All tests, at scaled rates
 	  exit $$status
 
 .PHONY: stress
-stress: ## The end-to-end tests at full load, with memory return and 60-second cases
+stress: ## All tests at full load, with memory return and 60-second cases; about 40 minutes
 	@$(SETUP) test
 	@$(MAKE) web
 	cargo build --locked --workspace --bins
-	CLOUD_DOCTOR_STRESS=1 cargo nextest run --locked --profile stress -p cloud-doctor-tests
+	CLOUD_DOCTOR_STRESS=1 cargo nextest run --locked --profile stress --workspace
 
 .PHONY: bench
 bench: ## Figures beside OpenSSH, into target/bench/results.jsonl; ONLY=echo runs those whose name starts so

@@ -213,6 +213,9 @@ messages! {
     AuditBad,
         "The audit log does not verify from here on: {}",
         "审计日志从此处起无法验证:{}";
+    AuditEmpty,
+        "The audit log holds no line: this agent has never run, or somebody removed the log.",
+        "审计日志中没有任何记录:此代理从未运行过,或日志已被删除。";
     CeilingGood,
         "{} is valid and in force ({} rules).",
         "{} 有效且已生效({} 条规则)。";
@@ -285,9 +288,12 @@ messages! {
     VisitLockedDown,
         "This server is locked down. Open it first: cloud-doctor-agent lockdown --undo",
         "此服务器已锁定。请先解除:cloud-doctor-agent lockdown --undo";
+    VisitNeedsTerminal,
+        "A visit is answered by a person at a terminal; standard input is none.",
+        "远程协助须由人在终端上回答;标准输入不是终端。";
     VisitMeeting,
-        "Asking {} who wants to help. It learns this server's name, system and kernel, and nothing else.",
-        "正在向 {} 询问谁要提供协助。它只会获知此服务器的名称、系统和内核版本。";
+        "Asking {} who wants to help. It learns this server's name, system, kernel, kind of machine and address.",
+        "正在向 {} 询问谁要提供协助。它会获知此服务器的名称、系统、内核、机器类型和地址。";
     VisitOtherKey,
         "{} is not the relay that this code names: its key is another one. Read the code once more; if it stays so, somebody stands in between.",
         "{} 不是此代码所指的中继:其密钥不同。请再次核对代码;若仍如此,则有人从中冒充。";
@@ -298,26 +304,38 @@ messages! {
         "{} offers to help (as {} says; key {}).",
         "{} 提出协助(据 {} 所述;密钥 {})。";
     VisitWaiting,
-        "Nothing happens on this server before you say yes here. Stay on the phone. Ctrl-C ends everything at any time.",
-        "在您于此处同意之前,此服务器上不会发生任何事。请保持通话。随时可按 Ctrl-C 结束一切。";
+        "Nothing is opened on this server before you type six words that the engineer reads to you. Stay on the phone. Ctrl-C ends everything at any time.",
+        "在您输入工程师念给您的六个单词之前,此服务器上不会打开任何内容。请保持通话。随时可按 Ctrl-C 结束一切。";
     VisitAsks,
-        "{} asks for: {}, for {} minutes.",
-        "{} 请求:{},时长 {} 分钟。";
+        "{} asks for {} minutes as:",
+        "{} 请求时长 {} 分钟,内容:";
+    VisitScope,
+        "  - {}",
+        "  · {}";
     VisitWhy,
-        "  Reason: {}  {}",
-        "  原因:{}  {}";
-    VisitWords,
-        "  Six words: {}",
-        "  六个单词:{}";
+        "  Reason: \"{}\"  {}",
+        "  原因:“{}”  {}";
     VisitAsk,
-        "Let the engineer read six words to you. Only if they are these six, in this order: say yes? [y/N] ",
-        "请工程师念出六个单词。仅当与上面六个单词及顺序完全一致时:同意吗?[y/N] ";
+        "To say yes, type the six words that the engineer reads to you (four letters of each will do); to say no, press Enter: ",
+        "如同意,请输入工程师念给您的六个单词(每个单词前四个字母即可);如拒绝,请直接按回车:";
+    VisitOtherWords,
+        "These are other words than this request has. Listen once more. If they stay different, somebody stands in between: press Enter and ask on the phone.",
+        "与此请求的单词不符。请再听一遍。若仍不同,则有人从中冒充:请按回车并在电话中询问。";
     VisitGone,
         "The request was taken back, or waited too long.",
         "该请求已被撤回,或等待超时。";
     VisitDenied,
         "Denied. Nothing was started.",
         "已拒绝。未启动任何内容。";
+    VisitDeniedMore,
+        "Denied, and everything that was open is ended.",
+        "已拒绝,所有已打开的内容均已结束。";
+    VisitNobody,
+        "Nobody asked for anything within half an hour. Ask for a new code.",
+        "半小时内无人提出请求。请索取新的代码。";
+    VisitOwnWord,
+        "This server was locked down or its ceiling changed: the visit is ended.",
+        "此服务器已被锁定或其权限上限已更改:远程协助已结束。";
     VisitOpen,
         "Open for {} minutes. Everything that is started stands here; Ctrl-C ends it.",
         "已开放 {} 分钟。所有启动的内容都会显示在此;按 Ctrl-C 结束。";
@@ -325,8 +343,8 @@ messages! {
         "The visit is over.",
         "远程协助已结束。";
     VisitEndedThere,
-        "The engineer has ended it.",
-        "工程师已结束协助。";
+        "The engineer or the relay has ended it.",
+        "工程师或中继已结束协助。";
     VisitRecord,
         "All its shells are ended, its keys are removed. What remains is the signed record. To check it: cloud-doctor verify-audit --show --identity {} {}/*.jsonl",
         "其所有会话均已结束,密钥已删除。仅保留已签名的记录。校验方法:cloud-doctor verify-audit --show --identity {} {}/*.jsonl";

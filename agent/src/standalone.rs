@@ -15,7 +15,6 @@ use crate::state::Places;
 use crate::state::files::{self, FileError};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -128,19 +127,23 @@ impl Child {
         Self { role, pid: None, wait_looks: 0, pause: PAUSE_MIN, looks: 0, left: false }
     }
 
-    /// Starts the role in a process group of its own, so that Ctrl-C is ours alone to handle.
+    /// Starts the role. It takes a session of its own first of all, so that Ctrl-C is ours alone to handle and no role can
+    /// type into our terminal; a tunnel that is nobody cannot even write to it.
     #[expect(clippy::disallowed_methods, reason = "our own binary, with the few variables that its roles read")]
     fn start(&mut self, own: &Own) -> io::Result<pipe::Receiver> {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let environment = ["RUST_LOG", "TZ"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let tunnel_user = own.tunnel_user.filter(|_| self.role == "tunnel");
-        let child = Command::new(&own.program)
+        let mut command = Command::new(&own.program);
+        if tunnel_user.is_some() {
+            command.stderr(Stdio::null());
+        }
+        let child = command
             .args([self.role, "--supervised", "--state-dir"])
             .arg(&own.dir)
             .args(tunnel_user.iter().flat_map(|uid| ["--become".to_owned(), uid.to_string()]))
             .env_clear()
             .envs(environment)
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(theirs)
             .spawn()?;

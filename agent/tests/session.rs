@@ -3,6 +3,8 @@
 
 #[path = "../src/session/door.rs"]
 mod door;
+#[path = "../src/session/exhausted.rs"]
+mod exhausted;
 #[path = "session/harness.rs"]
 mod harness;
 #[path = "session/life.rs"]

@@ -199,10 +199,14 @@ fn escaped(value: &Value) -> Value {
     }
 }
 
-/// `2026-11-21T03:30:00Z`.
+/// The last second whose year has four digits: readers of dates know no other.
+const LAST_DATE: u64 = 253_402_300_799;
+
+/// `2026-11-21T03:30:00Z`; the last moment of 9999 for whatever is later.
 #[must_use]
 pub fn rfc3339(at: UnixTime) -> String {
-    let (days, secs) = (at.0 / DAY_SECS, at.0 % DAY_SECS);
+    let at = at.0.min(LAST_DATE);
+    let (days, secs) = (at / DAY_SECS, at % DAY_SECS);
     let (year, month, day) = civil(days);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", secs / 3600, secs / 60 % 60, secs % 60)
 }

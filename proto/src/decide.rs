@@ -7,7 +7,10 @@ use crate::ceiling::{Ceiling, Mode, Rule, ScopeName, Span};
 use crate::channel::{ChannelKind, Secret};
 use crate::grant::{Challenge, Grant, Scope};
 use crate::ids::{AgentId, Hash, KeyId, VisitId};
-use crate::limits::{CHALLENGE_TTL_SECS, CHALLENGES_BURST, CHALLENGES_MAX, CHALLENGES_PER_SEC, GRANT_BYTES_MAX};
+use crate::limits::{
+    CHALLENGE_TTL_SECS, CHALLENGES_BURST, CHALLENGES_MAX, CHALLENGES_PER_SEC, GRANT_BYTES_MAX, GUEST_SCOPES_MAX,
+    GUEST_USER_CHARS_MAX,
+};
 use crate::refusal::{Refusal, Refused};
 use crate::signer::{NAMESPACE_GRANT, NAMESPACE_GUEST, NAMESPACE_SECOND, SignerKind};
 use crate::time::{BootTime, UnixTime};
@@ -146,6 +149,9 @@ pub fn decide(
     let issued = book.take(&grant.challenge, boot_now)?;
     meant_for_us(world, &grant, &issued, engineer)?;
     same_log(world.log, &grant)?;
+    if world.guest && !is_plain(&grant) {
+        return Err(Refusal::Malformed.with("a guest's grant has few scopes and short names"));
+    }
     let second = within_ceiling(world, &grant, person.key.kind.signer())?;
     Ok(Permit {
         visit: Grant::visit(grant_bytes),
@@ -204,6 +210,12 @@ fn engineer_of<'a>(world: World<'a>, key: &KeyId) -> Result<&'a crate::trust::Pe
         return Err(Refusal::ExpiredEngineer.with(format!("{days} d")));
     }
     Ok(person)
+}
+
+/// A person reads it from a screen, on the phone: nothing may hide in its length.
+fn is_plain(grant: &Grant) -> bool {
+    grant.scopes.len() <= GUEST_SCOPES_MAX
+        && grant.scopes.iter().all(|scope| scope.user().chars().count() <= GUEST_USER_CHARS_MAX)
 }
 
 fn meant_for_us(world: World<'_>, grant: &Grant, issued: &Issued, engineer: &Signed) -> Result<(), Refused> {

@@ -431,3 +431,32 @@ fn r_02_a_guests_grant_opens_no_enrolled_server_and_the_other_way_round() {
         assert_eq!(decided.map(|_| ()), if opens { Ok(()) } else { Err(Refusal::Signature) }, "{guest} {namespace}");
     }
 }
+
+#[test]
+fn cod_09_times_at_their_ends_overflow_nothing() {
+    let year_9999 = 253_402_300_799;
+    let engineer_until = NOW.plus_secs(86_400);
+    for end in [0, 1, year_9999, i64::MAX as u64, u64::MAX - 1, u64::MAX] {
+        let mut setting = Setting::new(OWN);
+        // The client's clock is for the audit; the visit's length has a bound, and is some time.
+        let challenge = setting.challenge(1);
+        let grant = Grant { at: UnixTime(end), ..setting.grant(&challenge) };
+        assert!(setting.decide(&grant).is_ok(), "at {end}");
+        let challenge = setting.challenge(2);
+        let grant = Grant { ttl_secs: end, ..setting.grant(&challenge) };
+        assert_eq!(setting.decide(&grant).is_ok(), end == 1, "for {end} s");
+        // The server's own clocks.
+        let challenge = setting.challenge(3);
+        let bytes = setting.grant(&challenge).to_bytes();
+        let signature = sshsig(5, NAMESPACE_GRANT, &bytes);
+        let late = setting.decide_at(NOW, BootTime(end), &bytes, signature.clone());
+        assert_eq!(late.is_ok(), end < BOOT.plus_secs(CHALLENGE_TTL_SECS).0, "{end} ms after the boot");
+        let challenge = setting.challenge(4);
+        let bytes = setting.grant(&challenge).to_bytes();
+        let result = setting.decide_at(UnixTime(end), BOOT, &bytes, sshsig(5, NAMESPACE_GRANT, &bytes));
+        assert_eq!(result.is_ok(), UnixTime(end) <= engineer_until, "a clock at {end}");
+        let _challenges_at_the_end_of_time = setting.book.admit(BootTime(end));
+        assert!(crate::time::weekday_and_minute(UnixTime(end), i32::MIN).1 < 1440);
+        assert!(crate::time::weekday_and_minute(UnixTime(end), i32::MAX).1 < 1440);
+    }
+}

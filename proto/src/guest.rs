@@ -18,7 +18,7 @@ use crate::limits::{GUEST_CODE_BYTES, GUEST_DETACHED_SECS, VISIT_SECS_MAX};
 use crate::pin::Pin;
 use crate::signer::{self, NAMESPACE_LOG, SignerKind, SshKey};
 use crate::time::{DAY_SECS, UnixTime};
-use crate::trust::{Entry, LogError, NamedKey, Role, SignedEntry, TrustLog, What, batch_id};
+use crate::trust::{Entry, LogError, NamedKey, Policy, Role, SignedEntry, TrustLog, What, batch_id};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -173,7 +173,8 @@ pub struct Seeds {
     pub salt: Nonce,
 }
 
-/// The trust log of one visit: this engineer, this server, for a day at most.
+/// The trust log of one visit: this engineer, this server, for a day at most, under the policy of the customer whose
+/// server it is, where it is enrolled.
 ///
 /// # Errors
 /// [`LogError`] when the engineer's name or key is not fit for a log.
@@ -182,6 +183,7 @@ pub fn log_of_one_visit(
     engineer: &NamedKey,
     identity: VerifyKey,
     host: &str,
+    policy: Option<&Policy>,
     at: UnixTime,
 ) -> Result<TrustLog, LogError> {
     let named = |key: &SigningKey| {
@@ -201,6 +203,10 @@ pub fn log_of_one_visit(
     let until = at.plus_secs(DAY_SECS);
     let person = What::AddPerson { key: engineer.clone(), role: Role::Engineer, until };
     log.append(&signed(&log.next_entry(by, at, person), &seeds.root))?;
+    if let Some(policy) = policy {
+        let what = What::SetPolicy { policy: policy.clone() };
+        log.append(&signed(&log.next_entry(by, at, what), &seeds.root))?;
+    }
     let batch = VerifyKey(seeds.batch.verifying_key().to_bytes());
     let enrol = What::EnrolBatch { key: batch, until, uses: 1, note: String::new() };
     log.append(&signed(&log.next_entry(by, at, enrol), &seeds.root))?;
@@ -287,14 +293,14 @@ mod tests {
         };
         let engineer = NamedKey::ssh(SshKey::of_ed25519(&VerifyKey([5; 32])), "eve");
         let identity = VerifyKey(SigningKey::from_bytes(&[6; 32]).verifying_key().to_bytes());
-        let log = log_of_one_visit(&seeds, &engineer, identity, "web-1", UnixTime(1_800_000_000)).unwrap();
+        let log = log_of_one_visit(&seeds, &engineer, identity, "web-1", None, UnixTime(1_800_000_000)).unwrap();
         let again = TrustLog::replay(&log.entries_from(0, 9), Some(log.tenant())).unwrap();
         assert_eq!(again.head(), log.head());
         assert_eq!(again.people.keys().collect::<Vec<_>>(), [&engineer.key.id()]);
         assert_eq!(again.agents.len(), 1);
         assert!(again.batches.is_empty(), "nobody else can be added by it");
         let empty = NamedKey { person: String::new(), ..engineer };
-        assert!(log_of_one_visit(&seeds, &empty, identity, "web-1", UnixTime(1)).is_err());
+        assert!(log_of_one_visit(&seeds, &empty, identity, "web-1", None, UnixTime(1)).is_err());
     }
 
     #[test]

@@ -51,6 +51,10 @@ pub const ARGV_BYTES_MAX: usize = 48 << 10;
 pub const GUEST_CODE_BYTES: usize = 5;
 /// A code that nobody used counts no longer after this time: somebody is on the phone.
 pub const GUEST_CODE_SECS: u64 = 30 * 60;
+/// Scopes of a guest's grant: shells and commands as two users.
+pub const GUEST_SCOPES_MAX: usize = 4;
+/// Longest user name in one: what Linux takes for a name.
+pub const GUEST_USER_CHARS_MAX: usize = 32;
 /// A guest's shell without a view ends after this time: nobody else will look after it.
 pub const GUEST_DETACHED_SECS: u64 = 5 * 60;
 

@@ -11,6 +11,8 @@ const ROUNDS: u32 = 1 << 16;
 /// Words shown.
 pub const WORDS: usize = 6;
 const BITS_PER_WORD: usize = 11;
+/// Letters that tell two words of the list apart.
+const LETTERS: usize = 4;
 
 /// The six words of a hash.
 #[must_use]
@@ -23,6 +25,22 @@ pub fn words(hash: &Hash) -> String {
     let bit = |i: usize| usize::from(stretched.0[i / 8] >> (7 - i % 8) & 1);
     let index = |word: usize| (0..BITS_PER_WORD).fold(0, |sum, i| sum << 1 | bit(word * BITS_PER_WORD + i));
     (0..WORDS).map(|word| list[index(word)]).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a person typed the words of a hash as they were read out: six, in order, each whole or its first four letters.
+#[must_use]
+pub fn heard(said: &str, hash: &Hash) -> bool {
+    same(said, &words(hash))
+}
+
+/// The same for words that were made before.
+#[must_use]
+pub fn same(said: &str, words: &str) -> bool {
+    let said: Vec<String> = said.split_whitespace().map(str::to_lowercase).collect();
+    let expected: Vec<&str> = words.split(' ').collect();
+    let same =
+        |(said, word): (&String, &&str)| said.len() >= LETTERS.min(word.len()) && word.starts_with(said.as_str());
+    said.len() == expected.len() && said.iter().zip(&expected).all(same)
 }
 
 /// What a person wrote after `--trust`: the six words in any spacing and case, or the whole hash in hex.
@@ -94,5 +112,20 @@ mod tests {
         assert!(hash.to_string().parse::<Pin>().unwrap().matches(&hash));
         assert_eq!("a b c".parse::<Pin>(), Err(PinError::Count));
         assert_eq!("zoo zoo zoo zoo zoo zooo".parse::<Pin>(), Err(PinError::Word("zooo".into())));
+    }
+
+    #[test]
+    fn words_are_heard_in_whole_or_by_four_letters() {
+        let hash = Hash([7; 32]);
+        let six = words(&hash);
+        let short: Vec<String> = six.split(' ').map(|word| word.chars().take(4).collect()).collect();
+        assert!(heard(&six, &hash) && heard(&format!("  {}\n", short.join("  ").to_uppercase()), &hash));
+        let cut =
+            |letters| short.iter().map(|word| word.chars().take(letters).collect()).collect::<Vec<String>>().join(" ");
+        let swapped = [&short[1..], &short[..1]].concat().join(" ");
+        for wrong in [String::new(), "y".into(), short[..5].join(" "), cut(1), swapped, format!("{six} {six}")] {
+            assert!(!heard(&wrong, &hash), "{wrong}");
+        }
+        assert!(!heard(&words(&Hash([8; 32])), &hash));
     }
 }

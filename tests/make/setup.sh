@@ -171,7 +171,8 @@ case "${1:?which target is this for}" in
   # dbus and systemd are what the booted machine of the tests is made of; a running system is not touched.
   test)
     need_commands "${build_packages[@]}" ssh-keygen=openssh-client ssh-agent=openssh-client strace=strace \
-      musl-gcc=musl-tools dbus-daemon=dbus systemd-analyze=systemd unshare=util-linux ps=procps faketime=faketime
+      musl-gcc=musl-tools dbus-daemon=dbus systemd-analyze=systemd unshare=util-linux ps=procps faketime=faketime \
+      tmux=tmux vim=vim less=less
     ;;
   bench)
     need_commands "${build_packages[@]}" ssh=openssh-client musl-gcc=musl-tools

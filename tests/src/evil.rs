@@ -7,7 +7,7 @@
 use cloud_doctor_proto::control::{
     EnrolBegin, EnrolCommit, EnrolDone, EnrolLog, Hello, HelloAck, StreamHead, StreamPurpose, TransportClaim,
 };
-use cloud_doctor_proto::frame::Kind;
+use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::ids::{StreamId, VerifyKey};
 use cloud_doctor_proto::limits::{ALPN_ENROL, ALPN_TUNNEL, PROTO_VERSION};
 use cloud_doctor_proto::pin::Pin;
@@ -15,6 +15,7 @@ use cloud_doctor_proto::trust::TrustLog;
 use ed25519_dalek::SigningKey;
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{Connection, Endpoint, IdleTimeout, ServerConfig, TransportConfig, VarInt};
+use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use tokio::runtime::{Handle, Runtime};
 use crate::eventually::SOON;
 use crate::people::{now, random};
 use crate::raw_keys;
-use crate::road::Road;
+use crate::road::{Next, Road};
 use crate::visitor::ANSWER;
 
 /// The attacker in the relay's place.
@@ -42,7 +43,7 @@ pub struct Tunnel {
     /// The connection itself.
     pub connection: Connection,
     /// The control stream.
-    pub control: Road,
+    pub control: RefCell<Road>,
     /// What the agent said of itself.
     pub hello: Hello,
     /// Who it says to be, signed by guard.
@@ -136,7 +137,14 @@ impl EvilRelay {
         let hello: Hello = control.next(ANSWER).message(Kind::Hello).expect("the agent says hello first");
         let claim = hello.binding.verify().expect("a tunnel's key is vouched for");
         control.say(Kind::HelloAck, &HelloAck { proto: PROTO_VERSION, build: "evil".to_owned(), now: now() });
-        Tunnel { runtime: self.runtime.handle().clone(), connection, control, hello, claim }
+        Tunnel { runtime: self.runtime.handle().clone(), connection, control: RefCell::new(control), hello, claim }
+    }
+
+    /// The same agent's tunnel over another connection, greeted by the test itself.
+    #[must_use]
+    pub fn adopt(&self, before: &Tunnel, connection: Connection, control: Road) -> Tunnel {
+        let (hello, claim) = (before.hello.clone(), before.claim);
+        Tunnel { runtime: self.runtime.handle().clone(), connection, control: RefCell::new(control), hello, claim }
     }
 
     /// Enrols the next host, as an honest relay would. Its answer may still be on its way: keep the connection.
@@ -183,6 +191,16 @@ impl EvilRelay {
 }
 
 impl Tunnel {
+    /// Answers the signs of life that the agent has asked for, as an honest relay does: a tunnel without them ends.
+    pub fn keep_alive(&self) {
+        let mut control = self.control.borrow_mut();
+        while let Next::Frame(frame) = control.next(Duration::from_millis(1)) {
+            if frame.kind == Kind::Ping {
+                control.send(&frame::encode(Kind::Ping, &[]));
+            }
+        }
+    }
+
     /// Opens a stream to guard.
     ///
     /// # Panics
@@ -208,6 +226,7 @@ impl Tunnel {
     #[must_use]
     #[track_caller]
     pub fn open_bare(&self) -> Road {
+        self.keep_alive();
         let opened = self.runtime.block_on(async { tokio::time::timeout(ANSWER, self.connection.open_bi()).await });
         let (write, read) = opened.expect("the agent takes a stream").expect("the agent takes a stream");
         Road::new(self.runtime.clone(), read, write)

@@ -19,6 +19,7 @@ pub mod scale;
 pub mod site;
 pub mod ssh_agent;
 pub mod terminal;
+pub mod tmux;
 pub mod trace;
 pub mod visitor;
 pub mod world;

@@ -6,13 +6,16 @@ mod e2e {
     mod bad_input;
     mod enrolment;
     mod faults;
+    mod given_back;
     mod guest;
     mod harness;
     mod listeners;
+    mod neighbours;
     mod numbers;
     mod people;
     mod roots;
     mod shell;
     mod signatures;
     mod slice;
+    mod terminal;
 }

@@ -10,11 +10,20 @@ use std::io::{BufRead, BufReader};
 
 /// `audit`. With `json` the lines are shown as they are on disk, signatures included.
 pub(super) fn run(places: &Places, json: bool) -> Exit {
-    let each = |line: &str, payload: &Payload| match json {
-        true => say::line(line),
-        false => say::line(&events::line(payload)),
+    let mut lines = 0u64;
+    let each = |line: &str, payload: &Payload| {
+        lines += 1;
+        match json {
+            true => say::line(line),
+            false => say::line(&events::line(payload)),
+        }
     };
     match read(places, each) {
+        // Nothing verifies, but nothing is shown by it either.
+        Ok(None) if lines == 0 => {
+            say::problem(Message::AuditEmpty, &[]);
+            Exit::Failed
+        }
         Ok(None) => Exit::Done,
         Ok(Some(fault)) => {
             say::problem(Message::AuditBad, &[&fault]);

@@ -129,8 +129,15 @@ pub(super) fn visit_contact(places: &Places, user: u32) -> Exit {
     if met.is_ok() { Exit::Done } else { Exit::Failed }
 }
 
-/// Gives up root for good, before anything is read: this user and group own the tunnel's key and nothing else.
+/// Gives up root for good, before anything is read: this user and group own the tunnel's key and nothing else. No
+/// terminal, no descriptor and no file to write stays behind.
 pub(super) fn become_nobody(user: u32) -> io::Result<()> {
+    rustix::process::setsid()?;
+    crate::session::close_inherited();
+    let nothing = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    for resource in [rustix::process::Resource::Fsize, rustix::process::Resource::Core] {
+        rustix::process::setrlimit(resource, nothing.clone())?;
+    }
     let (uid, gid) = (rustix::thread::Uid::from_raw(user), rustix::thread::Gid::from_raw(user));
     // These change the calling thread only: this process has one.
     rustix::thread::set_thread_groups(&[])?;
@@ -151,6 +158,10 @@ pub(super) fn runtime() -> io::Result<Runtime> {
 }
 
 fn end_with_supervisor(supervised: bool) {
+    if supervised {
+        // Refused only to who leads a session already.
+        rustix::process::setsid().ok();
+    }
     if supervised && let Err(error) = set_parent_process_death_signal(Some(KernelSignal::TERM)) {
         tracing::warn!(%error, "this role will outlive its supervisor");
     }

@@ -9,6 +9,7 @@ use cloud_doctor_proto::control::RelayState;
 use cloud_doctor_proto::ids::VisitId;
 use cloud_doctor_proto::refusal::{Refusal, Refused};
 use cloud_doctor_proto::told::Told;
+use cloud_doctor_proto::words;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -136,6 +137,13 @@ pub(crate) struct PendingLine {
     pub(crate) words: String,
     /// Root on this host may sign.
     pub(crate) local: bool,
+}
+
+impl PendingLine {
+    /// Whether somebody typed the six words as the engineer reads them out.
+    pub(crate) fn heard(&self, said: &str) -> bool {
+        words::same(said, &self.words)
+    }
 }
 
 /// Serves one question.

@@ -17,13 +17,16 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinSet, LocalSet};
 
 /// Between two looks at deadlines while something waits for one.
 const TICK_BUSY: Duration = Duration::from_secs(1);
 /// The same while nothing does.
 const TICK_IDLE: Duration = Duration::from_secs(60);
+
+/// Shells of a guest may take this long to end, since the last that was heard of one.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Guard could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -100,30 +103,44 @@ pub(crate) async fn run(places: &Places, ready: impl FnOnce()) -> Result<(), Gua
     let tunnel = TunnelUser::find(places)?;
     let sockets = sockets::listen(places, tunnel)?;
     let program = std::env::current_exe()?;
-    let mut stop = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = Stop { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
     let core = Core::load(places, host(), !tunnel.is_us(), now());
     let tasks = LocalSet::new();
     let serve = tasks.run_until(async {
         match core {
-            Ok(core) => serve(core, places, program, tunnel, sockets, ready).await,
+            Ok(core) => serve(core, places, program, tunnel, sockets, ready, &mut stop).await,
             Err(Damaged(reason)) => {
                 tracing::error!(%reason, "the state is damaged: nobody is trusted");
                 notify(&[NotifyState::Ready, NotifyState::Status(&format!("trusts nobody: {reason}"))]);
                 ready();
-                damaged::serve(sockets, tunnel, &reason).await;
+                tokio::select! {
+                    () = stop.asked() => {}
+                    () = damaged::serve(sockets, tunnel, &reason) => {}
+                }
             }
         }
     });
-    tokio::select! {
-        () = serve => {}
-        _ = stop.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    serve.await;
     notify(&[NotifyState::Stopping]);
     Ok(())
 }
 
+/// What ends a guard.
+struct Stop {
+    term: Signal,
+    int: Signal,
+}
+
+impl Stop {
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+/// Serves until it is told to stop. Holders live on, but those of a guest: nobody would look after them.
 async fn serve(
     core: Core,
     places: &Places,
@@ -131,6 +148,7 @@ async fn serve(
     tunnel: TunnelUser,
     sockets: Sockets,
     ready: impl FnOnce(),
+    stop: &mut Stop,
 ) {
     let guard = Rc::new(Guard {
         core: RefCell::new(core),
@@ -148,7 +166,11 @@ async fn serve(
     // Set once per pause and asked before the sockets: whoever connects without end cannot keep it from ringing.
     let mut timer = std::pin::pin!(tokio::time::sleep(TICK_IDLE));
     let mut pause = Duration::MAX;
+    let mut stopping = false;
     loop {
+        if stopping && guard.with(|core, _| core.is_deserted()) {
+            return;
+        }
         let tick = if guard.with(|core, _| core.is_busy()) { TICK_BUSY } else { TICK_IDLE };
         let tick = watchdog.map_or(tick, |watchdog| watchdog.min(tick));
         if tick < pause {
@@ -157,6 +179,11 @@ async fn serve(
         }
         tokio::select! {
             biased;
+            () = stop.asked(), if !stopping => {
+                stopping = true;
+                guard.with(Core::leave);
+            }
+            () = tokio::time::sleep(GOODBYE), if stopping => return,
             done = join_next(&guard) => crate::tasks::resume(done),
             () = timer.as_mut() => {
                 pause = Duration::MAX;

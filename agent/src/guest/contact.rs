@@ -110,9 +110,9 @@ impl Contact {
             .arg(&folder.path)
             .env_clear()
             .envs(environment)
-            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
         let (to, from) = child.stdin.take().zip(child.stdout.take()).ok_or_else(odd)?;

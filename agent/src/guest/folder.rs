@@ -48,7 +48,10 @@ impl Folder {
         let path = new_dir(&visits.join(format!("{day}-{time}")))?;
         enterable(&path)?;
         let lock = Lock::take(&path)?;
-        let folder = Self { places: Places::new(Some(&path)), nobody: nobody(), path, _lock: lock };
+        let nobody = nobody().ok_or_else(|| {
+            FileError::at(&path)(io::Error::other("no user id between 61184 and 65519 is free for the network's part"))
+        })?;
+        let folder = Self { places: Places::new(Some(&path)), nobody, path, _lock: lock };
         let places = &folder.places;
         enterable(&places.etc)?;
         files::make_dir(&places.guard, 0o700)?;
@@ -68,23 +71,27 @@ impl Folder {
 }
 
 fn clear(places: &Places, path: &Path) -> Result<(), FileError> {
-    for dir in [&places.run, &places.tunnel, &places.etc] {
-        match std::fs::remove_dir_all(dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::at(dir)(error)),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    files::remove(&identity::path(&places.guard))?;
-    files::remove(&audit::reserve(&places.audit()))?;
-    TrustStore::remove(&places.guard)?;
-    files::remove(&places.lockdown())?;
-    files::remove(&places.guard.join(Lock::NAME))?;
-    files::remove(&path.join(Lock::NAME))?;
+    let gone = |dir: &PathBuf| match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::at(dir)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    };
+    // Keys first, and each is tried whatever became of the others.
+    let removed = [
+        files::remove(&identity::path(&places.guard)),
+        gone(&places.tunnel),
+        TrustStore::remove(&places.guard),
+        gone(&places.run),
+        gone(&places.etc),
+        files::remove(&audit::reserve(&places.audit())),
+        files::remove(&places.lockdown()),
+        files::remove(&places.guard.join(Lock::NAME)),
+        files::remove(&path.join(Lock::NAME)),
+    ];
     for empty in [&places.guard, path] {
         // One with the audit in it stays.
         std::fs::remove_dir(empty).ok();
     }
-    Ok(())
+    removed.into_iter().collect()
 }
 
 /// A visit that was killed left its keys: they are worth nothing any more, and go. One that runs is locked.
@@ -121,11 +128,11 @@ fn enterable(path: &Path) -> Result<(), FileError> {
 }
 
 /// A user id that no account has and no process runs as.
-fn nobody() -> u32 {
+fn nobody() -> Option<u32> {
     let span = NOBODIES.end() - NOBODIES.start() + 1;
     let draw = || NOBODIES.start() + u32::from_ne_bytes(random()) % span;
     let free = |uid: &u32| matches!(Account::of_uid(*uid), Err(AccountError::Unknown(_))) && !runs(*uid);
-    std::iter::repeat_with(draw).take(TRIES).find(free).unwrap_or(*NOBODIES.end())
+    std::iter::repeat_with(draw).take(TRIES).find(free)
 }
 
 fn runs(uid: u32) -> bool {

@@ -29,7 +29,7 @@ use cloud_doctor_proto::ids::Nonce;
 use cloud_doctor_proto::limits::NAME_CHARS_MAX;
 use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::refusal::one_line;
-use cloud_doctor_proto::trust::{LogError, NamedKey, TrustLog};
+use cloud_doctor_proto::trust::{LogError, NamedKey, Policy, TrustLog};
 use ed25519_dalek::SigningKey;
 use std::io;
 
@@ -59,34 +59,41 @@ pub(crate) enum GuestError {
     Road(String),
 }
 
+/// What the server's own customer has laid down: holds for visits too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Own {
+    pub(crate) ceiling: Ceiling,
+    pub(crate) policy: Option<Policy>,
+}
+
 /// Meets the relay and writes what guard and tunnel need for this visit.
 ///
 /// # Errors
 /// [`GuestError`]; the folder is the caller's to remove.
-pub(crate) async fn prepare(folder: &Folder, code: &Code, own: Option<&Ceiling>) -> Result<GuestOffer, GuestError> {
+pub(crate) async fn prepare(folder: &Folder, code: &Code, own: Option<&Own>) -> Result<GuestOffer, GuestError> {
     let identity = SigningKey::from_bytes(&random());
     identity::create(&folder.places.guard, &identity)?;
     let transport = TransportKey::load_or_create(&folder.places.tunnel)?;
     let mut met = None;
     let commit = |offer: &GuestOffer| {
-        let log = log(offer, &identity)?;
+        let log = log(offer, &identity, own.and_then(|own| own.policy.as_ref()))?;
         let binding = TransportBinding::sign(&identity, transport.public(), log.tenant());
         met = Some((offer.clone(), log));
         Ok(GuestCommit { binding })
     };
     let pin = contact::meet(folder, code, commit).await?;
     let (offer, log) = met.ok_or_else(|| io::Error::other("the relay was met without an offer"))?;
-    write(folder, code, pin, &log, own)?;
+    write(folder, code, pin, &log, own.map(|own| &own.ceiling))?;
     Ok(offer)
 }
 
-fn log(offer: &GuestOffer, identity: &SigningKey) -> Result<TrustLog, LogError> {
+fn log(offer: &GuestOffer, identity: &SigningKey, policy: Option<&Policy>) -> Result<TrustLog, LogError> {
     let key = || SigningKey::from_bytes(&random());
     let seeds = Seeds { root: key(), recovery: key(), batch: key(), salt: Nonce(random()) };
     let named = |text: &str| one_line(text, NAME_CHARS_MAX).chars().take(NAME_CHARS_MAX).collect::<String>();
     let engineer = NamedKey::ssh(offer.engineer.clone(), named(&offer.account));
     let host = named(&facts::read().hostname);
-    guest::log_of_one_visit(&seeds, &engineer, identity::public(identity), &host, clock::unix_time())
+    guest::log_of_one_visit(&seeds, &engineer, identity::public(identity), &host, policy, clock::unix_time())
 }
 
 fn write(folder: &Folder, code: &Code, pin: Pin, log: &TrustLog, own: Option<&Ceiling>) -> Result<(), FileError> {

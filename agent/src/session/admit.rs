@@ -15,6 +15,7 @@ use super::shell_exec::ShellExec;
 use super::start::{Outcome, Size, Starting};
 use super::view::{View, ViewEnd};
 use super::visits::Seeds;
+use crate::flow::both;
 use cloud_doctor_proto::channel::ChannelKind;
 use cloud_doctor_proto::limits::ARGV_BYTES_MAX;
 use cloud_doctor_proto::session::{Begin, ExitStatus, FinReason, OpenRequest, ToClient, ToHolder, Welcome};
@@ -24,7 +25,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream as StdStream;
 use std::task::{Context, Poll};
-use tokio::net::UnixStream;
 
 /// Clients that may have been answered and not begun.
 const PENDING_MAX: usize = 4;
@@ -64,7 +64,7 @@ impl Holder {
             return Err(Refusal::Misfit);
         }
         let stream = StdStream::from(stream);
-        let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
+        let stream = stream.set_nonblocking(true).and_then(|()| both(stream.into()));
         let stream = stream.map_err(|_| Refusal::NoStream)?;
         let seeds = Seeds { ephemeral: random()?, resume: random()? };
         let wanted = &self.wanted;
@@ -89,7 +89,7 @@ impl Holder {
         while index < self.pending.len() {
             let view = &mut self.pending[index];
             let flushed = view.poll_flush(cx);
-            match view.poll_record(cx, &mut self.record) {
+            match view.poll_record(cx, &mut self.record, &mut self.buffer) {
                 Poll::Pending if matches!(flushed, Poll::Ready(Err(_))) => drop(self.pending.remove(index)),
                 Poll::Pending => index += 1,
                 Poll::Ready(outcome) => {

@@ -265,6 +265,12 @@ pub(crate) enum DoorError {
     /// The socket failed or was closed.
     #[error("the holder's socket: {0}")]
     Io(#[from] std::io::Error),
+    /// No process can be started for the holder.
+    #[error("{0}")]
+    Spawn(std::io::Error),
+    /// The holder was started and has ended at once.
+    #[error("the process that keeps it ended at once; the server's log says why")]
+    NotBegun,
     /// A message that is none.
     #[error("a malformed message on a holder's socket: {0}")]
     Malformed(#[from] PackError),

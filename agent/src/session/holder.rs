@@ -96,7 +96,7 @@ pub(crate) struct Holder {
     /// When this process began to wait for its first client.
     pub(super) born: BootTime,
     pub(super) duties: super::serve::Duties,
-    /// Scratch: the plain form of a record, and one read of the program.
+    /// Scratch: the plain form of a record, and one read of the program or of a client.
     pub(super) record: Vec<u8>,
     pub(super) buffer: Box<[u8]>,
 }

@@ -13,6 +13,7 @@ mod audit_queue;
 mod bytelog;
 pub(crate) mod clock;
 pub(crate) mod door;
+mod exhausted;
 mod finish;
 pub(crate) mod holder;
 mod input;
@@ -27,3 +28,8 @@ mod sys;
 mod view;
 mod visits;
 pub(crate) mod wire;
+
+/// Closes every descriptor but 0, 1 and 2: what was inherited from whoever started us.
+pub(crate) fn close_inherited() {
+    sys::close_others();
+}

@@ -4,7 +4,7 @@
 //! wait; an end of output is an end, whether the kernel calls it EOF or EIO. It must never close a direction that the
 //! client has not closed while the program runs.
 
-use super::sys;
+use crate::flow::{Inlet, Outlet, both};
 use cloud_doctor_proto::session::{Signal as SessionSignal, Stream};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -12,8 +12,6 @@ use rustix::termios::{Winsize, tcgetpgrp, tcsetwinsize};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 /// A running program.
 #[derive(Debug)]
@@ -26,9 +24,9 @@ pub(crate) struct Program {
 #[derive(Debug)]
 pub(crate) enum Streams {
     /// A shell's terminal; `None` when its last process has closed it.
-    Terminal(Option<AsyncFd<OwnedFd>>),
+    Terminal(Option<(Inlet, Outlet)>),
     /// A command's pipes, each `None` when that direction is over.
-    Pipes { stdin: Option<AsyncFd<OwnedFd>>, stdout: Option<AsyncFd<OwnedFd>>, stderr: Option<AsyncFd<OwnedFd>> },
+    Pipes { stdin: Option<Outlet>, stdout: Option<Inlet>, stderr: Option<Inlet> },
 }
 
 impl Streams {
@@ -37,7 +35,7 @@ impl Streams {
     /// # Errors
     /// The kernel's, when no more descriptors can be watched.
     pub(crate) fn terminal(master: OwnedFd) -> io::Result<Self> {
-        Ok(Self::Terminal(Some(watched(master, Interest::READABLE | Interest::WRITABLE)?)))
+        Ok(Self::Terminal(Some(both(non_blocking(master)?)?)))
     }
 
     /// Our ends of a command's three pipes.
@@ -46,16 +44,16 @@ impl Streams {
     /// The kernel's, when no more descriptors can be watched.
     pub(crate) fn pipes(stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Self> {
         Ok(Self::Pipes {
-            stdin: Some(watched(stdin, Interest::WRITABLE)?),
-            stdout: Some(watched(stdout, Interest::READABLE)?),
-            stderr: Some(watched(stderr, Interest::READABLE)?),
+            stdin: Some(Outlet::new(non_blocking(stdin)?)),
+            stdout: Some(Inlet::new(non_blocking(stdout)?)?),
+            stderr: Some(Inlet::new(non_blocking(stderr)?)?),
         })
     }
 }
 
-fn watched(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+fn non_blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
     fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
-    sys::watch(fd, interest)
+    Ok(fd)
 }
 
 impl Program {
@@ -64,59 +62,61 @@ impl Program {
         Self { pid, streams }
     }
 
-    fn input(&self) -> Option<&AsyncFd<OwnedFd>> {
-        match &self.streams {
-            Streams::Terminal(master) => master.as_ref(),
-            Streams::Pipes { stdin, .. } => stdin.as_ref(),
-        }
-    }
-
-    fn output(&mut self, stream: Stream) -> Option<&mut Option<AsyncFd<OwnedFd>>> {
-        match (&mut self.streams, stream) {
-            (Streams::Terminal(master), Stream::Out) => Some(master),
-            (Streams::Terminal(_), Stream::Err) => None,
-            (Streams::Pipes { stdout, .. }, Stream::Out) => Some(stdout),
-            (Streams::Pipes { stderr, .. }, Stream::Err) => Some(stderr),
-        }
-    }
-
     /// Whether this stream may still say something.
-    pub(crate) fn may_say(&mut self, stream: Stream) -> bool {
-        self.output(stream).is_some_and(|output| output.is_some())
+    pub(crate) fn may_say(&self, stream: Stream) -> bool {
+        match (&self.streams, stream) {
+            (Streams::Terminal(terminal), Stream::Out) => terminal.is_some(),
+            (Streams::Terminal(_), Stream::Err) => false,
+            (Streams::Pipes { stdout, .. }, Stream::Out) => stdout.is_some(),
+            (Streams::Pipes { stderr, .. }, Stream::Err) => stderr.is_some(),
+        }
     }
 
     /// Whether the program can still be given input.
     pub(crate) fn takes_input(&self) -> bool {
-        self.input().is_some()
+        match &self.streams {
+            Streams::Terminal(terminal) => terminal.is_some(),
+            Streams::Pipes { stdin, .. } => stdin.is_some(),
+        }
     }
 
     /// Gives the program bytes; returns how many it took. An error means that it will never take any.
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let Some(input) = self.input() else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
-        loop {
-            let mut guard = ready!(input.poll_write_ready(cx))?;
-            match guard.try_io(|fd| Ok(rustix::io::write(fd, bytes)?)) {
-                Ok(written) => return Poll::Ready(written),
-                Err(_would_block) => {}
-            }
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let input = match &mut self.streams {
+            Streams::Terminal(terminal) => terminal.as_mut().map(|(_, outlet)| outlet),
+            Streams::Pipes { stdin, .. } => stdin.as_mut(),
+        };
+        match input {
+            Some(input) => input.poll_write(cx, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
 
     /// Reads what the program says into `buffer`; zero bytes mean that this stream is over.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, stream: Stream, buffer: &mut [u8]) -> Poll<usize> {
-        let Some(slot) = self.output(stream) else { return Poll::Ready(0) };
-        let Some(output) = slot else { return Poll::Ready(0) };
-        loop {
-            let Ok(mut guard) = ready!(output.poll_read_ready(cx)) else { return Poll::Ready(0) };
-            match guard.try_io(|fd| Ok(rustix::io::read(fd, &mut *buffer)?)) {
-                Ok(Ok(count)) if count > 0 => return Poll::Ready(count),
-                // EIO is how a PTY says that nobody has it open any more.
-                Ok(Ok(_) | Err(_)) => {
-                    *slot = None;
-                    return Poll::Ready(0);
-                }
-                Err(_would_block) => {}
+        let output = match (&self.streams, stream) {
+            (Streams::Terminal(terminal), Stream::Out) => terminal.as_ref().map(|(inlet, _)| inlet),
+            (Streams::Terminal(_), Stream::Err) => None,
+            (Streams::Pipes { stdout, .. }, Stream::Out) => stdout.as_ref(),
+            (Streams::Pipes { stderr, .. }, Stream::Err) => stderr.as_ref(),
+        };
+        let Some(output) = output else { return Poll::Ready(0) };
+        match ready!(output.poll_read(cx, buffer)) {
+            Ok(count) if count > 0 => Poll::Ready(count),
+            // EIO is how a PTY says that nobody has it open any more.
+            Ok(_) | Err(_) => {
+                self.close_output(stream);
+                Poll::Ready(0)
             }
+        }
+    }
+
+    fn close_output(&mut self, stream: Stream) {
+        match (&mut self.streams, stream) {
+            (Streams::Terminal(terminal), Stream::Out) => *terminal = None,
+            (Streams::Terminal(_), Stream::Err) => {}
+            (Streams::Pipes { stdout, .. }, Stream::Out) => *stdout = None,
+            (Streams::Pipes { stderr, .. }, Stream::Err) => *stderr = None,
         }
     }
 
@@ -130,7 +130,7 @@ impl Program {
 
     /// Tells the terminal its size.
     pub(crate) fn resize(&self, cols: u16, rows: u16) {
-        if let Streams::Terminal(Some(master)) = &self.streams {
+        if let Streams::Terminal(Some((master, _))) = &self.streams {
             let size = Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
             // It fails only when the terminal is going away.
             tcsetwinsize(master, size).ok();
@@ -146,7 +146,7 @@ impl Program {
     /// Signals a command's process group, or the group in a terminal's foreground.
     pub(crate) fn signal(&self, signal: SessionSignal) {
         let group = match &self.streams {
-            Streams::Terminal(Some(master)) => tcgetpgrp(master).unwrap_or(self.pid),
+            Streams::Terminal(Some((master, _))) => tcgetpgrp(master).unwrap_or(self.pid),
             Streams::Terminal(None) | Streams::Pipes { .. } => self.pid,
         };
         // It fails only when the group is gone already.

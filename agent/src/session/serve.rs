@@ -42,7 +42,7 @@ impl Holder {
         let mut worked = self.poll_pending(cx);
         for _ in 0..RECORDS_PER_TURN {
             let Some(view) = &mut self.view else { break };
-            let Poll::Ready(outcome) = view.poll_record(cx, &mut self.record) else { break };
+            let Poll::Ready(outcome) = view.poll_record(cx, &mut self.record, &mut self.buffer) else { break };
             worked = true;
             if let Err(end) = outcome.and_then(|()| self.take_record()) {
                 self.cut(&end);

@@ -8,6 +8,7 @@
 //! The report socket has a path, because portable-pty closes inherited descriptors. It must never leave a start
 //! undecided: each way ends in a program or in a sentence for the engineer.
 
+use super::exhausted;
 use super::kill::{End, Reaped};
 use super::program::{Program, Streams};
 use super::pty;
@@ -189,7 +190,7 @@ fn spawn_shell(exec: &ShellExec, size: Size) -> io::Result<UnixStream> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     let mut command = own_program();
     command.arg("pty-child").args([size.cols, size.rows].map(|cells| cells.to_string())).args(exec.arguments());
-    command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(exhausted::named)?;
     let ours = StdStream::from(ours);
     ours.set_nonblocking(true)?;
     UnixStream::from_std(ours)
@@ -198,7 +199,8 @@ fn spawn_shell(exec: &ShellExec, size: Size) -> io::Result<UnixStream> {
 fn spawn_command(exec: &ShellExec) -> io::Result<(Pid, Streams)> {
     let mut command = own_program();
     command.args(exec.arguments());
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(exhausted::named)?;
     let missing = || io::Error::from(io::ErrorKind::BrokenPipe);
     let stdin = OwnedFd::from(child.stdin.take().ok_or_else(missing)?);
     let stdout = OwnedFd::from(child.stdout.take().ok_or_else(missing)?);

@@ -1,7 +1,7 @@
 //! The few system calls that no safe wrapper offers: the only `unsafe` of the session side.
 //!
 //! Each function is a handful of lines around one libc call and is called only in processes of one thread
-//! (`pty-child`, `shell-exec`). It must never grow logic.
+//! (`pty-child`, `shell-exec`, a tunnel before it begins). It must never grow logic.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -58,6 +58,12 @@ pub(crate) fn close_others_on_exec() {
         // SAFETY: as above; a number that is not open is refused with EBADF.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
+}
+
+/// Closes every descriptor but 0, 1 and 2. Only for the first moment of a process, before it has any of its own.
+pub(crate) fn close_others() {
+    // SAFETY: nothing in this process owns a descriptor above 2 yet. By number, because musl has no wrapper.
+    unsafe { libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint) };
 }
 
 /// Lets the runtime watch a descriptor that is already non-blocking.

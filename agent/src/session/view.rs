@@ -4,6 +4,7 @@
 //! fills it asks [`View::has_room`] first. It must never say anything unsealed, and never be waited for.
 
 use super::bytelog::{ByteLog, ReadAt};
+use crate::flow::{Inlet, Outlet};
 use cloud_doctor_proto::channel::{Sealed, TAG_BYTES};
 use cloud_doctor_proto::frame::{self, Decoder, Kind};
 use cloud_doctor_proto::ids::VisitId;
@@ -11,23 +12,18 @@ use cloud_doctor_proto::limits::{OUTPUT_WINDOW_BYTES, RECORD_DATA_BYTES_MAX};
 use cloud_doctor_proto::session::{Stream, ToClient};
 use cloud_doctor_proto::time::BootTime;
 use std::io;
-use std::mem::MaybeUninit;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::UnixStream;
 
 /// Bulk output waits in the log, not here, when this much is on its way.
 const OUTGOING_BULK: usize = 64 << 10;
 /// Nothing more is read from a client that lets this much wait: it only asks and never listens.
 const OUTGOING_MAX: usize = 256 << 10;
-/// One read of a client's stream.
-const READ_BYTES: usize = 16 << 10;
 
 /// A client whose handshake was answered.
 #[derive(Debug)]
 pub(crate) struct View {
-    stream: UnixStream,
+    inlet: Inlet,
+    outlet: Outlet,
     decoder: Decoder,
     sealed: Sealed,
     outgoing: Vec<u8>,
@@ -74,7 +70,7 @@ impl From<io::Error> for ViewEnd {
 impl View {
     /// A view of a client whose first message was read; `reply` is the frame that answers it.
     pub(crate) fn new(
-        stream: UnixStream,
+        (inlet, outlet): (Inlet, Outlet),
         sealed: Sealed,
         visit: VisitId,
         handed: u64,
@@ -83,7 +79,8 @@ impl View {
         ends_at: BootTime,
     ) -> Self {
         Self {
-            stream,
+            inlet,
+            outlet,
             decoder: Decoder::new(),
             sealed,
             outgoing: reply,
@@ -105,8 +102,13 @@ impl View {
         self.decoder.push(bytes);
     }
 
-    /// Opens the client's next record into `record`.
-    pub(crate) fn poll_record(&mut self, cx: &mut Context<'_>, record: &mut Vec<u8>) -> Poll<Result<(), ViewEnd>> {
+    /// Opens the client's next record into `record`. `buffer` is scratch for one read.
+    pub(crate) fn poll_record(
+        &mut self,
+        cx: &mut Context<'_>,
+        record: &mut Vec<u8>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<(), ViewEnd>> {
         loop {
             let frame = self.decoder.next_frame().map_err(|error| ViewEnd::Misbehaved(error.to_string()))?;
             if let Some(frame) = frame {
@@ -119,14 +121,10 @@ impl View {
             if self.waiting() > OUTGOING_MAX {
                 return Poll::Pending;
             }
-            // Not `try_read`: this one knows that a short read has emptied the socket, and saves a call per key.
-            let mut buffer = [MaybeUninit::uninit(); READ_BYTES];
-            let mut buffer = ReadBuf::uninit(&mut buffer);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Err(ViewEnd::Gone));
+            match ready!(self.inlet.poll_read(cx, buffer))? {
+                0 => return Poll::Ready(Err(ViewEnd::Gone)),
+                count => self.decoder.push(&buffer[..count]),
             }
-            self.decoder.push(buffer.filled());
         }
     }
 
@@ -144,19 +142,14 @@ impl View {
     /// Sends what waits. Ready with `Ok` when nothing waits any more.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ViewEnd>> {
         while self.waiting() > 0 {
-            ready!(self.stream.poll_write_ready(cx))?;
-            self.try_flush_once()?;
+            let count = ready!(self.outlet.poll_write(cx, &self.outgoing[self.sent..]))?;
+            self.has_sent(count);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Sends what the stream takes at once.
-    fn try_flush_once(&mut self) -> Result<(), ViewEnd> {
-        match self.stream.try_write(&self.outgoing[self.sent..]) {
-            Ok(count) => self.sent += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(_) => return Err(ViewEnd::Gone),
-        }
+    fn has_sent(&mut self, count: usize) {
+        self.sent += count;
         if self.waiting() == 0 {
             self.outgoing.clear();
             // Not below what bulk fills every time: musl would take it from the kernel and give it back for each.
@@ -167,14 +160,13 @@ impl View {
             self.outgoing.drain(..self.sent);
             self.sent = 0;
         }
-        Ok(())
     }
 
     /// Sends what the stream takes and forgets the rest: for a view that is being replaced.
     pub(crate) fn say_and_leave(mut self, message: &ToClient<'_>) {
         self.say(message);
         // It is being dropped: a client that does not listen any more loses nothing.
-        self.try_flush_once().ok();
+        self.outlet.try_write(&self.outgoing[self.sent..]).ok();
     }
 
     /// Bytes on their way to the client.

@@ -4,6 +4,7 @@
 //! incomplete message and a few descriptors of a peer.
 
 use super::door::{self, DoorError, Event, Open, Refusal, Reply, Request, Status};
+use super::exhausted;
 use cloud_doctor_proto::ids::ChannelId;
 use cloud_doctor_proto::session::FinReason;
 use rustix::net::{
@@ -168,7 +169,7 @@ impl Guardian {
     /// It leaves the caller's session and process group at once and outlives the caller. `program` is this agent.
     ///
     /// # Errors
-    /// The kernel's; `UnexpectedEof` when the holder could not begin, its reason being on standard error.
+    /// The kernel's; [`DoorError::NotBegun`] when the holder could not begin, its reason being on standard error.
     #[expect(clippy::disallowed_methods, reason = "our own binary with an empty environment")]
     pub(crate) async fn launch(program: &Path, run: &Path, channel: ChannelId) -> Result<Self, DoorError> {
         let folder = door::folder(run);
@@ -179,12 +180,12 @@ impl Guardian {
         }
         let mut command = tokio::process::Command::new(program);
         command.arg("holder").arg(run).arg(channel.to_string()).env_clear().stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
+        let mut child = command.spawn().map_err(|error| DoorError::Spawn(exhausted::named(error)))?;
         let mut stdout = child.stdout.take().expect("stdout was asked to be a pipe");
         // One line when its socket listens. The runtime reaps it when it ends.
         if stdout.read_u8().await.is_err() {
             child.wait().await?;
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            return Err(DoorError::NotBegun);
         }
         Self::connect(&door::socket_path(run, channel)).await
     }

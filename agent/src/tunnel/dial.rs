@@ -165,8 +165,8 @@ impl Route {
         let lookup = timeout(RESOLVE, tokio::net::lookup_host((self.relay.host.as_str(), self.relay.port))).await;
         let found: Vec<SocketAddr> = lookup.ok().and_then(Result::ok).into_iter().flatten().collect();
         let last_good = *self.last_good.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = if found.is_empty() { last_good.into_iter().collect() } else { alternate(found) };
-        if found.is_empty() { Err(DialError::Resolve(self.relay.to_string())) } else { Ok(found) }
+        let addresses = with_last_good(alternate(found), last_good);
+        if addresses.is_empty() { Err(DialError::Resolve(self.relay.to_string())) } else { Ok(addresses) }
     }
 }
 
@@ -177,6 +177,15 @@ async fn one(dialer: &Dialer, address: SocketAddr) -> Result<Line, String> {
         Ok(Err(error)) => Err(format!("{address}: {error}")),
         Err(_) => Err(format!("{address}: no answer in {} s", HANDSHAKE.as_secs())),
     }
+}
+
+/// A resolver that answers nothing, or an address of yesterday, keeps nobody from a relay that is where it was. Second,
+/// so that one which has moved costs one stagger.
+fn with_last_good(mut found: Vec<SocketAddr>, last_good: Option<SocketAddr>) -> Vec<SocketAddr> {
+    if let Some(last) = last_good.filter(|last| !found.contains(last)) {
+        found.insert(found.len().min(1), last);
+    }
+    found
 }
 
 /// The resolver's order, but with the families taking turns, so that a broken one costs one stagger.
@@ -226,5 +235,20 @@ mod tests {
         let found = parse(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]);
         assert_eq!(alternate(found), parse(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]));
         assert_eq!(alternate(parse(&["1.1.1.1:1"])), parse(&["1.1.1.1:1"]));
+    }
+
+    #[test]
+    fn flt_36_the_last_good_address_is_always_tried() {
+        let parse = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let last: SocketAddr = "1.1.1.1:1".parse().unwrap();
+        for (found, tried) in [
+            (vec![], vec!["1.1.1.1:1"]),
+            (vec!["2.2.2.2:1"], vec!["2.2.2.2:1", "1.1.1.1:1"]),
+            (vec!["2.2.2.2:1", "[::1]:1"], vec!["2.2.2.2:1", "1.1.1.1:1", "[::1]:1"]),
+            (vec!["[::1]:1", "1.1.1.1:1"], vec!["[::1]:1", "1.1.1.1:1"]),
+        ] {
+            assert_eq!(with_last_good(parse(&found), Some(last)), parse(&tried));
+            assert_eq!(with_last_good(parse(&found), None), parse(&found));
+        }
     }
 }

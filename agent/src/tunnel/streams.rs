@@ -7,19 +7,20 @@
 use super::guard::Guard;
 use super::sessions::Sessions;
 use super::wire::FrameReader;
+use crate::flow::{self, Inlet, Outlet};
 use bytes::Bytes;
 use cloud_doctor_proto::close::StreamClose;
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::limits::GREETING_BYTES_MAX;
 use quinn::{RecvStream, SendStream, VarInt, WriteError};
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -67,20 +68,23 @@ async fn head(recv: &mut RecvStream) -> Option<Vec<u8>> {
 
 /// Copies until both directions are over or one of them breaks.
 async fn copy(send: &mut SendStream, recv: &mut RecvStream, socket: UnixStream) {
-    let (mut from_guard, mut to_guard) = socket.into_split();
-    if let Err(error) = tokio::try_join!(inwards(recv, &mut to_guard), outwards(&mut from_guard, send)) {
+    let copied = async {
+        let (from_guard, mut to_guard) = flow::both(socket.into_std()?.into())?;
+        tokio::try_join!(inwards(recv, &mut to_guard), outwards(&from_guard, send))
+    };
+    if let Err(error) = copied.await {
         debug!(%error, "a client's stream broke");
         end(send, recv, StreamClose::AgentReset);
     }
 }
 
 /// Relay to guard.
-async fn inwards(recv: &mut RecvStream, to_guard: &mut OwnedWriteHalf) -> io::Result<()> {
+async fn inwards(recv: &mut RecvStream, to_guard: &mut Outlet) -> io::Result<()> {
     let mut packets: [Bytes; PACKETS_AT_ONCE] = Default::default();
     while let Some(count) = recv.read_chunks(&mut packets).await? {
         let written = match &packets[..count] {
-            [one] => to_guard.write_all(one).await,
-            many => to_guard.write_all(&many.concat()).await,
+            [one] => write_all(to_guard, one).await,
+            many => write_all(to_guard, &many.concat()).await,
         };
         packets.fill(Bytes::new());
         if written.is_err() {
@@ -90,26 +94,36 @@ async fn inwards(recv: &mut RecvStream, to_guard: &mut OwnedWriteHalf) -> io::Re
         }
     }
     // The other side may have closed already, which is as good.
-    drop(to_guard.shutdown().await);
+    rustix::net::shutdown(to_guard, rustix::net::Shutdown::Write).ok();
+    Ok(())
+}
+
+async fn write_all(to_guard: &mut Outlet, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = poll_fn(|cx| to_guard.poll_write(cx, bytes)).await?;
+        bytes = &bytes[count..];
+    }
     Ok(())
 }
 
 /// Guard to relay. A client that left has no ears: then nothing more is read, but its last words still go inwards.
-async fn outwards(from_guard: &mut OwnedReadHalf, send: &mut SendStream) -> io::Result<()> {
+async fn outwards(from_guard: &Inlet, send: &mut SendStream) -> io::Result<()> {
     let mut left = pin!(send.stopped());
+    let mut buffer = vec![0; PIECE_BYTES];
     loop {
-        tokio::select! {
+        let read = tokio::select! {
             biased;
             _ = &mut left => return Ok(()),
-            readable = from_guard.readable() => readable?,
-        }
-        match piece(from_guard) {
-            Ok(piece) if piece.is_empty() => break,
-            Ok(piece) => match send.write_chunk(piece).await {
+            read = poll_fn(|cx| from_guard.poll_read(cx, &mut buffer)) => read,
+        };
+        match read {
+            Ok(0) => break,
+            // In memory of its own size: an echoed key must not cost a buffer for bulk, which musl's allocator takes
+            // from the kernel and gives back every time.
+            Ok(count) => match send.write_chunk(Bytes::copy_from_slice(&buffer[..count])).await {
                 Err(WriteError::Stopped(_)) => return Ok(()),
                 written => written?,
             },
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             // A holder that was killed resets its socket; for the client that is an end.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
             Err(error) => return Err(error),
@@ -117,14 +131,6 @@ async fn outwards(from_guard: &mut OwnedReadHalf, send: &mut SendStream) -> io::
     }
     drop(send.finish());
     Ok(())
-}
-
-/// What can be read at once, in memory of its own size: an echoed key must not cost a buffer for bulk, which musl's
-/// allocator takes from the kernel and gives back every time.
-fn piece(from_guard: &OwnedReadHalf) -> io::Result<Bytes> {
-    let mut buffer = [0; PIECE_BYTES];
-    let count = from_guard.try_read(&mut buffer)?;
-    Ok(Bytes::copy_from_slice(&buffer[..count]))
 }
 
 fn end(send: &mut SendStream, recv: &mut RecvStream, why: StreamClose) {

@@ -35,12 +35,14 @@ fn aud_01_a_flipped_byte_is_named_by_the_verifier_and_by_the_command() {
 fn aud_03_every_acknowledged_visit_is_found_after_kill_9_at_any_moment() {
     let mut host = Host::start();
     let mut opened = Vec::new();
-    for round in 0..8u64 {
+    // Full load under `make stress`.
+    let full = std::env::var_os("CLOUD_DOCTOR_STRESS").is_some_and(|value| value == "1");
+    for round in 0..if full { 1000 } else { 8u64 } {
         let mut client = host.client();
         let pid = rustix::process::Pid::from_raw(i32::try_from(host.guard_pid()).unwrap()).unwrap();
         // Killed somewhere in the middle of what follows, each time a little later.
         let killer = std::thread::spawn(move || {
-            std::thread::sleep(std::time::Duration::from_millis(round * 3));
+            std::thread::sleep(std::time::Duration::from_millis(round % 16 * 3));
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         });
         for _ in 0..16 {

@@ -100,7 +100,7 @@ async fn input_with_a_gap_is_refused_and_the_shell_lives() {
     let mut host = Host::new().await;
     let mut client = host.client(&shell()).await;
     client.until(|got| matches!(got, Got::Welcome(_))).await;
-    client.say(&ToHolder::Input { offset: 5, data: b"reboot\n" }).await;
+    client.say(&ToHolder::Input { offset: 5, data: b"exit 66\n" }).await;
     host.event(|what| matches!(what, What::Misbehaved { .. })).await;
     let status = host.status().await;
     assert_eq!((status.phase, status.attached), (Phase::Running, false));
@@ -115,7 +115,7 @@ async fn a_changed_record_cuts_the_view_and_not_the_shell() {
     let mut host = Host::new().await;
     let mut client = host.client(&shell()).await;
     client.until(|got| matches!(got, Got::Welcome(_))).await;
-    let mut record = client.seal(&ToHolder::Input { offset: 0, data: b"reboot\n" });
+    let mut record = client.seal(&ToHolder::Input { offset: 0, data: b"exit 66\n" });
     record[10] ^= 1;
     client.stream.write_all(&record).await.unwrap();
     host.event(|what| *what == What::Integrity).await;

@@ -18,8 +18,9 @@ use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 
 /// Largest message taken from the relay: it sends pieces of about 32 KiB.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// One read of the socket: four sealed records, so that 100 MB/s needs few system calls.
-const READ_BYTES: usize = 128 << 10;
+/// One read of the socket: a TLS record. tungstenite fills this much with zeroes before each read, also before one that
+/// brings a key's echo or nothing; below it the socket reads ahead, so that bulk needs few system calls.
+const READ_BYTES: usize = 16 << 10;
 /// One message towards the relay, which takes at most 64 KiB in a frame.
 const PIECE_BYTES: usize = 32 << 10;
 /// Bytes that may wait to be written; callers ask [`FrameStream::has_room`] before they add bulk.

@@ -124,3 +124,73 @@ async fn m_6_the_relay_does_not_choose_which_grant_an_id_means() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("shell as root"), "what is signed is shown");
     assert_eq!(*world.seconds.lock().unwrap(), 1);
 }
+
+const YEAR_9999: u64 = 253_402_300_799;
+
+#[tokio::test]
+async fn cod_09_times_that_no_clock_shows_break_nothing() {
+    let world = World::new();
+    let (url, _tasks) = world.serve().await;
+    let home = home(&world, &url, &world.root);
+    for secs in [0, 1, YEAR_9999, i64::MAX as u64, u64::MAX] {
+        world.faults.lock().unwrap().secs = Some(secs);
+        let output = program(home.path(), &["exec", "web-1", "--user", "web", "--", "lines", "3"]).await;
+        assert_eq!(output.stdout, b"line 0\nline 1\nline 2\n", "{secs}: {output:?}");
+        assert!(output.status.success() && !String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
+    }
+    world.faults.lock().unwrap().secs = None;
+    let agent = world.agent().0.to_string();
+    let lists = |number: &str| {
+        let servers = format!(
+            r#"{{"servers":[{{"id":"{agent}","last_seen_at":{number},"online":{{"since":{number},"rtt_ms":1}}}}]}}"#
+        );
+        let sessions = format!(
+            r#"{{"sessions":[{{"server":"{agent}","purpose":"shell","channel":"{}","opened_at":{number},"closed_at":{number}}},
+            {{"server":"{agent}","purpose":"shell","opened_at":{number}}}]}}"#,
+            "ab".repeat(16)
+        );
+        [servers, sessions]
+    };
+    for number in ["0", "253402300799", "9223372036854775807", "18446744073709551615"] {
+        world.faults.lock().unwrap().lists = lists(number);
+        for command in ["servers", "sessions"] {
+            assert!(program(home.path(), &[command]).await.status.success(), "{command} {number}");
+            let output = program(home.path(), &[command, "--json"]).await;
+            assert!(output.status.success(), "{command} {number}: {output:?}");
+            serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+        }
+    }
+    for number in ["-1", "1.5", "1e308", "1e999", "NaN", "18446744073709551616", "\"now\""] {
+        world.faults.lock().unwrap().lists = lists(number);
+        for command in ["servers", "sessions"] {
+            let output = program(home.path(), &[command, "--json"]).await;
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                !output.status.success() && output.stdout.is_empty() && !said.contains("panicked"),
+                "{number}: {said}"
+            );
+            assert_eq!(said.trim().lines().count(), 1, "{number}: {said}");
+        }
+    }
+    // A second signature that is asked for at impossible times.
+    for number in [0, YEAR_9999, u64::MAX] {
+        let (_, mut json) = request(&world, "1", "web");
+        json["expires_at"] = number.into();
+        world.faults.lock().unwrap().approvals = serde_json::json!({ "approvals": [json] }).to_string();
+        let output = program(home.path(), &["approve"]).await;
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn cod_04_compression_that_nobody_asked_for_is_refused() {
+    let world = World::new();
+    let (url, _tasks) = world.serve().await;
+    let home = home(&world, &url, &world.root);
+    let ask = ["exec", "web-1", "--user", "web", "--", "lines", "1"];
+    assert!(program(home.path(), &ask).await.status.success());
+    world.faults.lock().unwrap().extension = true;
+    let output = program(home.path(), &ask).await;
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(255), &b""[..]), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("extension"), "{output:?}");
+}

@@ -91,3 +91,41 @@ fn aud_an_audit_log_is_verified_offline() {
     let (status, _, err) = verify(&[one]);
     assert!(status == 6 && err.contains("signature"), "{err}");
 }
+
+/// A relay that speaks only TLS 1.2, with the very key that is pinned.
+#[test]
+fn tls_02_a_relay_of_tls_1_2_is_not_spoken_to() {
+    use rustls::crypto::aws_lc_rs;
+    use std::io::Read as _;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["relay".into()]).unwrap().self_signed(&key).unwrap();
+    let pin = cloud_doctor_proto::pin::Pin::of_spki(&rcgen::PublicKeyData::subject_public_key_info(&key));
+    let config = rustls::ServerConfig::builder_with_provider(std::sync::Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+        .unwrap();
+    let config = std::sync::Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let relay = std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().unwrap();
+        let mut tls = rustls::ServerConnection::new(config).unwrap();
+        let mut heard = Vec::new();
+        let mut stream = rustls::Stream::new(&mut tls, &mut tcp);
+        stream.read_to_end(&mut heard).err().map(|error| (error.to_string(), heard.len()))
+    });
+    let home = tempfile::tempdir().unwrap();
+    let password = home.path().join("password");
+    std::fs::write(&password, "secret\n").unwrap();
+    let arguments =
+        ["login", &url, "--account", "ann", "--pin", &pin.to_string(), "--password-file", password.to_str().unwrap()];
+    let (status, out, err) = program(home.path(), "C.UTF-8", &arguments);
+    assert!(status == 6 && out.is_empty() && err.contains("secure connection"), "{status}: {out}{err}");
+    let (why, heard) = relay.join().unwrap().unwrap();
+    assert_eq!(heard, 0, "{why}");
+}

@@ -173,6 +173,9 @@ impl Scoped<'_> {
             return Ok(None);
         };
         let account = AccountRef(row.try_get("account_id")?);
+        // Whoever gets this name next must not find another's guests.
+        let sql = "DELETE FROM invitations WHERE tenant_id = ? AND account = ?";
+        sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
         note(&mut tx, self.tenant, by, ("account-removed", name), now).await?;
         tx.commit().await?;
         Ok(Some(account))

@@ -1,7 +1,7 @@
 //! Invitations: one code, one guest, one account that may reach it. What counts on the guest's side is not here.
 
 use super::audit::note;
-use super::rows::{bytes, bytes_or_none, int, time, time_or_none};
+use super::rows::{bytes, bytes_or_none, int, time, time_or_none, unsigned};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::ids::{AgentId, TenantId, VerifyKey};
 use cloud_doctor_proto::limits::VISIT_SECS_MAX;
@@ -193,7 +193,7 @@ impl Scoped<'_> {
         let sql = "INSERT INTO invitations \
                    (invitation_id, tenant_id, account, secret_hash, engineer_key, created_at, expires_at) \
                    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM invitations WHERE tenant_id = ?2 \
-                   AND account = ?3 AND ended_at IS NULL AND (came_at IS NOT NULL OR expires_at >= ?6)) < ?8";
+                   AND account = ?3 AND ended_at IS NULL AND coalesce(came_at + ?9, expires_at) >= ?6) < ?8";
         let done = sqlx::query(sql)
             .bind(new.id.as_slice())
             .bind(self.tenant.0)
@@ -203,6 +203,7 @@ impl Scoped<'_> {
             .bind(int(now))
             .bind(int(new.expires_at))
             .bind(i64::from(most))
+            .bind(unsigned(VISIT_SECS_MAX))
             .execute(&mut *tx)
             .await?;
         if done.rows_affected() == 0 {

@@ -17,6 +17,7 @@ mod keys;
 mod link;
 mod quic;
 pub mod registry;
+mod runtime;
 mod seen;
 pub(crate) mod trust;
 mod wire;

@@ -5,6 +5,7 @@
 //! ours is sent. Never: a default of quinn or rustls that was not looked at.
 
 use super::keys::ListenerKeys;
+use super::runtime::Drivers;
 use cloud_doctor_proto::ids::VerifyKey;
 use cloud_doctor_proto::limits::{ALPN_ENROL, ALPN_TUNNEL, TUNNEL_IDLE_SECS};
 use cloud_doctor_proto::pin;
@@ -101,7 +102,7 @@ pub(super) fn listen(addr: SocketAddr, keys: &ListenerKeys) -> Result<quinn::End
     let server = server_config(keys)?;
     let bind = |source| ListenError::Bind { addr, source };
     let socket = bind_socket(addr).map_err(bind)?;
-    let runtime = Arc::new(quinn::TokioRuntime);
+    let runtime = Arc::new(Drivers);
     quinn::Endpoint::new(endpoint_config(keys), Some(server), socket, runtime).map_err(bind)
 }
 

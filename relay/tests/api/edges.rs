@@ -24,6 +24,47 @@ async fn h_11_headers_and_bodies_have_limits() {
     world.stop().await;
 }
 
+/// Sends a request and no body; returns the head of the answer.
+async fn announce(relay: std::net::SocketAddr, request: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(relay).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = vec![0; 4096];
+    let reading = tokio::time::timeout(std::time::Duration::from_secs(8), stream.read(&mut head));
+    let len = reading.await.expect("an answer before any byte of the body").unwrap();
+    String::from_utf8_lossy(&head[..len]).into_owned()
+}
+
+/// Whatever is announced or said: refused at once, by its length or while it is decoded.
+#[tokio::test]
+async fn dos_10_huge_reasons_labels_and_maps_are_refused_unread() {
+    let (world, ann) = World::with_ann().await;
+    let bearer = format!("Bearer {ann}");
+    let paths =
+        ["/api/v1/approvals", "/api/v1/enrolment-tokens", "/api/v1/accounts", "/api/v1/login", "/api/v1/trust-log"];
+    for path in paths {
+        let headers =
+            [("authorization", bearer.as_str()), ("content-type", "application/json"), ("content-length", "104857600")];
+        let began = std::time::Instant::now();
+        let head = announce(world.running.bound().clients, &request("POST", path, &headers, "")).await;
+        assert!(head.starts_with("HTTP/1.1 413 "), "{path}: {head}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(3), "{path}: it waited for the body");
+        let (long, many) =
+            ("x".repeat(200 << 10), (0..20_000).map(|n| format!("\"k{n}\":1")).collect::<Vec<_>>().join(","));
+        for body in [
+            format!("{{\"label\":\"{long}\",\"valid_secs\":60,\"uses\":1}}"),
+            format!("{{{many}}}"),
+            "[".repeat(200 << 10),
+        ] {
+            let headers = [("authorization", bearer.as_str())];
+            let answer = world.raw(request("POST", path, &headers, &body).as_bytes()).await;
+            assert!(matches!(answer.status, 400 | 422), "{path}: {answer:?}");
+        }
+    }
+    assert_eq!(world.get("/api/v1/enrolment-tokens", &ann).await, serde_json::json!({"tokens": []}));
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn h_02_every_answer_has_its_headers_and_none_may_be_kept() {
     let world = World::fresh(PLAIN).await;

@@ -15,4 +15,5 @@ mod streams;
 mod tls;
 mod tokens;
 mod trust_log;
+mod weak;
 mod world;

@@ -168,3 +168,25 @@ async fn aud_04_opens_beyond_the_limit_leave_no_row() {
     assert_eq!(sessions(&world, &ann).await.len(), rows);
     world.stop().await;
 }
+
+/// COD-04: nothing is compressed anywhere, so that nothing can be a bomb, and no length tells what was typed.
+#[tokio::test]
+async fn cod_04_no_stream_is_compressed_whoever_asks() {
+    let (world, ann) = World::with_ann().await;
+    let server = world.add_server(&ann, &mut Customer::new(10)).await;
+    let path = format!("/api/v1/servers/{server}/stream");
+    for offer in ["permessage-deflate", "permessage-deflate; client_max_window_bits", "x-webkit-deflate-frame"] {
+        let (answer, _) = open(&world, &path, &ann, &[("sec-websocket-extensions", offer)]).await;
+        assert_eq!(answer.status, 101, "{answer:?}");
+        assert!(!answer.has("sec-websocket-extensions"), "{answer:?}");
+    }
+    let plain = world.get("/api/v1/servers", &ann).await.to_string();
+    for coding in ["gzip", "br", "zstd", "deflate", "*"] {
+        let bearer = format!("Bearer {ann}");
+        let headers = [("authorization", bearer.as_str()), ("accept-encoding", coding)];
+        let answer = world.raw(request("GET", "/api/v1/servers", &headers, "").as_bytes()).await;
+        assert!(!answer.has("content-encoding"), "{answer:?}");
+        assert_eq!(answer.ok().to_string(), plain);
+    }
+    world.stop().await;
+}

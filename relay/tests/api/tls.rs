@@ -1,11 +1,12 @@
 //! The clients' listener with TLS: pins, versions, reload.
 
 use crate::client::{PATIENCE, parse, request};
+use crate::weak::{WEAK_GROUPS, provider};
 use crate::world::World;
 use cloud_doctor_proto::pin::Pin;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion, version};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -64,8 +65,17 @@ async fn handshake(
     versions: &[&'static SupportedProtocolVersion],
     alpn: &[&[u8]],
 ) -> std::io::Result<(Pin, u16)> {
+    handshake_with(world, aws_lc_rs::default_provider(), versions, alpn).await
+}
+
+async fn handshake_with(
+    world: &World,
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+    alpn: &[&[u8]],
+) -> std::io::Result<(Pin, u16)> {
     let anybody = Arc::new(Anybody::default());
-    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .dangerous()
@@ -90,6 +100,21 @@ async fn tls_02_the_printed_pin_is_the_one_served_and_only_tls_1_3_is_spoken() {
     let (pin, status) = handshake(&world, &[&version::TLS13], &[b"http/1.1"]).await.unwrap();
     assert_eq!((Some(pin), status), (world.running.bound().client_pin, 401));
     assert!(handshake(&world, &[&version::TLS12], &[b"http/1.1"]).await.is_err());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn tls_02_weak_groups_and_tls_1_2_alone_get_an_alert_and_nothing_else() {
+    let world = World::fresh(TLS).await;
+    for groups in WEAK_GROUPS {
+        let error = handshake_with(&world, provider(groups), &[&version::TLS13], &[b"http/1.1"]).await.unwrap_err();
+        assert!(error.to_string().contains("HandshakeFailure"), "{groups:?}: {error}");
+    }
+    let error = handshake(&world, &[&version::TLS12], &[b"http/1.1"]).await.unwrap_err();
+    assert!(error.to_string().contains("ProtocolVersion"), "{error}");
+    // It was the group: one good one among weak ones is taken.
+    let groups = [WEAK_GROUPS[4], &[aws_lc_rs::kx_group::X25519]].concat();
+    handshake_with(&world, provider(&groups), &[&version::TLS13], &[b"http/1.1"]).await.unwrap();
     world.stop().await;
 }
 

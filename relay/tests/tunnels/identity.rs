@@ -1,6 +1,7 @@
 //! Who may have a tunnel: keys, bindings, protocols.
 
-use crate::peer::{Agent, Peer, Shows, connect_with, hello, tls};
+use crate::peer::{Agent, Peer, Shows, connect_with, hello, tls, tls_with};
+use crate::weak::{WEAK_GROUPS, provider};
 use crate::world::{Server, World};
 use cloud_doctor_proto::close::TunnelClose;
 use cloud_doctor_proto::control::TransportBinding;
@@ -76,6 +77,35 @@ async fn tls_01_other_credentials_fail_the_handshake() {
         };
         assert!(by_tls, "{what}: {error:?}");
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn tls_02_weak_groups_and_long_chains_end_the_handshake() {
+    let world = World::new().await;
+    let server = world.enrolled(1).await;
+    for groups in WEAK_GROUPS {
+        let tls = tls_with(provider(groups), world.pins, &Shows::key(&server.transport), &[ALPN_TUNNEL]);
+        let error = connect_with(tls, TransportConfig::default(), world.addr).await.expect_err("no handshake");
+        // CRYPTO_ERROR with the alert handshake_failure.
+        #[expect(clippy::wildcard_enum_match_arm, reason = "every other end fails the test")]
+        let code = match &error {
+            ConnectionError::ConnectionClosed(close) => u64::from(close.error_code),
+            _ => 0,
+        };
+        assert_eq!(code, 0x128, "{groups:?}: {error:?}");
+    }
+    // 64 KiB and more of certificates, in front of a key that is known.
+    let pair = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let names: Vec<String> = (0..200).map(|number| format!("a-name-that-takes-some-room-{number}.example")).collect();
+    let certificate = CertificateParams::new(names).unwrap().self_signed(&pair).unwrap().der().clone();
+    assert!(certificate.len() > 8 << 10);
+    let tls = tls(world.pins, &Shows::Chain(vec![certificate; 10], pair.serialize_der()), &[ALPN_TUNNEL]);
+    if let Ok((_endpoint, connection)) = connect_with(tls, TransportConfig::default(), world.addr).await {
+        tokio::time::timeout(crate::world::PATIENCE, connection.closed()).await.unwrap();
+        assert_eq!(connection.stats().frame_rx.stream, 0);
+    }
+    drop(Agent::up(&world, &server).await);
     world.stop().await;
 }
 

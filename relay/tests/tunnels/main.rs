@@ -6,10 +6,15 @@
 
 mod enrolment;
 mod faults;
+mod handmade;
+mod icmp;
 mod identity;
 mod listener;
 mod peer;
 mod pipe;
 mod push;
+mod rawquic;
 mod replay;
+#[path = "../api/weak.rs"]
+mod weak;
 mod world;

@@ -12,7 +12,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
 };
@@ -44,7 +44,17 @@ impl Shows {
 
 /// TLS settings of a peer that believes only the relay's pins.
 pub(crate) fn tls(pins: [Pin; 2], shows: &Shows, alpn: &[&[u8]]) -> rustls::ClientConfig {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    tls_with(aws_lc_rs::default_provider(), pins, shows, alpn)
+}
+
+/// The same with other cryptography.
+pub(crate) fn tls_with(
+    provider: CryptoProvider,
+    pins: [Pin; 2],
+    shows: &Shows,
+    alpn: &[&[u8]],
+) -> rustls::ClientConfig {
+    let provider = Arc::new(provider);
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()

@@ -206,6 +206,28 @@ async fn flt_19_a_client_that_does_not_read_stops_the_agent_from_sending() {
     world.stop().await;
 }
 
+/// Its machine is gone: nothing is answered and nobody says goodbye. One that only answers pings stays.
+#[tokio::test]
+async fn flt_17_a_client_that_vanished_is_let_go() {
+    let world = World::new().await;
+    let server = world.enrolled(1).await;
+    let agent = Agent::up(&world, &server).await;
+    let (addr, reports) = serve(&world, &server).await;
+    let vanished = client(addr).await;
+    let mut frames = agent_side(&agent).await;
+    let mut silent = client(addr).await;
+    let _kept = agent_side(&agent).await;
+    let answering = tokio::spawn(async move { while silent.next().await.is_some() {} });
+    let began = Instant::now();
+    let ended = timeout(Duration::from_secs(40), frames.recv.read_to_end(16)).await;
+    assert!(ended.is_ok(), "the agent's stream is still open after {:?}", began.elapsed());
+    until(|| !reports.lock().unwrap().is_empty()).await;
+    assert_eq!(reports.lock().unwrap().len(), 1, "who answers stays");
+    answering.abort();
+    drop(vanished);
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn flt_01_the_client_is_told_why_its_stream_ended() {
     let world = World::new().await;

@@ -77,7 +77,7 @@ fn flt_20_a_client_whose_clock_is_a_year_off_is_told() {
 }
 
 /// Fills a file system to the last byte.
-fn fill(folder: &Path) -> std::path::PathBuf {
+pub(crate) fn fill(folder: &Path) -> std::path::PathBuf {
     let file = folder.join("filler");
     let mut out = fs::File::create(&file).unwrap();
     for size in [64 << 10, 1 << 10, 1] {
@@ -138,6 +138,41 @@ fn flt_22_a_full_disk_at_the_relay_is_one_sentence() {
 }
 
 #[test]
+fn flt_27_a_corrupted_database_is_refused_with_the_way_back() {
+    let mut site = Site::new();
+    site.relay.stop();
+    let file = site.relay.data.join("relay.db");
+    for beside in ["relay.db-wal", "relay.db-shm"] {
+        drop(fs::remove_file(site.relay.data.join(beside)));
+    }
+    let whole = fs::read(&file).unwrap();
+    let damages: [fn(&mut Vec<u8>); 4] = [
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| bytes[..100].fill(0x5a),
+        |bytes| (1..bytes.len() / 4096).step_by(2).for_each(|page| bytes[page * 4096..][..4096].fill(0x5a)),
+        |bytes| bytes[4096..].fill(0),
+    ];
+    site.world.expect_error("");
+    for (number, damage) in damages.iter().enumerate() {
+        let mut damaged = whole.clone();
+        damage(&mut damaged);
+        fs::write(&file, &damaged).unwrap();
+        let mut relay = site.relay.spawn();
+        let status = relay.wait(SOON);
+        let said = format!("{}{}", relay.stdout(), relay.stderr());
+        assert!(!status.success() && !said.contains("ready;"), "damage {number}: {said}");
+        assert!(said.contains("database") && said.contains("restore"), "damage {number}: {said}");
+        assert!(!said.contains("panicked"), "damage {number}: {said}");
+    }
+    for beside in ["relay.db-wal", "relay.db-shm"] {
+        drop(fs::remove_file(site.relay.data.join(beside)));
+    }
+    fs::write(&file, &whole).unwrap();
+    site.relay.run();
+    eventually(SOON, "open again", || site.exec(&["/bin/true"]).status.success().then_some(()));
+}
+
+#[test]
 fn a_login_shell_that_does_not_exist_is_one_sentence() {
     let mut site = Site::enrolled(Plan::default());
     let passwd = site.world.path("passwd");
@@ -175,12 +210,16 @@ fn pty_13_a_crowd_at_once_gets_answers_and_leaves_nothing() {
         } else {
             assert_eq!(status.code(), Some(255));
             let said = client.stderr();
-            let told = ["requests", "as many shells", "streams"].iter().any(|part| said.contains(part));
+            let told = ["requests", "as many shells", "streams", "too often"].iter().any(|part| said.contains(part));
             assert!(told, "{said}");
             refused += 1;
         }
     }
     assert!(done >= 16, "{done} got in, {refused} did not");
     site.nothing_left();
-    eventually(SOON, "the next one gets in", || site.exec(&["/bin/true"]).status.success().then_some(()));
+    // The relay counts by the minute.
+    eventually(scale::pick(SOON, Duration::from_secs(90)), "the next one gets in", || {
+        std::thread::sleep(scale::pick(Duration::ZERO, Duration::from_secs(2)));
+        site.exec(&["/bin/true"]).status.success().then_some(())
+    });
 }

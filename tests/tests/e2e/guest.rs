@@ -6,6 +6,7 @@ use cloud_doctor_tests::eventually::{SOON, eventually};
 use cloud_doctor_tests::process::{self, Seen};
 use cloud_doctor_tests::site::{Plan, Site};
 use cloud_doctor_tests::terminal::Terminal;
+use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -18,8 +19,8 @@ struct Call {
 }
 
 /// What each side's screen shows last before it asks.
-const CUSTOMER_ASKS: &str = "say yes? [y/N]";
-const ENGINEER_ASKS: &str = "same six words? [y/N]";
+const CUSTOMER_ASKS: &str = "to say no, press Enter:";
+const ENGINEER_ASKS: &str = "taken the six words? [y/N]";
 
 impl Call {
     /// The engineer has a code. `None` without root.
@@ -55,19 +56,39 @@ impl Call {
         let mut customer = Terminal::start(&self.site.world, "visit", &self.visit(&code), 160, 40);
         customer.wait_for(CUSTOMER_ASKS);
         self.engineer.wait_for(ENGINEER_ASKS);
-        assert_eq!(words(&customer, "Six words: "), words(&self.engineer, "Six words, for "));
         customer
+    }
+
+    /// What the engineer reads out on the phone: four letters of each word.
+    fn words(&self) -> String {
+        let shown = String::from_utf8_lossy(&self.engineer.shown()).into_owned();
+        let after = shown.rsplit("Six words, for ").next().unwrap();
+        let six = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let words = after.lines().map(six).find(|words| words.len() == 6).expect("six words");
+        words.iter().map(|word| word.chars().take(4).collect::<String>()).collect::<Vec<_>>().join(" ")
     }
 
     /// Both have said yes and the engineer has a prompt.
     fn shell(&mut self) -> Terminal {
         let mut customer = self.customer();
-        customer.type_in("y\n");
+        customer.type_in(&format!("{}\n", self.words()));
         customer.wait_for("Open for 60 minutes");
         self.engineer.type_in("y\n");
         self.engineer.type_in("PS1='rea''dy> '; PROMPT_COMMAND=; bind 'set enable-bracketed-paste off'\n");
         self.engineer.wait_for("ready> ");
         customer
+    }
+
+    /// The same at a terminal, for what ends by itself.
+    fn at_terminal(&self, code: &str) -> Command {
+        let visit = self.visit(code);
+        let mut line = format!("{}", visit.get_program().display());
+        for argument in visit.get_args() {
+            line.push_str(&format!(" {}", argument.display()));
+        }
+        let mut command = self.site.world.command("/usr/bin/script");
+        command.args(["--quiet", "--return", "--log-out", "/dev/null", "--command", &line]);
+        command
     }
 
     fn visits(&self) -> PathBuf {
@@ -106,14 +127,6 @@ fn files_below(folder: &std::path::Path) -> Vec<PathBuf> {
     found
 }
 
-/// The six words behind `mark`, on the same line or the next that has six.
-fn words(terminal: &Terminal, mark: &str) -> Vec<String> {
-    let shown = String::from_utf8_lossy(&terminal.shown()).into_owned();
-    let after = shown.rsplit(mark).next().unwrap();
-    let six = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    after.lines().map(six).find(|words| words.len() == 6).unwrap_or_else(|| panic!("six words in {shown}"))
-}
-
 #[test]
 fn a_guest_is_helped_and_keeps_the_record_alone() {
     let Some(mut call) = Call::begin() else { return };
@@ -137,6 +150,7 @@ fn a_guest_is_helped_and_keeps_the_record_alone() {
     for rule in ["NoNewPrivs:\t1", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "Groups:\t \n"] {
         assert!(status.contains(rule), "{rule} in {status}");
     }
+    no_terminal(call.role("tunnel").pid, "/dev/null");
     // A second shell under the same visit takes no second yes.
     call.engineer.type_in("exit 3\n");
     call.engineer.wait_for("Enter: to the shell again");
@@ -147,7 +161,7 @@ fn a_guest_is_helped_and_keeps_the_record_alone() {
     call.engineer.wait_for("Enter: to the shell again");
     call.engineer.type_in("q\n");
     assert_eq!(call.engineer.finish().code(), Some(4));
-    customer.wait_for("The engineer has ended it.");
+    customer.wait_for("has ended it.");
     customer.wait_for("verify-audit --show --identity ");
     assert_eq!(customer.finish().code(), Some(0));
     call.only_the_record_is_left(true);
@@ -160,11 +174,78 @@ fn a_guest_is_helped_and_keeps_the_record_alone() {
     assert!(call.site.client.must(&["servers", "--json"]).contains("\"servers\": []"));
 }
 
+/// A process that could type into root's terminal would be root.
+fn no_terminal(pid: u32, stderr: &str) {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    assert_eq!((fields[3], fields[4]), (pid.to_string().as_str(), "0"), "a session of its own without a terminal");
+    assert_eq!(fs::read_link(format!("/proc/{pid}/fd/2")).unwrap(), std::path::Path::new(stderr));
+}
+
+#[test]
+fn r_12_other_words_open_nothing_and_a_yes_is_none() {
+    let Some(mut call) = Call::begin() else { return };
+    let code = call.code();
+    let mut customer = Terminal::start(&call.site.world, "visit", &call.visit(&code), 160, 40);
+    customer.type_in("y\ny\nyes\n");
+    customer.wait_for(CUSTOMER_ASKS);
+    call.engineer.wait_for(ENGINEER_ASKS);
+    let mut words: Vec<String> = call.words().split(' ').map(str::to_owned).collect();
+    words.swap(0, 5);
+    customer.type_in(&format!("{}\n", words.join(" ")));
+    customer.wait_for("These are other words");
+    words.swap(0, 5);
+    customer.type_in(&format!("{}\n", words.join(" ")));
+    customer.wait_for("Open for 60 minutes");
+    customer.type_in("\x03");
+    customer.finish();
+    call.only_the_record_is_left(true);
+}
+
+#[test]
+fn a_shell_does_not_outlive_a_visit_that_is_killed() {
+    let Some(mut call) = Call::begin() else { return };
+    let mut customer = call.shell();
+    call.engineer.type_in("(trap '' HUP; sleep 1000) & sleep 1000\n");
+    eventually(SOON, "two sleep", || (sleeping() == 2).then_some(()));
+    customer.program().signal(Signal::KILL);
+    eventually(SOON, "nothing sleeps", || (sleeping() == 0).then_some(()));
+    let record = files_below(&call.visits()).into_iter().find(|path| path.extension().is_some_and(|e| e == "jsonl"));
+    let record = record.expect("a record");
+    eventually(SOON, "its end is on record", || {
+        fs::read_to_string(&record).ok()?.contains("channel-ended").then_some(())
+    });
+    // The next visit removes what this one could not.
+    drop(call.site.world.output("visit", call.at_terminal("127.0.0.1:9/K7QX-9M2P-4TZD-8RWN")));
+    call.only_the_record_is_left(true);
+}
+
+fn sleeping() -> usize {
+    let all = process::descendants(std::process::id());
+    all.into_iter().filter(|seen| seen.argv.first().is_some_and(|first| first == "sleep")).count()
+}
+
+#[test]
+fn lockdown_reaches_a_visit() {
+    let Some(mut call) = Call::begin() else { return };
+    let mut customer = call.shell();
+    call.engineer.type_in("sleep 1000\n");
+    eventually(SOON, "it sleeps", || (sleeping() == 1).then_some(()));
+    let guard = call.site.world.path("host/guard");
+    fs::create_dir(&guard).unwrap();
+    fs::write(guard.join("lockdown"), "").unwrap();
+    customer.wait_for("locked down");
+    customer.finish();
+    assert_eq!(sleeping(), 0);
+    call.only_the_record_is_left(true);
+}
+
 #[test]
 fn r_01_without_the_customers_yes_nothing_starts() {
     let Some(mut call) = Call::begin() else { return };
     let mut customer = call.customer();
-    customer.type_in("n\n");
+    // A yes is no words, and what was typed ahead answers nothing.
+    customer.type_in("\n");
     customer.wait_for("Denied. Nothing was started.");
     assert_eq!(customer.finish().code(), Some(0));
     call.engineer.wait_for("The customer said no.");
@@ -181,7 +262,7 @@ fn r_12_an_engineer_who_hears_other_words_takes_the_request_back() {
     call.engineer.type_in("n\n");
     call.engineer.wait_for("Nothing was started.");
     assert_eq!(call.engineer.finish().code(), Some(255));
-    customer.wait_for("The engineer has ended it.");
+    customer.wait_for("has ended it.");
     customer.finish();
     call.only_the_record_is_left(true);
 }
@@ -191,15 +272,11 @@ fn ctrl_c_of_the_customer_ends_everything() {
     let Some(mut call) = Call::begin() else { return };
     let mut customer = call.shell();
     call.engineer.type_in("(trap '' HUP; sleep 1000) & sleep 1000\n");
-    let sleeps = || {
-        let all = process::descendants(std::process::id());
-        all.into_iter().filter(|seen| seen.argv.first().is_some_and(|first| first == "sleep")).count()
-    };
-    eventually(SOON, "two sleep", || (sleeps() == 2).then_some(()));
+    eventually(SOON, "two sleep", || (sleeping() == 2).then_some(()));
     customer.type_in("\x03");
     customer.wait_for("The visit is over.");
     assert_eq!(customer.finish().code(), Some(0));
-    assert_eq!(sleeps(), 0, "at once, whatever it ignores");
+    assert_eq!(sleeping(), 0, "at once, whatever it ignores");
     call.only_the_record_is_left(true);
     call.engineer.wait_for("The customer ended the visit.");
     call.engineer.finish();
@@ -221,16 +298,16 @@ fn enr_02_a_code_counts_once_and_only_as_it_was_read() {
         (code[..code.len() - 1].to_owned(), 2, "four groups of four"),
         ("K7QX-9M2P-4TZD-8RWN".to_owned(), 2, "begins with the relay's address"),
     ] {
-        let output = call.site.world.output("visit", call.visit(&code));
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let output = call.site.world.output("visit", call.at_terminal(&code));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(output.status.code(), Some(status), "{code}: {said}");
         assert!(said.contains(sentence), "{code}: {said}");
     }
     assert!(files_below(&call.visits()).is_empty(), "nothing is left of what never began");
     let mut customer = Terminal::start(&call.site.world, "visit", &call.visit(&code.to_lowercase()), 160, 40);
     customer.wait_for(CUSTOMER_ASKS);
-    let again = call.site.world.output("visit", call.visit(&code));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("was used already"), "a second guest");
+    let again = call.site.world.output("visit", call.at_terminal(&code));
+    assert!(String::from_utf8_lossy(&again.stdout).contains("was used already"), "a second guest");
     customer.type_in("\x03");
     customer.finish();
 }
@@ -245,20 +322,20 @@ fn r_17_a_visit_does_not_go_beyond_the_servers_own_ceiling_or_lockdown() {
     }
     let lockdown = host.join("guard/lockdown");
     fs::write(&lockdown, "").unwrap();
-    let output = call.site.world.output("visit", call.visit(&code));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("locked down"), "{output:?}");
+    let output = call.site.world.output("visit", call.at_terminal(&code));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("locked down"), "{output:?}");
     fs::remove_file(lockdown).unwrap();
     let ceiling = host.join("etc/ceiling.toml");
     fs::write(&ceiling, "version = 1\nsurprise = 1\n[end]\n").unwrap();
-    let output = call.site.world.output("visit", call.visit(&code));
+    let output = call.site.world.output("visit", call.at_terminal(&code));
     assert_eq!(output.status.code(), Some(78));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("surprise"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("surprise"), "{output:?}");
     fs::write(&ceiling, cloud_doctor_proto::preset::Preset::ChecksOnly.text()).unwrap();
     let mut customer = Terminal::start(&call.site.world, "visit", &call.visit(&code), 160, 40);
     customer.wait_for("refused");
     call.engineer.wait_for("ceiling");
     assert_eq!(call.engineer.finish().code(), Some(255), "the ceiling lets nobody have a shell");
-    customer.wait_for("The engineer has ended it.");
+    customer.wait_for("has ended it.");
     customer.finish();
     call.only_the_record_is_left(true);
 }

@@ -25,8 +25,7 @@ fn pty_01_a_shell_types_resizes_interrupts_and_exits() {
     shell.wait_for("23 91");
     shell.wait_for("42");
     shell.resize(120, 40);
-    shell.type_in("stty size\n");
-    shell.wait_for("40 120");
+    wait_for_size(&mut shell, 0, "40 120");
     shell.type_in("sleep 1000\n");
     eventually(SOON, "sleep runs", || (!children_named(&site, "sleep").is_empty()).then_some(()));
     shell.type_in("\x03");

@@ -1,17 +1,20 @@
-//! a sealed channel in the attacker's hands.
+//! COD-07 and COD-09: a sealed channel in the attacker's hands.
 
-use super::stage::Stage;
+use super::stage::{Stage, commands, enrol};
 use cloud_doctor_proto::channel::ChannelKind;
 use cloud_doctor_proto::control::HelloAck;
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::limits::ALPN_TUNNEL;
 use cloud_doctor_proto::refusal::{Refusal, Refused};
 use cloud_doctor_proto::session::{OpenRequest, Stream, ToClient, ToHolder};
-use cloud_doctor_proto::visit::ChallengeRequest;
-use cloud_doctor_tests::people::{now, random};
+use cloud_doctor_proto::time::UnixTime;
+use cloud_doctor_proto::trust::Role;
+use cloud_doctor_proto::visit::{ChallengeRequest, OpenVisit};
+use cloud_doctor_tests::people::{Person, now, random};
 use cloud_doctor_tests::road::Next;
 use cloud_doctor_tests::scale;
-use cloud_doctor_tests::visitor::{self, ANSWER, Channel, Visit, request};
+use cloud_doctor_tests::visitor::{self, ANSWER, Answer, Channel, Plan, Visit, request};
+use serde_bytes::ByteBuf;
 
 /// What is done to one record on its way.
 #[derive(Debug, Clone, Copy)]
@@ -155,5 +158,70 @@ fn r_11_a_tunnel_takes_no_version_that_it_did_not_offer() {
         control.say(Kind::HelloAck, &HelloAck { proto, build: "old".to_owned(), now: now() });
         stage.relay.closed(&connection);
         assert_eq!(stage.strange(), []);
+    }
+}
+
+/// A colleague's visit on the same server, opened with the log entry that made the colleague one.
+fn colleagues_visit(stage: &mut Stage) -> Visit {
+    let colleague = Person::new("carl");
+    let entry = stage.customer.add(&colleague, Role::Engineer);
+    let plan = Plan::honest(stage.challenge(), &colleague, stage.head(), commands());
+    let message = OpenVisit { entries: vec![ByteBuf::from(entry)], ..plan.message(&colleague) };
+    assert!(matches!(stage.offer(&message), Answer::Opened(_)));
+    Visit::of(plan)
+}
+
+#[test]
+fn cod_07_a_channel_of_another_visit_or_server_is_refused_and_audited() {
+    let mut stage = Stage::new();
+    let visit = stage.visit();
+    let mut channel = stage.command(&visit, &["/bin/cat"]).unwrap();
+    channel.hear_until(visitor::welcome);
+    let colleague = colleagues_visit(&mut stage);
+    let (id, exec) = (channel.id, ChannelKind::Exec);
+    let (fresh, attach) = (request("root", &["/bin/cat"]), OpenRequest { attach: true, ..request("root", &[]) });
+    stage.mark();
+    // A colleague attaches to it, opens one of its name, and names the visit that it belongs to.
+    for ask in [&attach, &fresh] {
+        let refused = colleague.channel(stage.tunnel.open(), exec, id, None, ask).unwrap_err();
+        assert_eq!(refused.code, Refusal::NoChannel, "{ask:?}");
+        let (initiator, mut message) = colleague.knock(exec, id, None, ask);
+        message.visit = visit.id;
+        let refused = Channel::answer(stage.tunnel.open(), initiator, &message, id).unwrap_err();
+        assert_eq!(refused.code, Refusal::Handshake, "{ask:?}");
+        let refused = colleague.channel(stage.tunnel.open(), exec, id, Some(&channel.handed), ask).unwrap_err();
+        assert!(matches!(refused.code, Refusal::NoChannel | Refusal::Handshake), "{refused:?}");
+    }
+    stage.nothing_but_audited(&["refused", "no-channel"]);
+    stage.nothing_but_audited(&["refused", "handshake"]);
+
+    // Another server of the same customer knows neither the channel nor the visit.
+    let Stage { world, relay, customer, batch, .. } = &mut stage;
+    let mut second = enrol(world, relay, customer, batch, "web-2", "own");
+    second.run();
+    let tunnel = relay.tunnel();
+    for ask in [&attach, &fresh] {
+        let refused = visit.channel(tunnel.open(), exec, id, None, ask).unwrap_err();
+        assert_eq!(refused.code, Refusal::NoVisit, "{ask:?}");
+    }
+    second.wait_for_audit(&["refused", "no-visit"]);
+
+    // None of it did anything to the one who works there.
+    channel.say(&ToHolder::Input { offset: 0, data: b"still here" });
+    channel.hear_until(|message| matches!(message, ToClient::Output { data: b"still here", .. }).then_some(()));
+}
+
+/// A relay's clock is nobody's.
+#[test]
+fn cod_09_a_relay_whose_clock_is_at_the_end_of_time_changes_nothing() {
+    let mut stage = Stage::new();
+    for clock in [0, i64::MAX as u64, u64::MAX] {
+        stage.tunnel.connection.close(0u32.into(), b"");
+        let connection = stage.relay.accept(ALPN_TUNNEL);
+        let mut control = stage.relay.first_stream(&connection);
+        control.next(ANSWER);
+        control.say(Kind::HelloAck, &HelloAck { proto: 1, build: "odd".to_owned(), now: UnixTime(clock) });
+        stage.tunnel = stage.relay.adopt(&stage.tunnel, connection, control);
+        stage.visit();
     }
 }

@@ -20,7 +20,7 @@ impl Stage {
     /// Sends log entries as a relay does.
     fn push(&mut self, entries: Vec<Vec<u8>>) {
         let entries = entries.into_iter().map(ByteBuf::from).collect();
-        self.tunnel.control.say(Kind::TrustUpdate, &TrustUpdate { entries });
+        self.tunnel.control.borrow_mut().say(Kind::TrustUpdate, &TrustUpdate { entries });
     }
 
     /// Guard's head, as a client sees it.
@@ -105,7 +105,7 @@ fn r_15_a_key_that_no_root_added_may_sign_nothing() {
 
 #[test]
 fn r_17_nothing_that_a_relay_says_changes_ceiling_or_configuration() {
-    let mut stage = Stage::with("checks-only", |_| {});
+    let stage = Stage::with("checks-only", |_| {});
     let (ceiling, config) = (stage.agent.ceiling(), stage.agent.state.join("etc/agent.toml"));
     let before = (fs::read(&ceiling).unwrap(), fs::read(&config).unwrap());
     let own = cloud_doctor_proto::preset::Preset::Own.text().as_bytes();
@@ -114,7 +114,7 @@ fn r_17_nothing_that_a_relay_says_changes_ceiling_or_configuration() {
         bytes.extend(number.to_be_bytes());
         bytes.push(0);
         bytes.extend(own);
-        stage.tunnel.control.send(&bytes);
+        stage.tunnel.control.borrow_mut().send(&bytes);
         let mut road = stage.tunnel.open();
         road.send(&bytes);
     }

@@ -100,7 +100,7 @@ fn root_shell(world: &World, machine: &Machine) -> (Terminal, String) {
 }
 
 #[test]
-fn a_root_shell_lives_through_an_upgrade_and_ends_with_the_target() {
+fn flt_04_a_root_shell_lives_through_an_upgrade_and_ends_with_the_target() {
     let Some(machine) = enrolled() else { return };
     let world = World::lasting(PATIENCE);
     let (mut terminal, shell) = root_shell(&world, &machine);

@@ -32,6 +32,34 @@ const TOP_LEVEL: &[&str] = &[
 /// Crates that would bring a socket, a clock or a runtime into proto.
 const NOT_IN_PROTO: &[&str] = &["tokio", "quinn", "quinn-proto", "rustls", "mio", "hyper", "axum", "socket2", "ring"];
 
+/// Crates that compress, or undo it. What is not there cannot be turned on by a feature of a dependency (COD-04).
+const COMPRESSORS: &[&str] = &[
+    "async-compression",
+    "brotli",
+    "bzip2",
+    "compression",
+    "deflate",
+    "flate2",
+    "libdeflate",
+    "libz",
+    "lz4",
+    "lzma",
+    "miniz",
+    "ruzstd",
+    "snap",
+    "xz",
+    "yazi",
+    "zlib",
+    "zopfli",
+    "zstd",
+];
+
+fn compressing(lock: &str) -> Vec<String> {
+    let names = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let bad = names.filter(|name| COMPRESSORS.iter().any(|known| name.starts_with(known)));
+    bad.map(|name| format!("Cargo.lock: {name} compresses")).collect()
+}
+
 fn strangers<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut tops: Vec<_> =
         paths.filter_map(|path| path.split('/').next()).filter(|top| !TOP_LEVEL.contains(top)).collect();
@@ -77,4 +105,14 @@ fn proto_drags_no_runtime_along() {
 #[test]
 fn proto_can_be_complained_about() {
     assert_eq!(dragged_along("cloud-doctor-proto v0.1.0\ntokio-util v0.7\nsnow v0.10\nquinn v0.11\n").len(), 2);
+}
+
+#[test]
+fn cod_04_nothing_is_linked_that_could_compress() {
+    holds(&compressing(&std::fs::read_to_string(top().join("Cargo.lock")).unwrap()));
+}
+
+#[test]
+fn compressing_can_be_complained_about() {
+    assert_eq!(compressing("name = \"flate2\"\nname = \"zstd-sys\"\nname = \"snow\"\n").len(), 2);
 }

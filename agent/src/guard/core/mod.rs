@@ -329,6 +329,20 @@ impl Core {
         Ok(())
     }
 
+    /// Told to stop. A guest's shells go along: nobody would look after them, and nobody could reach them.
+    pub(super) fn leave(&mut self, moment: Moment) {
+        if self.guest {
+            for id in self.visits.keys().copied().collect::<Vec<_>>() {
+                self.end_visit(moment, id, FinReason::Ended);
+            }
+        }
+    }
+
+    /// No shell is left that guard has to see out.
+    pub(super) fn is_deserted(&self) -> bool {
+        !self.guest || self.channels.values().all(|channel| channel.over)
+    }
+
     /// Something waits for time to pass.
     pub(super) fn is_busy(&self) -> bool {
         !(self.visits.is_empty() && self.pending.is_empty() && self.channels.is_empty())

@@ -63,8 +63,9 @@ impl Core {
             visit: id.to_string(),
             engineer: one_line(&permit.person, TEXT_CHARS),
             key: grant.engineer.to_string(),
-            scopes: one_line(&scopes(&grant.scopes), TEXT_CHARS),
-            minutes: grant.ttl_secs / 60,
+            // Whole: what root signs must not end where a line does.
+            scopes: one_line(&scopes(&grant.scopes), usize::MAX),
+            minutes: grant.ttl_secs.div_ceil(60),
             reason: one_line(&grant.reason, TEXT_CHARS),
             ticket: one_line(&grant.ticket, TEXT_CHARS),
             waits_secs: moment.boot.millis_until(pending.deadline) / 1000,

@@ -52,6 +52,13 @@ impl Streams {
             unread: false,
         })
     }
+
+    fn backlog(&mut self, stream: Stream) -> &mut Backlog {
+        match stream {
+            Stream::Out => &mut self.out,
+            Stream::Err => &mut self.err,
+        }
+    }
 }
 
 /// Signals that a person or a supervisor sends us, for the command.
@@ -142,10 +149,7 @@ fn take(
 ) -> Option<FinReason> {
     match event {
         Event::Output { stream, data } => {
-            let backlog = match stream {
-                Stream::Out => &mut streams.out,
-                Stream::Err => &mut streams.err,
-            };
+            let backlog = streams.backlog(stream);
             let done = backlog.push(&data);
             channel.took(stream, done);
             if backlog.is_closed() && !streams.unread {
@@ -154,7 +158,10 @@ fn take(
                 channel.close();
             }
         }
-        Event::Skipped { bytes, .. } => app.say(Id::SkippedBytes.with(&[&bytes])),
+        Event::Skipped { stream, bytes } => {
+            streams.backlog(stream).skipped();
+            app.say(Id::SkippedBytes.with(&[&bytes]));
+        }
         Event::Cut(_) => status.cut(),
         Event::Welcome { welcome, again } => {
             status.back();

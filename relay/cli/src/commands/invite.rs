@@ -49,12 +49,18 @@ pub(super) async fn run(app: &App, asked: Invite) -> Result<u8, Fail> {
     done
 }
 
-/// Ctrl-C and its like, outside a shell: inside one, the terminal is raw and they are keys.
+/// Ctrl-C and its like, outside a shell: inside one, the terminal is raw and they are keys. A closed window too.
 fn stopped() -> Result<impl Future<Output = ()>, Fail> {
     let failed = |error: std::io::Error| Fail::system("signal", &error);
     let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut hup = signal(SignalKind::hangup()).map_err(failed)?;
     Ok(async move {
-        int.recv().await;
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+            _ = hup.recv() => {}
+        }
     })
 }
 
@@ -90,25 +96,9 @@ impl Helping<'_> {
         let code: Code = self.invited.code.parse().map_err(|error| Fail::from(Id::InviteOdd.with(&[&error])))?;
         self.app.say(Id::InviteCode.with(&[&code]));
         self.app.say(Id::InviteWaiting.with(&[&Span(GUEST_CODE_SECS)]));
-        let mut greeted = false;
-        let (visit, host) = loop {
-            let hostname = self.guest().await?;
-            if !greeted {
-                self.app.say(Id::GuestCame.with(&[&hostname]));
-                greeted = true;
-            }
-            match self.ask().await {
-                Ok(open) => break open,
-                // The road broke before anybody had said anything: the guest is coming back.
-                Err(VisitError::Stream(error)) => {
-                    self.app.say(cloud_doctor::messages::Sentence::sentence(&error));
-                    sleep(ASK_AGAIN).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        let time = Span(visit.opened.ends_in_secs);
-        self.app.say(Id::GuestOpened.with(&[&self.wish.first.scope.user(), &host, &time]));
+        let hostname = self.guest().await?;
+        self.app.say(Id::GuestCame.with(&[&hostname]));
+        let (visit, host) = self.ask().await?;
         let until = clock::now() + Duration::from_secs(visit.opened.ends_in_secs);
         let status = self.shells(&visit, &host, until).await;
         self.app.say(Id::GuestEnded.with(&[&host]));
@@ -160,10 +150,16 @@ impl Helping<'_> {
     /// One shell after another, until the engineer or the visit is done.
     async fn shells(&self, visit: &Visit, host: &str, until: Instant) -> Result<u8, Fail> {
         let mut left: Option<ChannelId> = None;
+        let mut told = false;
         loop {
             let size = terminal::size(std::io::stdout()).or_else(|| terminal::size(std::io::stdin()));
             let first = First { attach: left, size: size.unwrap_or(SIZE_DEFAULT), ..self.wish.first.clone() };
             let channel = visit.open_channel(&first).await?;
+            if !told {
+                let time = Span(visit.opened.ends_in_secs);
+                self.app.say(Id::GuestOpened.with(&[&self.wish.first.scope.user(), &host, &time]));
+                told = true;
+            }
             let id = channel.id();
             let status = match view(self.app, channel).await? {
                 End::Left => {

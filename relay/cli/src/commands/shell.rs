@@ -169,6 +169,7 @@ impl<'a> View<'a> {
                 self.channel.took(stream, done);
             }
             Event::Skipped { bytes, .. } => {
+                self.out.skipped();
                 let text = Id::SkippedBytes.with(&[&bytes]).text(self.app.language);
                 output::say(&format!("\r\n{text}\r"));
             }

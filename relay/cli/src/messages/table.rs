@@ -68,9 +68,9 @@ messages! {
     InviteOdd: "The relay's code is not one: {0}. Update the older of the two.", "中继给出的代码无效:{0}。请更新较旧的一方。";
     InviteOver: "The invitation is over: nobody used the code in time, or the customer has ended it.", "邀请已结束:代码未在有效期内使用,或客户已结束。";
     GuestCame: "A server came that calls itself {0}.", "一台自称 {0} 的服务器已接入。";
-    GuestWords: "Six words, for {0}:\n\n    {1}\n\nRead them to the customer, who says yes only if the other screen shows the same.", "{0} 的六个单词:\n\n    {1}\n\n请念给客户听;仅当对方屏幕显示的完全相同时,客户才会同意。";
-    AskGuestSame: "Does the customer see the same six words? [y/N] ", "客户看到的六个单词是否相同?[y/N] ";
-    GuestDeclined: "Then somebody may stand in between, or the customer looks at another request. Nothing was started.", "那么可能有人从中冒充,或客户看到的是另一个请求。未启动任何内容。";
+    GuestWords: "Six words, for {0}:\n\n    {1}\n\nRead them to the customer, who types them there. Four letters of each are enough.", "{0} 的六个单词:\n\n    {1}\n\n请念给客户听,由客户在其终端输入;每个单词输入前四个字母即可。";
+    AskGuestSame: "Has the customer's screen taken the six words? [y/N] ", "客户的终端是否接受了这六个单词?[y/N] ";
+    GuestDeclined: "Then somebody may stand in between, or the customer has another request in front. Nothing was started.", "那么可能有人从中冒充,或客户面对的是另一个请求。未启动任何内容。";
     GuestWaiting: "Waiting for the customer's yes.", "正在等待客户同意。";
     GuestOpened: "The customer has said yes: {0} on {1}, for {2}.", "客户已同意:{0},{1} 上,时长 {2}。";
     GuestAgain: "The visit of {0} goes on for {1}. Enter: to the shell again; q: end the visit. ", "对 {0} 的协助还有 {1}。回车:再次进入会话;q:结束协助。";

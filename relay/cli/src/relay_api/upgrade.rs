@@ -7,7 +7,10 @@ use super::socket::{Socket, dial};
 use super::{Relay, RelayError};
 use crate::stream::limits;
 use cloud_doctor_proto::limits::WS_PROTOCOL;
-use hyper::header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, HOST, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
+use hyper::header::{
+    ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, HOST, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    USER_AGENT,
+};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error as WsError;
@@ -25,6 +28,11 @@ impl Relay {
         let upgrade = client_async_with_config(request, socket, Some(limits()));
         let late = || RelayError::Broke { why: format!("no answer within {} s", UPGRADE_WAIT.as_secs()) };
         match timeout(UPGRADE_WAIT, upgrade).await.map_err(|_| late())? {
+            // RFC 6455, 4.1: what was not offered must not be taken. Nothing is compressed on this road.
+            Ok((_, response)) if response.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS) => {
+                let why = "it answers with an extension of WebSocket that was not asked for";
+                Err(RelayError::Odd { why: why.to_owned() })
+            }
             Ok((socket, _response)) => Ok(socket),
             Err(WsError::Http(response)) => {
                 let body = response.body().clone().unwrap_or_default();

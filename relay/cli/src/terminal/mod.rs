@@ -1,6 +1,7 @@
 //! The person's terminal: questions, passwords, raw mode, and the three standard streams without blocking.
 
 pub(crate) mod escapes;
+mod filter;
 pub(crate) mod pipes;
 pub(crate) mod status;
 
@@ -44,6 +45,8 @@ fn tty() -> std::io::Result<File> {
 pub(crate) fn ask(question: &str) -> Result<String, Fail> {
     let ask = || {
         let mut tty = tty()?;
+        // What was typed before the question was there is no answer to it.
+        rustix::termios::tcflush(&tty, rustix::termios::QueueSelector::IFlush)?;
         write!(tty, "{} ", question.trim_end())?;
         read_line(&tty)
     };

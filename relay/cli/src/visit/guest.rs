@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Longest host name shown.
-const HOST_CHARS_MAX: usize = 128;
+const HOST_CHARS_MAX: usize = 64;
 
 /// Whose hands a guest is met with.
 pub struct Guest<'a> {
@@ -61,7 +61,8 @@ pub async fn open_guest(
     let mut stream = FrameStream::open(guest.relay, &way, &note).await?;
     let challenged = checks::check_guest(&super::challenge(&mut stream, 0).await?)?;
     let challenge = &challenged.challenge;
-    let host = one_line(&challenge.host, HOST_CHARS_MAX);
+    // Without runs of blanks: a stranger's name must not look like a line of its own.
+    let host = one_line(&challenge.host.split_whitespace().collect::<Vec<_>>().join(" "), HOST_CHARS_MAX);
     let ours = Secret(clock::random());
     let signing = Signing { keys: guest.keys, engineer: guest.engineer, namespace: NAMESPACE_GUEST };
     let head = TrustHead { seq: challenge.trust_seq, hash: challenge.trust_head };
@@ -94,7 +95,11 @@ pub async fn open_guest(
     let both = both_agree(&mut stream, agree(&host, &six));
     let within = Duration::from_secs(need.within_secs.saturating_add(5));
     let late = || VisitError::NobodySigned(cloud_doctor_proto::ceiling::Span(need.within_secs).to_string());
-    let opened = timeout(within, both).await.map_err(|_| late())??;
+    let mut opened = timeout(within, both).await.map_err(|_| late())??;
+    if opened.visit != Grant::visit(&grant) {
+        return Err(VisitError::OutOfTurn(Kind::VisitOpened));
+    }
+    opened.ends_in_secs = opened.ends_in_secs.min(wish.ttl_secs);
     let relay = guest.relay.clone();
     Ok((Visit { relay, way, binding, ours, theirs: challenge.agent_key, opened }, host))
 }

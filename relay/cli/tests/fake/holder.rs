@@ -6,7 +6,7 @@ use cloud_doctor_proto::channel::{Binding, Keys, ResumeBook, Sealed, Secret};
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::ids::ExchangeKey;
 use cloud_doctor_proto::pack;
-use cloud_doctor_proto::session::{ExitStatus, FinReason, OpenRequest, Stream, ToClient, ToHolder, Welcome};
+use cloud_doctor_proto::session::{ExitStatus, FinReason, Notice, OpenRequest, Stream, ToClient, ToHolder, Welcome};
 use cloud_doctor_proto::visit::ChannelReply;
 use serde_bytes::ByteBuf;
 use std::sync::{Arc, Mutex};
@@ -63,23 +63,32 @@ impl Holder {
     }
 }
 
+/// What goes wrong on purpose in one conversation.
+pub(crate) struct Faults {
+    /// Cut after this many records.
+    pub(crate) cut_after: Option<usize>,
+    /// Change one bit of this record.
+    pub(crate) flip: Option<usize>,
+    /// Every length of time.
+    pub(crate) secs: Option<u64>,
+}
+
 struct View<'a> {
     pipe: &'a mut Pipe,
     sealed: Sealed,
     sent: usize,
-    cut_after: Option<usize>,
-    flip: Option<usize>,
+    faults: Faults,
 }
 
 impl View<'_> {
     async fn say(&mut self, message: &ToClient<'_>) -> Option<()> {
-        if self.cut_after == Some(self.sent) {
+        if self.faults.cut_after == Some(self.sent) {
             return None;
         }
         let (mut plain, mut sealed) = (Vec::new(), Vec::new());
         message.encode(&mut plain);
         self.sealed.seal(&plain, &mut sealed).unwrap();
-        if self.flip == Some(self.sent) {
+        if self.faults.flip == Some(self.sent) {
             sealed[0] ^= 1;
         }
         self.sent += 1;
@@ -102,7 +111,7 @@ pub(crate) async fn attend(
     binding: &Binding,
     (ours, theirs): (&Secret, &ExchangeKey),
     first: &[u8],
-    (cut_after, flip): (Option<usize>, Option<usize>),
+    faults: Faults,
 ) -> Option<()> {
     let (handed, request, reply, sealed) = {
         let mut holder = holder.lock().unwrap();
@@ -122,7 +131,7 @@ pub(crate) async fn attend(
         (handed, request, reply, sealed)
     };
     pipe.send(reply).await?;
-    let mut view = View { pipe, sealed, sent: 0, cut_after, flip };
+    let mut view = View { pipe, sealed, sent: 0, faults };
     let begin = view.hear().await?;
     let Ok(ToHolder::Begin(begin)) = ToHolder::decode(&begin) else { panic!("the first record is Begin") };
     let welcome = {
@@ -138,11 +147,14 @@ pub(crate) async fn attend(
             input_applied: holder.input.len() as u64,
             out_end: holder.out.len() as u64,
             err_end: holder.err.len() as u64,
-            ends_in_secs: 600,
+            ends_in_secs: view.faults.secs.unwrap_or(600),
             notice: None,
         }
     };
     view.say(&ToClient::Welcome(welcome)).await?;
+    if let Some(ends_in_secs) = view.faults.secs {
+        view.say(&ToClient::Notice(Notice { ends_in_secs })).await?;
+    }
     converse(&holder, &mut view, begin.out_from, begin.err_from).await
 }
 

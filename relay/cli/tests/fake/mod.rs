@@ -12,7 +12,7 @@ use cloud_doctor_proto::refusal::Refusal;
 use cloud_doctor_proto::signer::{NAMESPACE_GRANT, NAMESPACE_LOG, SshKey, unarmour};
 use cloud_doctor_proto::time::UnixTime;
 use cloud_doctor_proto::trust::{AgentRecord, Entry, NamedKey, Role, SignedEntry, TrustLog, What, batch_id};
-use cloud_doctor_proto::visit::{ChallengeReply, ChallengeRequest, OpenChannel, OpenVisit, VisitOpened};
+use cloud_doctor_proto::visit::{ChallengeReply, ChallengeRequest, ChannelInfo, OpenChannel, OpenVisit, VisitOpened};
 use ed25519_dalek::SigningKey;
 use futures_util::{SinkExt as _, StreamExt as _};
 use holder::Holder;
@@ -44,6 +44,12 @@ pub(crate) struct Faults {
     pub(crate) token: String,
     /// What the relay answers to a `GET /approvals`, as JSON.
     pub(crate) approvals: String,
+    /// What the relay answers to a `GET /servers` and a `GET /sessions`, as JSON.
+    pub(crate) lists: [String; 2],
+    /// Every length of time that server and holder name.
+    pub(crate) secs: Option<u64>,
+    /// The upgrade's answer brings an extension of WebSocket that nobody asked for.
+    pub(crate) extension: bool,
     /// Show this many entries of the trust log only.
     pub(crate) log_until: Option<usize>,
 }
@@ -181,6 +187,10 @@ impl World {
             faults.token
         } else if head.starts_with("GET /api/v1/approvals") {
             faults.approvals
+        } else if head.starts_with("GET /api/v1/servers") {
+            faults.lists[0].clone()
+        } else if head.starts_with("GET /api/v1/sessions") {
+            faults.lists[1].clone()
         } else if head.starts_with("POST /api/v1/approvals/") {
             *self.seconds.lock().unwrap() += 1;
             "{}".to_owned()
@@ -211,8 +221,13 @@ impl World {
     }
 
     async fn stream(&self, stream: TcpStream) {
+        let extension = self.faults.lock().unwrap().extension;
         #[expect(clippy::result_large_err, reason = "the library's own callback type")]
-        let accept = |_: &Request, mut response: Response| {
+        let accept = |request: &Request, mut response: Response| {
+            assert!(!request.headers().contains_key("sec-websocket-extensions"), "{request:?}");
+            if extension {
+                response.headers_mut().insert("sec-websocket-extensions", "permessage-deflate".parse().unwrap());
+            }
             response.headers_mut().insert("sec-websocket-protocol", WS_PROTOCOL.parse().unwrap());
             Ok(response)
         };
@@ -262,8 +277,8 @@ impl World {
             agent_key: secret.exchange_key(),
             trust_seq: log.head().seq,
             trust_head: log.head().hash,
-            at: now(),
-            ttl_secs: 600,
+            at: faults.secs.map_or(now(), UnixTime),
+            ttl_secs: faults.secs.unwrap_or(600),
         };
         let (bytes, signature) = challenge.sign(&identity);
         let entries = log.entries_from(asked.trust_seq + 1, 100);
@@ -288,7 +303,16 @@ impl World {
         let opened =
             Open { challenge: grant.challenge, grant: Grant::hash(&open.grant), secret, client: grant.client_key };
         self.visits.lock().unwrap().insert(visit, opened);
-        let opened = VisitOpened { visit, ends_in_secs: grant.ttl_secs, channels: Vec::new() };
+        let secs = self.faults.lock().unwrap().secs;
+        let left = |age_secs| ChannelInfo {
+            channel: ChannelId([9; 16]),
+            kind: cloud_doctor_proto::channel::ChannelKind::Shell,
+            user: "web".into(),
+            age_secs,
+            attached: false,
+        };
+        let ends_in_secs = secs.unwrap_or(grant.ttl_secs);
+        let opened = VisitOpened { visit, ends_in_secs, channels: secs.map(left).into_iter().collect() };
         pipe.send(frame::message(Kind::VisitOpened, &opened)).await
     }
 
@@ -309,7 +333,8 @@ impl World {
         let holder = Arc::clone(self.holders.lock().unwrap().entry(open.channel).or_default());
         let cut_after = self.faults.lock().unwrap().cut_after.pop();
         let flip = self.faults.lock().unwrap().flip_record.take();
-        holder::attend(holder, pipe, &binding, (&visit.secret, &visit.client), &open.first, (cut_after, flip)).await
+        let faults = holder::Faults { cut_after, flip, secs: self.faults.lock().unwrap().secs };
+        holder::attend(holder, pipe, &binding, (&visit.secret, &visit.client), &open.first, faults).await
     }
 }
 

@@ -24,6 +24,8 @@ use tokio::task::JoinSet;
 const AT_ONCE: usize = 64;
 /// Connections from one /24: what the relay takes from it at once.
 const PER_NETWORK: usize = 100;
+/// Handshakes per second and core: the relay takes 500 and ignores what is beyond.
+const PER_SECOND_AND_CORE: u32 = 450;
 /// A handshake whose packets were dropped is repeated by QUIC until then.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -98,12 +100,15 @@ impl Fleet {
     pub(crate) fn connect(&mut self, numbers: std::ops::Range<usize>) -> Result<()> {
         let runtime = self.runtime.handle().clone();
         let mut waiting = numbers.collect::<Vec<_>>().into_iter();
+        let cores = u32::try_from(std::thread::available_parallelism()?.get())?;
         runtime.block_on(async {
+            let mut pace = tokio::time::interval(Duration::from_secs(1) / (PER_SECOND_AND_CORE * cores));
             let mut handshakes = JoinSet::new();
             loop {
                 while handshakes.len() < AT_ONCE
                     && let Some(number) = waiting.next()
                 {
+                    pace.tick().await;
                     handshakes.spawn(self.begin(number)?);
                 }
                 let Some(done) = handshakes.join_next().await else { return Ok(()) };
