@@ -120,13 +120,13 @@ need_node() {
   candidate=$(LC_ALL=C apt-cache policy nodejs 2>/dev/null | sed -n 's/^ *Candidate: //p')
   if is_new_enough "${candidate%%[!0-9.]*}"; then
     confirm "Node.js $node_oldest is needed to build the console, found: ${found:-none}. Install Debian's nodejs and npm?" ||
-      die "Node.js $node_oldest or newer is missing. $remedy Or say yes to Debian's with: make YES=1 …"
+      die "Node.js $node_oldest or newer is missing, found: ${found:-none}. $remedy Or say yes to Debian's with: make YES=1 …"
     # NodeSource's package brings npm along, Debian's does not.
     install_packages nodejs
     command -v npm >/dev/null || install_packages npm
   else
     confirm "Node.js $node_oldest is needed to build the console, found: ${found:-none}. Add deb.nodesource.com to this machine's package sources and install Node.js 22 from there?" ||
-      die "Node.js $node_oldest or newer is missing, and Debian here has ${candidate:-none}. $remedy Or say yes to nodesource.com with: make YES=1 …"
+      die "Node.js $node_oldest or newer is missing, found: ${found:-none}; Debian here has ${candidate:-none}. $remedy Or say yes to nodesource.com with: make YES=1 …"
     add_nodesource
     install_packages nodejs
   fi

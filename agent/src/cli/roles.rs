@@ -136,7 +136,7 @@ pub(super) fn become_nobody(user: u32) -> io::Result<()> {
     crate::session::close_inherited();
     let nothing = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     for resource in [rustix::process::Resource::Fsize, rustix::process::Resource::Core] {
-        rustix::process::setrlimit(resource, nothing.clone())?;
+        rustix::process::setrlimit(resource, nothing)?;
     }
     let (uid, gid) = (rustix::thread::Uid::from_raw(user), rustix::thread::Gid::from_raw(user));
     // These change the calling thread only: this process has one.

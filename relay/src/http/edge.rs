@@ -30,11 +30,11 @@ const HEADERS: [(HeaderName, &str); 7] = [
 ];
 
 /// What the page may use of the browser: passkeys, and the clipboard where somebody copies.
-const PERMISSIONS: &str = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), \
+const PERMISSIONS: &str = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), \
                            clipboard-write=(self), display-capture=(), encrypted-media=(), geolocation=(), \
                            gyroscope=(), hid=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), \
                            midi=(), payment=(), publickey-credentials-get=(self), screen-wake-lock=(), serial=(), \
-                           usb=(), web-share=(), xr-spatial-tracking=()";
+                           usb=(), xr-spatial-tracking=()";
 
 /// Sent with every answer that does not say otherwise: an answer of the API is no page, and nobody keeps it.
 const UNLESS_SAID: [(HeaderName, &str); 2] = [
@@ -61,9 +61,9 @@ pub(super) async fn deadline(request: Request, next: Next) -> Response {
 
 async fn edge(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let language = language(request.headers());
-    let mut answer = match is_ours(&api, &request).and_then(|()| not_too_much(&request)) {
-        Ok(()) => next.run(request).await,
-        Err(code) => Problem::from(code).into_response(),
+    let mut answer = match refused_unread(&api, &request) {
+        None => next.run(request).await,
+        Some(code) => Problem::from(code).into_response(),
     };
     if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
         answer = problem.answer(language);
@@ -78,26 +78,33 @@ async fn edge(State(api): State<Arc<Api>>, request: Request, next: Next) -> Resp
     answer
 }
 
+/// Why nothing of a request is even read.
+fn refused_unread(api: &Api, request: &Request) -> Option<Code> {
+    if !is_ours(api, request) {
+        return Some(Code::OtherHost);
+    }
+    announces_too_much(request).then_some(Code::TooLarge)
+}
+
 /// A request is for one host, and with a configured name for no other: no poisoned links, no rebinding (WEB-05).
-fn is_ours(api: &Api, request: &Request) -> Result<(), Code> {
+fn is_ours(api: &Api, request: &Request) -> bool {
     let sent = request.headers().get_all(header::HOST).iter().count();
     let host = page::only(request.headers(), &header::HOST);
     let in_line = request.uri().authority().map(|authority| authority.as_str());
     let same = in_line.is_none() || host.is_none() || host == in_line;
     if sent > 1 || (sent == 1 && host.is_none()) || !same {
-        return Err(Code::OtherHost);
+        return false;
     }
-    let Some(name) = &api.public_name else { return Ok(()) };
-    let host = host.or(in_line).ok_or(Code::OtherHost)?;
+    let Some(name) = &api.public_name else { return true };
+    let Some(host) = host.or(in_line) else { return false };
     let without_port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    let host = without_port.map_or(host, |(name, _)| name);
-    if host.eq_ignore_ascii_case(name) { Ok(()) } else { Err(Code::OtherHost) }
+    without_port.map_or(host, |(name, _)| name).eq_ignore_ascii_case(name)
 }
 
 /// A body that will be too large is refused before anybody waits for it (DOS-10).
-fn not_too_much(request: &Request) -> Result<(), Code> {
+fn announces_too_much(request: &Request) -> bool {
     let length = page::only(request.headers(), &header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) { Err(Code::TooLarge) } else { Ok(()) }
+    length.is_some_and(|length| length > BODY_BYTES_MAX as u64)
 }
 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> axum::http::Response<Body> {

@@ -128,7 +128,8 @@ impl std::ops::Deref for Api {
         title = "Cloud Doctor relay",
         description = "Lists, sign-in and the carrying of signed things. Nothing here can start anything on a server: \
                        that takes a grant that the server itself verifies. Ids are lower-case hex, bytes are \
-                       base64url without padding, times are Unix seconds."
+                       base64url without padding, times are Unix seconds. A program shows its login as a bearer token; \
+                       a page of the relay itself as a cookie, with `X-Cloud-Doctor: console` beside each change."
     ),
     components(schemas(problem::ProblemBody)),
     modifiers(&Bearer)

@@ -75,6 +75,12 @@ pub(super) fn may_stream(api: &Api, headers: &HeaderMap, login: &[u8; 32]) -> Re
     if api.access.tickets.redeem(ticket, login, clock::instant()) { Ok(()) } else { Err(Code::Ticket) }
 }
 
+/// Whether a token comes from a program, which is no page and names no origin, or from our own page.
+pub(super) fn may_bring_a_token(api: &Api, headers: &HeaderMap) -> Result<(), Code> {
+    let from_a_page = headers.contains_key(header::ORIGIN);
+    if from_a_page && !is_our_origin(api, headers) { Err(Code::ForeignPage) } else { Ok(()) }
+}
+
 fn is_our_origin(api: &Api, headers: &HeaderMap) -> bool {
     origin(api, headers).is_some_and(|ours| only(headers, &header::ORIGIN) == Some(&*ours))
 }

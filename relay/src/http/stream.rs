@@ -73,7 +73,7 @@ impl FromRequestParts<Arc<Api>> for Opener {
         let caller = Caller::from_request_parts(parts, api).await?;
         let may = match caller.by {
             Shown::Cookie => page::may_stream(api, &parts.headers, &caller.login),
-            Shown::Bearer => Ok(()),
+            Shown::Bearer => page::may_bring_a_token(api, &parts.headers),
         };
         if let Err(code) = may {
             let to = one_line(parts.uri.path(), PATH_CHARS);

@@ -144,6 +144,8 @@ async fn web_01_a_stream_opens_from_no_foreign_page_and_never_without_a_login() 
     assert_eq!(status("nobody".into(), vec![]).await, 401);
     assert_eq!(status(bob, vec![]).await, 404);
     assert_eq!(status(ann.clone(), vec![("origin", "https://evil.example")]).await, 403);
+    let audit = world.get("/api/v1/audit", &ann).await["events"].as_array().unwrap().clone();
+    assert_eq!(audit.iter().filter(|event| event["action"] == "stream-refused").count(), 1);
     let unknown = open(&world, &format!("{path}?purpose=mischief"), &ann, &[]).await;
     assert_eq!(unknown.0.status, 400);
     assert_eq!(world.call("GET", &path, Some(&ann), None).await.problem(), "not-websocket");
