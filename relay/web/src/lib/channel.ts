@@ -113,7 +113,12 @@ export class Channel implements Shell {
   /** A shell whose first handshake was answered. */
   static async begin(start: Start, link: Link, handed: Handed): Promise<Channel> {
     const channel = new Channel(start);
-    await channel.up(link, handed);
+    try {
+      await channel.up(link, handed);
+    } catch (error) {
+      channel.finish({ kind: "ended", reason: "error" });
+      throw error;
+    }
     return channel;
   }
 
@@ -164,7 +169,7 @@ export class Channel implements Shell {
 
   private tell(state: ShellState): void {
     this.state = state;
-    for (const listen of this.stateListeners) listen(state);
+    for (const listen of this.stateListeners) apart(() => listen(state));
   }
 
   /** Does something on an open link, then says what is due. A link that breaks is made again. */
@@ -294,7 +299,7 @@ export class Channel implements Shell {
       this.output.took("out", bytes.length);
       this.turn(() => undefined);
     };
-    this.listener?.(bytes, drawn, past);
+    apart(() => this.listener?.(bytes, drawn, past));
   }
 
   private pong(number: number): void {
@@ -335,7 +340,12 @@ export class Channel implements Shell {
   /** A handshake was answered: its secret is kept, then the first record says where to go on. */
   private async up(link: Link, handed: Handed): Promise<void> {
     this.secret = handed;
-    await this.save();
+    try {
+      await this.save();
+    } catch (error) {
+      link.stream.leave();
+      throw error;
+    }
     if (this.phase.at !== "dialling") return link.stream.leave();
     this.heard = performance.now();
     this.pinged = undefined;
@@ -400,6 +410,17 @@ export class Channel implements Shell {
       received: Math.max(this.received, this.start.received),
     };
     await store.keepShell(this.secret === undefined ? shell : { ...shell, secret: this.secret });
+  }
+}
+
+/** A page's mistake is the page's: it ends no shell. */
+function apart(listen: () => void): void {
+  try {
+    listen();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 
