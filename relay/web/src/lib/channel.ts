@@ -43,6 +43,7 @@ interface Chunk {
 /** What a shell begins with. */
 export interface Start {
   readonly passage: Passage;
+  readonly account: string;
   readonly tenant: string;
   readonly user: string;
   readonly size: { readonly cols: number; readonly rows: number };
@@ -89,6 +90,8 @@ export class Channel implements Shell {
   private noted = performance.now();
   /** Output below this was there before this view. */
   private pastEnd = 0;
+  /** What is being kept, one after the other. Never fails. */
+  private saving: Promise<void> = Promise.resolve();
   private readonly chunks: Chunk[] = [];
   private listener: Listener | undefined;
   private readonly stateListeners = new Set<(state: ShellState) => void>();
@@ -324,7 +327,7 @@ export class Channel implements Shell {
   }
 
   private forget(): void {
-    void store.forgetShell(this.id).catch(() => undefined);
+    this.saving = this.saving.then(() => store.forgetShell(this.id)).catch(() => undefined);
   }
 
   private finish(state: ShellState): void {
@@ -333,7 +336,8 @@ export class Channel implements Shell {
     if (this.phase.at === "waiting") clearTimeout(this.phase.timer);
     this.phase = { at: "over" };
     clearInterval(this.pulse);
-    this.start.release();
+    // Not before everything is kept: another window would read an older secret, or find its newer one overwritten.
+    void this.saving.finally(this.start.release);
     this.tell(state);
   }
 
@@ -394,10 +398,11 @@ export class Channel implements Shell {
     if (wasUp) this.tell({ kind: "reconnecting", since: Date.now() });
   }
 
-  private async save(): Promise<void> {
+  private save(): Promise<void> {
     this.received = this.output.wanted().out;
     const shell: store.StoredShell = {
       id: this.id,
+      account: this.start.account,
       tenant: this.start.tenant,
       server: this.server,
       user: this.user,
@@ -409,7 +414,10 @@ export class Channel implements Shell {
       endsAt: this.endsAt,
       received: Math.max(this.received, this.start.received),
     };
-    await store.keepShell(this.secret === undefined ? shell : { ...shell, secret: this.secret });
+    const kept = this.secret === undefined ? shell : { ...shell, secret: this.secret };
+    const saved = this.saving.then(() => store.keepShell(kept));
+    this.saving = saved.catch(() => undefined);
+    return saved;
   }
 }
 

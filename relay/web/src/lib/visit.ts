@@ -48,6 +48,7 @@ export const TERM = "xterm-256color";
 
 /** Whose hands a visit is opened with. */
 export interface Hands {
+  readonly account: string;
   readonly trust: TrustStore;
   readonly key: DeviceKey;
 }
@@ -86,6 +87,7 @@ async function openOn(stream: FrameStream, hands: Hands, wish: OpenShell, channe
   const { link, handed } = await Link.finish(stream, asked.initiated, await stream.next(ANSWER_MS));
   const start = {
     passage: asked.passage,
+    account: hands.account,
     tenant: hex(hands.trust.log.tenant),
     user: wish.user,
     size: { cols: wish.cols, rows: wish.rows },
