@@ -29,13 +29,22 @@ fn variable(name: &str) -> io::Result<String> {
     std::env::var(name).map_err(io::Error::other)
 }
 
+/// Whether a file or folder is for browsers: hidden ones are notes of the tools.
+fn is_served(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && !NOT_SERVED.iter().any(|ending| path.extension().is_some_and(|found| found == *ending))
+}
+
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries {
         let path = entry?.path();
+        if !is_served(&path) {
+            continue;
+        }
         if path.is_dir() {
             collect(&path, files)?;
-        } else if !NOT_SERVED.iter().any(|ending| path.extension().is_some_and(|found| found == *ending)) {
+        } else {
             files.push(path);
         }
     }
@@ -45,7 +54,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 fn write_file(code: &mut String, dist: &Path, file: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let path = file.strip_prefix(dist)?.to_str().ok_or("a name that is no text")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-    if !path.chars().all(plain) || path.starts_with('.') || path.contains("/.") {
+    if !path.chars().all(plain) {
         return Err(format!("web/dist/{path}: the relay serves names of letters, digits, '.', '_' and '-' only").into());
     }
     let packed = |ending: &str| {

@@ -34,6 +34,7 @@ case "${1:?build or check}" in
     done
     if newer_than dist/index.html "${sources[@]}"; then
       npm run --silent build
+      node pack.mjs
     fi
     ;;
   check) npm run --silent check ;;

@@ -30,11 +30,11 @@ const HEADERS: [(HeaderName, &str); 7] = [
 ];
 
 /// What the page may use of the browser: passkeys, and the clipboard where somebody copies.
-const PERMISSIONS: &str = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), \
+const PERMISSIONS: &str = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), \
                            clipboard-write=(self), display-capture=(), encrypted-media=(), geolocation=(), \
                            gyroscope=(), hid=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), \
                            midi=(), payment=(), publickey-credentials-get=(self), screen-wake-lock=(), serial=(), \
-                           usb=(), web-share=(), xr-spatial-tracking=()";
+                           usb=(), xr-spatial-tracking=()";
 
 /// Sent with every answer that does not say otherwise: an answer of the API is no page, and nobody keeps it.
 const UNLESS_SAID: [(HeaderName, &str); 2] = [

@@ -100,8 +100,13 @@ export class Road {
 
   /** The command line client, as the customer's owner. */
   client(...args: string[]): string {
+    return this.clientWith("key", ...args);
+  }
+
+  /** The same with another key of this folder. */
+  clientWith(key: string, ...args: string[]): string {
     const env = { ...process.env, CLOUD_DOCTOR_HOME: join(this.folder, "home"), LC_ALL: "C.UTF-8" };
-    const all = [...args, "--key", join(this.folder, "key")];
+    const all = [...args, "--key", join(this.folder, key)];
     return execFileSync(join(PROGRAMS, "cloud-doctor"), all, {
       env,
       encoding: "utf8",
@@ -116,18 +121,14 @@ export class Road {
     return path;
   }
 
+  /** A new SSH key in this folder. */
+  makeKey(name: string): void {
+    const file = join(this.folder, name);
+    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", file]);
+  }
+
   private makeCustomer(): void {
-    execFileSync("ssh-keygen", [
-      "-q",
-      "-t",
-      "ed25519",
-      "-N",
-      "",
-      "-C",
-      "demo",
-      "-f",
-      join(this.folder, "key"),
-    ]);
+    this.makeKey("key");
     const code = /^set-up.*?([A-Z2-7]{6}(-[A-Z2-7]{6})+)/m.exec(this.said("relay"))?.[1] ?? "";
     const files = [
       "--code-file",

@@ -168,6 +168,29 @@ test("no byte is lost or doubled when the relay is killed, nor by a reload", asy
   expect(second.shell.state).toMatchObject({ reason: "closed" });
 });
 
+test("where the customer asks for a second person, both see the same six words", async () => {
+  road.makeKey("boss");
+  road.client("tenant", "approver", "add", join(road.folder, "boss.pub"), "--name", "boss");
+  road.client("tenant", "policy", "set", "--second-for", USER);
+  let six = "";
+  const onSecond = (words: string): void => {
+    six = words;
+  };
+  const asked = facade.openShell({ ...wish(await server()), onSecond });
+  let listed = "";
+  await until("the request is listed", () => {
+    listed = road.clientWith("boss", "approve", "--json");
+    return six !== "" && listed.includes(six);
+  });
+  const id = /"(?:id|request)": *"([0-9a-f]{12,})"/.exec(listed)?.[1] ?? listed;
+  road.clientWith("boss", "approve", id, "--yes");
+  const screen = new Screen(await asked);
+  screen.type("echo second-$((6*7))\n");
+  await screen.sees(/second-42/);
+  screen.shell.end();
+  await until("ended", () => screen.shell.state.kind === "ended");
+});
+
 test("a page that is signed out is told so", async () => {
   await facade.api.logout();
   expect(await facade.api.servers().catch(refusedWith)).toBe("signed_out");

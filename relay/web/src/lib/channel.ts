@@ -43,6 +43,7 @@ interface Chunk {
 /** What a shell begins with. */
 export interface Start {
   readonly passage: Passage;
+  readonly account: string;
   readonly tenant: string;
   readonly user: string;
   readonly size: { readonly cols: number; readonly rows: number };
@@ -89,6 +90,8 @@ export class Channel implements Shell {
   private noted = performance.now();
   /** Output below this was there before this view. */
   private pastEnd = 0;
+  /** What is being kept, one after the other. Never fails. */
+  private saving: Promise<void> = Promise.resolve();
   private readonly chunks: Chunk[] = [];
   private listener: Listener | undefined;
   private readonly stateListeners = new Set<(state: ShellState) => void>();
@@ -113,7 +116,12 @@ export class Channel implements Shell {
   /** A shell whose first handshake was answered. */
   static async begin(start: Start, link: Link, handed: Handed): Promise<Channel> {
     const channel = new Channel(start);
-    await channel.up(link, handed);
+    try {
+      await channel.up(link, handed);
+    } catch (error) {
+      channel.finish({ kind: "ended", reason: "error" });
+      throw error;
+    }
     return channel;
   }
 
@@ -164,7 +172,7 @@ export class Channel implements Shell {
 
   private tell(state: ShellState): void {
     this.state = state;
-    for (const listen of this.stateListeners) listen(state);
+    for (const listen of this.stateListeners) apart(() => listen(state));
   }
 
   /** Does something on an open link, then says what is due. A link that breaks is made again. */
@@ -294,7 +302,7 @@ export class Channel implements Shell {
       this.output.took("out", bytes.length);
       this.turn(() => undefined);
     };
-    this.listener?.(bytes, drawn, past);
+    apart(() => this.listener?.(bytes, drawn, past));
   }
 
   private pong(number: number): void {
@@ -319,7 +327,7 @@ export class Channel implements Shell {
   }
 
   private forget(): void {
-    void store.forgetShell(this.id).catch(() => undefined);
+    this.saving = this.saving.then(() => store.forgetShell(this.id)).catch(() => undefined);
   }
 
   private finish(state: ShellState): void {
@@ -328,14 +336,20 @@ export class Channel implements Shell {
     if (this.phase.at === "waiting") clearTimeout(this.phase.timer);
     this.phase = { at: "over" };
     clearInterval(this.pulse);
-    this.start.release();
+    // Not before everything is kept: another window would read an older secret, or find its newer one overwritten.
+    void this.saving.finally(this.start.release);
     this.tell(state);
   }
 
   /** A handshake was answered: its secret is kept, then the first record says where to go on. */
   private async up(link: Link, handed: Handed): Promise<void> {
     this.secret = handed;
-    await this.save();
+    try {
+      await this.save();
+    } catch (error) {
+      link.stream.leave();
+      throw error;
+    }
     if (this.phase.at !== "dialling") return link.stream.leave();
     this.heard = performance.now();
     this.pinged = undefined;
@@ -384,10 +398,11 @@ export class Channel implements Shell {
     if (wasUp) this.tell({ kind: "reconnecting", since: Date.now() });
   }
 
-  private async save(): Promise<void> {
+  private save(): Promise<void> {
     this.received = this.output.wanted().out;
     const shell: store.StoredShell = {
       id: this.id,
+      account: this.start.account,
       tenant: this.start.tenant,
       server: this.server,
       user: this.user,
@@ -399,7 +414,21 @@ export class Channel implements Shell {
       endsAt: this.endsAt,
       received: Math.max(this.received, this.start.received),
     };
-    await store.keepShell(this.secret === undefined ? shell : { ...shell, secret: this.secret });
+    const kept = this.secret === undefined ? shell : { ...shell, secret: this.secret };
+    const saved = this.saving.then(() => store.keepShell(kept));
+    this.saving = saved.catch(() => undefined);
+    return saved;
+  }
+}
+
+/** A page's mistake is the page's: it ends no shell. */
+function apart(listen: () => void): void {
+  try {
+    listen();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

@@ -50,6 +50,7 @@ export interface Server {
 export interface Api {
   /** Throws `signed_out` when nobody is signed in. */
   me(): Promise<Me>;
+  /** Signs in; `me` is known then. */
   login(account: string, password: string): Promise<void>;
   logout(): Promise<void>;
   servers(): Promise<Server[]>;
@@ -98,7 +99,7 @@ export interface Trust {
   refresh(): Promise<void>;
   /** Throws `trust_none` before `pin`. */
   log(): TrustView;
-  /** This browser's own key; made at the first call. `trusted`: the log lets it sign now. */
+  /** The account's own key in this browser; made at the first call. `trusted`: the log lets it sign now. */
   deviceKey(): Promise<{ openssh: string; fingerprint: string; trusted: boolean }>;
 }
 
@@ -183,6 +184,13 @@ export interface Shell {
 /** The customer whose log is pinned here and whom the signed-in account belongs to. */
 let current: TrustStore | undefined;
 let tenant: Bytes | undefined;
+/** Who is signed in: keys and shells of others stay theirs. */
+let signedIn: string | undefined;
+
+function account(): string {
+  if (signedIn === undefined) throw new ConsoleError("signed_out");
+  return signedIn;
+}
 
 /** The pinned log of the account's customer, if it is pinned. */
 async function choose(of: Bytes | undefined): Promise<void> {
@@ -198,17 +206,23 @@ function pinned(): TrustStore {
 
 export const api: Api = {
   async me() {
-    const account = await relay.me();
-    await choose(account.tenant);
-    const { tenant: id, tenantName } = account;
+    const { account: name, admin, tenant: id, tenantName } = await relay.me();
+    signedIn = name;
+    await choose(id);
     return {
-      account: account.account,
-      admin: account.admin,
+      account: name,
+      admin,
       tenant: id === undefined ? null : { id: hex(id), name: tenantName },
     };
   },
-  login: relay.login,
-  logout: relay.logout,
+  async login(name, password) {
+    await relay.login(name, password);
+    await api.me();
+  },
+  async logout() {
+    await relay.logout();
+    signedIn = undefined;
+  },
   async servers() {
     return (await relay.servers()).map(serverOf);
   },
@@ -248,7 +262,7 @@ export const trust: Trust = {
   refresh: async () => pinned().sync(),
   log: () => viewOf(pinned()),
   async deviceKey() {
-    const { id, blob } = await deviceKey();
+    const { id, blob } = await deviceKey(account());
     const person = current?.log.person(id, "engineer");
     const trusted = person !== undefined && person.until >= wallSecs();
     return { openssh: openssh(blob), fingerprint: fingerprint(blob), trusted };
@@ -290,7 +304,7 @@ function viewOf({ log }: TrustStore): TrustView {
 /** Opens a visit and a shell in it. */
 export async function openShell(wish: OpenShell): Promise<Shell> {
   const copy = pinned();
-  const key = await deviceKey();
+  const key = await deviceKey(account());
   const known = (): boolean =>
     copy.log.person(key.id, "engineer") !== undefined && copy.log.agents.has(wish.server.id);
   // A key or server that was added since this copy was fetched.
@@ -298,7 +312,7 @@ export async function openShell(wish: OpenShell): Promise<Shell> {
   if (copy.log.person(key.id, "engineer") === undefined) {
     throw new ConsoleError("device_not_trusted", fingerprint(key.blob));
   }
-  const shell = await open({ trust: copy, key }, wish);
+  const shell = await open({ account: account(), trust: copy, key }, wish);
   mark(shell);
   return shell;
 }
@@ -318,7 +332,8 @@ function mark(shell: Shell): void {
 export async function resumeShells(server: Server): Promise<Shell[]> {
   const copy = pinned();
   const kept = await store.shells();
-  const here = kept.filter((one) => one.server === server.id && one.tenant === hex(copy.log.tenant));
+  const ofTenant = kept.filter((one) => one.tenant === hex(copy.log.tenant) && one.account === account());
+  const here = ofTenant.filter((one) => one.server === server.id);
   const resumed = await Promise.all(here.map(({ id }) => resume(id)));
   return resumed.filter((shell) => shell !== undefined);
 }
@@ -341,6 +356,7 @@ async function resume(id: string): Promise<Shell | undefined> {
   const request = { user, attach: true, abandoned: [], term: TERM, lang: "", argv: [] };
   const shell = Channel.resume({
     passage: { server, visit, binding, ours, theirs, request },
+    account: kept.account,
     tenant: kept.tenant,
     user,
     size: { cols: 80, rows: 24 },

@@ -1,6 +1,6 @@
-// This browser's own key: made here, kept here, and never readable, not even by this page.
+// An account's own key in this browser: made here, kept here, and never readable, not even by this page.
 //
-// It signs without a touch, so it counts only where a server's ceiling names `device`. Never: exported.
+// One per account, so that nobody signs as whoever used this browser before. It signs without a touch, so it counts only where a server's ceiling names `device`. Never: exported.
 
 import type { Bytes } from "./bytes";
 import { ConsoleError } from "./errors";
@@ -19,8 +19,8 @@ export interface DeviceKey {
 }
 
 /** The key; made at the first call. */
-export async function deviceKey(): Promise<DeviceKey> {
-  const { secret, blob } = (await store.deviceKey()) ?? (await make());
+export async function deviceKey(account: string): Promise<DeviceKey> {
+  const { secret, blob } = (await store.deviceKey(account)) ?? (await make(account));
   return {
     id: keyOf(blob),
     blob,
@@ -35,8 +35,8 @@ export async function deviceKey(): Promise<DeviceKey> {
   };
 }
 
-async function make(): Promise<store.StoredKey> {
+async function make(account: string): Promise<store.StoredKey> {
   const pair = await crypto.subtle.generateKey(ALGORITHM, false, ["sign", "verify"]);
   const open = new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey));
-  return store.keepDeviceKey({ secret: pair.privateKey, blob: p256Blob(open) });
+  return store.keepDeviceKey(account, { secret: pair.privateKey, blob: p256Blob(open) });
 }

@@ -15,6 +15,8 @@ const PROOFS_MAX = 16;
 export interface StoredShell {
   /** Channel id in hexadecimal. */
   readonly id: string;
+  /** Whose it is: who signs in next at this browser does not get it. */
+  readonly account: string;
   /** Customer in hexadecimal. */
   readonly tenant: string;
   /** Agent id in hexadecimal. */
@@ -40,7 +42,7 @@ interface StoredEntry {
   readonly bytes: Bytes;
 }
 
-/** This browser's own key. */
+/** An account's own key in this browser. */
 export interface StoredKey {
   readonly secret: CryptoKey;
   /** Public half in SSH's wire format. */
@@ -128,19 +130,19 @@ export async function keepProof(text: string): Promise<void> {
   if (count < PROOFS_MAX) await write("proofs", (store) => store.add(text));
 }
 
-export async function deviceKey(): Promise<StoredKey | undefined> {
-  return read<StoredKey | undefined>("keys", (store) => store.get("device"));
+export async function deviceKey(account: string): Promise<StoredKey | undefined> {
+  return read<StoredKey | undefined>("keys", (store) => store.get(account));
 }
 
 /** Keeps a key unless another window was faster; returns the one that counts. */
-export async function keepDeviceKey(key: StoredKey): Promise<StoredKey> {
+export async function keepDeviceKey(account: string, key: StoredKey): Promise<StoredKey> {
   await write("keys", (store) => {
-    const there = store.getKey("device");
+    const there = store.getKey(account);
     there.onsuccess = () => {
-      if (there.result === undefined) store.put(key, "device");
+      if (there.result === undefined) store.put(key, account);
     };
   });
-  return (await deviceKey()) ?? key;
+  return (await deviceKey(account)) ?? key;
 }
 
 export async function shells(): Promise<StoredShell[]> {

@@ -41,11 +41,14 @@ import { words } from "./words";
 const ANSWER_MS = 15_000;
 /** A relay that cannot be asked for a moment is asked again after this time. */
 const ASK_AGAIN_MS = 2_000;
+/** The server itself says when nobody signed; its word may need a moment. */
+const LATE_MS = 1_000;
 /** What the terminal of a page is like. */
 export const TERM = "xterm-256color";
 
 /** Whose hands a visit is opened with. */
 export interface Hands {
+  readonly account: string;
   readonly trust: TrustStore;
   readonly key: DeviceKey;
 }
@@ -84,6 +87,7 @@ async function openOn(stream: FrameStream, hands: Hands, wish: OpenShell, channe
   const { link, handed } = await Link.finish(stream, asked.initiated, await stream.next(ANSWER_MS));
   const start = {
     passage: asked.passage,
+    account: hands.account,
     tenant: hex(hands.trust.log.tenant),
     user: wish.user,
     size: { cols: wish.cols, rows: wish.rows },
@@ -212,10 +216,14 @@ async function second(
   const withinMs = (need.within_secs + 5) * 1000;
   wish.onSecond?.(await words(grantHash(asked.grant)));
   const over = new AbortController();
+  const late = setTimeout(() => over.abort(), withinMs);
   try {
     if (need.remote) void bring(stream, wish, asked, need, over.signal);
-    return await next(stream, withinMs);
+    return await next(stream, withinMs + LATE_MS);
+  } catch (error) {
+    throw over.signal.aborted ? new ConsoleError("nobody_signed") : error;
   } finally {
+    clearTimeout(late);
     over.abort();
   }
 }
