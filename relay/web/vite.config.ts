@@ -26,6 +26,8 @@ export default defineConfig({
   },
   test: {
     include: ["src/**/*.test.ts"],
+    // Thousands of signatures, on a machine that does other things too.
+    testTimeout: 30_000,
     environment: "node",
   },
 });

@@ -4,7 +4,7 @@
 import "fake-indexeddb/auto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import {
   ConsoleError,
   connect,
@@ -14,6 +14,7 @@ import {
   type ShellState,
   say,
 } from "../src/lib/console";
+import { Decoder, encode, Kind } from "../src/lib/frame";
 import english from "../src/lib/messages.en.json";
 import { outside } from "../src/lib/outside";
 import { ACCOUNT, PASSWORD, Road, USER, until } from "./road";
@@ -166,6 +167,69 @@ test("no byte is lost or doubled when the relay is killed, nor by a reload", asy
   second.shell.end();
   await until("ended", () => second.shell.state.kind === "ended");
   expect(second.shell.state).toMatchObject({ reason: "closed" });
+});
+
+/** What a relay may do to one sealed record. Other losses break the framing, which ends a shell by name. */
+const MEDDLING: Readonly<Record<string, (frame: Uint8Array) => Uint8Array[]>> = {
+  changed: (frame) => [frame.map((byte, at) => (at === 100 ? byte ^ 1 : byte))],
+  dropped: () => [],
+  doubled: (frame) => [frame, frame],
+};
+
+/** A socket that hands on whole frames, and meddles with one record once `armed` says so. */
+function meddled(
+  socket: WebSocket,
+  armed: () => boolean,
+  meddle: (frame: Uint8Array) => Uint8Array[],
+): WebSocket {
+  const decoder = new Decoder();
+  const through = (
+    event: MessageEvent<ArrayBuffer>,
+    listen: (event: { data: ArrayBuffer }) => void,
+  ): void => {
+    decoder.push(new Uint8Array(event.data));
+    for (let found = decoder.next(); found !== undefined; found = decoder.next()) {
+      const frame = encode(found.kind, found.body);
+      const chosen = found.kind === Kind.Record && frame.length > 300 && armed();
+      for (const one of chosen ? meddle(frame) : [frame]) listen({ data: one.slice().buffer });
+    }
+  };
+  return new Proxy(socket, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+    set: (target, name, value) => {
+      const listen = (event: MessageEvent<ArrayBuffer>): void => through(event, value);
+      return Reflect.set(target, name, name === "onmessage" ? listen : value, target);
+    },
+  });
+}
+
+test("a relay that changes, drops or doubles records changes nothing that is seen", async () => {
+  const honest = outside.socket;
+  onTestFinished(() => {
+    outside.socket = honest;
+  });
+  for (const [what, meddle] of Object.entries(MEDDLING)) {
+    let left = 0;
+    const armed = (): boolean => left-- === 1;
+    outside.socket = (url, protocols) => meddled(honest(url, protocols), armed, meddle);
+    const screen = new Screen(await facade.openShell(wish(await server())));
+    await until("connected", () => screen.shell.state.kind === "connected");
+    left = 3;
+    screen.type("stty -echo; seq -f 'line %.0f' 1 20000; echo all\\ done\n");
+    await screen.sees(/all done/);
+    const numbers = [...screen.text.matchAll(/line ([0-9]+)\r\n/g)].map(([, number]) => Number(number));
+    expect(numbers.length, what).toBe(20_000);
+    expect(numbers.every((number, at) => number === at + 1)).toBe(true);
+    expect(
+      screen.states.some((state) => state.kind === "reconnecting"),
+      what,
+    ).toBe(true);
+    screen.shell.end();
+    await until("ended", () => screen.shell.state.kind === "ended");
+  }
 });
 
 test("where the customer asks for a second person, both see the same six words", async () => {

@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import { ConsoleError, chars, isHidden, oneLine, say } from "./errors";
+import { refusal } from "./link";
 import english from "./messages.en.json";
 import chinese from "./messages.zh.json";
 
@@ -11,6 +12,17 @@ test("a refusal's own words are in the reader's language", () => {
     "The server could not start the shell: user bob does not exist on this server.",
   );
   expect(say(error, chinese)).toBe("服务器无法启动会话:此服务器上没有用户 bob。");
+});
+
+test("what a newer server says has words too", () => {
+  const newer = (code: string) =>
+    refusal({ code, detail: "", told: { code: "moon-phase", values: ["full"] } });
+  expect(newer("moonlight").id).toBe("refusal_moonlight");
+  expect(say(newer("moonlight"), english)).toMatch(/reason that this client does not know/);
+  expect(say(newer("not-started"), english)).toMatch(
+    /could not start the shell: a reason that this client does not know/,
+  );
+  expect(say(newer("constructor"), chinese)).toMatch(/未知/);
 });
 
 test("values are not filled again, and missing ones leave no place", () => {

@@ -27,13 +27,19 @@ export class ConsoleError extends Error implements Sentence {
 
 /** The words of a sentence. `table` is messages.en.json, messages.zh.json or what holds them. */
 export function say(sentence: Sentence, table: Readonly<Record<string, string>>): string {
-  const words = table[sentence.id] ?? sentence.id;
+  const words = wordsOf(sentence.id, table) ?? sentence.id;
   const filled = words.replace(/\{([0-9])\}/g, (_, place: string) => {
     const arg = sentence.args[Number(place)];
     if (arg === undefined) return "";
     return typeof arg === "string" ? arg : say(arg, table);
   });
   return filled.trimEnd();
+}
+
+/** A refusal, or part of one, that a newer server gives has words that say so. */
+function wordsOf(id: string, table: Readonly<Record<string, string>>): string | undefined {
+  if (Object.hasOwn(table, id)) return table[id];
+  return table[id.startsWith("told_") ? "told_unknown" : id.startsWith("refusal_") ? "refusal_unknown" : ""];
 }
 
 /** Longest value in a sentence. */

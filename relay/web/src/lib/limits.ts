@@ -10,6 +10,9 @@ export const GREETING_BYTES_MAX = 64 << 10;
 export const RECORD_BYTES_MAX = 65_535;
 export const RECORD_DATA_BYTES_MAX = 16 << 10;
 
+/** MessagePack nesting; the deepest structure has five levels. */
+export const PACK_DEPTH_MAX = 16;
+
 export const GRANT_BYTES_MAX = 16 << 10;
 export const CHALLENGE_BYTES_MAX = 4 << 10;
 export const SIGNATURE_BYTES_MAX = 2 << 10;

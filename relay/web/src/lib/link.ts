@@ -5,10 +5,9 @@
 
 import { RelayError } from "./api";
 import { type Bytes, hex } from "./bytes";
-import { ConsoleError, type MessageId, type Sentence } from "./errors";
+import { ConsoleError, type MessageId, oneLine, type Sentence } from "./errors";
 import { type Frame, encode as frame, Kind, kindName, message } from "./frame";
 import { ABANDONED_MAX, GREETING_BYTES_MAX } from "./limits";
-import english from "./messages.en.json";
 import {
   type Binding,
   Broken,
@@ -34,6 +33,8 @@ import { channelReply, handed, openChannel, type Refused, refused, type Told } f
 
 /** A handshake is two messages; a server that needs longer is not there. */
 const HANDSHAKE_MS = 10_000;
+/** Longest id of a refusal: a stranger's text. */
+const CODE_CHARS_MAX = 64;
 
 /** A link that is no more, or did not come about. */
 export class Cut extends Error {
@@ -57,22 +58,22 @@ export class Cut extends Error {
   }
 }
 
-/** What the server tells, in the reader's language where this build knows it. */
+/** What the server tells. A newer server's id has no words here; `say` has some for that. */
 export function toldSentence(told: Told): Sentence {
-  const id = `told_${told.code.replaceAll("-", "_")}`;
-  const known = Object.hasOwn(english, id) ? (id as MessageId) : "told_unknown";
   // Through an error, which makes values safe for one line.
-  return new ConsoleError(
-    known,
-    ...(known === "told_unknown" ? [told.values.join(" · ")] : told.values.slice(0, 4)),
-  );
+  return new ConsoleError(idOf("told", told.code), ...told.values.slice(0, 4));
 }
 
 /** A refusal as a sentence. */
 export function refusal(said: Refused): ConsoleError {
-  const id = `refusal_${said.code.replaceAll("-", "_")}`;
-  const known = Object.hasOwn(english, id) ? (id as MessageId) : "refusal_unknown";
-  return new ConsoleError(known, said.told === null ? said.detail : toldSentence(said.told));
+  return new ConsoleError(
+    idOf("refusal", said.code),
+    said.told === null ? said.detail : toldSentence(said.told),
+  );
+}
+
+function idOf(family: "told" | "refusal", code: string): MessageId {
+  return `${family}_${oneLine(code, CODE_CHARS_MAX).replaceAll("-", "_")}` as MessageId;
 }
 
 /** Reads a frame's body; what is not one ends the visit. */

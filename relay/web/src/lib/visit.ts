@@ -203,7 +203,9 @@ async function answer(stream: FrameStream, wish: OpenShell, asked: Asked): Promi
   let frame = await next(stream);
   if (frame.kind === Kind.NeedSecond) frame = await second(stream, wish, asked, body(wire.needSecond, frame));
   if (frame.kind !== Kind.VisitOpened) throw outOfTurn(frame);
-  return body(wire.visitOpened, frame);
+  const opened = body(wire.visitOpened, frame);
+  if (!equal(opened.visit, asked.passage.visit)) throw outOfTurn(frame);
+  return { ...opened, ends_in_secs: Math.min(opened.ends_in_secs, wish.seconds) };
 }
 
 /** Another person signs: asked for at the relay, or given by root on the server itself, who may be faster. */
