@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noControlCharactersInRegex: answers of a terminal begin with ESC.
 // What to look at: a name, the made-up world, the address, and what a person does there first.
 
 const SERVER = `servers/${"01".repeat(32)}`;
@@ -83,6 +84,35 @@ export const PAGES = [
         globalThis.made.shells[1].become({ kind: "ended", reason: "exited", exit: { code: 130 } });
       });
       await page.waitForTimeout(100);
+    },
+  },
+  {
+    name: "terminal-hostile",
+    at: DEEP,
+    async steps(page) {
+      await openTerminal(page);
+      // PTY-05: of all that asks for an answer, only status, position and identification get one.
+      await page.evaluate(() =>
+        globalThis.made.shells[0].print(
+          "\x1bP$qm\x1b\\\x1b[?2004$p\x1b]10;?\x07\x1b]52;c;?\x07\x1b[21t\x1b[18t\x1b[>q\x1b[5n\x1b[6n\x1b[c\x1b[>c",
+        ),
+      );
+      await page.waitForFunction(() => globalThis.made.shells[0].typed.length >= 4);
+      await page.waitForTimeout(100);
+      const typed = await page.evaluate(() => globalThis.made.shells[0].typed);
+      const forms = [/^\x1b\[0n$/, /^\x1b\[\d+;\d+R$/, /^\x1b\[\?1;2c$/, /^\x1b\[>0;276;0c$/];
+      if (typed.length !== 4 || !typed.every((one, at) => forms[at].test(one))) {
+        throw new Error(`the terminal typed ${JSON.stringify(typed)}`);
+      }
+      await page.keyboard.type("df -h");
+      await page.keyboard.press("Enter");
+      await page.keyboard.press("Control+C");
+      await page.waitForFunction(() => globalThis.made.shells[0].typed.join("").endsWith("df -h\r\x03"));
+      // Leaves the terminal by keyboard for its tab, and comes back.
+      await page.keyboard.press("Control+Shift+E");
+      await page.locator("[role=tab]:focus").waitFor();
+      await page.keyboard.press("Enter");
+      await page.locator(".xterm-helper-textarea:focus").waitFor();
     },
   },
   {

@@ -62,7 +62,7 @@ export class Road {
     return road;
   }
 
-  private get url(): string {
+  get url(): string {
     return `http://localhost:${this.port}`;
   }
 

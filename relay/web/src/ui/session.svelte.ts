@@ -1,6 +1,7 @@
 // Who is signed in, and what this browser trusts. One place asks; pages read.
 import type { Me } from "../lib/console";
 import { facade } from "./facade";
+import { leaveAll } from "./shells.svelte";
 import { isError } from "./words.svelte";
 
 type Phase = "starting" | "failed" | "out" | "in";
@@ -49,6 +50,7 @@ export async function signIn(account: string, password: string): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await facade().api.logout();
+  leaveAll();
   state.phase = "out";
   state.me = undefined;
 }

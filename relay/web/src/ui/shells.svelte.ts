@@ -83,6 +83,15 @@ function keep(tab: Tab): Tab {
   return tab;
 }
 
+/** For signing out: whoever comes next sees nothing of them. The shells go on until their time is up. */
+export function leaveAll(): void {
+  for (const tab of Object.values(tabs).flat()) {
+    if (!tab.ended) tab.shell.detach();
+    close(tab);
+  }
+  resumed.clear();
+}
+
 /** Shows a tab's terminal in an element; the terminal's code comes with the first one. */
 export async function show(tab: Tab, parent: HTMLElement, hooks: Hooks): Promise<TerminalView> {
   const { TerminalView, fontsReady } = await terminalCode();

@@ -1,6 +1,6 @@
 // What a shell is doing, in words and as a shape.
 import type { EndReason, ShellState } from "../lib/console";
-import { clockTime, span } from "./times.svelte";
+import { clockTime, roundTrip, span } from "./times.svelte";
 import { sentence, type TextId, t, told } from "./words.svelte";
 
 /** From then on it is the server that cannot be reached, not the line that hiccups. */
@@ -26,7 +26,7 @@ export function stateWords(state: ShellState, now: number): string {
     case "connected":
       return state.rttMs === undefined
         ? t("state-connected")
-        : `${t("state-connected")} · ${Math.round(state.rttMs)} ms`;
+        : `${t("state-connected")} · ${roundTrip(state.rttMs)}`;
     case "reconnecting":
       return now - state.since > UNREACHABLE_MS
         ? t("state-unreachable", { time: clockTime(state.since) })

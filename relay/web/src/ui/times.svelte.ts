@@ -35,6 +35,11 @@ export function span(milliseconds: number): string {
   return t("span-days", { n: Math.floor(seconds / 86_400) });
 }
 
+/** `23 ms`, as engineers write it. */
+export function roundTrip(milliseconds: number): string {
+  return milliseconds < 1 ? "<1 ms" : `${Math.round(milliseconds)} ms`;
+}
+
 /** `14:02` today, with the day otherwise. */
 export function clockTime(milliseconds: number): string {
   const at = new Date(milliseconds);

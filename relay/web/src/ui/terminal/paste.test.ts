@@ -19,5 +19,5 @@ test("PTY-09 one plain line is pasted, everything else asks and loses what is hi
 });
 
 test("PTY-09 what is hidden is shown before it is left out", () => {
-  expect(shown(look("a\x1bb\u202ec\x7f"))).toBe("a␛b⟨U+202E⟩c␡");
+  expect(shown(look("a\x1bb\u202ec\x7f"))).toBe("a⟨U+001B⟩b⟨U+202E⟩c⟨U+007F⟩");
 });

@@ -26,12 +26,9 @@ export function cleaned(paste: Paste): string {
   return paste.text.replace(HIDDEN, "");
 }
 
-/** For showing: each hidden character by its picture or number. */
+/** For showing: each hidden character by its number. */
 export function shown(paste: Paste): string {
   return paste.text.replace(HIDDEN, (char) => {
-    const code = char.charCodeAt(0);
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    if (code === 0x7f) return "␡";
-    return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+    return `⟨U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });
 }

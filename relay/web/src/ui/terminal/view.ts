@@ -41,7 +41,8 @@ export interface Looks {
 
 /** Waits for the bundled letters, which are measured once, but not for long. */
 export async function fontsReady(): Promise<void> {
-  const wanted = [400, 700].map((weight) => document.fonts.load(`${weight} 14px "JetBrains Mono"`));
+  const letters = [400, 700].map((weight) => document.fonts.load(`${weight} 14px "JetBrains Mono"`));
+  const wanted = [...letters, document.fonts.load('14px "DejaVu Symbols"', "●")];
   const late = new Promise((resolve) => setTimeout(resolve, FONTS_MS_MAX));
   await Promise.race([Promise.allSettled(wanted), late]);
 }
