@@ -21,19 +21,26 @@ const browser = await chromium.launch({
   // Without WebGL the terminal falls back to rows of text, which can be read.
   args: ["--no-sandbox", "--disable-gpu", "--disable-3d-apis"],
 });
-const page = await (await browser.newContext({ locale: "en", viewport: { width: 1280, height: 800 } })).newPage();
+const page = await (
+  await browser.newContext({ locale: "en", viewport: { width: 1280, height: 800 } })
+).newPage();
 page.setDefaultTimeout(PATIENCE_MS);
 page.on("pageerror", (error) => complaints.push(error.message));
 page.on("console", (message) => {
   // A relay that is away is told by the browser itself; what the page or its policy complain about is not.
-  if (message.type() === "error" && !/Failed to load resource|WebSocket connection|net::ERR/.test(message.text())) {
+  if (
+    message.type() === "error" &&
+    !/Failed to load resource|WebSocket connection|net::ERR/.test(message.text())
+  ) {
     complaints.push(message.text());
   }
 });
 
 /** Everything that the terminal shows, as text. */
 const shown = () =>
-  page.evaluate(() => [...document.querySelectorAll(".xterm-rows > div")].map((row) => row.textContent).join("\n"));
+  page.evaluate(() =>
+    [...document.querySelectorAll(".xterm-rows > div")].map((row) => row.textContent).join("\n"),
+  );
 
 async function waitFor(what, found) {
   const until = Date.now() + 3 * PATIENCE_MS;
@@ -62,7 +69,10 @@ try {
   await page.goto(`${url}/#/trust`);
   await key.first().waitFor();
   await ask("key", (await key.first().textContent()).trim());
-  await page.locator("details summary").first().waitFor({ timeout: 2 * PATIENCE_MS });
+  await page
+    .locator("details summary")
+    .first()
+    .waitFor({ timeout: 2 * PATIENCE_MS });
   await page.goto(`${url}/#/servers`);
   await page.locator("a.line", { hasText: "web-1" }).click();
   await page.locator("#user").fill("root");
