@@ -69,9 +69,10 @@ fn pty_05_pty_07_a_hostile_file_types_nothing_and_copies_nothing() {
     let (file, marker, _) = hostile(&site);
     // The attack is one: without us in between, this terminal does what the file says.
     let direct = Tmux::start(&site.world, "direct", &{
-        let mut cat = site.world.command("/bin/cat");
-        cat.arg(&file);
-        cat
+        let mut shows = site.world.command("/bin/sh");
+        // Again and again: a terminal that has just begun may not listen yet.
+        shows.args(["-c", &format!("while :; do cat {}; sleep 1; done", file.display())]);
+        shows
     });
     eventually(SOON, "the terminal obeys", || direct.ask(&["show-buffer"]).filter(|text| text.starts_with("copied")));
 
