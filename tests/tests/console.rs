@@ -38,6 +38,8 @@ fn flt_01_flt_18_web_an_engineer_walks_the_whole_road_in_chromium() {
     let mut command = site.world.command("/usr/bin/env");
     command.args(["node", "e2e-browser/road.mjs", &url, "owner", Site::password(), &site.words()]);
     command.current_dir(web()).stdin(Stdio::piped());
+    // A picture of what the page looks like, for whoever works on it.
+    command.envs(std::env::var_os("SHOT").map(|path| ("SHOT", path)));
     let mut browser = site.world.start_piped("browser", command);
     let asked = BufReader::new(browser.take_stdout().unwrap()).lines();
     let mut walked = false;

@@ -76,6 +76,7 @@ try {
   await page.goto(`${url}/#/servers`);
   await page.locator("a.line", { hasText: "web-1" }).click();
   await page.locator("#user").fill("root");
+  await page.locator("#reason").fill("to see that it works");
   await page.locator("button[type=submit]").click();
   await page.locator(".xterm-screen:visible").first().waitFor();
   await type("PS1='rea''dy> '; clear; echo $((6*7))-$(id -un)");
