@@ -30,8 +30,8 @@ const kb = (names) =>
   1000;
 const english = assets.filter((name) => name.startsWith("english-"));
 const first = kb(new Set([...needed(page, new Set()), ...english]));
-// What comes later, when somebody asks for it: the other language, searching, the list of words to compare.
-const later = /^(chinese|addon-search|words)-/;
+// What comes later, when somebody asks for it: the other language, searching, the words to compare, settings, keys.
+const later = /^(chinese|addon-search|words|Settings|Keys)-/;
 const whole = kb(assets.filter((name) => !later.test(name)));
 const madeUp = assets.filter((name) => text(name).includes(MADE_UP));
 process.stdout.write(`first load ${first.toFixed(1)} kB gz (at most ${FIRST_KB_MAX})\n`);
