@@ -1,5 +1,5 @@
 // The whole road in a real Chromium: sign in, pin six words, hand out this browser's key, open a shell, type, reload,
-// lose the relay in the middle of numbered lines, miss none. Driven by tests/tests/console.rs, which runs relay, agent
+// lose the relay in the middle of output, see its end. Driven by tests/tests/console.rs, which runs relay, agent
 // and customer and answers what is asked on standard output, a line each, with a line on standard input.
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
@@ -98,4 +98,5 @@ try {
   process.exitCode = 1;
 } finally {
   await browser.close();
+  process.stdin.destroy();
 }
