@@ -173,6 +173,7 @@ case "${1:?which target is this for}" in
     need_commands "${build_packages[@]}" ssh-keygen=openssh-client ssh-agent=openssh-client strace=strace \
       musl-gcc=musl-tools dbus-daemon=dbus systemd-analyze=systemd unshare=util-linux ps=procps faketime=faketime \
       tmux=tmux vim=vim less=less
+    [ "${CONSOLE:-yes}" = no ] || [ ! -e relay/web/package.json ] || need_commands chromium=chromium
     ;;
   bench)
     need_commands "${build_packages[@]}" ssh=openssh-client musl-gcc=musl-tools
