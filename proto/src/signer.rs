@@ -157,6 +157,13 @@ impl SshKey {
         KeyId(Hash::of(&[&self.0]).0)
     }
 
+    /// Whether it is of the kind that browsers make: then somebody has to say what it is.
+    #[must_use]
+    pub fn may_be_a_browsers(&self) -> bool {
+        PublicKey::from_bytes(&self.0)
+            .is_ok_and(|key| matches!(key.algorithm(), Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }))
+    }
+
     /// Wire format.
     #[must_use]
     pub fn blob(&self) -> &[u8] {

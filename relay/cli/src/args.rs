@@ -300,6 +300,9 @@ pub(crate) struct PersonAdd {
     /// The key lives in a browser, which signs without a touch: it counts only where a server's ceiling names "device"
     #[arg(long)]
     pub(crate) device: bool,
+    /// An ecdsa-sha2-nistp256 key that is no browser's
+    #[arg(long, conflicts_with = "device")]
+    pub(crate) ssh: bool,
     /// Days that it counts, at most 90
     #[arg(long, default_value_t = 90, value_name = "N")]
     pub(crate) days: u64,

@@ -156,7 +156,15 @@ fn pty_05_vim_less_top_and_tmux_work() {
     terminal.enter("top -d 1");
     terminal.wait_for("load average");
     terminal.wait_for("PID");
-    terminal.type_in("q");
+    // Until it is heard: top throws away keys that come while it begins.
+    eventually(SOON, "top ends", || {
+        let prompt = terminal.screen().trim_end().lines().last().is_some_and(|line| line.starts_with("ready>"));
+        if !prompt {
+            terminal.type_in("q");
+        }
+        prompt.then_some(())
+    });
+    terminal.press(&["C-u"]);
     in_step(&terminal, "top");
 
     let inner = site.world.path("inner.sock");

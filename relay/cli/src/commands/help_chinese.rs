@@ -35,6 +35,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
 
 退出状态为最后一个会话的状态;没有会话时为 255。",
     ),
+    ("An ecdsa-sha2-nistp256 key that is no browser's", "非浏览器的 ecdsa-sha2-nistp256 密钥"),
     ("Show and change who a customer trusts", "查看和更改客户信任谁"),
     ("Show and change who may sign in at the relay", "查看和更改谁可以登录中继"),
     ("List accounts", "列出账号"),

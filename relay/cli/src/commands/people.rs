@@ -25,6 +25,9 @@ pub(super) async fn run(app: &App, role: Role, people: People) -> Result<(), Fai
 
 async fn add(app: &App, role: Role, asked: PersonAdd) -> Result<(), Fail> {
     let key = read_public(&asked.key_file)?;
+    if key.may_be_a_browsers() && !asked.device && !asked.ssh {
+        return Err(Id::KeyKindUnsaid.with(&[&asked.key_file.display()]).into());
+    }
     let signed_in = app.signed_in()?;
     let mut trust = app.trust_now(&signed_in).await?;
     let until = clock::wall().plus_secs(asked.days.saturating_mul(DAY_SECS));

@@ -62,6 +62,8 @@ messages! {
     NeedSecondWords: "The six words of this request: {0}", "此请求的六个单词:{0}";
     SecondArrived: "The second signature arrived.", "已收到第二签名。";
     SecondTimeout: "Nobody signed within {0}. Nothing was started.", "在 {0} 内无人签名。未启动任何内容。";
+    KeyKindUnsaid: "{0} holds an ecdsa-sha2-nistp256 key, as browsers have them. Say what it is: --device for a browser's key, which counts only where a ceiling names it, or --ssh for one of ssh-keygen.", "{0} 中是 ecdsa-sha2-nistp256 密钥,浏览器密钥即为此类型。请说明其种类:--device 表示浏览器密钥(仅在权限上限列出时有效),--ssh 表示 ssh-keygen 生成的密钥。";
+    RootKeyKind: "{0} holds an ecdsa-sha2-nistp256 key, as browsers have them; such a key cannot become a root. Take an ssh-ed25519 or sk-ssh-ed25519 key.", "{0} 中是 ecdsa-sha2-nistp256 密钥,浏览器密钥即为此类型,不能成为根密钥。请使用 ssh-ed25519 或 sk-ssh-ed25519 密钥。";
     // A guest.
     InviteCode: "Ask the customer to type, on the server that needs help:\n\n    sudo cloud-doctor-agent visit {0}\n", "请客户在需要协助的服务器上输入:\n\n    sudo cloud-doctor-agent visit {0}\n";
     InviteWaiting: "Waiting. The code counts once, for {0}; stay on the phone. Ctrl-C takes it back.", "正在等待。代码仅可使用一次,有效期 {0};请保持通话。按 Ctrl-C 收回。";

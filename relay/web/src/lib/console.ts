@@ -194,7 +194,12 @@ function account(): string {
 
 /** The pinned log of the account's customer, if it is pinned. */
 async function choose(of: Bytes | undefined): Promise<void> {
-  if (of === undefined || hex(of) === hex(tenant ?? new Uint8Array(0))) return;
+  if (of === undefined) {
+    tenant = undefined;
+    current = undefined;
+    return;
+  }
+  if (hex(of) === hex(tenant ?? new Uint8Array(0))) return;
   tenant = of;
   current = await TrustStore.load(of);
 }
@@ -217,7 +222,11 @@ export const api: Api = {
   },
   async login(name, password) {
     await relay.login(name, password);
-    await api.me();
+    // The name chooses the key that signs: not the relay's word for it, but the person's.
+    if ((await api.me()).account !== name) {
+      signedIn = undefined;
+      throw new ConsoleError("account_differs");
+    }
   },
   async logout() {
     await relay.logout();
@@ -254,6 +263,8 @@ export const trust: Trust = {
     if (genesis === undefined) throw new ConsoleError("trust_empty");
     const first = nameOf(genesis);
     if (!(await matches(pin, first))) throw new ConsoleError("six_words_differ");
+    // What is pinned must not be cleared away to make room.
+    await navigator.storage?.persist?.();
     const started = await TrustStore.start(genesis, first);
     await started.sync();
     tenant = first;
@@ -303,6 +314,8 @@ function viewOf({ log }: TrustStore): TrustView {
 
 /** Opens a visit and a shell in it. */
 export async function openShell(wish: OpenShell): Promise<Shell> {
+  // Somebody else may have signed in meanwhile, in another window of this browser.
+  if ((await relay.me()).account !== account()) throw new ConsoleError("signed_out");
   const copy = pinned();
   const key = await deviceKey(account());
   const known = (): boolean =>

@@ -58,6 +58,8 @@ export async function signOut(): Promise<void> {
 /** For answers of the relay: an error that says "sign in first" leads there. Returns whether it was one. */
 export function signedOut(error: unknown): boolean {
   if (!isError(error, "signed_out")) return false;
+  // Whoever signs in next must find nobody else's terminals.
+  leaveAll();
   state.phase = "out";
   state.me = undefined;
   return true;

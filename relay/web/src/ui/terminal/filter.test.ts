@@ -27,6 +27,13 @@ function filtered(text: string | Uint8Array): { shown: string; titles: string[] 
 
 const shown = (text: string) => filtered(text).shown;
 
+test("PTY-08: counts that would keep the terminal busy for minutes are dropped", () => {
+  for (const final of ["b", "S", "T", "L", "M", "P", "X", "@"]) {
+    expect(shown(`a\x1b[2147483647${final}c`)).toBe("ac");
+  }
+  expect(shown("\x1b[38;2;1;2;3m\x1b[9999;1H")).toBe("\x1b[38;2;1;2;3m\x1b[9999;1H");
+});
+
 describe("what programs need passes unchanged", () => {
   test.each([
     ["plain text", "hello\r\n\tworld\x07\x08"],

@@ -207,9 +207,15 @@ export class OutputFilter {
   }
 }
 
+/** Largest number in a sequence: more than any screen has rows or columns, and modes have at most four digits. */
+const COUNT_MAX = 9999;
+
 function csiPasses(body: string, final: string): boolean {
   const parts = /^([<=>?]?)([\d:;]*)([ -/]*)$/.exec(body);
   if (!parts) return false;
+  // The terminal would repeat as often as it is told to: a huge count freezes the page.
+  if (final !== "m" && (parts[2] ?? "").split(/[;:]/).some((count) => Number(count) > COUNT_MAX))
+    return false;
   const kind = `${parts[1]}${parts[3]}${final}`;
   if (!CSI_PASSED.has(kind)) return false;
   if (final === "n") return STATUS_REPORTS.has(body + final);
