@@ -14,6 +14,7 @@ mod policy;
 mod session;
 mod standalone;
 mod state;
+mod stop;
 mod tasks;
 mod tunnel;
 mod zone;

@@ -119,7 +119,7 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
         ceiling_file: places.ceiling().display().to_string(),
         ceiling_problem: ceiling.as_ref().err().map(ToString::to_string),
         ceiling_told: ceiling.as_ref().err().map(NoCeiling::told),
-        locked_down: places.lockdown().symlink_metadata().is_ok(),
+        locked_down: places.is_locked_down(),
         rules: ceiling.map(|ceiling| rules(&ceiling, now)).unwrap_or_default(),
         people: people(&log, now),
         last_requests: last.into(),

@@ -7,12 +7,12 @@ use crate::messages::Message;
 use crate::standalone;
 use crate::state::Places;
 use crate::state::config::Config;
+use crate::stop::Stop;
 use crate::tunnel;
 use rustix::process::{Signal as KernelSignal, set_parent_process_death_signal};
 use std::io::{self, Write};
 use std::path::Path;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -36,13 +36,10 @@ pub(super) fn run(places: &Places, state_dir: Option<&Path>, standalone: bool) -
     log(LevelFilter::INFO);
     let run = |runtime: Runtime| {
         runtime.block_on(async {
-            let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            let mut stop = Stop::usual()?;
             let until = async {
                 say::tell(Message::StandaloneReady, &[&config.name]);
-                tokio::select! {
-                    _ = term.recv() => {}
-                    _ = int.recv() => {}
-                }
+                stop.asked().await;
             };
             standalone::run(standalone::Roles { places, dir, tunnel_user: None }, until).await
         })
@@ -100,13 +97,12 @@ pub(super) fn tunnel(places: &Places, supervised: bool, user: Option<u32>) -> Ex
     let run = |runtime: Runtime| {
         runtime.block_on(async {
             let stop = CancellationToken::new();
-            let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            let mut asked = Stop::usual()?;
             let tunnel = tunnel::run(settings, stop.clone());
             tokio::pin!(tunnel);
             tokio::select! {
                 ended = &mut tunnel => return ended.map_err(io::Error::other),
-                _ = term.recv() => {}
-                _ = int.recv() => {}
+                () = asked.asked() => {}
             }
             stop.cancel();
             tunnel.await.map_err(io::Error::other)

@@ -44,7 +44,7 @@ fn without_guard(places: &Places, error: &io::Error) -> Exit {
         damaged = true;
         say::problem(Message::TrustBroken, &[&problem]);
     }
-    if places.lockdown().symlink_metadata().is_ok() {
+    if places.is_locked_down() {
         say::tell(Message::LockedDown, &[]);
     }
     say::problem(Message::GuardAway, &[&format!("{}: {error}", places.admin_socket().display())]);

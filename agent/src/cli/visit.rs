@@ -18,16 +18,16 @@ use crate::standalone::{self, Roles};
 use crate::state::config::Config;
 use crate::state::trust::TrustStore;
 use crate::state::{Places, identity};
+use crate::stop::Stop;
 use cloud_doctor_proto::audit::Verifier;
 use cloud_doctor_proto::guest::{Code, GuestOffer};
-use cloud_doctor_proto::ids::VerifyKey;
 use cloud_doctor_proto::limits::GUEST_CODE_SECS;
 use rustix::process::DumpableBehavior;
 use std::fs::File;
 use std::io::{self, BufRead as _, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing_subscriber::filter::LevelFilter;
@@ -103,7 +103,7 @@ pub(super) fn run(places: &Places, state_dir: Option<&Path>, code: &str) -> Exit
 
 /// What the server's own customer has laid down, and root's own lockdown. `None`: nobody has.
 fn own(places: &Places) -> Result<Option<Own>, Exit> {
-    if places.lockdown().symlink_metadata().is_ok() {
+    if places.is_locked_down() {
         say::problem(Message::VisitLockedDown, &[]);
         return Err(Exit::Failed);
     }
@@ -165,7 +165,7 @@ impl Visit<'_> {
         let (places, dir) = (&self.folder.places, &self.folder.path);
         let roles = Roles { places, dir, tunnel_user: Some(self.folder.nobody) };
         let ended = standalone::run(roles, desk.attend(&offer)).await?;
-        desk.news();
+        desk.news.tell();
         let denied = if desk.open { Message::VisitDeniedMore } else { Message::VisitDenied };
         let last = match ended {
             Some(End::Denied) => denied,
@@ -181,33 +181,8 @@ impl Visit<'_> {
 
     /// Root has locked the server down meanwhile, or changed what may happen there.
     fn is_overruled(&self) -> bool {
-        self.places.lockdown().symlink_metadata().is_ok()
-            || self
-                .own
-                .as_ref()
-                .is_some_and(|own| policy::load(&self.places.ceiling()).ok() != Some(own.ceiling.clone()))
-    }
-}
-
-/// What ends a command in the foreground.
-struct Stop {
-    int: Signal,
-    term: Signal,
-    hup: Signal,
-    quit: Signal,
-    /// A visit cannot be left alone in the background.
-    suspend: Signal,
-}
-
-impl Stop {
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.int.recv() => {}
-            _ = self.term.recv() => {}
-            _ = self.hup.recv() => {}
-            _ = self.quit.recv() => {}
-            _ = self.suspend.recv() => {}
-        }
+        let changed = |own: &Own| policy::load(&self.places.ceiling()).ok().as_ref() != Some(&own.ceiling);
+        self.places.is_locked_down() || self.own.as_ref().is_some_and(changed)
     }
 }
 
@@ -227,13 +202,14 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     fn open(visit: &'a Visit<'a>) -> io::Result<Self> {
-        let stop = Stop {
-            int: signal(SignalKind::interrupt())?,
-            term: signal(SignalKind::terminate())?,
-            hup: signal(SignalKind::hangup())?,
-            quit: signal(SignalKind::quit())?,
-            suspend: signal(SignalKind::from_raw(libc::SIGTSTP))?,
-        };
+        // Suspended too: a visit cannot be left alone in the background.
+        let stop = Stop::on(&[
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+            SignalKind::quit(),
+            SignalKind::from_raw(libc::SIGTSTP),
+        ])?;
         let news = News::new(&visit.folder.places);
         Ok(Self { visit, stop, lines: lines(), news, asked: None, open: false, denied: false })
     }
@@ -266,7 +242,7 @@ impl<'a> Desk<'a> {
                 return End::Over;
             }
             self.look(&status);
-            self.news();
+            self.news.tell();
         }
     }
 
@@ -328,10 +304,6 @@ impl<'a> Desk<'a> {
         say::prompt(Message::VisitAsk);
         self.asked = Some((pending.clone(), 0));
     }
-
-    fn news(&mut self) {
-        self.news.tell();
-    }
 }
 
 /// A stranger's text, for a line that others' words stand on too: no runs of blanks, and not long.
@@ -345,8 +317,9 @@ fn short(text: &str) -> String {
 
 /// The audit as it grows: each line is verified and shown once.
 struct News {
+    guard: PathBuf,
     dir: PathBuf,
-    key: Option<VerifyKey>,
+    /// From the moment on at which there is an identity.
     verifier: Option<Verifier>,
     /// The segment that is read, and how far.
     at: (Option<PathBuf>, u64),
@@ -354,16 +327,13 @@ struct News {
 
 impl News {
     fn new(places: &Places) -> Self {
-        let key = None;
-        Self { dir: places.audit(), key, verifier: None, at: (None, 0) }
+        Self { guard: places.guard.clone(), dir: places.audit(), verifier: None, at: (None, 0) }
     }
 
     /// Shows what happened since the last look.
     fn tell(&mut self) {
-        if self.key.is_none() {
-            let guard = self.dir.parent().unwrap_or(Path::new("/"));
-            self.key = identity::load(guard).ok().map(|key| identity::public(&key));
-            self.verifier = self.key.map(Verifier::new);
+        if self.verifier.is_none() {
+            self.verifier = identity::load(&self.guard).ok().map(|key| Verifier::new(identity::public(&key)));
         }
         for path in crate::audit::segments(&self.dir).unwrap_or_default() {
             let from = match &self.at.0 {

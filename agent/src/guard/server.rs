@@ -10,6 +10,7 @@ use crate::session::clock;
 use crate::session::door;
 use crate::state::Places;
 use crate::state::files::{FileError, Lock};
+use crate::stop::Stop;
 use cloud_doctor_proto::audit::Moment;
 use cloud_doctor_proto::refusal::Refused;
 use sd_notify::NotifyState;
@@ -17,7 +18,6 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinSet, LocalSet};
 
 /// Between two looks at deadlines while something waits for one.
@@ -103,7 +103,7 @@ pub(crate) async fn run(places: &Places, ready: impl FnOnce()) -> Result<(), Gua
     let tunnel = TunnelUser::find(places)?;
     let sockets = sockets::listen(places, tunnel)?;
     let program = std::env::current_exe()?;
-    let mut stop = Stop { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
+    let mut stop = Stop::usual()?;
     let core = Core::load(places, host(), !tunnel.is_us(), now());
     let tasks = LocalSet::new();
     let serve = tasks.run_until(async {
@@ -123,21 +123,6 @@ pub(crate) async fn run(places: &Places, ready: impl FnOnce()) -> Result<(), Gua
     serve.await;
     notify(&[NotifyState::Stopping]);
     Ok(())
-}
-
-/// What ends a guard.
-struct Stop {
-    term: Signal,
-    int: Signal,
-}
-
-impl Stop {
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-        }
-    }
 }
 
 /// Serves until it is told to stop. Holders live on, but those of a guest: nobody would look after them.

@@ -3,7 +3,7 @@
 //! ```text
 //!  code ─▶ contact (as nobody) ─▶ offer ─▶ log of one visit, identity, ceiling ─▶ supervisor: guard, tunnel as nobody
 //!                                                                                      │
-//!                                                       y, by root on this terminal ◀──┘ grant, six words
+//!                                                       six words, typed by root here ◀──┘ grant
 //! ```
 //!
 //! Root's word opens the visit, on the terminal where the command runs. It must never leave anything behind but the

@@ -83,6 +83,11 @@ impl Places {
         self.guard.join("lockdown")
     }
 
+    /// Root has locked the server down.
+    pub(crate) fn is_locked_down(&self) -> bool {
+        self.lockdown().symlink_metadata().is_ok()
+    }
+
     /// Whether sockets fit: the kernel allows 107 bytes.
     pub(crate) fn run_is_short_enough(&self) -> bool {
         self.run.as_os_str().len() + SOCKET_NAME_MAX <= SOCKET_PATH_MAX

@@ -91,7 +91,7 @@ impl Core {
         let identity = identity::load(&places.guard).map_err(|e| damaged(&e))?;
         let trust = TrustStore::load(&places.guard, config.tenant()).map_err(|e| damaged(&e))?;
         let mut audit = Audit::open(&places.audit(), identity.clone(), moment).map_err(|e| damaged(&e))?;
-        let locked = places.lockdown().symlink_metadata().is_ok();
+        let locked = places.is_locked_down();
         audit.note(
             moment,
             &Event::new("guard-started")
@@ -255,7 +255,7 @@ impl Core {
 
     /// Root's word counts also when another process wrote it while this one did not answer.
     fn is_locked(&self) -> bool {
-        self.locked || self.places.lockdown().symlink_metadata().is_ok()
+        self.locked || self.places.is_locked_down()
     }
 
     fn trusts(&self, moment: Moment, engineer: &KeyId) -> bool {

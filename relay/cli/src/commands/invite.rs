@@ -7,9 +7,10 @@
 //! Whatever happens, the invitation is ended at the end: the guest is let go and cleans up.
 
 use super::exec::{code, farewell};
+use super::opening::{self, Wanted};
 use super::shell::{End, view};
-use super::{App, SignedIn};
-use crate::args::Invite;
+use super::{App, SignedIn, sign_in};
+use crate::args::{Asking, Invite};
 use crate::fail::{Fail, ROAD};
 use crate::terminal;
 use cloud_doctor::clock;
@@ -18,7 +19,7 @@ use cloud_doctor::relay_api::Invited;
 use cloud_doctor::signer::{Candidate, Keyring};
 use cloud_doctor::visit::{First, Guest, Visit, VisitError, Wish, open_guest};
 use cloud_doctor_proto::ceiling::Span;
-use cloud_doctor_proto::grant::Scope;
+use cloud_doctor_proto::channel::ChannelKind;
 use cloud_doctor_proto::guest::Code;
 use cloud_doctor_proto::ids::ChannelId;
 use cloud_doctor_proto::limits::GUEST_CODE_SECS;
@@ -26,13 +27,11 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-/// Terminal size when there is no terminal.
-const SIZE_DEFAULT: (u16, u16) = (80, 24);
 /// A relay or guest that cannot be asked for a moment is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(app: &App, asked: Invite) -> Result<u8, Fail> {
-    let wish = wish(&asked)?;
+    let wish = wish(asked)?;
     let signed_in = app.signed_in()?;
     let mut keys = app.keys(Some(&signed_in.entry)).await?;
     keys.unlock(&mut app.seat())?;
@@ -64,20 +63,10 @@ fn stopped() -> Result<impl Future<Output = ()>, Fail> {
     })
 }
 
-fn wish(asked: &Invite) -> Result<Wish, Fail> {
-    let time: Span = asked.time.parse().map_err(|error| Fail::from(Id::TimeForm.with(&[&error])))?;
-    let scope = Scope::Shell { user: asked.user.clone() };
-    let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let first = First {
-        scope: scope.clone(),
-        attach: None,
-        term: get("TERM").unwrap_or_else(|| "dumb".to_owned()),
-        lang: get("LC_ALL").or_else(|| get("LANG")).unwrap_or_default(),
-        argv: Vec::new(),
-        size: SIZE_DEFAULT,
-    };
-    let (reason, ticket) = (asked.reason.clone(), asked.ticket.clone());
-    Ok(Wish { scopes: vec![scope], ttl_secs: time.0, reason, ticket, first })
+fn wish(asked: Invite) -> Result<Wish, Fail> {
+    let Invite { user, time, reason, ticket } = asked;
+    let wanted = Wanted { kind: ChannelKind::Shell, attach: None, argv: Vec::new(), size: terminal::own_size() };
+    opening::wish(&Asking { user: None, time, reason, ticket }, &user, wanted)
 }
 
 /// One call.
@@ -139,7 +128,7 @@ impl Helping<'_> {
 
     async fn yes(&self, question: Id) -> bool {
         let answer = self.line(self.app.words(question)).await;
-        answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes" | "是"))
+        answer.is_some_and(|answer| sign_in::yes(&answer))
     }
 
     /// A line from the terminal, asked for on a thread of its own: the stream's signs of life must be answered meanwhile.
@@ -152,8 +141,7 @@ impl Helping<'_> {
         let mut left: Option<ChannelId> = None;
         let mut told = false;
         loop {
-            let size = terminal::size(std::io::stdout()).or_else(|| terminal::size(std::io::stdin()));
-            let first = First { attach: left, size: size.unwrap_or(SIZE_DEFAULT), ..self.wish.first.clone() };
+            let first = First { attach: left, size: terminal::own_size(), ..self.wish.first.clone() };
             let channel = visit.open_channel(&first).await?;
             if !told {
                 let time = Span(visit.opened.ends_in_secs);

@@ -85,7 +85,8 @@ fn engineer(log: &TrustLog, keys: &cloud_doctor::signer::Keyring) -> Option<Cand
         .or_else(|| keys.pick(|id| person(id).is_some()))
 }
 
-fn wish(asking: &Asking, user: &str, wanted: Wanted) -> Result<Wish, Fail> {
+/// What a person asks for, as a grant says it.
+pub(super) fn wish(asking: &Asking, user: &str, wanted: Wanted) -> Result<Wish, Fail> {
     let time: Span = asking.time.parse().map_err(|error| Fail::from(Id::TimeForm.with(&[&error])))?;
     let scope = match wanted.kind {
         ChannelKind::Shell => Scope::Shell { user: user.to_owned() },

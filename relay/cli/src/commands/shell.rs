@@ -9,7 +9,7 @@ use crate::output;
 use crate::terminal::escapes::{Asked, Escapes};
 use crate::terminal::pipes::{Backlog, Pipe};
 use crate::terminal::status::Status;
-use crate::terminal::{Raw, size};
+use crate::terminal::{Raw, own_size, size};
 use cloud_doctor::channel::{Channel, Event};
 use cloud_doctor::messages::Id;
 use cloud_doctor_proto::channel::ChannelKind;
@@ -20,12 +20,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// One read of the keyboard: a large paste comes in few pieces.
 const READ_BYTES: usize = 64 << 10;
-/// Terminal size when there is no terminal.
-const SIZE_DEFAULT: (u16, u16) = (80, 24);
 
 pub(super) async fn run(app: &App, asked: Shell) -> Result<u8, Fail> {
-    let size = size(std::io::stdout()).or_else(|| size(std::io::stdin())).unwrap_or(SIZE_DEFAULT);
-    let wanted = Wanted { kind: ChannelKind::Shell, attach: None, argv: Vec::new(), size };
+    let wanted = Wanted { kind: ChannelKind::Shell, attach: None, argv: Vec::new(), size: own_size() };
     let opened = open(app, &asked.server, &asked.asking, wanted).await?;
     super::sessions::note(app, &opened);
     super::sessions::remind(app, &opened);

@@ -30,6 +30,17 @@ impl Relay {
         call(self, Call { method: Method::GET, path, body: NOTHING, wait: CALL_WAIT }).await
     }
 
+    /// A call that the relay holds until there is news, at most [`APPROVAL_WAIT_SECS`].
+    async fn get_held<T: DeserializeOwned>(&self, path: &str) -> Result<T, RelayError> {
+        let wait = CALL_WAIT + Duration::from_secs(APPROVAL_WAIT_SECS);
+        call(self, Call { method: Method::GET, path, body: NOTHING, wait }).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), RelayError> {
+        let call = Call { method: Method::DELETE, path, body: NOTHING, wait: CALL_WAIT };
+        super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
+    }
+
     async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, RelayError> {
         call(self, Call { method: Method::POST, path, body: Some(body), wait: CALL_WAIT }).await
     }
@@ -113,8 +124,7 @@ impl Relay {
     /// [`RelayError`].
     pub async fn revoke_token(&self, id: &str) -> Result<(), RelayError> {
         let path = format!("/api/v1/enrolment-tokens/{}", in_path(id));
-        let call = Call { method: Method::DELETE, path: &path, body: NOTHING, wait: CALL_WAIT };
-        super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
+        self.delete(&path).await
     }
 
     /// Sessions that the relay has noted.
@@ -147,8 +157,7 @@ impl Relay {
     /// [`RelayError`].
     pub async fn wait_approval(&self, id: &str) -> Result<Approval, RelayError> {
         let path = format!("/api/v1/approvals/{id}?wait={APPROVAL_WAIT_SECS}");
-        let wait = CALL_WAIT + Duration::from_secs(APPROVAL_WAIT_SECS);
-        call(self, Call { method: Method::GET, path: &path, body: NOTHING, wait }).await
+        self.get_held(&path).await
     }
 
     /// Brings a second signature.
@@ -174,8 +183,7 @@ impl Relay {
     /// [`RelayError`].
     pub async fn wait_invitation(&self, id: &str) -> Result<Invitation, RelayError> {
         let path = format!("/api/v1/invitations/{}?wait={APPROVAL_WAIT_SECS}", in_path(id));
-        let wait = CALL_WAIT + Duration::from_secs(APPROVAL_WAIT_SECS);
-        call(self, Call { method: Method::GET, path: &path, body: NOTHING, wait }).await
+        self.get_held(&path).await
     }
 
     /// Ends an invitation: its guest is let go.
@@ -184,8 +192,7 @@ impl Relay {
     /// [`RelayError`].
     pub async fn end_invitation(&self, id: &str) -> Result<(), RelayError> {
         let path = format!("/api/v1/invitations/{}", in_path(id));
-        let call = Call { method: Method::DELETE, path: &path, body: NOTHING, wait: CALL_WAIT };
-        super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
+        self.delete(&path).await
     }
 
     /// Accounts of this customer.
@@ -211,8 +218,7 @@ impl Relay {
     /// [`RelayError`].
     pub async fn remove_account(&self, name: &str) -> Result<(), RelayError> {
         let path = format!("/api/v1/accounts/{}", in_path(name));
-        let call = Call { method: Method::DELETE, path: &path, body: NOTHING, wait: CALL_WAIT };
-        super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
+        self.delete(&path).await
     }
 
     /// Changes one's own password.
@@ -232,8 +238,7 @@ impl Relay {
     /// [`RelayError`].
     pub async fn remove_server(&self, agent: &AgentId) -> Result<(), RelayError> {
         let path = format!("/api/v1/servers/{agent}");
-        let call = Call { method: Method::DELETE, path: &path, body: NOTHING, wait: CALL_WAIT };
-        super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
+        self.delete(&path).await
     }
 }
 

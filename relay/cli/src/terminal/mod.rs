@@ -120,6 +120,14 @@ impl Raw {
     }
 }
 
+/// Columns and rows when there is no terminal.
+const SIZE_DEFAULT: (u16, u16) = (80, 24);
+
+/// Columns and rows of this program's terminal.
+pub(crate) fn own_size() -> (u16, u16) {
+    size(std::io::stdout()).or_else(|| size(std::io::stdin())).unwrap_or(SIZE_DEFAULT)
+}
+
 /// Columns and rows of a terminal.
 pub(crate) fn size(tty: impl AsFd) -> Option<(u16, u16)> {
     let size = tcgetwinsize(tty).ok()?;
