@@ -143,7 +143,7 @@ pub fn decide(
     }
     let person = engineer_of(world, &engineer.key)?;
     let namespace = if world.guest { NAMESPACE_GUEST } else { NAMESPACE_GRANT };
-    let verified = person.key.key.verify(namespace, grant_bytes, &engineer.sshsig);
+    let verified = person.key.verify(namespace, grant_bytes, &engineer.sshsig);
     verified.map_err(|_| Refused::from(Refusal::Signature))?;
     let grant = Grant::from_bytes(grant_bytes).map_err(|e| Refusal::Malformed.with(e.to_string()))?;
     let issued = book.take(&grant.challenge, boot_now)?;
@@ -185,7 +185,7 @@ pub fn second_by_key(world: World<'_>, permit: &Permit, second: &Signed) -> Resu
     if person.until < clock(world) {
         return Err(unknown());
     }
-    let verified = person.key.key.verify(NAMESPACE_SECOND, &permit.grant_bytes, &second.sshsig);
+    let verified = person.key.verify(NAMESPACE_SECOND, &permit.grant_bytes, &second.sshsig);
     verified.map_err(|_| unknown())?;
     Ok(person.key.person.clone())
 }

@@ -44,8 +44,13 @@ impl Setting {
     fn of(ceiling: &str, eve: NamedKey, carl: NamedKey) -> Self {
         let root = named(1, "root");
         let by = root.key.id();
-        let what =
-            What::Genesis { name: "ACME".into(), roots: vec![root], recovery: named(2, "safe"), salt: Nonce([0; 16]) };
+        let what = What::Genesis {
+            name: "ACME".into(),
+            roots: vec![root],
+            recovery: named(2, "safe"),
+            salt: Nonce([0; 16]),
+            first: vec![],
+        };
         let entry = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: NOW, by, what };
         let mut log = TrustLog::genesis(&signed(&entry), None).unwrap();
         let until = NOW.plus_secs(86_400);
@@ -348,6 +353,34 @@ fn a_device_key_signs_second_only_where_the_ceiling_names_it_for_that() {
         let expected = expected.map(str::to_owned).map_err(|kind| Refusal::SignerKind.with(kind));
         assert_eq!(signed, expected, "{second}");
     }
+}
+
+#[test]
+fn a_passkey_opens_and_signs_second_where_the_ceiling_names_it() {
+    use crate::passkey::tests::{eddsa, touch};
+    const BOTH: &str = "signers=['webauthn']\nsecond=['webauthn']";
+    let rule = |kinds: &str| format!("version=1\n[[rule]]\nscope='shell'\nmode='ask'\nusers=['root']\n{kinds}\n[end]");
+    let (eve, carl) = (NamedKey::held(eddsa(5), "eve"), NamedKey::held(eddsa(6), "carl"));
+    let opened = |kinds: &str, sign: &dyn Fn(&[u8]) -> Vec<u8>| {
+        let mut setting = Setting::of(&rule(kinds), eve.clone(), carl.clone());
+        let challenge = setting.challenge(1);
+        let grant = Grant { engineer: eve.key.id(), ..setting.grant(&challenge) }.to_bytes();
+        let signed = Signed { key: eve.key.id(), sshsig: ByteBuf::from(sign(&grant)) };
+        let (agent, log) = (setting.agent(), &setting.log);
+        let world = World { agent, log, ceiling: Some(&setting.ceiling), now: NOW, zone_secs: 0, guest: false };
+        let permit = decide(world, &mut setting.book, BOOT, &grant, &signed).map_err(|refused| refused.code)?;
+        let second =
+            |namespace| Signed { key: carl.key.id(), sshsig: ByteBuf::from(touch(6, namespace, &permit.grant_bytes)) };
+        let wrong = second_by_key(world, &permit, &second(NAMESPACE_GRANT)).map_err(|refused| refused.code);
+        assert_eq!(wrong, Err(Refusal::SecondSignature), "a touch for a visit of one's own is no approval");
+        second_by_key(world, &permit, &second(NAMESPACE_SECOND)).map_err(|refused| refused.code)
+    };
+    let by_touch = |grant: &[u8]| touch(5, NAMESPACE_GRANT, grant);
+    assert_eq!(opened(BOTH, &by_touch), Ok("carl".to_owned()));
+    assert_eq!(opened("", &by_touch), Err(Refusal::SignerKind), "a rule that names none means SSH keys");
+    assert_eq!(opened(BOTH, &|grant| touch(5, NAMESPACE_SECOND, grant)), Err(Refusal::Signature));
+    assert_eq!(opened(BOTH, &|grant| touch(6, NAMESPACE_GRANT, grant)), Err(Refusal::Signature));
+    assert_eq!(opened(BOTH, &|grant| sshsig(5, NAMESPACE_GRANT, grant).into_vec()), Err(Refusal::Signature));
 }
 
 #[test]

@@ -197,6 +197,7 @@ pub fn log_of_one_visit(
         roots: vec![root],
         recovery: named(&seeds.recovery),
         salt: seeds.salt,
+        first: vec![],
     };
     let first = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at, by, what: genesis };
     let mut log = TrustLog::genesis(&signed(&first, &seeds.root), None)?;

@@ -5,7 +5,8 @@
 //!
 //! - [`frame`], [`limits`], [`ids`], [`pack`]: how bytes are cut and what they may cost.
 //! - [`control`]: tunnel and relay, tolerant of newer peers.
-//! - [`visit`], [`grant`], [`trust`], [`ceiling`], [`decide`]: who may start what, signed and strict.
+//! - [`visit`], [`grant`], [`trust`], [`ceiling`], [`decide`], [`signer`], [`passkey`]: who may start what, signed and
+//!   strict.
 //! - [`guest`]: help without an account.
 //! - [`channel`], [`session`]: the sealed channel and what is said inside it.
 //! - [`audit`], [`token`]: the host's signed log, and the line that lets a server enrol.
@@ -23,6 +24,7 @@ pub mod guest;
 pub mod ids;
 pub mod limits;
 pub mod pack;
+pub mod passkey;
 pub mod pin;
 pub mod preset;
 pub mod refusal;

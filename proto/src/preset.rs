@@ -65,19 +65,21 @@ detached = "15m"    # a shell that nobody looks at ends after this
 idle = "0s"         # a shell without input ends after this; 0s = never
 channels = 16       # shells and commands at once
 
-# Your own engineers open shells as any user, root included, with a fresh signature each visit.
+# Your own engineers open shells as any user, root included, with a fresh signature each visit: "sshsig" by an SSH key,
+# "webauthn" by a passkey in the console. A page could show one thing and have another signed; where that matters, take
+# "webauthn" out.
 [[rule]]
 scope = "shell"
 mode = "allow"
 users = ["root", "*"]
-signers = ["sshsig"]
+signers = ["sshsig", "webauthn"]
 
 # The same for single commands.
 [[rule]]
 scope = "exec"
 mode = "allow"
 users = ["root", "*"]
-signers = ["sshsig"]
+signers = ["sshsig", "webauthn"]
 
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]
@@ -94,33 +96,35 @@ detached = "15m"    # a shell that nobody looks at ends after this
 idle = "1h"         # a shell without input ends after this
 channels = 8        # shells and commands at once
 
-# Root only when you sign too: an approver of your trust log, or root here by `cloud-doctor-agent approve`.
+# Root only when you sign too: an approver of your trust log, or root here by `cloud-doctor-agent approve`. "sshsig" is
+# an SSH key, "webauthn" a passkey in the console: a page could show one thing and have another signed; where that
+# matters, take "webauthn" out.
 [[rule]]
 scope = "shell"
 mode = "ask"
 users = ["root"]
-signers = ["sshsig"]
-second = ["local", "sshsig"]
+signers = ["sshsig", "webauthn"]
+second = ["local", "sshsig", "webauthn"]
 
 [[rule]]
 scope = "exec"
 mode = "ask"
 users = ["root"]
-signers = ["sshsig"]
-second = ["local", "sshsig"]
+signers = ["sshsig", "webauthn"]
+second = ["local", "sshsig", "webauthn"]
 
 # Every other user with the engineer's signature.
 [[rule]]
 scope = "shell"
 mode = "allow"
 users = ["*"]
-signers = ["sshsig"]
+signers = ["sshsig", "webauthn"]
 
 [[rule]]
 scope = "exec"
 mode = "allow"
 users = ["*"]
-signers = ["sshsig"]
+signers = ["sshsig", "webauthn"]
 
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]

@@ -1,10 +1,11 @@
-//! Who can sign: SSH keys (agent, file, hardware) by `ssh-keygen -Y` signatures, and root on the host.
+//! Who can sign: SSH keys (agent, file, hardware) by `ssh-keygen -Y` signatures, passkeys, and root on the host.
 //!
 //! The SSHSIG namespace is the context prefix: a signature made for one purpose never counts for another. RSA, DSA
 //! and certificates are refused; a hardware key counts only when its holder touched it.
 
 use crate::ids::{Hash, KeyId, VerifyKey};
 use crate::limits::SIGNATURE_BYTES_MAX;
+use crate::passkey;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -57,6 +58,8 @@ pub enum KeyKind {
     /// Held by a person: in ssh-agent, a file or hardware. An entry that does not say a kind means this one.
     #[default]
     Sshsig,
+    /// A passkey: signs on its own page, when its holder is present and verified.
+    Webauthn,
     /// Held by a browser, which signs without asking for a touch.
     Device,
 }
@@ -67,6 +70,7 @@ impl KeyKind {
     pub fn signer(self) -> SignerKind {
         match self {
             KeyKind::Sshsig => SignerKind::Sshsig,
+            KeyKind::Webauthn => SignerKind::Webauthn,
             KeyKind::Device => SignerKind::Device,
         }
     }
@@ -106,9 +110,12 @@ pub enum SignerError {
     /// Does not verify: other bytes, other namespace, or forged.
     #[error("the signature does not verify")]
     Wrong,
-    /// A hardware key that nobody touched.
-    #[error("the hardware key was not touched")]
+    /// A hardware key or passkey that nobody touched, or whose holder was not verified.
+    #[error("the key was not touched by its holder")]
     NotTouched,
+    /// A passkey that another page than its own has used.
+    #[error("the passkey was used on a page that is not its own")]
+    Origin,
 }
 
 impl SshKey {
@@ -149,6 +156,11 @@ impl SshKey {
         }
         let blob = PublicKey::from(data.clone()).to_bytes().map_err(|e| SignerError::NotAKey(e.to_string()))?;
         Ok(Self(ByteBuf::from(blob)))
+    }
+
+    /// Parsed; `None` when the bytes are no accepted key.
+    pub(crate) fn data(&self) -> Option<KeyData> {
+        PublicKey::from_bytes(&self.0).ok().map(|key| key.key_data().clone())
     }
 
     /// The key's id.
@@ -209,6 +221,19 @@ impl SshKey {
     }
 }
 
+/// Whose key a signature of either form names: for asking about it, never for believing it.
+#[must_use]
+pub fn signer_of(signature: &[u8]) -> Option<KeyId> {
+    if !signature.starts_with(MAGIC) {
+        return passkey::signer_of(signature);
+    }
+    let sshsig = parse_sshsig(signature).ok()?;
+    SshKey::from_key_data(sshsig.public_key()).ok().map(|key| key.id())
+}
+
+/// What a binary SSHSIG begins with.
+const MAGIC: &[u8] = b"SSHSIG";
+
 /// A field of SSH's wire format: `u32 length | bytes`.
 fn string(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).expect("fields of a signature are short");
@@ -218,7 +243,6 @@ fn string(bytes: &[u8]) -> Vec<u8> {
 /// A binary SSHSIG by an Ed25519 key that lives in this process (PROTOCOL.sshsig of OpenSSH).
 #[must_use]
 pub fn sign_ed25519(key: &SigningKey, namespace: &str, message: &[u8]) -> Vec<u8> {
-    const MAGIC: &[u8] = b"SSHSIG";
     let about = [string(namespace.as_bytes()), string(b""), string(b"sha512")].concat();
     let signed = [MAGIC, &about, &string(&Sha512::digest(message))].concat();
     let signature = [string(b"ssh-ed25519"), string(&key.sign(&signed).to_bytes())].concat();

@@ -8,6 +8,8 @@
 mod bytes;
 #[path = "vectors/log.rs"]
 mod log;
+#[path = "vectors/passkeys.rs"]
+mod passkeys;
 #[path = "vectors/sealed.rs"]
 mod sealed;
 #[path = "vectors/texts.rs"]
@@ -39,6 +41,7 @@ fn vectors() -> Value {
         "frames": bytes::frames(),
         "words": bytes::words_of_hashes(),
         "sshsig": bytes::signatures(),
+        "passkey": passkeys::assertions(),
         "session": bytes::session(),
         "log": log::steps(),
         "challenge": sealed::challenge(),

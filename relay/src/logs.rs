@@ -93,7 +93,7 @@ impl Logs {
         let Some(id) = scoped.tenant().await?.genesis else { return Ok(false) };
         let log = self.copies.newest(scoped, id).await?;
         let mut approvers = log.people.values().filter(|person| person.role == Role::Approver);
-        Ok(approvers.any(|person| person.key.key.verify(NAMESPACE_SECOND, grant, signature).is_ok()))
+        Ok(approvers.any(|person| person.key.verify(NAMESPACE_SECOND, grant, signature).is_ok()))
     }
 
     async fn check_next(
@@ -129,6 +129,7 @@ fn removed(entry: &Entry) -> Result<Option<AgentId>, AppendRefused> {
         | What::AddPerson { .. }
         | What::RemovePerson { .. }
         | What::EnrolBatch { .. }
+        | What::RenameAgent { .. }
         | What::SetPolicy { .. } => Ok(None),
     }
 }

@@ -141,7 +141,7 @@ start_agent() {
     --relay-pin "$agents_pin" --trust "$(json_text id "$demo/tenant.json")" --token-file "$demo/token" \
     </dev/null >"$demo/enrol.log" 2>&1
   # The presets name no browser's key; this machine is here to try one out.
-  sed -i 's/^signers = .*/signers = ["sshsig", "device"]/' "$demo/a/etc/ceiling.toml"
+  sed -i 's/^signers = .*/signers = ["sshsig", "webauthn", "device"]/' "$demo/a/etc/ceiling.toml"
   "$programs/cloud-doctor-agent" --state-dir "$demo/a" run --standalone </dev/null >"$demo/agent.log" 2>&1 &
   agent_pid=$!
   until_true 20 "the agent reaches the relay" agent_is_online

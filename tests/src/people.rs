@@ -132,6 +132,7 @@ impl Customer {
             roots: vec![root.named()],
             recovery: recovery.named(),
             salt: Nonce(random()),
+            first: vec![],
         };
         let genesis =
             Entry { version: 1, seq: 0, prev: cloud_doctor_proto::ids::Hash([0; 32]), at: now(), by: root.id(), what };

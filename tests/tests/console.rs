@@ -23,7 +23,11 @@ fn web() -> PathBuf {
 fn allow_device(agent: &Agent) {
     let ceiling = agent.ceiling();
     let text = fs::read_to_string(&ceiling).unwrap();
-    fs::write(&ceiling, text.replace("signers = [\"sshsig\"]", "signers = [\"sshsig\", \"device\"]")).unwrap();
+    fs::write(
+        &ceiling,
+        text.replace("signers = [\"sshsig\", \"webauthn\"]", "signers = [\"sshsig\", \"webauthn\", \"device\"]"),
+    )
+    .unwrap();
 }
 
 #[test]

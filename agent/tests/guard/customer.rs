@@ -66,7 +66,13 @@ impl Customer {
         // An hour ago, so that no entry comes from the future.
         let at = UnixTime(now().0 - 3600);
         let roots = vec![named(ROOT, "root")];
-        let what = What::Genesis { name: "ACME".into(), roots, recovery: named(2, "safe"), salt: Nonce([0; 16]) };
+        let what = What::Genesis {
+            name: "ACME".into(),
+            roots,
+            recovery: named(2, "safe"),
+            salt: Nonce([0; 16]),
+            first: vec![],
+        };
         let entry = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at, by: key_id(ROOT), what };
         let mut log = TrustLog::genesis(&sign_entry(ROOT, &entry), None).unwrap();
         let until = now().plus_secs(86_400);

@@ -45,6 +45,9 @@ rules! {
     OtherRole: "this key has another role; remove it first", "该密钥已有其他角色;请先移除";
     OtherKind: "this key is listed as another kind; remove it first", "该密钥已列为其他类型;请先移除";
     RootKind: "a browser's key cannot be a root or recovery key", "浏览器密钥不能作为根密钥或恢复密钥";
+    RecoveryKind: "the recovery key must not depend on a browser", "恢复密钥不得依赖浏览器";
+    PasskeyKind: "this key is a passkey's and must be listed as one, or is none", "该密钥的类型与通行密钥不符";
+    FirstCount: "the first entry holds at most eight people and install tokens", "首条中最多另含八项人员与安装令牌";
     Nobody: "nobody has this key", "没有人持有该密钥";
     BatchDays: "a batch lives at most seven days", "批次有效期最长七天";
     BatchUses: "a batch binds 1 to 10,000 servers", "一个批次可绑定 1 至 10,000 台服务器";

@@ -5,9 +5,10 @@ use crate::ceiling::Span;
 use crate::ids::{AgentId, Hash, KeyId, Nonce, VerifyKey};
 use crate::limits::ENTRY_BYTES_MAX;
 use crate::pack;
+use crate::passkey;
 #[cfg(doc)]
 use crate::signer::NAMESPACE_LOG;
-use crate::signer::{KeyKind, SshKey};
+use crate::signer::{KeyKind, SignerError, SshKey};
 use crate::time::UnixTime;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,24 @@ impl NamedKey {
     #[must_use]
     pub fn ssh(key: SshKey, person: impl Into<String>) -> Self {
         Self { key, person: person.into(), kind: KeyKind::Sshsig }
+    }
+
+    /// A key that a person holds, as an SSH key or a passkey: the key itself says which.
+    #[must_use]
+    pub fn held(key: SshKey, person: impl Into<String>) -> Self {
+        let kind = if passkey::rp_id(&key).is_some() { KeyKind::Webauthn } else { KeyKind::Sshsig };
+        Self { key, person: person.into(), kind }
+    }
+
+    /// Checks a signature by this key, in the one form that its kind has.
+    ///
+    /// # Errors
+    /// [`SignerError`]: the signature counts for nothing.
+    pub fn verify(&self, namespace: &str, message: &[u8], signature: &[u8]) -> Result<(), SignerError> {
+        match self.kind {
+            KeyKind::Sshsig | KeyKind::Device => self.key.verify(namespace, message, signature),
+            KeyKind::Webauthn => passkey::verify(&self.key, namespace, message, signature),
+        }
     }
 
     /// A browser's key.
@@ -67,6 +86,10 @@ pub enum What {
         recovery: NamedKey,
         /// Makes two customers of one name different.
         salt: Nonce,
+        /// What holds from the first moment besides: people and install tokens, so that a person who starts alone signs
+        /// once.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        first: Vec<First>,
     },
     /// A further root.
     AddRoot {
@@ -116,6 +139,13 @@ pub enum What {
         /// Its name, for people.
         name: String,
     },
+    /// A server is called something else from now on.
+    RenameAgent {
+        /// Which.
+        agent: AgentId,
+        /// Its new name, for people.
+        name: String,
+    },
     /// A server is gone.
     RemoveAgent {
         /// Which.
@@ -126,6 +156,41 @@ pub enum What {
         /// The new one.
         policy: Policy,
     },
+}
+
+/// What a first entry may say besides: as the entries of the same names do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum First {
+    /// See [`What::AddPerson`].
+    AddPerson {
+        /// The key.
+        key: NamedKey,
+        /// For what.
+        role: Role,
+        /// Last moment.
+        until: UnixTime,
+    },
+    /// See [`What::EnrolBatch`].
+    EnrolBatch {
+        /// The batch's key.
+        key: VerifyKey,
+        /// Last moment.
+        until: UnixTime,
+        /// Servers that it may bind.
+        uses: u32,
+        /// For people.
+        note: String,
+    },
+}
+
+impl From<First> for What {
+    fn from(first: First) -> Self {
+        match first {
+            First::AddPerson { key, role, until } => What::AddPerson { key, role, until },
+            First::EnrolBatch { key, until, uses, note } => What::EnrolBatch { key, until, uses, note },
+        }
+    }
 }
 
 /// Rules of the customer for all servers.
@@ -164,7 +229,7 @@ pub struct Entry {
 pub struct SignedEntry {
     /// The [`Entry`]'s exact bytes.
     pub entry: ByteBuf,
-    /// Binary SSHSIG by a person's key, or 64 bytes of Ed25519 by a batch key.
+    /// Binary SSHSIG or packed assertion by a person's key, or 64 bytes of Ed25519 by a batch key.
     pub signature: ByteBuf,
 }
 

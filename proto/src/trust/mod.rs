@@ -10,16 +10,19 @@ mod entry;
 mod rules;
 
 pub use broken::{LogError, Rule};
-pub use entry::{Entry, NamedKey, Policy, Role, SignedEntry, What, batch_id, decode};
+pub use entry::{Entry, First, NamedKey, Policy, Role, SignedEntry, What, batch_id, decode};
 pub use rules::broken_by_name;
 
 use crate::control::TrustHead;
 use crate::ids::{AgentId, Hash, KeyId, TenantId, VerifyKey};
 use crate::limits::ENTRIES_MAX;
 use crate::time::UnixTime;
-use rules::{check, held_by_a_person, may_be_roots, of_length, visible};
+use rules::{check, may_be_roots, of_its_kind, of_length, outside_a_browser, visible};
 use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
+
+/// What a first entry may hold besides: a person's keys and an install token.
+const FIRST_MAX: usize = 8;
 
 /// A person as the log stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +46,7 @@ pub struct Batch {
     pub uses_left: u32,
     /// For people.
     pub note: String,
-    /// The root that made it. It ends with that root.
+    /// The root that made it, or the recovery key that began the log. It ends with that root, and when all are replaced.
     pub by: KeyId,
 }
 
@@ -90,10 +93,10 @@ impl TrustLog {
         if let Some(pinned) = pinned.filter(|pinned| *pinned != tenant) {
             return Err(LogError::OtherTenant { pinned, found: tenant });
         }
-        let What::Genesis { name, roots, recovery, .. } = &entry.what else {
+        let What::Genesis { name, roots, recovery, first, .. } = &entry.what else {
             return Err(LogError::Rule { seq: 0, rule: Rule::GenesisFirst });
         };
-        let log = Self {
+        let mut log = Self {
             entries: vec![bytes.to_vec()],
             head: TrustHead { seq: 0, hash: signed.hash() },
             tenant,
@@ -112,11 +115,21 @@ impl TrustLog {
             visible(name),
             of_length(&recovery.person),
             visible(&recovery.person),
-            held_by_a_person(recovery),
+            outside_a_browser(recovery),
+            of_its_kind(recovery),
+            (first.len() <= FIRST_MAX, Rule::FirstCount),
         ];
         check(0, &shape)?;
         may_be_roots(0, roots, recovery)?;
-        log.verify_person(&log.roots, &signed, &entry)?;
+        // The recovery key is above all roots, so it may say who they are from the start.
+        let mut signers = log.roots.clone();
+        signers.insert(recovery.key.id(), recovery.clone());
+        log.verify_person(&signers, &signed, &entry)?;
+        for what in first {
+            let entry = Entry { what: what.clone().into(), ..entry.clone() };
+            log.verify_rules(&entry)?;
+            log.apply(&entry);
+        }
         Ok(log)
     }
 
@@ -168,6 +181,7 @@ impl TrustLog {
                 let before = std::mem::replace(&mut self.roots, roots);
                 let gone: Vec<KeyId> = before.into_keys().filter(|key| !self.roots.contains_key(key)).collect();
                 gone.iter().for_each(|key| self.forget(key));
+                self.batches.retain(|_, batch| self.roots.contains_key(&batch.by));
             }
             What::AddPerson { key, role, until } => {
                 self.people.insert(key.key.id(), Person { key: key.clone(), role: *role, until: *until });
@@ -186,6 +200,11 @@ impl TrustLog {
                     batch.uses_left -= 1;
                 }
                 self.batches.retain(|_, batch| batch.uses_left > 0);
+            }
+            What::RenameAgent { agent, name } => {
+                if let Some(record) = self.agents.get_mut(agent) {
+                    record.name.clone_from(name);
+                }
             }
             What::RemoveAgent { agent } => {
                 self.agents.remove(agent);

@@ -6,6 +6,7 @@ use super::{Entry, NamedKey, SignedEntry, TrustLog, What};
 use crate::control;
 use crate::ids::{AgentId, KeyId};
 use crate::limits::{BATCH_SECS_MAX, BATCH_USES_MAX, ENGINEER_DAYS_MAX, NAME_CHARS_MAX};
+use crate::passkey;
 use crate::refusal::is_hidden;
 use crate::signer::{KeyKind, NAMESPACE_LOG, SignerError};
 use crate::time::DAY_SECS;
@@ -28,13 +29,16 @@ impl TrustLog {
                 self.verify_person(&recovery, signed, entry)
             }
             What::AddRoot { .. } | What::RemoveRoot { .. } => {
+                // A touch that a page has talked somebody into must not make a root that lasts.
                 let mut signers = self.roots.clone();
+                signers.retain(|_, root| root.kind != KeyKind::Webauthn);
                 signers.insert(self.recovery.key.id(), self.recovery.clone());
                 self.verify_person(&signers, signed, entry)
             }
             What::AddPerson { .. }
             | What::RemovePerson { .. }
             | What::EnrolBatch { .. }
+            | What::RenameAgent { .. }
             | What::RemoveAgent { .. }
             | What::SetPolicy { .. }
             | What::Genesis { .. } => self.verify_person(&self.roots, signed, entry),
@@ -49,7 +53,7 @@ impl TrustLog {
     ) -> Result<(), LogError> {
         let seq = entry.seq;
         let signer = signers.get(&entry.by).ok_or(LogError::NotAllowed { seq, by: entry.by.short() })?;
-        let verified = signer.key.verify(NAMESPACE_LOG, &signed.entry, &signed.signature);
+        let verified = signer.verify(NAMESPACE_LOG, &signed.entry, &signed.signature);
         verified.map_err(|error| LogError::Signature { seq, error })
     }
 
@@ -81,6 +85,7 @@ impl TrustLog {
                     (!self.roots.contains_key(&key.key.id()), Rule::RootAlready),
                     (key.key != self.recovery.key, Rule::RecoveryApart),
                     held_by_a_person(key),
+                    of_its_kind(key),
                 ],
             ),
             What::RemoveRoot { key } => {
@@ -102,6 +107,7 @@ impl TrustLog {
                         (*until > entry.at, Rule::PersonPast),
                         (!other_role, Rule::OtherRole),
                         (!other_kind, Rule::OtherKind),
+                        of_its_kind(key),
                     ],
                 )
             }
@@ -118,6 +124,9 @@ impl TrustLog {
             What::AddAgent { identity, name } => {
                 let known = self.agents.contains_key(&AgentId::of(identity));
                 check(seq, &[of_length(name), visible(name), (!known, Rule::Enrolled)])
+            }
+            What::RenameAgent { agent, name } => {
+                check(seq, &[of_length(name), visible(name), (self.agents.contains_key(agent), Rule::NoServer)])
             }
             What::RemoveAgent { agent } => check(seq, &[(self.agents.contains_key(agent), Rule::NoServer)]),
             What::SetPolicy { policy } => {
@@ -143,7 +152,7 @@ pub(super) fn may_be_roots(seq: u64, roots: &[NamedKey], recovery: &NamedKey) ->
     )?;
     roots
         .iter()
-        .flat_map(|root| [of_length(&root.person), visible(&root.person), held_by_a_person(root)])
+        .flat_map(|root| [of_length(&root.person), visible(&root.person), held_by_a_person(root), of_its_kind(root)])
         .try_for_each(|rule| check(seq, &[rule]))
 }
 
@@ -155,7 +164,18 @@ pub fn broken_by_name(name: &str) -> Option<Rule> {
 
 /// Whoever may say who is trusted does so with a key that a page cannot use by itself.
 pub(super) fn held_by_a_person(key: &NamedKey) -> (bool, Rule) {
-    (key.kind == KeyKind::Sshsig, Rule::RootKind)
+    (key.kind != KeyKind::Device, Rule::RootKind)
+}
+
+/// A passkey signs in a form of its own, on a page of its own: no other key may claim to, and none of them to be another.
+pub(super) fn of_its_kind(key: &NamedKey) -> (bool, Rule) {
+    let is_passkey = passkey::rp_id(&key.key).is_some();
+    (is_passkey == (key.kind == KeyKind::Webauthn), Rule::PasskeyKind)
+}
+
+/// What replaces roots must work when every browser is lost, and when the page is somebody else's.
+pub(super) fn outside_a_browser(recovery: &NamedKey) -> (bool, Rule) {
+    (recovery.kind == KeyKind::Sshsig, Rule::RecoveryKind)
 }
 
 pub(super) fn of_length(name: &str) -> (bool, Rule) {

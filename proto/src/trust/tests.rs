@@ -37,6 +37,7 @@ fn genesis() -> Vec<u8> {
         roots: vec![named(1, "root@acme")],
         recovery: named(2, "safe"),
         salt: Nonce([9; 16]),
+        first: vec![],
     };
     sign(&Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: NOW, by: id(1), what }, 1)
 }
@@ -244,11 +245,13 @@ fn a_browsers_key_is_no_root_and_recovers_nothing() {
     let refused = |log: &TrustLog| Err(LogError::Rule { seq: log.head().seq + 1, rule: Rule::RootKind });
     assert_eq!(add(&mut log, 1, What::AddRoot { key: browser(3) }), refused(&log));
     assert_eq!(add(&mut log, 2, What::ReplaceRoots { roots: vec![named(3, "x"), browser(4)] }), refused(&log));
-    for (roots, recovery) in [(vec![browser(1)], named(2, "safe")), (vec![named(1, "root")], browser(2))] {
-        let what = What::Genesis { name: "ACME".into(), roots, recovery, salt: Nonce([9; 16]) };
+    for (roots, recovery, rule) in
+        [(vec![browser(1)], named(2, "safe"), Rule::RootKind), (vec![named(1, "root")], browser(2), Rule::RecoveryKind)]
+    {
+        let what = What::Genesis { name: "ACME".into(), roots, recovery, salt: Nonce([9; 16]), first: vec![] };
         let entry = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: NOW, by: id(1), what };
         let begun = TrustLog::genesis(&sign(&entry, 1), None).map(|_| ());
-        assert_eq!(begun, Err(LogError::Rule { seq: 0, rule: Rule::RootKind }));
+        assert_eq!(begun, Err(LogError::Rule { seq: 0, rule }));
     }
 }
 
@@ -319,4 +322,129 @@ fn every_flipped_bit_of_an_entry_is_refused() {
         assert!(log.append(&bad).is_err(), "bit {bit}");
     }
     log.append(&good).unwrap();
+}
+
+fn passkey(seed: u8, person: &str) -> NamedKey {
+    NamedKey::held(crate::passkey::tests::eddsa(seed), person)
+}
+
+/// An entry under a passkey's signature.
+fn touch(entry: &Entry, seed: u8) -> Vec<u8> {
+    let bytes = entry.to_bytes();
+    let signature = ByteBuf::from(crate::passkey::tests::touch(seed, NAMESPACE_LOG, &bytes));
+    SignedEntry { entry: ByteBuf::from(bytes), signature }.to_bytes()
+}
+
+/// A customer who started alone in a browser: a passkey as root and engineer, begun by the recovery key.
+fn solo(first: Vec<First>) -> Result<TrustLog, LogError> {
+    let what = What::Genesis {
+        name: "Ann".into(),
+        roots: vec![passkey(1, "ann")],
+        recovery: named(2, "ann"),
+        salt: Nonce([9; 16]),
+        first,
+    };
+    TrustLog::genesis(&sign(&Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: NOW, by: id(2), what }, 2), None)
+}
+
+fn batch(seed: u8) -> First {
+    First::EnrolBatch { key: VerifyKey([seed; 32]), until: NOW.plus_secs(DAY_SECS), uses: 1, note: String::new() }
+}
+
+#[test]
+fn a_first_entry_may_hold_people_and_install_tokens() {
+    let until = NOW.plus_secs(90 * DAY_SECS);
+    let ann = First::AddPerson { key: passkey(1, "ann"), role: Role::Engineer, until };
+    let log = solo(vec![ann.clone(), batch(3)]).unwrap();
+    assert!(log.person(&passkey(1, "").key.id(), Role::Engineer).is_some());
+    assert_eq!(log.batches.len(), 1);
+    let late = First::AddPerson { key: named(5, "eve"), role: Role::Engineer, until: until.plus_secs(1) };
+    let twice = First::AddPerson { key: passkey(1, "ann"), role: Role::Approver, until };
+    let rows = [
+        ((1..10).map(batch).collect(), Rule::FirstCount),
+        (vec![late], Rule::PersonDays),
+        (vec![ann, twice], Rule::OtherRole),
+    ];
+    for (first, expected) in rows {
+        assert_eq!(solo(first).unwrap_err(), LogError::Rule { seq: 0, rule: expected });
+    }
+}
+
+#[test]
+fn r_15_a_root_made_of_a_passkey_adds_no_roots() {
+    let mut log = solo(vec![batch(3)]).unwrap();
+    let by = passkey(1, "").key.id();
+    let say = |log: &TrustLog, what| touch(&log.next_entry(by, NOW, what), 1);
+    let add = say(&log, engineer(5, 90));
+    log.append(&add).unwrap();
+    for what in [
+        What::AddRoot { key: named(7, "eve") },
+        What::RemoveRoot { key: by },
+        What::ReplaceRoots { roots: vec![named(7, "eve")] },
+    ] {
+        let entry = say(&log, what);
+        assert!(matches!(log.append(&entry), Err(LogError::NotAllowed { .. })));
+    }
+    // The recovery key, which no browser holds, replaces it; tokens that were given out at the start are void.
+    let entry = log.next_entry(id(2), NOW, What::ReplaceRoots { roots: vec![named(7, "ann")] });
+    log.append(&sign(&entry, 2)).unwrap();
+    let late = say(&log, engineer(6, 90));
+    assert!(matches!(log.append(&late), Err(LogError::NotAllowed { .. })));
+    assert!(log.batches.is_empty());
+}
+
+#[test]
+fn keys_are_listed_as_what_they_are() {
+    let mut log = log();
+    let until = NOW.plus_secs(DAY_SECS);
+    let as_ssh = NamedKey { kind: KeyKind::Sshsig, ..passkey(5, "eve") };
+    let as_passkey = NamedKey { kind: KeyKind::Webauthn, ..named(6, "eve") };
+    for key in [as_ssh.clone(), as_passkey.clone()] {
+        let refused = add(&mut log, 1, What::AddPerson { key: key.clone(), role: Role::Engineer, until }).unwrap_err();
+        assert_eq!(refused, LogError::Rule { seq: 1, rule: Rule::PasskeyKind });
+        let refused = add(&mut log, 1, What::AddRoot { key }).unwrap_err();
+        assert_eq!(refused, LogError::Rule { seq: 1, rule: Rule::PasskeyKind });
+    }
+    add(&mut log, 1, What::AddPerson { key: passkey(5, "eve"), role: Role::Engineer, until }).unwrap();
+    let copy = TrustLog::replay(&log.entries_from(0, 10), None).unwrap();
+    assert_eq!(copy.person(&passkey(5, "").key.id(), Role::Engineer).unwrap().key.kind, KeyKind::Webauthn);
+}
+
+#[test]
+fn a_recovery_key_is_no_browsers() {
+    let what = |recovery| What::Genesis {
+        name: "ACME".into(),
+        roots: vec![named(1, "root")],
+        recovery,
+        salt: Nonce([9; 16]),
+        first: vec![],
+    };
+    for recovery in [passkey(2, "safe"), NamedKey { kind: KeyKind::Device, ..named(2, "safe") }] {
+        let entry = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: NOW, by: id(1), what: what(recovery) };
+        let refused = TrustLog::genesis(&sign(&entry, 1), None).unwrap_err();
+        assert_eq!(refused, LogError::Rule { seq: 0, rule: Rule::RecoveryKind });
+    }
+}
+
+#[test]
+fn servers_are_renamed_by_roots() {
+    let mut log = log();
+    let batch_key = SigningKey::from_bytes(&[3; 32]);
+    let batch_public = VerifyKey(batch_key.verifying_key().to_bytes());
+    let until = NOW.plus_secs(DAY_SECS);
+    add(&mut log, 1, What::EnrolBatch { key: batch_public, until, uses: 1, note: String::new() }).unwrap();
+    let identity = VerifyKey([4; 32]);
+    let agent = AgentId::of(&identity);
+    let entry = log.next_entry(batch_id(&batch_public), NOW, What::AddAgent { identity, name: "web".into() });
+    log.append(&entry.sign_with_batch(&batch_key).to_bytes()).unwrap();
+    add(&mut log, 1, What::RenameAgent { agent, name: "web-1".into() }).unwrap();
+    assert_eq!(log.agents[&agent].name, "web-1");
+    for (agent, name, rule) in [
+        (AgentId([9; 32]), "web", Rule::NoServer),
+        (agent, "", Rule::NameLength),
+        (agent, "web\u{200b}", Rule::NameHidden),
+    ] {
+        let refused = add(&mut log, 1, What::RenameAgent { agent, name: name.into() }).unwrap_err();
+        assert!(matches!(refused, LogError::Rule { rule: broken, .. } if broken == rule), "{refused}");
+    }
 }

@@ -1,13 +1,16 @@
 //! A trust log with good and bad entries: each is tried after the good ones before it.
 
 use super::bytes::p256_signature;
+use super::passkeys::{eddsa, touch};
 use super::{flipped, hex};
 use cloud_doctor_proto::ids::*;
 use cloud_doctor_proto::limits::ENTRY_BYTES_MAX;
 use cloud_doctor_proto::pack;
-use cloud_doctor_proto::signer::{NAMESPACE_GRANT, NAMESPACE_LOG, SshKey, sign_ed25519};
+use cloud_doctor_proto::signer::{KeyKind, NAMESPACE_GRANT, NAMESPACE_LOG, SshKey, sign_ed25519};
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
-use cloud_doctor_proto::trust::{Entry, LogError, NamedKey, Policy, Role, Rule, SignedEntry, TrustLog, What, batch_id};
+use cloud_doctor_proto::trust::{
+    Entry, First, LogError, NamedKey, Policy, Role, Rule, SignedEntry, TrustLog, What, batch_id,
+};
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
@@ -34,6 +37,11 @@ fn device(person: &str) -> NamedKey {
     NamedKey::device(SshKey::from_blob(&blob).unwrap(), person)
 }
 
+/// A passkey.
+fn passkey(seed: u8, person: &str) -> NamedKey {
+    NamedKey::held(eddsa(seed), person)
+}
+
 fn id(seed: u8) -> KeyId {
     named(seed, "x").key.id()
 }
@@ -49,7 +57,7 @@ fn signed(entry: &Entry, seed: u8) -> Vec<u8> {
 }
 
 fn genesis(roots: Vec<NamedKey>, recovery: NamedKey, name: &str) -> Entry {
-    let what = What::Genesis { name: name.to_owned(), roots, recovery, salt: Nonce([9; 16]) };
+    let what = What::Genesis { name: name.to_owned(), roots, recovery, salt: Nonce([9; 16]), first: vec![] };
     Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: NOW, by: id(1), what }
 }
 
@@ -103,6 +111,13 @@ impl Tried {
         self.at(seed, NOW, what);
     }
 
+    /// By a passkey.
+    fn touch(&mut self, seed: u8, what: What) {
+        let entry = self.log.next_entry(passkey(seed, "").key.id(), NOW, what).to_bytes();
+        let signature = ByteBuf::from(touch(seed, NAMESPACE_LOG, &entry));
+        self.bytes(&SignedEntry { entry: ByteBuf::from(entry), signature }.to_bytes());
+    }
+
     fn agent(&mut self, batch: u8, at: UnixTime, identity: u8, name: &str) {
         let what = What::AddAgent { identity: verify_key(identity), name: name.to_owned() };
         let entry = self.log.next_entry(batch_id(&verify_key(batch)), at, what);
@@ -132,6 +147,9 @@ fn people(tried: &mut Tried) {
     tried.say(1, browser(device("eve")));
     tried.say(1, browser(device("eve")));
     tried.say(1, browser(NamedKey::ssh(device("eve").key, "eve")));
+    tried.say(1, browser(NamedKey { kind: KeyKind::Sshsig, ..passkey(8, "eve") }));
+    tried.say(1, browser(NamedKey { kind: KeyKind::Webauthn, ..named(8, "eve") }));
+    tried.say(1, browser(passkey(8, "eve")));
     tried.say(1, What::RemovePerson { key: id(9) });
     tried.say(1, What::RemovePerson { key: id(6) });
     for stranger in [2, 5, 9] {
@@ -175,6 +193,10 @@ fn servers(tried: &mut Tried) {
     tried.bytes(&entry.sign_with_batch(&signing(11)).to_bytes());
     tried.agent(10, NOW, 21, "web-2");
     tried.agent(10, NOW, 22, "web-3");
+    let rename = |agent, name: &str| What::RenameAgent { agent, name: name.to_owned() };
+    tried.say(1, rename(AgentId::of(&verify_key(21)), "web-two"));
+    tried.say(1, rename(AgentId::of(&verify_key(21)), ""));
+    tried.say(1, rename(AgentId([0; 32]), "web-two"));
     tried.say(1, What::RemoveAgent { agent: AgentId([0; 32]) });
     tried.say(1, What::RemoveAgent { agent: AgentId::of(&verify_key(21)) });
     let policy = |visit: Option<u64>, never: Vec<String>| What::SetPolicy {
@@ -198,6 +220,11 @@ fn roots(tried: &mut Tried) {
     tried.say(3, person(3, "second", Role::Engineer, 9));
     tried.say(3, batch(12, 1, 5, ""));
     tried.say(1, What::ReplaceRoots { roots: vec![named(4, "new")] });
+    tried.say(1, What::AddRoot { key: passkey(15, "page") });
+    tried.touch(15, person(16, "ann", Role::Engineer, 9));
+    tried.touch(15, What::AddRoot { key: named(17, "mallory") });
+    tried.touch(15, What::RemoveRoot { key: id(1) });
+    tried.say(1, What::RemoveRoot { key: passkey(15, "").key.id() });
     tried.say(2, What::RemoveRoot { key: id(3) });
     tried.agent(12, NOW, 23, "web-4");
     tried.say(1, batch(13, 1, 5, ""));
@@ -213,6 +240,23 @@ fn roots(tried: &mut Tried) {
     tried.at(4, day, batch(14, 8, 1, "tomorrow"));
     tried.agent(14, NOW, 24, "web-5");
     tried.say(4, person(5, "eve", Role::Engineer, 9));
+}
+
+/// The first entry of somebody who starts alone in a browser.
+fn solo(first: Vec<First>) -> Entry {
+    let mut entry = genesis(vec![passkey(1, "ann")], named(2, "ann"), "Ann");
+    if let What::Genesis { first: besides, .. } = &mut entry.what {
+        *besides = first;
+    }
+    Entry { by: id(2), ..entry }
+}
+
+fn ann() -> First {
+    First::AddPerson { key: passkey(1, "ann"), role: Role::Engineer, until: NOW.plus_secs(90 * DAY_SECS) }
+}
+
+fn token(seed: u8) -> First {
+    First::EnrolBatch { key: verify_key(seed), until: NOW.plus_secs(DAY_SECS), uses: 1, note: String::new() }
 }
 
 /// First entries with their verdicts.
@@ -235,6 +279,10 @@ fn beginnings(verdicts: &mut BTreeSet<String>) -> Vec<Value> {
         signed(&genesis(root(), named(2, "safe"), "A\u{200b}CME"), 1),
         signed(&genesis(vec![named(1, "")], named(2, "safe"), "ACME"), 1),
         signed(&genesis(root(), device("safe"), "ACME"), 1),
+        signed(&genesis(root(), passkey(2, "safe"), "ACME"), 1),
+        signed(&solo(vec![ann(), token(3)]), 2),
+        signed(&solo(vec![ann(); 9]), 2),
+        signed(&solo(vec![First::AddPerson { key: named(5, ""), role: Role::Engineer, until: NOW.plus_secs(9) }]), 2),
         signed(&genesis(vec![named(1, "root"), device("page")], named(2, "safe"), "ACME"), 1),
         signed(&Entry { version: 2, ..good.clone() }, 1),
         signed(&Entry { seq: 1, ..good.clone() }, 1),

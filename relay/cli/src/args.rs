@@ -408,6 +408,13 @@ pub(crate) struct Token {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TenantServer {
+    /// Call a server something else in the trust log
+    Rename {
+        /// Server: its name, or the beginning of its id
+        server: String,
+        /// Its new name
+        name: String,
+    },
     /// Remove a server from the trust log: nobody opens anything there any more
     Remove {
         /// Server: its name, or the beginning of its id

@@ -117,7 +117,7 @@ async fn signatures_by_a_real_ssh_agent_and_by_files_hold_for_ssh_keygen() {
             ssh_keygen_verifies(folder.path(), &std::fs::read_to_string(at(&format!("{name}.pub"))).unwrap(), &sshsig),
             "{name}"
         );
-        assert_eq!(cloud_doctor::signer::signer_of(&sshsig), Some(key.key.id()));
+        assert_eq!(cloud_doctor_proto::signer::signer_of(&sshsig), Some(key.key.id()));
     }
     let missing = Keyring::open(Some(&socket), Some(&at("locked.pub"))).await.unwrap_err();
     assert!(missing.sentence().to_string().contains("ssh-add"), "{missing}");

@@ -23,6 +23,7 @@ impl Customer {
             roots: vec![named(seed, "root@acme")],
             recovery: named(seed + 1, "safe"),
             salt: Nonce([seed; 16]),
+            first: vec![],
         };
         let by = named(seed, "x").key.id();
         let genesis = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: clock::now(), by, what };

@@ -212,6 +212,7 @@ fn first_log(batch: &SigningKey) -> TrustLog {
         roots: vec![named(ROOT, "root@acme")],
         recovery: named(2, "safe"),
         salt: Nonce([9; 16]),
+        first: vec![],
     };
     let at = clock::now();
     let genesis = sign(&Entry { version: 1, seq: 0, prev: Hash([0; 32]), at, by: root_id(), what });

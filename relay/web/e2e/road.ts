@@ -156,7 +156,7 @@ export class Road {
     const ceiling = join(this.folder, "a/etc/ceiling.toml");
     const allowed = readFileSync(ceiling, "utf8").replace(
       /^signers = .*/gm,
-      'signers = ["sshsig", "device"]',
+      'signers = ["sshsig", "webauthn", "device"]',
     );
     writeFileSync(ceiling, allowed);
     this.run("cloud-doctor-agent", [...state, "run", "--standalone"], "agent");

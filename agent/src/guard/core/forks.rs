@@ -55,6 +55,6 @@ fn differs(log: &TrustLog, bytes: &[u8]) -> bool {
 fn proof(log: &TrustLog, bytes: &[u8]) -> Option<Hash> {
     let (signed, entry) = decode(bytes, 0).ok()?;
     let root = log.roots.get(&entry.by)?;
-    root.key.verify(NAMESPACE_LOG, &signed.entry, &signed.signature).ok()?;
+    root.verify(NAMESPACE_LOG, &signed.entry, &signed.signature).ok()?;
     Some(signed.hash())
 }

@@ -143,7 +143,7 @@ impl Core {
         permit: Permit,
         kinds: &[SignerKind],
     ) -> Result<Opening, Refused> {
-        let remote = kinds.iter().any(|kind| matches!(kind, SignerKind::Sshsig | SignerKind::Device));
+        let remote = kinds.iter().any(|kind| *kind != SignerKind::Local);
         let local = kinds.contains(&SignerKind::Local) && self.local_signer;
         if !remote && !local {
             return Err(Refusal::SignerKind.telling(Tell::NoLocalSigner.with(&[])));

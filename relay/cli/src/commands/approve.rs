@@ -12,11 +12,10 @@ use crate::terminal::ask;
 use cloud_doctor::clock;
 use cloud_doctor::messages::Id;
 use cloud_doctor::relay_api::Approval;
-use cloud_doctor::signer::signer_of;
 use cloud_doctor_proto::ceiling::Span;
 use cloud_doctor_proto::channel::ChannelKind;
 use cloud_doctor_proto::grant::{Grant, Scope};
-use cloud_doctor_proto::signer::{NAMESPACE_GRANT, NAMESPACE_SECOND};
+use cloud_doctor_proto::signer::{self, NAMESPACE_GRANT, NAMESPACE_SECOND};
 use cloud_doctor_proto::trust::{Role, TrustLog};
 use cloud_doctor_proto::words::words;
 use serde_json::{Value, json};
@@ -62,9 +61,9 @@ fn name(approval: &Approval) -> String {
 fn read(log: &TrustLog, approval: &Approval) -> Result<Shown, Fail> {
     let wrong = |why: &dyn std::fmt::Display| Fail::Say(Id::ApprovalOdd.with(&[&name(approval), why]), TRUST);
     let bytes = &approval.grant.0;
-    let engineer = signer_of(&approval.signature.0).ok_or_else(|| wrong(&"no signature"))?;
+    let engineer = signer::signer_of(&approval.signature.0).ok_or_else(|| wrong(&"no signature"))?;
     let person = log.person(&engineer, Role::Engineer).ok_or_else(|| wrong(&"unknown engineer"))?;
-    let verified = person.key.key.verify(NAMESPACE_GRANT, bytes, &approval.signature.0);
+    let verified = person.key.verify(NAMESPACE_GRANT, bytes, &approval.signature.0);
     verified.map_err(|error| wrong(&error))?;
     let grant = Grant::from_bytes(bytes).map_err(|error| wrong(&error))?;
     if grant.engineer != engineer || grant.tenant != log.tenant() {

@@ -134,6 +134,8 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ),
     ("The token's id, or the beginning of one", "令牌编号,或其开头"),
     ("Servers in the trust log", "信任日志中的服务器"),
+    ("Call a server something else in the trust log", "在信任日志中更改服务器名称"),
+    ("Its new name", "新名称"),
     ("The customer's name", "客户名称"),
     (
         "Root key: a private key file, or a .pub file of a key in the ssh-agent; default: the agent's first key",

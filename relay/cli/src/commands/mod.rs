@@ -88,7 +88,7 @@ async fn run_tenant(app: &App, tenant: Tenant) -> Result<(), Fail> {
         }
         Tenant::Token(TokenOrRevoke { command: None, make }) => token::make(app, make).await,
         Tenant::Tokens(listing) => token::list(app, listing).await,
-        Tenant::Server(asked) => tenant::remove_server(app, asked).await,
+        Tenant::Server(asked) => tenant::server(app, asked).await,
     }
 }
 

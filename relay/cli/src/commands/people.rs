@@ -9,7 +9,6 @@ use crate::output;
 use cloud_doctor::clock;
 use cloud_doctor::messages::Id;
 use cloud_doctor_proto::ids::KeyId;
-use cloud_doctor_proto::signer::KeyKind;
 use cloud_doctor_proto::time::DAY_SECS;
 use cloud_doctor_proto::trust::{NamedKey, Person, Role, TrustLog, What};
 use serde_json::Value;
@@ -31,8 +30,8 @@ async fn add(app: &App, role: Role, asked: PersonAdd) -> Result<(), Fail> {
     let signed_in = app.signed_in()?;
     let mut trust = app.trust_now(&signed_in).await?;
     let until = clock::wall().plus_secs(asked.days.saturating_mul(DAY_SECS));
-    let kind = if asked.device { KeyKind::Device } else { KeyKind::Sshsig };
-    let key = NamedKey { key, person: asked.name.clone(), kind };
+    let name = asked.name.as_str();
+    let key = if asked.device { NamedKey::device(key, name) } else { NamedKey::held(key, name) };
     publish(app, &signed_in, &mut trust, What::AddPerson { key, role, until }).await?;
     app.say(Id::PersonAdded.with(&[&asked.name, &app.words(role_id(role)), &day(until)]));
     Ok(())

@@ -20,7 +20,7 @@ use std::path::Path;
 pub(super) async fn run(app: &App, asked: Roots) -> Result<(), Fail> {
     match asked {
         Roots::Add { key_file, name } => {
-            let key = NamedKey::ssh(read_root(&key_file)?, name.as_str());
+            let key = NamedKey::held(read_root(&key_file)?, name.as_str());
             change(app, What::AddRoot { key }).await?;
             app.say(Id::RootAdded.with(&[&name]));
         }
@@ -83,7 +83,7 @@ async fn list(app: &App, listing: Listing) -> Result<(), Fail> {
 
 /// `tenant recover`.
 pub(super) async fn recover(app: &App, asked: Recover) -> Result<(), Fail> {
-    let root = NamedKey::ssh(read_root(&asked.root)?, asked.name.as_str());
+    let root = NamedKey::held(read_root(&asked.root)?, asked.name.as_str());
     let signed_in = app.signed_in()?;
     let mut trust = app.trust_now(&signed_in).await?;
     let keys = app.keys_of(Some(asked.recovery_file.clone())).await?;

@@ -1,4 +1,4 @@
-//! `tenant init`, `tenant show`, `tenant server remove`: the customer's trust log.
+//! `tenant init`, `tenant show`, `tenant server`: the customer's trust log.
 
 use super::sign_in::{remember, yes};
 use super::{App, SignedIn};
@@ -37,9 +37,10 @@ pub(super) async fn init(app: &App, asked: TenantInit) -> Result<(), Fail> {
     let recovery = write_new_key(&asked.recovery_out, &seed, &format!("recovery key of {}", asked.name))?;
     let what = What::Genesis {
         name: asked.name.clone(),
-        roots: vec![NamedKey::ssh(root.key.clone(), person.as_str())],
+        roots: vec![NamedKey::held(root.key.clone(), person.as_str())],
         recovery: NamedKey::ssh(recovery, "recovery"),
         salt: Nonce(clock::random()),
+        first: vec![],
     };
     let entry = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: clock::wall(), by: root.key.id(), what };
     let genesis = sign(app, &keys, &root, &entry).await?;
@@ -47,7 +48,7 @@ pub(super) async fn init(app: &App, asked: TenantInit) -> Result<(), Fail> {
     signed_in.relay.log_append(&genesis).await?;
     let mut trust = remember(app, &signed_in.name, &signed_in.relay, log.tenant(), &genesis).await?;
     let until = clock::wall().plus_secs(ENGINEER_DAYS_MAX * DAY_SECS);
-    let key = NamedKey::ssh(root.key.clone(), person);
+    let key = NamedKey::held(root.key.clone(), person);
     let owner = What::AddPerson { key, role: Role::Engineer, until };
     publish_with(app, &signed_in, &mut trust, (keys, &root), owner).await?;
     tell_init(app, &asked, log.tenant());
@@ -204,11 +205,28 @@ pub(super) fn person_json(id: &KeyId, person: &cloud_doctor_proto::trust::Person
     })
 }
 
-pub(super) async fn remove_server(app: &App, asked: TenantServer) -> Result<(), Fail> {
-    let TenantServer::Remove { server, yes: sure } = asked;
+pub(super) async fn server(app: &App, asked: TenantServer) -> Result<(), Fail> {
+    match asked {
+        TenantServer::Rename { server, name } => rename_server(app, &server, name).await,
+        TenantServer::Remove { server, yes } => remove_server(app, &server, yes).await,
+    }
+}
+
+async fn rename_server(app: &App, server: &str, name: String) -> Result<(), Fail> {
+    named(&name)?;
     let signed_in = app.signed_in()?;
     let mut trust = app.trust_now(&signed_in).await?;
-    let target = super::servers::find(trust.log(), &server)?;
+    let target = super::servers::find(trust.log(), server)?;
+    let said = Id::ServerRenamed.with(&[&target.name, &name]);
+    publish(app, &signed_in, &mut trust, What::RenameAgent { agent: target.agent, name }).await?;
+    app.say(said);
+    Ok(())
+}
+
+async fn remove_server(app: &App, server: &str, sure: bool) -> Result<(), Fail> {
+    let signed_in = app.signed_in()?;
+    let mut trust = app.trust_now(&signed_in).await?;
+    let target = super::servers::find(trust.log(), server)?;
     if !sure && !yes(&ask(&Id::AskRemoveServer.with(&[&target.name, &target.agent.short()]).text(app.language))?) {
         return Ok(());
     }

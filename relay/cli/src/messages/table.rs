@@ -185,6 +185,7 @@ messages! {
     PolicySecond: "second signature for    {0}", "需第二签名的用户  {0}";
     PolicyNever: "never                   {0}", "永不允许的用户    {0}";
     AskRemoveServer: "Remove {0} ({1}) from the trust log? Nobody can open it any more. [y/N] ", "从信任日志中移除 {0}({1})?此后无人能打开它。[y/N] ";
+    ServerRenamed: "{0} is now called {1}.", "{0} 已更名为 {1}。";
     ServerRemoved: "{0} is no longer in the trust log.", "{0} 已从信任日志中移除。";
     TokenWritten: "The install token is in {0}: for {1} server(s), {2} h. Copy the file to the server; it is a secret until it is used.", "安装令牌在 {0}:可用于 {1} 台服务器,{2} 小时内有效。请将文件复制到服务器;使用前须保密。";
     TokenRelayUnknown: "The relay did not say where servers reach it: replace RELAY:PORT and PIN by what it prints when it starts.", "中继未说明服务器的连接地址:请将 RELAY:PORT 和 PIN 替换为其启动时打印的内容。";

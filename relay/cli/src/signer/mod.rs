@@ -184,14 +184,6 @@ impl Keyring {
     }
 }
 
-/// Whose key a binary SSHSIG names: for asking about it, never for believing it.
-#[must_use]
-pub fn signer_of(sshsig: &[u8]) -> Option<KeyId> {
-    let mut rest = sshsig.strip_prefix(b"SSHSIG\x00\x00\x00\x01")?;
-    let blob = ssh_agent::take_string(&mut rest)?;
-    SshKey::from_blob(blob).ok().map(|key| key.id())
-}
-
 /// An SSHSIG around a signature as ssh-agent gives it.
 fn wrap(key: &SshKey, namespace: &str, signature: &[u8]) -> Result<SshSig, SignError> {
     let public = PublicKey::from_bytes(key.blob()).map_err(odd)?;

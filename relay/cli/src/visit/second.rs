@@ -5,10 +5,10 @@
 use super::{Asked, Hands, Target, VisitError, refusal, tell};
 use crate::messages::Id;
 use crate::relay_api::{Approval, ApprovalWish, Relay, RelayError, TextBytes};
-use crate::signer::signer_of;
 use cloud_doctor_proto::ceiling::Span;
 use cloud_doctor_proto::frame::{self, Frame, Kind};
 use cloud_doctor_proto::grant::Grant;
+use cloud_doctor_proto::signer;
 use cloud_doctor_proto::visit::{NeedSecond, Second, Signed};
 use cloud_doctor_proto::words::words;
 use serde_bytes::ByteBuf;
@@ -87,7 +87,7 @@ async fn signature(relay: &Relay, id: &str) -> Result<Signed, VisitError> {
 
 fn signed(approval: &Approval) -> Result<Option<Signed>, RelayError> {
     let Some(TextBytes(sshsig)) = &approval.second else { return Ok(None) };
-    let odd = || RelayError::Odd { why: "the second signature is no SSHSIG".into() };
-    let key = signer_of(sshsig).ok_or_else(odd)?;
+    let odd = || RelayError::Odd { why: "the second signature names no key".into() };
+    let key = signer::signer_of(sshsig).ok_or_else(odd)?;
     Ok(Some(Signed { key, sshsig: ByteBuf::from(sshsig.clone()) }))
 }

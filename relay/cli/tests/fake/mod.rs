@@ -104,6 +104,7 @@ impl World {
             roots: vec![named(&root, "anna")],
             recovery: named(&key(2), "recovery"),
             salt: Nonce([9; 16]),
+            first: vec![],
         };
         let by = ssh(&root).id();
         let prev = cloud_doctor_proto::ids::Hash([0; 32]);

@@ -7,6 +7,7 @@ import { ENTRY_BYTES_MAX } from "./limits";
 import {
   bin,
   type Codec,
+  leftOutWhenEmpty,
   list,
   oneOf,
   option,
@@ -49,7 +50,7 @@ function spanText(seconds: number): string {
 export const namedKey = struct({
   key: bin,
   person: text,
-  signer: optional(oneOf(["sshsig", "device"]), "sshsig"),
+  signer: optional(oneOf(["sshsig", "webauthn", "device"]), "sshsig"),
 });
 export type NamedKey = TypeOf<typeof namedKey>;
 
@@ -59,15 +60,28 @@ export type Policy = TypeOf<typeof policy>;
 export type Role = "engineer" | "approver";
 const role = oneOf<Role>(["engineer", "approver"]);
 
+const person = struct({ key: namedKey, role, until: u64 });
+const batch = struct({ key: id32, until: u64, uses: u32, note: text });
+/** What a first entry may say besides. */
+const first = variants({ "add-person": person, "enrol-batch": batch });
+export type First = TypeOf<typeof first>;
+
 export const what = variants({
-  genesis: struct({ name: text, roots: list(namedKey), recovery: namedKey, salt: id16 }),
+  genesis: struct({
+    name: text,
+    roots: list(namedKey),
+    recovery: namedKey,
+    salt: id16,
+    first: leftOutWhenEmpty(list(first)),
+  }),
   "add-root": struct({ key: namedKey }),
   "remove-root": struct({ key: id32 }),
   "replace-roots": struct({ roots: list(namedKey) }),
-  "add-person": struct({ key: namedKey, role, until: u64 }),
+  "add-person": person,
   "remove-person": struct({ key: id32 }),
-  "enrol-batch": struct({ key: id32, until: u64, uses: u32, note: text }),
+  "enrol-batch": batch,
   "add-agent": struct({ identity: id32, name: text }),
+  "rename-agent": struct({ agent: id32, name: text }),
   "remove-agent": struct({ agent: id32 }),
   "set-policy": struct({ policy }),
 });
@@ -99,6 +113,9 @@ export type Rule =
   | "OtherRole"
   | "OtherKind"
   | "RootKind"
+  | "RecoveryKind"
+  | "PasskeyKind"
+  | "FirstCount"
   | "Nobody"
   | "BatchDays"
   | "BatchUses"

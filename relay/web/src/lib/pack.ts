@@ -98,6 +98,11 @@ export function optional<T>(some: Codec<T>, fallback: T): Codec<T> {
   return { ...some, missing: () => fallback, omit: (value) => value === fallback };
 }
 
+/** A list that is left out when nothing is in it. */
+export function leftOutWhenEmpty<T>(some: Codec<readonly T[]>): Codec<readonly T[]> {
+  return { ...some, missing: () => [], omit: (value) => value.length === 0 };
+}
+
 /** A field that is always written, and may be missing in what an older peer sent. */
 export function defaulted<T>(some: Codec<T>, fallback: T): Codec<T> {
   return { ...some, missing: () => fallback };

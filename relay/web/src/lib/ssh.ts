@@ -15,7 +15,7 @@ export const NAMESPACE_SECOND = "cloud-doctor-second-v1";
 const ED25519 = "ssh-ed25519";
 const P256 = "ecdsa-sha2-nistp256";
 const SK_ED25519 = "sk-ssh-ed25519@openssh.com";
-/** Accepted as a key by Rust; its reader never takes a signature of it, and neither does this one. */
+/** A passkey's. Rust's reader takes no SSHSIG of such a key, and neither does this one. */
 const SK_P256 = "sk-ecdsa-sha2-nistp256@openssh.com";
 const CURVE = "nistp256";
 const MAGIC = utf8("SSHSIG");
@@ -24,7 +24,14 @@ const USER_PRESENT = 1;
 const COORDINATE_BYTES = 32;
 
 /** Why a key or signature counts for nothing. */
-export type SignerFault = "not-a-key" | "key-type" | "malformed" | "other-key" | "wrong" | "not-touched";
+export type SignerFault =
+  | "not-a-key"
+  | "key-type"
+  | "malformed"
+  | "other-key"
+  | "wrong"
+  | "not-touched"
+  | "origin";
 
 export class SignerError extends Error {
   constructor(readonly fault: SignerFault) {
@@ -79,10 +86,10 @@ type PublicKey =
   | { readonly type: typeof ED25519; readonly key: Bytes }
   | { readonly type: typeof SK_ED25519; readonly key: Bytes; readonly application: Bytes }
   | { readonly type: typeof P256; readonly point: Bytes }
-  | { readonly type: typeof SK_P256 };
+  | { readonly type: typeof SK_P256; readonly point: Bytes; readonly application: Bytes };
 
-/** Reads a public key in wire format. */
-function parseKey(blob: Uint8Array): PublicKey {
+/** Reads a public key in wire format. Throws `SignerError`. */
+export function parseKey(blob: Uint8Array): PublicKey {
   const fields = new Fields(blob, "not-a-key");
   const key = parseFields(fields.text(), fields);
   fields.end();
@@ -98,9 +105,7 @@ function parseFields(type: string, fields: Fields): PublicKey {
     case P256:
       return { type, point: point(fields) };
     case SK_P256:
-      point(fields);
-      fields.string();
-      return { type };
+      return { type, point: point(fields), application: fields.string() };
     default:
       return refuse("key-type");
   }
@@ -125,6 +130,16 @@ export function ed25519Blob(key: Uint8Array): Bytes {
 /** A P-256 key in wire format, from its uncompressed point. */
 export function p256Blob(uncompressed: Uint8Array): Bytes {
   return concat(string(utf8(P256)), string(utf8(CURVE)), string(uncompressed));
+}
+
+/** An ES256 passkey in wire format, from its uncompressed point and RP ID. */
+export function skP256Blob(uncompressed: Uint8Array, rpId: string): Bytes {
+  return concat(string(utf8(SK_P256)), string(utf8(CURVE)), string(uncompressed), string(utf8(rpId)));
+}
+
+/** An EdDSA passkey in wire format. */
+export function skEd25519Blob(key: Uint8Array, rpId: string): Bytes {
+  return concat(string(utf8(SK_ED25519)), string(key), string(utf8(rpId)));
 }
 
 /** As a line of `authorized_keys`, without comment. */
@@ -230,7 +245,7 @@ async function verifySignature(key: PublicKey, data: Bytes, signature: Bytes): P
   const good =
     key.type === ED25519
       ? await verifyEd25519(key.key, data, signature64(bytes))
-      : await verifyP256(key.point, data, bytes);
+      : await verifyPair(key.point, data, bytes);
   if (!good) refuse("wrong");
 }
 
@@ -252,10 +267,15 @@ function signature64(bytes: Bytes): Bytes {
   return bytes.length === 64 ? bytes : refuse("malformed");
 }
 
-async function verifyP256(uncompressed: Bytes, data: Bytes, pair: Bytes): Promise<boolean> {
+async function verifyPair(uncompressed: Bytes, data: Bytes, pair: Bytes): Promise<boolean> {
   const fields = new Fields(pair, "malformed");
   const raw = concat(coordinate(fields.string()), coordinate(fields.string()));
   fields.end();
+  return verifyP256(uncompressed, data, raw);
+}
+
+/** Whether a signature `r | s` by the key at this point holds. */
+export async function verifyP256(uncompressed: Bytes, data: Bytes, raw: Bytes): Promise<boolean> {
   const algorithm = { name: "ECDSA", namedCurve: "P-256" };
   const imported = crypto.subtle.importKey("raw", uncompressed, algorithm, false, ["verify"]);
   const key = await imported.catch(() => refuse("wrong"));

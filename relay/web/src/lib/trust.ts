@@ -19,7 +19,8 @@ import {
 import { chars, isHidden } from "./errors";
 import { agentOf, batchOf, keyOf } from "./ids";
 import { BATCH_SECS_MAX, BATCH_USES_MAX, ENGINEER_DAYS_MAX, ENTRIES_MAX, NAME_CHARS_MAX } from "./limits";
-import { NAMESPACE_LOG, SignerError, verify } from "./ssh";
+import { rpIdOf, verifyBy } from "./passkey";
+import { NAMESPACE_LOG, SignerError } from "./ssh";
 
 const DAY_SECS = 86_400;
 /** A new server's clock may be this much behind the clock of whoever signed the newest entry. */
@@ -27,6 +28,8 @@ const CLOCKS_APART_SECS = DAY_SECS;
 /** More roots than this are nobody's overview. */
 const ROOTS_MAX = 16;
 const POLICY_USERS_MAX = 100;
+/** What a first entry may hold besides: a person's keys and an install token. */
+const FIRST_MAX = 8;
 const BATCH_CONTEXT = utf8("cloud-doctor log entry v1\0");
 
 export interface Head {
@@ -45,7 +48,7 @@ export interface Batch {
   readonly until: number;
   readonly uses: number;
   readonly note: string;
-  /** The root that made it, in hexadecimal. It ends with that root. */
+  /** The root that made it, or the recovery key that began the log, in hexadecimal. It ends with it. */
   readonly by: string;
 }
 
@@ -73,7 +76,17 @@ function visible(name: string): Rules[number] {
 
 /** Whoever may say who is trusted does so with a key that a page cannot use by itself. */
 function heldByAPerson(key: NamedKey): Rules[number] {
-  return [key.signer === "sshsig", "RootKind"];
+  return [key.signer !== "device", "RootKind"];
+}
+
+/** A passkey signs in a form of its own, on a page of its own: no other key may claim to, and none of them to be another. */
+function ofItsKind(key: NamedKey): Rules[number] {
+  return [(rpIdOf(key.key) !== undefined) === (key.signer === "webauthn"), "PasskeyKind"];
+}
+
+/** What replaces roots must work when every browser is lost, and when the page is somebody else's. */
+function outsideABrowser(recovery: NamedKey): Rules[number] {
+  return [recovery.signer === "sshsig", "RecoveryKind"];
 }
 
 /** Whether these may be all the roots of a customer with this recovery key. */
@@ -83,7 +96,7 @@ function mayBeRoots(roots: readonly NamedKey[], recovery: NamedKey): Rules {
     [roots.length > 0 && roots.length <= ROOTS_MAX, "Roots"],
     [ids.size === roots.length, "SameRoots"],
     [!ids.has(hex(keyOf(recovery.key))), "RecoveryApart"],
-    ...roots.flatMap((root) => [...named(root.person), heldByAPerson(root)]),
+    ...roots.flatMap((root) => [...named(root.person), heldByAPerson(root), ofItsKind(root)]),
   ];
 }
 
@@ -115,7 +128,7 @@ export class TrustLog {
     if (!("genesis" in first.what)) {
       throw new LogError(0, { kind: "rule", rule: "GenesisFirst" });
     }
-    const { name, roots, recovery } = first.what.genesis;
+    const { name, roots, recovery, first: besides } = first.what.genesis;
     const log = new TrustLog(tenant, name, recovery, first.at);
     for (const root of roots) log.roots.set(hex(keyOf(root.key)), root);
     const isFirst = first.version === 1 && first.seq === 0 && first.prev.every((byte) => byte === 0);
@@ -123,10 +136,17 @@ export class TrustLog {
       [isFirst, "GenesisShape"],
       ...named(name),
       ...named(recovery.person),
-      heldByAPerson(recovery),
+      outsideABrowser(recovery),
+      ofItsKind(recovery),
+      [besides.length <= FIRST_MAX, "FirstCount"],
       ...mayBeRoots(roots, recovery),
     ]);
-    await verifyPerson(log.roots, signed, first);
+    // The recovery key is above all roots, so it may say who they are from the start.
+    await verifyPerson(log.withRecovery(), signed, first);
+    for (const what of besides) {
+      log.verifyRules({ ...first, what });
+      log.apply({ ...first, what });
+    }
     log.keep(bytes, tenant);
     return log;
   }
@@ -167,10 +187,19 @@ export class TrustLog {
 
   private async verifySigner(signed: SignedEntry, next: Entry): Promise<void> {
     if ("add-agent" in next.what) return this.verifyBatch(signed, next);
-    const recovery: readonly [string, NamedKey] = [hex(keyOf(this.recovery.key)), this.recovery];
-    if ("replace-roots" in next.what) return verifyPerson(new Map([recovery]), signed, next);
+    if ("replace-roots" in next.what) {
+      return verifyPerson(new Map([[hex(keyOf(this.recovery.key)), this.recovery]]), signed, next);
+    }
     const ofRoots = "add-root" in next.what || "remove-root" in next.what;
-    return verifyPerson(ofRoots ? new Map([...this.roots, recovery]) : this.roots, signed, next);
+    if (!ofRoots) return verifyPerson(this.roots, signed, next);
+    // A touch that a page has talked somebody into must not make a root that lasts.
+    const lasting = [...this.withRecovery()].filter(([, root]) => root.signer !== "webauthn");
+    return verifyPerson(new Map(lasting), signed, next);
+  }
+
+  /** Roots and the key above them. */
+  private withRecovery(): Map<string, NamedKey> {
+    return new Map([...this.roots, [hex(keyOf(this.recovery.key)), this.recovery]]);
   }
 
   private async verifyBatch(signed: SignedEntry, next: Entry): Promise<void> {
@@ -207,6 +236,10 @@ export class TrustLog {
       const { identity, name } = said["add-agent"];
       return [...named(name), [!this.agents.has(hex(agentOf(identity))), "Enrolled"]];
     }
+    if ("rename-agent" in said) {
+      const { agent, name } = said["rename-agent"];
+      return [...named(name), [this.agents.has(hex(agent)), "NoServer"]];
+    }
     if ("remove-agent" in said) return [[this.agents.has(hex(said["remove-agent"].agent)), "NoServer"]];
     const { second_for, never } = said["set-policy"].policy;
     const users = [...second_for, ...never];
@@ -220,6 +253,7 @@ export class TrustLog {
       [!this.roots.has(hex(keyOf(key.key))), "RootAlready"],
       [!equal(key.key, this.recovery.key), "RecoveryApart"],
       heldByAPerson(key),
+      ofItsKind(key),
     ];
   }
 
@@ -232,6 +266,7 @@ export class TrustLog {
       [known === undefined || known.role === person.role, "OtherRole"],
       // A renewal that forgets the kind must not make more of a browser's key than it was.
       [known === undefined || known.key.signer === person.key.signer, "OtherKind"],
+      ofItsKind(person.key),
     ];
   }
 
@@ -252,6 +287,10 @@ export class TrustLog {
     } else if ("add-agent" in said) {
       this.agents.set(hex(agentOf(said["add-agent"].identity)), said["add-agent"]);
       this.use(hex(next.by));
+    } else if ("rename-agent" in said) {
+      const { agent, name } = said["rename-agent"];
+      const record = this.agents.get(hex(agent));
+      if (record !== undefined) this.agents.set(hex(agent), { ...record, name });
     } else if ("remove-agent" in said) this.agents.delete(hex(said["remove-agent"].agent));
     else this.policy = said["set-policy"].policy;
   }
@@ -262,6 +301,7 @@ export class TrustLog {
     this.roots.clear();
     for (const root of roots) this.roots.set(hex(keyOf(root.key)), root);
     for (const id of before) if (!this.roots.has(id)) this.forget(id);
+    for (const [id, { by }] of this.batches) if (!this.roots.has(by)) this.batches.delete(id);
   }
 
   /** A root is gone: its key signs no grants either, and servers are bound no more by batches that it made. */
@@ -334,7 +374,7 @@ async function verifyPerson(
   const signer = signers.get(hex(next.by));
   if (signer === undefined) throw new LogError(next.seq, { kind: "not-allowed" });
   try {
-    await verify(signer.key, NAMESPACE_LOG, signed.entry, signed.signature);
+    await verifyBy(signer, NAMESPACE_LOG, signed.entry, signed.signature);
   } catch (error) {
     if (error instanceof SignerError) throw new LogError(next.seq, { kind: "signature", fault: error.fault });
     throw error;

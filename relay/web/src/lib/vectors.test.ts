@@ -12,6 +12,7 @@ import english from "./messages.en.json";
 import chinese from "./messages.zh.json";
 import { type Binding, type ExchangePair, initiate, type Sealed } from "./noise";
 import { type Codec, pack, unpack, unpackSigned } from "./pack";
+import * as passkey from "./passkey";
 import * as session from "./session";
 import { fingerprint, openssh, SignerError, signP256, verify } from "./ssh";
 import { TrustLog } from "./trust";
@@ -137,6 +138,7 @@ const FAULTS: Readonly<Record<string, string>> = {
   OtherKey: "other-key",
   Wrong: "wrong",
   NotTouched: "not-touched",
+  Origin: "origin",
 };
 
 test("signatures hold for their key, namespace and bytes only", async () => {
@@ -152,6 +154,27 @@ test("signatures hold for their key, namespace and bytes only", async () => {
     expect(verdict, row.name).toBe(row.verdict === "ok" ? "ok" : FAULTS[row.verdict]);
     await everyFlip(sshsig, row.flipped, async (bad, accepted, where) => {
       const good = await verify(blob, row.namespace, message, bad).then(
+        () => true,
+        () => false,
+      );
+      expect(good, `${row.name} ${where}`).toBe(accepted);
+    });
+  }
+});
+
+test("AUT-09: a passkey's signature holds for its key, purpose, page and bytes only", async () => {
+  for (const row of vectors.passkey) {
+    const [blob, message, assertion] = [bytes(row.blob), bytes(row.message), bytes(row.assertion)];
+    expect(passkey.rpIdOf(blob) ?? null).toBe(row.rpId);
+    expect(hex(passkey.challengeOf(row.namespace, message))).toBe(row.challenge);
+    const verdict = await passkey.verify(blob, row.namespace, message, assertion).then(
+      () => "ok",
+      (error: unknown) => (error instanceof SignerError ? error.fault : String(error)),
+    );
+    expect(verdict, row.name).toBe(row.verdict === "ok" ? "ok" : FAULTS[row.verdict]);
+    if (row.flipped === "") continue;
+    await everyFlip(assertion, row.flipped, async (bad, accepted, where) => {
+      const good = await passkey.verify(blob, row.namespace, message, bad).then(
         () => true,
         () => false,
       );
