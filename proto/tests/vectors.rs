@@ -8,6 +8,8 @@
 mod bytes;
 #[path = "vectors/log.rs"]
 mod log;
+#[path = "vectors/look.rs"]
+mod look;
 #[path = "vectors/sealed.rs"]
 mod sealed;
 #[path = "vectors/texts.rs"]
@@ -44,6 +46,7 @@ fn vectors() -> Value {
         "challenge": sealed::challenge(),
         "grant": sealed::grant(),
         "noise": sealed::transcripts(),
+        "look": look::look(),
         "limits": texts::limits(),
         "texts": texts::texts(),
     })
