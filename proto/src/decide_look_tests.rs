@@ -32,7 +32,8 @@ fn decided(setting: &mut Setting, seed: u8, scopes: &[Scope], guest: bool) -> Re
 
 #[test]
 fn engineers_look_as_the_ceiling_says_and_approvers_by_themselves() {
-    let rows: &[(&str, u8, &[Scope], Result<bool, Refusal>)] = &[
+    type Row<'a> = (&'a str, u8, &'a [Scope], Result<bool, Refusal>);
+    let rows: &[Row<'_>] = &[
         ("allow", 5, &[watch("root")], Ok(false)),
         ("ask", 5, &[watch("root")], Ok(true)),
         ("never", 5, &[watch("root")], Err(Refusal::Ceiling)),

@@ -190,6 +190,10 @@ refusals! {
     AuditFull, "audit-full",
         "The server cannot write its audit log, so it opens nothing. Free some space there: {}.",
         "服务器无法写入审计日志,因此不开放任何会话。请在该服务器上释放空间:{}。";
+    /// Audit cannot be read.
+    AuditUnread, "audit-unread",
+        "The server cannot read its audit log: {}.",
+        "服务器无法读取审计日志:{}。";
     /// Holder could not be started.
     NotStarted, "not-started",
         "The server could not start the shell: {}.",
