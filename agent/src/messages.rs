@@ -162,6 +162,9 @@ messages! {
     StatusVisit,
         "Visit of {} ({}), {} min left, reason: {} [{}]",
         "{} 的远程协助({}),剩余 {} 分钟,原因:{} [{}]";
+    StatusWatched,
+        "    watched by {}",
+        "    旁观者:{}";
     StatusChannel,
         "  {} as {}, {} min old, {} [{}]",
         "  {},用户 {},已运行 {} 分钟,{} [{}]";
@@ -258,6 +261,15 @@ messages! {
     ExplainAskRule,
         "  {} as {}: with an engineer's signature ({}) and a second one, at most {}, second signer: {}",
         "  {},用户 {}:需要工程师签名({})及第二个签名,最长 {},第二签名者:{}";
+    ExplainThisServer,
+        "this server",
+        "本服务器";
+    ExplainAskLook,
+        "  {} of {}: with an approver's own signature ({}), or an engineer's ({}) and a second one; at most {}",
+        "  {},对象 {}:批准人签名({})即可,或工程师签名({})加第二个签名;最长 {}";
+    ExplainAllowLook,
+        "  {} of {}: with the signature of an engineer or an approver ({}), at most {} {}",
+        "  {},对象 {}:工程师或批准人签名({})即可,最长 {} {}";
     ExplainAllow,
         "  {} as {}: with an engineer's signature ({}), at most {} {}",
         "  {},用户 {}:需要工程师签名({}),最长 {} {}";

@@ -28,3 +28,5 @@ mod logs;
 mod not_tested;
 #[path = "guard/second.rs"]
 mod second;
+#[path = "guard/watch.rs"]
+mod watch;

@@ -15,5 +15,7 @@ mod not_tested;
 mod resume;
 #[path = "session/run.rs"]
 mod run;
+#[path = "session/watch.rs"]
+mod watch;
 #[path = "../src/session/wire.rs"]
 mod wire;

@@ -7,6 +7,7 @@
 //! The last line is `[end]`. A file that was cut off does not have it: without its last lines a rule could be wider
 //! than it was written, so such a file allows nothing.
 
+use crate::grant::Scope;
 use crate::limits::{CEILING_BYTES_MAX, CHANNELS_MAX, DETACHED_SECS_DEFAULT, VISIT_SECS_MAX};
 use crate::signer::SignerKind;
 use crate::time::{UnixTime, weekday_and_minute};
@@ -81,8 +82,10 @@ pub enum ScopeName {
     Metrics,
     /// Journalled changes with proof and way back.
     Remedy,
-    /// Watching another engineer's shell.
+    /// Watching another engineer's shell, and ending it for the customer.
     Watch,
+    /// Reading the host's own audit log. It belongs to no user: only a rule without `users`, or with `*`, is about it.
+    Audit,
 }
 
 /// How far a rule goes.
@@ -209,6 +212,12 @@ impl Ceiling {
     #[must_use]
     pub fn rule(&self, scope: ScopeName, user: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.scope == scope && rule.covers(user))
+    }
+
+    /// The rule under which a grant's scope may be had; `None` = never.
+    #[must_use]
+    pub fn rule_of(&self, scope: &Scope) -> Option<&Rule> {
+        self.rule(scope.name(), scope.user().unwrap_or_default()).filter(|rule| rule.mode != Mode::Never)
     }
 }
 
@@ -343,6 +352,7 @@ impl fmt::Display for ScopeName {
             ScopeName::Metrics => "metrics",
             ScopeName::Remedy => "remedy",
             ScopeName::Watch => "watch",
+            ScopeName::Audit => "audit",
         })
     }
 }

@@ -41,7 +41,7 @@ impl Secret {
     }
 }
 
-/// What runs in a channel. Part of the prologue, so a shell's handshake cannot open a command.
+/// What a channel is. Part of the prologue, so a shell's handshake cannot open a command, nor a watcher's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChannelKind {
@@ -49,6 +49,10 @@ pub enum ChannelKind {
     Shell,
     /// A command with two output streams and no PTY.
     Exec,
+    /// A look at a living shell, which its channel's id names. Nothing that comes in it reaches the PTY.
+    Watch,
+    /// A question to guard itself ([`crate::look`]): one message each way and no records. Its channel's id is random.
+    Ask,
 }
 
 /// Everything that a handshake is tied to.
@@ -80,6 +84,8 @@ impl Binding {
         out.push(match self.kind {
             ChannelKind::Shell => 1,
             ChannelKind::Exec => 2,
+            ChannelKind::Watch => 3,
+            ChannelKind::Ask => 4,
         });
         out.extend(self.channel.0);
         out.extend(self.resume.to_be_bytes());

@@ -3,8 +3,8 @@
 //! Order: signature before decoding, identity before content, ceiling and policy last, so that a stranger learns
 //! nothing about the ceiling. Any doubt refuses.
 
-use crate::ceiling::{Ceiling, Mode, Rule, ScopeName, Span};
-use crate::channel::{ChannelKind, Secret};
+use crate::ceiling::{Ceiling, Mode, Rule, Span};
+use crate::channel::Secret;
 use crate::grant::{Challenge, Grant, Scope};
 use crate::ids::{AgentId, Hash, KeyId, VisitId};
 use crate::limits::{
@@ -14,7 +14,7 @@ use crate::limits::{
 use crate::refusal::{Refusal, Refused};
 use crate::signer::{NAMESPACE_GRANT, NAMESPACE_GUEST, NAMESPACE_SECOND, SignerKind};
 use crate::time::{BootTime, UnixTime};
-use crate::trust::{Role, TrustLog};
+use crate::trust::{Person, Role, TrustLog};
 use crate::visit::Signed;
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ pub struct Permit {
     pub grant_bytes: Vec<u8>,
     /// Decoded.
     pub grant: Grant,
-    /// The engineer's name in the log.
+    /// The signer's name in the log: an engineer, or an approver who only looks.
     pub person: String,
     /// Who may give the second signature; `None`: none is needed.
     pub second: Option<Vec<SignerKind>>,
@@ -141,7 +141,7 @@ pub fn decide(
     if grant_bytes.len() > GRANT_BYTES_MAX {
         return Err(Refusal::Malformed.into());
     }
-    let person = engineer_of(world, &engineer.key)?;
+    let person = signer_of(world, &engineer.key)?;
     let namespace = if world.guest { NAMESPACE_GUEST } else { NAMESPACE_GRANT };
     let verified = person.key.verify(namespace, grant_bytes, &engineer.sshsig);
     verified.map_err(|_| Refused::from(Refusal::Signature))?;
@@ -150,9 +150,12 @@ pub fn decide(
     meant_for_us(world, &grant, &issued, engineer)?;
     same_log(world.log, &grant)?;
     if world.guest && !is_plain(&grant) {
-        return Err(Refusal::Malformed.with("a guest's grant has few scopes and short names"));
+        return Err(Refusal::Malformed.with("a guest's grant has few scopes and short names, and watches nobody"));
     }
-    let second = within_ceiling(world, &grant, person.key.kind.signer())?;
+    if !may_sign(person.role, &grant.scopes) {
+        return Err(Refusal::ApproverScope.into());
+    }
+    let second = within_ceiling(world, &grant, person)?;
     Ok(Permit {
         visit: Grant::visit(grant_bytes),
         grant_hash: Grant::hash(grant_bytes),
@@ -190,10 +193,18 @@ pub fn second_by_key(world: World<'_>, permit: &Permit, second: &Signed) -> Resu
     Ok(person.key.person.clone())
 }
 
-/// Whether a running visit of this engineer may go on after the log has grown.
+/// The person whose key signed for these scopes, if a running visit may go on after the log has grown.
 #[must_use]
-pub fn still_trusted(log: &TrustLog, engineer: &KeyId, agent: &AgentId) -> bool {
-    log.person(engineer, Role::Engineer).is_some() && log.agents.contains_key(agent)
+pub fn still_trusted<'a>(log: &'a TrustLog, key: &KeyId, scopes: &[Scope], agent: &AgentId) -> Option<&'a Person> {
+    log.people.get(key).filter(|person| may_sign(person.role, scopes) && log.agents.contains_key(agent))
+}
+
+/// Engineers sign what the ceiling allows them; approvers, who speak for the customer, only what looks.
+fn may_sign(role: Role, scopes: &[Scope]) -> bool {
+    match role {
+        Role::Engineer => true,
+        Role::Approver => scopes.iter().all(Scope::only_looks),
+    }
 }
 
 /// The later of wall clock and newest entry: a clock that is behind must not revive an expired key.
@@ -201,9 +212,9 @@ fn clock(world: World<'_>) -> UnixTime {
     world.now.max(world.log.newest_claim())
 }
 
-fn engineer_of<'a>(world: World<'a>, key: &KeyId) -> Result<&'a crate::trust::Person, Refused> {
+fn signer_of<'a>(world: World<'a>, key: &KeyId) -> Result<&'a Person, Refused> {
     let unknown = || Refusal::UnknownEngineer.with(key.short());
-    let person = world.log.person(key, Role::Engineer).ok_or_else(unknown)?;
+    let person = world.log.people.get(key).ok_or_else(unknown)?;
     let now = clock(world);
     if person.until < now {
         let days = person.until.distance_secs(now) / crate::time::DAY_SECS;
@@ -215,7 +226,8 @@ fn engineer_of<'a>(world: World<'a>, key: &KeyId) -> Result<&'a crate::trust::Pe
 /// A person reads it from a screen, on the phone: nothing may hide in its length.
 fn is_plain(grant: &Grant) -> bool {
     grant.scopes.len() <= GUEST_SCOPES_MAX
-        && grant.scopes.iter().all(|scope| scope.user().chars().count() <= GUEST_USER_CHARS_MAX)
+        && grant.scopes.iter().all(|scope| !scope.only_looks())
+        && grant.scopes.iter().filter_map(Scope::user).all(|user| user.chars().count() <= GUEST_USER_CHARS_MAX)
 }
 
 fn meant_for_us(world: World<'_>, grant: &Grant, issued: &Issued, engineer: &Signed) -> Result<(), Refused> {
@@ -242,9 +254,9 @@ fn same_log(log: &TrustLog, grant: &Grant) -> Result<(), Refused> {
     }
 }
 
-/// Checks every scope for an engineer's key of this kind; returns who may give the second signature when one is
-/// needed: those that all scopes accept.
-fn within_ceiling(world: World<'_>, grant: &Grant, signer: SignerKind) -> Result<Option<Vec<SignerKind>>, Refused> {
+/// Checks every scope for this signer's key; returns who may give the second signature when one is needed: those that
+/// all scopes accept. An approver's own signature is the customer's word, so nobody else is asked.
+fn within_ceiling(world: World<'_>, grant: &Grant, signer: &Person) -> Result<Option<Vec<SignerKind>>, Refused> {
     let never = || Refusal::Ceiling.with("ceiling.toml");
     let ceiling = world.ceiling.ok_or_else(never)?;
     let policy = &world.log.policy;
@@ -253,8 +265,8 @@ fn within_ceiling(world: World<'_>, grant: &Grant, signer: SignerKind) -> Result
     for scope in &grant.scopes {
         let rule = allowing_rule(world, ceiling, scope, signer)?;
         longest = rule.time.map_or(longest, |time| longest.min(time));
-        let policy_asks = policy.second_for.iter().any(|user| user == scope.user());
-        if rule.mode == Mode::Ask || policy_asks {
+        let policy_asks = policy.second_for.iter().any(|user| scope.user() == Some(user.as_str()));
+        if signer.role == Role::Engineer && (rule.mode == Mode::Ask || policy_asks) {
             let mut kinds = rule.second.clone();
             if let Some(so_far) = &second {
                 kinds.retain(|kind| so_far.contains(kind));
@@ -273,24 +285,24 @@ fn allowing_rule<'a>(
     world: World<'_>,
     ceiling: &'a Ceiling,
     scope: &Scope,
-    signer: SignerKind,
+    signer: &Person,
 ) -> Result<&'a Rule, Refused> {
-    let user = scope.user();
-    let name = match scope.kind() {
-        ChannelKind::Shell => ScopeName::Shell,
-        ChannelKind::Exec => ScopeName::Exec,
-    };
-    let beyond = || Refusal::Ceiling.with(format!("{name} {user}"));
-    let rule = ceiling.rule(name, user).filter(|rule| rule.mode != Mode::Never).ok_or_else(beyond)?;
-    if world.log.policy.never.iter().any(|never| never == user) {
-        return Err(Refusal::Policy.with(format!("{name} {user}")));
+    let rule = ceiling.rule_of(scope).ok_or_else(|| Refusal::Ceiling.with(scope.to_string()))?;
+    if world.log.policy.never.iter().any(|never| scope.user() == Some(never.as_str())) {
+        return Err(Refusal::Policy.with(scope.to_string()));
     }
     if !rule.open_at(world.now, world.zone_secs) {
         let hours: Vec<String> = rule.hours.iter().map(ToString::to_string).collect();
         return Err(Refusal::Hours.with(hours.join("; ")));
     }
-    if !rule.signers.contains(&signer) {
-        return Err(Refusal::SignerKind.with(signer.id()));
+    let kind = signer.key.kind.signer();
+    // Where a rule asks for the customer's signature it says of which kind that must be.
+    let kinds = match (signer.role, rule.mode) {
+        (Role::Approver, Mode::Ask) => &rule.second,
+        (Role::Approver | Role::Engineer, Mode::Allow | Mode::Ask | Mode::Never) => &rule.signers,
+    };
+    if !kinds.contains(&kind) {
+        return Err(Refusal::SignerKind.with(kind.id()));
     }
     Ok(rule)
 }

@@ -2,6 +2,7 @@
 //!
 //! Both are verified over the exact bytes that travel, before they are decoded, and refuse unknown fields.
 
+use crate::ceiling::ScopeName;
 use crate::channel::ChannelKind;
 use crate::control;
 use crate::ids::{AgentId, BootId, ExchangeKey, Hash, KeyId, Nonce, TenantId, VerifyKey, VisitId};
@@ -59,23 +60,63 @@ pub enum Scope {
         /// User name on the server.
         user: String,
     },
+    /// Watching the living shells that run as this user, whoever works in them.
+    Watch {
+        /// User name on the server.
+        user: String,
+    },
+    /// Reading the host's own audit log.
+    Audit {},
 }
 
 impl Scope {
+    /// What a ceiling calls it.
+    #[must_use]
+    pub fn name(&self) -> ScopeName {
+        match self {
+            Scope::Shell { .. } => ScopeName::Shell,
+            Scope::Exec { .. } => ScopeName::Exec,
+            Scope::Watch { .. } => ScopeName::Watch,
+            Scope::Audit {} => ScopeName::Audit,
+        }
+    }
+
     /// The channel kind that this scope opens.
     #[must_use]
     pub fn kind(&self) -> ChannelKind {
         match self {
             Scope::Shell { .. } => ChannelKind::Shell,
             Scope::Exec { .. } => ChannelKind::Exec,
+            Scope::Watch { .. } => ChannelKind::Watch,
+            Scope::Audit {} => ChannelKind::Ask,
         }
     }
 
-    /// The user that it runs as.
+    /// The user that it runs as, or whose shells it shows; none for the audit, which is about all of them.
     #[must_use]
-    pub fn user(&self) -> &str {
+    pub fn user(&self) -> Option<&str> {
         match self {
-            Scope::Shell { user } | Scope::Exec { user } => user,
+            Scope::Shell { user } | Scope::Exec { user } | Scope::Watch { user } => Some(user),
+            Scope::Audit {} => None,
+        }
+    }
+
+    /// Whether it only looks: it starts nothing and types nothing. An approver may sign such a scope alone.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Scope::Shell { .. } | Scope::Exec { .. } => false,
+            Scope::Watch { .. } | Scope::Audit {} => true,
+        }
+    }
+}
+
+/// `shell root`, `watch deploy`, `audit`.
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.user() {
+            Some(user) => write!(f, "{} {user}", self.name()),
+            None => write!(f, "{}", self.name()),
         }
     }
 }
@@ -170,7 +211,7 @@ impl Grant {
     /// [`ObjectError`] with the rule that is broken.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ObjectError> {
         let grant: Self = pack::from_signed_bytes(bytes, GRANT_BYTES_MAX)?;
-        let names = grant.scopes.iter().map(Scope::user);
+        let names = grant.scopes.iter().filter_map(Scope::user);
         let rules = [
             (!grant.scopes.is_empty(), "a grant needs at least one scope"),
             (grant.scopes.is_sorted_by(|a, b| a < b), "scopes must be sorted and different"),

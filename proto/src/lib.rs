@@ -9,6 +9,7 @@
 //!   strict.
 //! - [`guest`]: help without an account.
 //! - [`channel`], [`session`]: the sealed channel and what is said inside it.
+//! - [`look`]: what a visit may see of others' shells and of the host's audit.
 //! - [`audit`], [`token`]: the host's signed log, and the line that lets a server enrol.
 //! - [`refusal`], [`told`], [`words`]: what people read.
 
@@ -23,6 +24,7 @@ pub mod grant;
 pub mod guest;
 pub mod ids;
 pub mod limits;
+pub mod look;
 pub mod pack;
 pub mod passkey;
 pub mod pin;

@@ -81,6 +81,15 @@ pub const BATCH_SECS_MAX: u64 = 7 * 86_400;
 /// Servers that one batch may enrol.
 pub const BATCH_USES_MAX: u32 = 10_000;
 
+/// Watchers of one shell at once: a customer's team. Each costs the holder a view's buffers.
+pub const WATCHERS_MAX: usize = 8;
+/// A watcher is shown at most this much of what was said before it came: some screens, drawn at once.
+pub const WATCH_TAIL_BYTES: u64 = 256 << 10;
+/// One page of the host's audit: with its answer's other fields it fits the largest Noise message.
+pub const AUDIT_PAGE_BYTES: usize = 48 << 10;
+/// A sealed answer of guard: the largest Noise message less its keys, tags and the frame around it.
+pub const ANSWER_BYTES_MAX: usize = 64_000;
+
 /// Bytes of output that a shell keeps for views that come back.
 pub const BYTE_LOG_BYTES: usize = 8 << 20;
 /// Unacknowledged output before the holder stops reading the PTY.

@@ -81,6 +81,20 @@ mode = "allow"
 users = ["root", "*"]
 signers = ["sshsig", "webauthn"]
 
+# Who may watch your engineers' shells live, and end them: your engineers with a fresh signature, and the approvers of
+# your trust log by their own. Nothing that a watcher types reaches the shell.
+[[rule]]
+scope = "watch"
+mode = "allow"
+users = ["root", "*"]
+signers = ["sshsig"]
+
+# Who may read this server's own audit log from afar: the same people.
+[[rule]]
+scope = "audit"
+mode = "allow"
+signers = ["sshsig"]
+
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]
 "#;
@@ -126,6 +140,22 @@ mode = "allow"
 users = ["*"]
 signers = ["sshsig", "webauthn"]
 
+# Watching a shell live, and ending it: your approvers by their own signature. Another engineer of the vendor only when
+# you sign too. Nothing that a watcher types reaches the shell.
+[[rule]]
+scope = "watch"
+mode = "ask"
+users = ["root", "*"]
+signers = ["sshsig"]
+second = ["local", "sshsig"]
+
+# Reading this server's own audit log from afar: the same.
+[[rule]]
+scope = "audit"
+mode = "ask"
+signers = ["sshsig"]
+second = ["local", "sshsig"]
+
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]
 "#;
@@ -152,6 +182,19 @@ scope = "exec"
 mode = "never"
 users = ["root", "*"]
 
+# So there is nothing to watch.
+[[rule]]
+scope = "watch"
+mode = "never"
+users = ["root", "*"]
+
+# Your approvers read this server's own audit log from afar; anybody else only when you sign too.
+[[rule]]
+scope = "audit"
+mode = "ask"
+signers = ["sshsig"]
+second = ["local", "sshsig"]
+
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]
 "#;
@@ -176,16 +219,27 @@ mod tests {
 
     #[test]
     fn presets_parse_and_mean_what_they_say() {
-        let mode = |preset: Preset, user| {
+        let rule = |preset: Preset, scope, user| {
             let ceiling: Ceiling = preset.text().parse().unwrap();
             assert_eq!(ceiling.preset, preset.to_string());
             assert_eq!(preset.to_string().parse(), Ok(preset));
-            ceiling.rule(ScopeName::Shell, user).map(|rule| rule.mode)
+            ceiling.rule(scope, user).map(|rule| rule.mode)
         };
+        let mode = |preset, user| rule(preset, ScopeName::Shell, user);
         assert_eq!(mode(Preset::Own, "root"), Some(Mode::Allow));
         assert_eq!(mode(Preset::Vendor, "root"), Some(Mode::Ask));
         assert_eq!(mode(Preset::Vendor, "anna"), Some(Mode::Allow));
         assert_eq!(mode(Preset::ChecksOnly, "anna"), Some(Mode::Never));
         assert_eq!(mode(Preset::ChecksOnly, "root"), Some(Mode::Never));
+        for (preset, watch, audit) in [
+            (Preset::Own, Mode::Allow, Mode::Allow),
+            (Preset::Vendor, Mode::Ask, Mode::Ask),
+            (Preset::ChecksOnly, Mode::Never, Mode::Ask),
+        ] {
+            for user in ["root", "anna"] {
+                assert_eq!(rule(preset, ScopeName::Watch, user), Some(watch), "{preset}");
+            }
+            assert_eq!(rule(preset, ScopeName::Audit, ""), Some(audit), "{preset}");
+        }
     }
 }

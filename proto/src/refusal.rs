@@ -174,6 +174,14 @@ refusals! {
     TooMany, "too-many",
         "This server already runs as many shells as it may ({}). End one: cloud-doctor sessions.",
         "此服务器运行的会话已达上限({})。请先结束一个:cloud-doctor sessions。";
+    /// An approver's key under a grant that does more than look.
+    ApproverScope, "approver-scope",
+        "An approver's key may watch and read the audit; shells and commands take an engineer's key. Nothing was started.",
+        "批准人的密钥只可用于旁观和读取审计日志;打开会话或运行命令需要工程师的密钥。未启动任何内容。";
+    /// A shell that has as many watchers as it may.
+    Watched, "watched",
+        "This shell already has as many watchers as it may ({}). One of them must leave first.",
+        "此会话的旁观者已达上限({})。请先让其中一人离开。";
     /// User unknown on the host.
     NoUser, "no-user",
         "The server has no user {}.",
@@ -182,6 +190,10 @@ refusals! {
     AuditFull, "audit-full",
         "The server cannot write its audit log, so it opens nothing. Free some space there: {}.",
         "服务器无法写入审计日志,因此不开放任何会话。请在该服务器上释放空间:{}。";
+    /// Audit cannot be read.
+    AuditUnread, "audit-unread",
+        "The server cannot read its audit log: {}.",
+        "服务器无法读取审计日志:{}。";
     /// Holder could not be started.
     NotStarted, "not-started",
         "The server could not start the shell: {}.",

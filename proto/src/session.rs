@@ -3,6 +3,9 @@
 //! `u8 type | body`. Bulk and keystrokes are raw with fixed fields (big endian); the rare ones are MessagePack. Offsets
 //! are absolute: output bytes since the shell began, input bytes since the shell began. Acknowledged input was
 //! applied exactly once; output is shown exactly once, or the gap is named by [`ToClient::Skipped`].
+//!
+//! A watcher's channel has the same messages, but says only [`ToHolder::Look`], `Ack`, `Ping`, `Bye` and `End`: whatever
+//! else comes from it cuts its view.
 
 use crate::ids::ExchangeKey;
 use crate::limits::RECORD_DATA_BYTES_MAX;
@@ -118,6 +121,14 @@ pub struct Notice {
     pub ends_in_secs: u64,
 }
 
+/// To whoever works in the shell: who watches it now, by their names in the trust log. Sent whenever that changes, and
+/// after [`Welcome`] when somebody does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watchers {
+    /// One name for each view; at most [`crate::limits::WATCHERS_MAX`].
+    pub people: Vec<String>,
+}
+
 /// Signals that a client may send to a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -177,6 +188,15 @@ pub enum ToHolder<'a> {
     Close,
     /// The exit status arrived; the holder need not keep it.
     Bye,
+    /// A watcher's first record, instead of [`Begin`]: it has no terminal of its own.
+    Look {
+        /// First output byte that it has not got; 0 at first.
+        from: u64,
+        /// At most so many of the newest bytes from before this record; what is left out is [`ToClient::Skipped`].
+        last: u64,
+    },
+    /// A watcher ends the shell. Only where [`crate::look::LivingShell::may_end`] says so; else its view is cut.
+    End,
 }
 
 /// Holder to client.
@@ -215,7 +235,27 @@ pub enum ToClient<'a> {
     Pong(u64),
     /// Last record. A stream that ends without it was cut.
     Fin(FinReason),
+    /// To a watcher: the size of the terminal that it looks at, at first and whenever it changes.
+    Size {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// See [`Watchers`].
+    Watchers(Watchers),
+    /// Something that a newer holder tells and that may be left unread: its type is [`INFORMATION`] or above.
+    Unknown {
+        /// Its type.
+        tag: u8,
+        /// Its body.
+        body: &'a [u8],
+    },
 }
+
+/// Types of a holder's messages from this one on only inform: who does not know one reads on. All below must be
+/// understood.
+pub const INFORMATION: u8 = 0xc0;
 
 /// A record whose plain form is not a message of this version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -238,6 +278,8 @@ impl From<PackError> for SessionError {
 }
 
 const SMALL_BYTES_MAX: usize = 4 << 10;
+/// Eight names of 128 characters, four bytes each, fit.
+const WATCHERS_BYTES_MAX: usize = 8 << 10;
 
 fn u64_at(bytes: &[u8], at: usize) -> Result<u64, SessionError> {
     let slice = bytes.get(at..at + 8).ok_or(SessionError::Short)?;
@@ -316,6 +358,12 @@ impl<'a> ToHolder<'a> {
             }
             ToHolder::Close => out.push(0x08),
             ToHolder::Bye => out.push(0x09),
+            ToHolder::Look { from, last } => {
+                out.push(0x0a);
+                out.extend(from.to_be_bytes());
+                out.extend(last.to_be_bytes());
+            }
+            ToHolder::End => out.push(0x0b),
         }
     }
 
@@ -347,6 +395,11 @@ impl<'a> ToHolder<'a> {
             }
             0x08 => exactly(body, 0).map(|()| ToHolder::Close),
             0x09 => exactly(body, 0).map(|()| ToHolder::Bye),
+            0x0a => {
+                exactly(body, 16)?;
+                Ok(ToHolder::Look { from: u64_at(body, 0)?, last: u64_at(body, 8)? })
+            }
+            0x0b => exactly(body, 0).map(|()| ToHolder::End),
             other => Err(SessionError::Type(*other)),
         }
     }
@@ -378,6 +431,16 @@ impl<'a> ToClient<'a> {
                 out.extend(number.to_be_bytes());
             }
             ToClient::Fin(reason) => packed(out, 0x88, reason),
+            ToClient::Size { cols, rows } => {
+                out.push(0x89);
+                out.extend(cols.to_be_bytes());
+                out.extend(rows.to_be_bytes());
+            }
+            ToClient::Watchers(watchers) => packed(out, 0xc0, watchers),
+            ToClient::Unknown { tag, body } => {
+                out.push(*tag);
+                out.extend(*body);
+            }
         }
     }
 
@@ -407,6 +470,12 @@ impl<'a> ToClient<'a> {
                 Ok(ToClient::Pong(u64_at(body, 0)?))
             }
             0x88 => Ok(ToClient::Fin(pack::from_bytes(body, SMALL_BYTES_MAX)?)),
+            0x89 => {
+                exactly(body, 4)?;
+                Ok(ToClient::Size { cols: u16_at(body, 0)?, rows: u16_at(body, 2)? })
+            }
+            0xc0 => Ok(ToClient::Watchers(pack::from_bytes(body, WATCHERS_BYTES_MAX)?)),
+            tag if *tag >= INFORMATION => Ok(ToClient::Unknown { tag: *tag, body }),
             other => Err(SessionError::Type(*other)),
         }
     }
@@ -431,6 +500,8 @@ mod tests {
             (ToHolder::Ping(7), "070000000000000007"),
             (ToHolder::Close, "08"),
             (ToHolder::Bye, "09"),
+            (ToHolder::Look { from: 1, last: 2 }, "0a00000000000000010000000000000002"),
+            (ToHolder::End, "0b"),
         ]
     }
 
@@ -448,6 +519,9 @@ mod tests {
             (ToClient::Notice(Notice { ends_in_secs: 60 }), "8681ac656e64735f696e5f736563733c"),
             (ToClient::Pong(7), "870000000000000007"),
             (ToClient::Fin(FinReason::TakenOver), "88aa74616b656e2d6f766572"),
+            (ToClient::Size { cols: 80, rows: 24 }, "8900500018"),
+            (ToClient::Watchers(Watchers { people: vec!["carl".to_owned()] }), "c081a670656f706c6591a46361726c"),
+            (ToClient::Unknown { tag: 0xff, body: b"hi" }, "ff6869"),
         ]
     }
 
@@ -490,5 +564,7 @@ mod tests {
         let mut bytes = vec![0x88];
         bytes.extend(pack::to_bytes(&"moonlight"));
         assert_eq!(ToClient::decode(&bytes).unwrap(), ToClient::Fin(FinReason::Unknown));
+        assert_eq!(ToClient::decode(&[INFORMATION - 1, 1]), Err(SessionError::Type(INFORMATION - 1)));
+        assert!(matches!(ToClient::decode(&[INFORMATION + 1, 1]), Ok(ToClient::Unknown { body: [1], .. })));
     }
 }

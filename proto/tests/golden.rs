@@ -8,6 +8,7 @@ use cloud_doctor_proto::frame::{self, Decoder, Kind};
 use cloud_doctor_proto::grant::{Challenge, Grant, Scope};
 use cloud_doctor_proto::guest::{GuestBegin, GuestCommit, GuestOffer};
 use cloud_doctor_proto::ids::*;
+use cloud_doctor_proto::look::{Answer, AuditFile, AuditPage, LivingShell, Question};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::Refusal;
 use cloud_doctor_proto::session::OpenRequest;
@@ -123,6 +124,29 @@ fn visit_frames(seen: &mut Vec<String>) {
     check_frame(seen, Kind::ChannelReply, &ChannelReply { second: ByteBuf::from(vec![1]) });
 }
 
+/// What watchers sign, ask and are told.
+fn looks(seen: &mut Vec<String>) {
+    check(seen, "scopes-that-look", &vec![Scope::Watch { user: "root".into() }, Scope::Audit {}]);
+    check(seen, "kinds-that-look", &vec![ChannelKind::Watch, ChannelKind::Ask]);
+    check(seen, "question-shells", &Question::Shells {});
+    check(seen, "question-audit", &Question::Audit { file: 300, offset: 70_000 });
+    let shell = LivingShell {
+        channel: ChannelId([1; 16]),
+        user: "root".into(),
+        person: "eve".into(),
+        reason: "slow site".into(),
+        ticket: "T-1".into(),
+        age_secs: 5,
+        ends_in_secs: 3600,
+        attached: true,
+        watchers: 1,
+        may_end: false,
+    };
+    check(seen, "answer-shells", &Answer::Shells { shells: vec![shell] });
+    let page = AuditPage { files: vec![AuditFile { first: 0, bytes: 2 }], data: ByteBuf::from(b"{}".to_vec()) };
+    check(seen, "answer-audit", &Answer::Audit(page));
+}
+
 fn signed_objects(seen: &mut Vec<String>) {
     let challenge = Challenge {
         version: 1,
@@ -171,6 +195,7 @@ fn signed_objects(seen: &mut Vec<String>) {
         argv: vec![ByteBuf::from(b"ls".to_vec())],
     };
     check(seen, "open-request", &request);
+    looks(seen);
     check(seen, "handed", &Handed { index: 1, secret: Secret([2; 32]) });
     let binding = Binding {
         version: 1,

@@ -10,6 +10,8 @@ mod bytes;
 mod log;
 #[path = "vectors/passkeys.rs"]
 mod passkeys;
+#[path = "vectors/look.rs"]
+mod look;
 #[path = "vectors/sealed.rs"]
 mod sealed;
 #[path = "vectors/texts.rs"]
@@ -47,6 +49,7 @@ fn vectors() -> Value {
         "challenge": sealed::challenge(),
         "grant": sealed::grant(),
         "noise": sealed::transcripts(),
+        "look": look::look(),
         "limits": texts::limits(),
         "texts": texts::texts(),
     })

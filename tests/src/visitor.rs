@@ -347,7 +347,10 @@ fn of_interest(message: &ToClient<'_>) -> (Option<Welcome>, Option<ExitStatus>) 
         | ToClient::Skipped { .. }
         | ToClient::Notice(_)
         | ToClient::Pong(_)
-        | ToClient::Fin(_) => (None, None),
+        | ToClient::Fin(_)
+        | ToClient::Size { .. }
+        | ToClient::Watchers(_)
+        | ToClient::Unknown { .. } => (None, None),
     }
 }
 

@@ -18,4 +18,5 @@ mod e2e {
     mod signatures;
     mod slice;
     mod terminal;
+    mod watch;
 }

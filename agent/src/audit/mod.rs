@@ -5,6 +5,7 @@
 //! nothing new opens. It must never hold a secret, and no stranger can make it grow: [`gate`] counts instead.
 
 pub(crate) mod gate;
+mod pages;
 mod recover;
 
 use crate::state::files::{self, FileError};

@@ -10,13 +10,10 @@ use std::path::Path;
 /// Scopes of the schema that this build cannot open.
 fn is_later(scope: ScopeName) -> bool {
     match scope {
-        ScopeName::Shell | ScopeName::Exec => false,
-        ScopeName::FilesRead
-        | ScopeName::FilesWrite
-        | ScopeName::Checks
-        | ScopeName::Metrics
-        | ScopeName::Remedy
-        | ScopeName::Watch => true,
+        ScopeName::Shell | ScopeName::Exec | ScopeName::Watch | ScopeName::Audit => false,
+        ScopeName::FilesRead | ScopeName::FilesWrite | ScopeName::Checks | ScopeName::Metrics | ScopeName::Remedy => {
+            true
+        }
     }
 }
 

@@ -12,7 +12,7 @@ const SHORT: usize = 12;
 /// Characters of the longest event's words, so that what follows stands in a column.
 const COLUMN: usize = 24;
 /// Fields that only a verifier needs.
-const UNSHOWN: [&str; 8] = ["grant", "key", "identity", "agent", "boot", "head", "holder-at", "visit"];
+const UNSHOWN: [&str; 9] = ["grant", "key", "identity", "agent", "boot", "head", "holder-at", "visit", "watched-visit"];
 
 macro_rules! words {
     ($($id:literal, $en:literal, $zh:literal;)*) => {
@@ -51,6 +51,11 @@ words! {
     "channel-found", "found after a restart", "重启后找回";
     "holder-died", "HOLDER DIED", "holder 意外终止";
     "holder-not-believed", "holder not believed", "holder 不可信";
+    "watch-opening", "watcher let in", "旁观者获准";
+    "watcher-came", "watcher came", "旁观者到来";
+    "watcher-went", "watcher went", "旁观者离开";
+    "channel-ended-by-watcher", "ended by a watcher", "由旁观者结束";
+    "audit-read", "audit read from afar", "审计日志被远程读取";
     "integrity-failure", "INTEGRITY FAILURE", "完整性校验失败";
     "view-misbehaved", "view misbehaved", "客户端行为异常";
     "dead-secret-used", "DEAD SECRET USED", "失效密钥被再次使用";
@@ -94,7 +99,8 @@ fn part(key: &str, value: &Value) -> Option<String> {
         return None;
     }
     Some(match key {
-        "engineer" => format!("0{text}"),
+        "person" => format!("0{text}"),
+        "engineer" => format!("1{text}"),
         "kind" | "what" => format!("1{text}"),
         "user" | "scopes" | "code" => format!("2{text}"),
         "minutes" => format!("3{text} min"),
@@ -166,6 +172,7 @@ mod tests {
             include_str!("../guard/core/grants.rs"),
             include_str!("../guard/core/authorise.rs"),
             include_str!("../guard/core/events.rs"),
+            include_str!("../guard/core/looks.rs"),
             include_str!("../guard/core/forks.rs"),
             include_str!("../audit/mod.rs"),
             include_str!("unenrol.rs"),

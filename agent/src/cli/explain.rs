@@ -58,6 +58,9 @@ struct RuleLine {
     longest: String,
     signed_by: String,
     second_by: String,
+    /// An approver signs it alone.
+    #[serde(skip)]
+    looks: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,7 +131,12 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
 }
 
 fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
-    let opens = |rule: &&Rule| matches!(rule.scope, ScopeName::Shell | ScopeName::Exec);
+    let opens = |rule: &&Rule| match rule.scope {
+        ScopeName::Shell | ScopeName::Exec | ScopeName::Watch | ScopeName::Audit => true,
+        ScopeName::FilesRead | ScopeName::FilesWrite | ScopeName::Checks | ScopeName::Metrics | ScopeName::Remedy => {
+            false
+        }
+    };
     let line = |rule: &Rule| RuleLine {
         scope: rule.scope.to_string(),
         users: users(rule),
@@ -142,13 +150,17 @@ fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
         longest: rule.time.map_or(ceiling.limits.visit, |time| time.min(ceiling.limits.visit)).to_string(),
         signed_by: kinds(&rule.signers),
         second_by: kinds(&rule.second),
+        looks: matches!(rule.scope, ScopeName::Watch | ScopeName::Audit),
     };
     ceiling.rules.iter().filter(opens).map(line).collect()
 }
 
-/// `root, * (any but root)`.
+/// `root, * (any but root)`; nothing for the audit, which is nobody's.
 fn users(rule: &Rule) -> String {
     let any = || "* (any but root)".to_owned();
+    if rule.scope == ScopeName::Audit {
+        return String::new();
+    }
     if rule.users.is_empty() {
         return any();
     }
@@ -175,6 +187,20 @@ fn people(log: &TrustLog, now: UnixTime) -> Vec<PersonLine> {
     log.people.values().map(line).collect()
 }
 
+fn show_rule(rule: &RuleLine) {
+    let server = Message::ExplainThisServer.text(language(), &[]);
+    let users = if rule.users.is_empty() { &server } else { &rule.users };
+    let (scope, longest, by, second) = (&rule.scope, &rule.longest, &rule.signed_by, &rule.second_by);
+    match (rule.mode, rule.open_now, rule.looks) {
+        ("never", _, _) => say::tell(Message::ExplainNever, &[scope, users]),
+        ("ask", true, false) => say::tell(Message::ExplainAskRule, &[scope, users, by, longest, second]),
+        ("ask", true, true) => say::tell(Message::ExplainAskLook, &[scope, users, second, by, longest]),
+        (_, true, false) => say::tell(Message::ExplainAllow, &[scope, users, by, longest, &rule.hours]),
+        (_, true, true) => say::tell(Message::ExplainAllowLook, &[scope, users, by, longest, &rule.hours]),
+        (_, false, _) => say::tell(Message::ExplainClosed, &[scope, users, longest, &rule.hours]),
+    }
+}
+
 fn show(it: &Explanation) {
     if it.locked_down {
         say::tell(Message::LockedDown, &[]);
@@ -188,15 +214,7 @@ fn show(it: &Explanation) {
         Some(problem) => say::tell(Message::StatusNoCeiling, &[&problem.text(language())]),
         None => say::tell(Message::ExplainCeiling, &[&it.ceiling_file]),
     }
-    for rule in &it.rules {
-        let (scope, users, longest, by) = (&rule.scope, &rule.users, &rule.longest, &rule.signed_by);
-        match (rule.mode, rule.open_now) {
-            ("never", _) => say::tell(Message::ExplainNever, &[scope, users]),
-            ("ask", true) => say::tell(Message::ExplainAskRule, &[scope, users, by, longest, &rule.second_by]),
-            (_, true) => say::tell(Message::ExplainAllow, &[scope, users, by, longest, &rule.hours]),
-            (_, false) => say::tell(Message::ExplainClosed, &[scope, users, longest, &rule.hours]),
-        }
-    }
+    it.rules.iter().for_each(show_rule);
     for person in &it.people {
         let message = if person.expired { Message::ExplainExpired } else { Message::ExplainPerson };
         say::tell(message, &[&person.person, person.role, &person.until, person.kind, &person.fingerprint]);

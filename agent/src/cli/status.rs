@@ -81,6 +81,9 @@ fn show(status: &Status) {
         let age = (channel.age_secs / 60).to_string();
         let state = state.text(language(), &[]);
         say::tell(Message::StatusChannel, &[&channel.kind, &channel.user, &age, &state, &channel.channel[..12]]);
+        if !channel.watchers.is_empty() {
+            say::tell(Message::StatusWatched, &[&channel.watchers.join(", ")]);
+        }
     }
     if status.visits.is_empty() {
         say::tell(Message::StatusNobody, &[]);

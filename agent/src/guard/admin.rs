@@ -120,6 +120,9 @@ pub(crate) struct ChannelLine {
     pub(crate) age_secs: u64,
     pub(crate) attached: bool,
     pub(crate) over: bool,
+    /// Who watches it now.
+    #[serde(default)]
+    pub(crate) watchers: Vec<String>,
 }
 
 /// A grant that waits.

@@ -6,6 +6,7 @@ use cloud_doctor_proto::ids::{ChannelId, KeyId, VisitId};
 use cloud_doctor_proto::session::FinReason;
 use cloud_doctor_proto::time::UnixTime;
 use cloud_doctor_proto::visit::ChannelInfo;
+use std::collections::BTreeMap;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -55,13 +56,21 @@ pub(super) struct Channel {
     pub(super) pass: mpsc::Sender<Pass>,
     /// Where its link is told to end it.
     pub(super) end: watch::Sender<Option<FinReason>>,
+    /// Visits that may watch it, and whether a view of theirs is attached.
+    pub(super) watchers: BTreeMap<VisitId, bool>,
+    /// Where its link is told which of them are over.
+    unwatched: watch::Sender<Unwatched>,
 }
+
+/// Visits whose watchers must go, and why. Only grows: a holder that was told twice does nothing twice.
+pub(super) type Unwatched = BTreeMap<VisitId, FinReason>;
 
 /// The link's ends of a channel's queues.
 #[derive(Debug)]
 pub(super) struct Ends {
     pub(super) pass: mpsc::Receiver<Pass>,
     pub(super) end: watch::Receiver<Option<FinReason>>,
+    pub(super) unwatched: watch::Receiver<Unwatched>,
 }
 
 impl Channel {
@@ -75,9 +84,35 @@ impl Channel {
     ) -> (Self, Ends) {
         let (pass, passes) = mpsc::channel(QUEUE);
         let (end, ends) = watch::channel(None);
-        let user = user.to_owned();
-        let channel = Self { kind, user, engineer, visit, began_at, attached: false, over: false, pass, end };
-        (channel, Ends { pass: passes, end: ends })
+        let (unwatched, gone) = watch::channel(Unwatched::new());
+        let channel = Self {
+            kind,
+            user: user.to_owned(),
+            engineer,
+            visit,
+            began_at,
+            attached: false,
+            over: false,
+            pass,
+            end,
+            watchers: BTreeMap::new(),
+            unwatched,
+        };
+        (channel, Ends { pass: passes, end: ends, unwatched: gone })
+    }
+
+    /// A shell that may be looked at.
+    pub(super) fn is_living_shell(&self) -> bool {
+        self.kind == ChannelKind::Shell && !self.over
+    }
+
+    /// A watcher's visit is over.
+    pub(super) fn unwatch(&mut self, visit: VisitId, reason: FinReason) {
+        if self.watchers.remove(&visit).is_some() {
+            self.unwatched.send_modify(|unwatched| {
+                unwatched.insert(visit, reason);
+            });
+        }
     }
 
     /// As an engineer sees it.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  ChallengeRequest ─▶ Challenge      OpenVisit ─▶ VisitOpened | NeedSecond | Refused
-//!  OpenChannel ─▶ (the stream is a holder's) | Refused
+//!  OpenChannel ─▶ (the stream is a holder's) | Refused            of kind "ask" ─▶ ChannelReply | Refused
 //! ```
 //!
 //! After a refusal the client may try again on the same stream, a few times. It must never wait without an end.
@@ -14,7 +14,7 @@ use super::stream::{FrameStream, StreamError};
 use super::visits::Claims;
 use super::{link, start};
 use crate::session::door;
-use cloud_doctor_proto::channel::Secret;
+use cloud_doctor_proto::channel::{ChannelKind, Secret};
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
 use cloud_doctor_proto::frame::{Frame, Kind};
 use cloud_doctor_proto::grant::{Challenge, Grant};
@@ -47,8 +47,11 @@ pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, head: Strea
         stream.refuse(&Refusal::Malformed.with("purpose")).await.ok();
         return stream.close().await;
     }
-    let mut client = Client { guard, claims, asked: None, early: None, refused: None };
-    for _ in 0..FRAMES_MAX {
+    let mut client = Client { guard, claims, asked: None, early: None, refused: None, answered: 0 };
+    let mut frames = 0;
+    // Questions that were answered are no sign of a client that does not know what it wants.
+    while frames < FRAMES_MAX + client.answered {
+        frames += 1;
         match client.turn(stream).await {
             Ok(Some(same)) => stream = same,
             Ok(None) => return,
@@ -68,6 +71,8 @@ struct Client {
     early: Option<Frame>,
     /// The visit that was refused last: what the client had sent on after it is dropped without a second refusal.
     refused: Option<VisitId>,
+    /// Questions that were answered.
+    answered: usize,
 }
 
 impl Client {
@@ -218,6 +223,10 @@ impl Client {
     ) -> Result<Option<FrameStream>, StreamError> {
         let routed = match self.decode::<OpenChannel>(frame) {
             Ok(request) if self.refused == Some(request.visit) => return Ok(Some(stream)),
+            Ok(request) if request.kind == ChannelKind::Ask => {
+                self.ask(&mut stream, &request).await?;
+                return Ok(Some(stream));
+            }
             Ok(request) => self.route(&request).await,
             Err(refused) => Err(refused),
         };
@@ -244,6 +253,17 @@ impl Client {
         let mut stream = FrameStream::from_parts(client, &rest, large);
         stream.refuse(&refused).await?;
         Ok(Some(stream))
+    }
+
+    /// Answers a question under seal; the stream stays guard's.
+    async fn ask(&mut self, stream: &mut FrameStream, request: &OpenChannel) -> Result<(), StreamError> {
+        match self.guard.with(|core, moment| core.ask(moment, &self.claims, request, random())) {
+            Ok(reply) => {
+                self.answered += 1;
+                stream.send(Kind::ChannelReply, &reply).await
+            }
+            Err(refused) => stream.refuse(&refused).await,
+        }
     }
 
     /// Finds the holder that takes this client, starting it when it is a new one.

@@ -50,6 +50,8 @@ async fn serve(guard: &Guard, id: ChannelId, socket: &Path, guardian: &mut Guard
     if let Some(reason) = told(ends) {
         end(socket, reason).await;
     }
+    // The same for watchers whose visits ended meanwhile.
+    ends.unwatched.mark_changed();
     loop {
         let result = tokio::select! {
             biased;
@@ -59,6 +61,7 @@ async fn serve(guard: &Guard, id: ChannelId, socket: &Path, guardian: &mut Guard
                 }
                 Ok(())
             }
+            Ok(()) = ends.unwatched.changed() => unwatch(guardian, ends).await,
             Some(pass) = ends.pass.recv() => pass_on(guardian, pass).await,
             event = guardian.next_event() => match event {
                 Ok(event) => {
@@ -76,6 +79,15 @@ async fn serve(guard: &Guard, id: ChannelId, socket: &Path, guardian: &mut Guard
 
 fn told(ends: &mut Ends) -> Option<FinReason> {
     *ends.end.borrow_and_update()
+}
+
+async fn unwatch(guardian: &mut Guardian, ends: &mut Ends) -> Result<(), DoorError> {
+    let unwatched = ends.unwatched.borrow_and_update().clone();
+    for (visit, reason) in unwatched {
+        let told = timeout(ANSWER, guardian.unwatch(visit, reason)).await;
+        told.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))?;
+    }
+    Ok(())
 }
 
 /// Ends a holder through a connection of its own, so that nothing that waits on the other one is in the way. A holder

@@ -2,7 +2,7 @@
 
 use crate::session::door;
 use cloud_doctor_proto::decide::Permit;
-use cloud_doctor_proto::grant::{Grant, ObjectError};
+use cloud_doctor_proto::grant::{Grant, ObjectError, Scope};
 use cloud_doctor_proto::ids::{ChannelId, KeyId};
 use cloud_doctor_proto::limits::GRANT_BYTES_MAX;
 use cloud_doctor_proto::pack;
@@ -43,6 +43,8 @@ pub(super) struct Visit {
     pub(super) used_at: BootTime,
     /// Channels that were opened under it: a first message for one of them that is over can only be a replay.
     pub(super) used: BTreeSet<ChannelId>,
+    /// It has read from the host's audit, and that is written there.
+    pub(super) reads_audit: bool,
 }
 
 /// A grant that waits for a second signature.
@@ -82,7 +84,7 @@ impl Visit {
             ends_at: now.plus_secs(grant.ttl_secs),
             note: ByteBuf::from(pack::to_bytes(&note)),
         };
-        Self { door, grant, note, used_at: now, used: BTreeSet::new() }
+        Self { door, grant, note, used_at: now, used: BTreeSet::new(), reads_audit: false }
     }
 
     /// A visit that a living holder gives back after guard was restarted.
@@ -94,7 +96,13 @@ impl Visit {
         if note.grant.len() > GRANT_BYTES_MAX || Grant::hash(&note.grant) != door.grant {
             return Err(ObjectError::Signature);
         }
-        Ok(Self { grant: Grant::from_bytes(&note.grant)?, note, door, used_at: now, used: BTreeSet::new() })
+        let grant = Grant::from_bytes(&note.grant)?;
+        Ok(Self { grant, note, door, used_at: now, used: BTreeSet::new(), reads_audit: false })
+    }
+
+    /// What was signed for.
+    pub(super) fn scopes(&self) -> &[Scope] {
+        &self.grant.scopes
     }
 
     /// Whose visit it is.

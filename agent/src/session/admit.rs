@@ -15,7 +15,7 @@ use super::shell_exec::ShellExec;
 use super::start::{Outcome, Size, Starting};
 use super::view::{View, ViewEnd};
 use super::visits::Seeds;
-use crate::flow::both;
+use crate::flow::{Inlet, Outlet, both};
 use cloud_doctor_proto::channel::ChannelKind;
 use cloud_doctor_proto::limits::ARGV_BYTES_MAX;
 use cloud_doctor_proto::session::{Begin, ExitStatus, FinReason, OpenRequest, ToClient, ToHolder, Welcome};
@@ -32,7 +32,13 @@ const PENDING_MAX: usize = 4;
 impl Holder {
     /// Lets a client in whose stream guard passed on.
     pub(super) fn open(&mut self, open: &Open, stream: OwnedFd) -> Reply {
-        match self.admit(open, stream) {
+        let admitted = match open.kind {
+            ChannelKind::Shell | ChannelKind::Exec => self.admit(open, stream),
+            ChannelKind::Watch => return self.open_watch(open, stream),
+            // Guard answers questions itself.
+            ChannelKind::Ask => Err(Refusal::Misfit),
+        };
+        match admitted {
             Ok(()) => Reply::Opened,
             Err(refusal) => {
                 match refusal {
@@ -46,7 +52,8 @@ impl Holder {
                     | Refusal::Misfit
                     | Refusal::Ended
                     | Refusal::Busy
-                    | Refusal::NoStream => {}
+                    | Refusal::NoStream
+                    | Refusal::Watched => {}
                 }
                 Reply::Refused(refusal)
             }
@@ -63,9 +70,7 @@ impl Holder {
         if open.channel != self.channel || self.wanted.as_ref().is_some_and(|wanted| wanted.kind != open.kind) {
             return Err(Refusal::Misfit);
         }
-        let stream = StdStream::from(stream);
-        let stream = stream.set_nonblocking(true).and_then(|()| both(stream.into()));
-        let stream = stream.map_err(|_| Refusal::NoStream)?;
+        let stream = both_ways(stream)?;
         let seeds = Seeds { ephemeral: random()?, resume: random()? };
         let wanted = &self.wanted;
         let fits = |request: &OpenRequest| match wanted {
@@ -152,10 +157,8 @@ impl Holder {
             lang: request.lang.clone(),
             argv: request.argv.iter().map(|argument| OsString::from_vec(argument.to_vec())).collect(),
         };
-        let size = match wanted.kind {
-            ChannelKind::Shell => Some(size),
-            ChannelKind::Exec => None,
-        };
+        let size = (wanted.kind == ChannelKind::Shell).then_some(size);
+        self.duties.begins_with(size);
         self.began_at = clock::unix_time();
         match Starting::begin(&exec, size) {
             Ok(starting) => self.stage = Stage::Starting(Box::new(starting)),
@@ -203,6 +206,7 @@ impl Holder {
         if let Some(view) = &mut self.view {
             view.say(&ToClient::Welcome(welcome));
         }
+        self.name_watchers(true);
         self.show();
     }
 }
@@ -218,7 +222,9 @@ fn first_record(record: &[u8]) -> Result<Begin, ViewEnd> {
             | ToHolder::Eof { .. }
             | ToHolder::Ping(_)
             | ToHolder::Close
-            | ToHolder::Bye,
+            | ToHolder::Bye
+            | ToHolder::Look { .. }
+            | ToHolder::End,
         ) => Err(ViewEnd::Misbehaved("the first record is not Begin".to_owned())),
         Err(error) => Err(ViewEnd::Misbehaved(error.to_string())),
     }
@@ -232,7 +238,14 @@ fn could_start(kind: ChannelKind, request: &OpenRequest) -> bool {
     !request.attach && clean && bytes <= ARGV_BYTES_MAX && has_program == (kind == ChannelKind::Exec)
 }
 
-fn random() -> Result<[u8; 32], Refusal> {
+/// A client's stream, ready for both directions.
+pub(super) fn both_ways(stream: OwnedFd) -> Result<(Inlet, Outlet), Refusal> {
+    let stream = StdStream::from(stream);
+    let stream = stream.set_nonblocking(true).and_then(|()| both(stream.into()));
+    stream.map_err(|_| Refusal::NoStream)
+}
+
+pub(super) fn random() -> Result<[u8; 32], Refusal> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|_| Refusal::Busy)?;
     Ok(seed)

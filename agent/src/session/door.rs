@@ -88,6 +88,18 @@ pub(crate) struct Open {
     pub(crate) already_read: ByteBuf,
     /// Limits of the channel; those of the first message hold.
     pub(crate) limits: Limits,
+    /// Who it is, when it only watches.
+    #[serde(default)]
+    pub(crate) watcher: Option<Watcher>,
+}
+
+/// A watcher as guard knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Watcher {
+    /// Its name in the trust log.
+    pub(crate) person: String,
+    /// It may end the shell, for this reason.
+    pub(crate) ends: Option<FinReason>,
 }
 
 /// Guard to holder.
@@ -109,6 +121,13 @@ pub(crate) enum Request {
     Subscribe,
     /// Events up to this number are in the audit; not answered.
     EventsWritten(u64),
+    /// A watcher's visit is over: its view goes, the shell lives on. Not answered.
+    Unwatch {
+        /// Whose.
+        visit: VisitId,
+        /// For the watcher.
+        reason: FinReason,
+    },
 }
 
 /// Holder to guard.
@@ -153,6 +172,9 @@ pub(crate) enum Refusal {
     /// Guard's message came without a stream.
     #[error("no stream came with the request")]
     NoStream,
+    /// As many watch as may.
+    #[error("too many watch already")]
+    Watched,
 }
 
 /// A holder's state.
@@ -178,6 +200,18 @@ pub(crate) struct Status {
     pub(crate) holder_pid: u32,
     /// The visit that it runs under.
     pub(crate) visit: Option<Visit>,
+    /// Visits of its watchers: a new guard learns them too.
+    #[serde(default)]
+    pub(crate) watchers: Vec<WatcherStatus>,
+}
+
+/// A watcher's visit in a holder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct WatcherStatus {
+    /// The visit.
+    pub(crate) visit: Visit,
+    /// Its view is attached.
+    pub(crate) attached: bool,
 }
 
 /// How far a channel is.
@@ -201,7 +235,7 @@ pub(crate) struct Event {
     pub(crate) seq: u64,
     /// Wall time.
     pub(crate) at: UnixTime,
-    /// Under which visit.
+    /// Under which visit: a watcher's own, where a watcher did it.
     pub(crate) visit: Option<VisitId>,
     /// Older events that were dropped because no guard fetched them.
     pub(crate) lost: u64,
@@ -233,6 +267,23 @@ pub(crate) enum What {
     TakenOver,
     /// The view went away; the program lives on.
     Detached,
+    /// A watcher's view attached.
+    WatcherCame {
+        /// Whose.
+        person: String,
+    },
+    /// A watcher's view went away.
+    WatcherWent {
+        /// Whose.
+        person: String,
+    },
+    /// A watcher ends the channel.
+    EndedBy {
+        /// Who.
+        person: String,
+        /// What the engineer is told.
+        reason: FinReason,
+    },
     /// A record failed its integrity check; its view was cut.
     Integrity,
     /// A view broke the rules inside the channel and was cut.

@@ -34,7 +34,7 @@ const QUIET_MS: u64 = 100;
 /// A client that does not listen is not waited for longer than this when the end was ordered.
 const FAREWELL_MS: u64 = 2_000;
 /// A client has this long from the answer to its handshake to its first record.
-const BEGIN_MS: u64 = 20_000;
+pub(super) const BEGIN_MS: u64 = 20_000;
 /// Events wait this long for a guard that is away.
 const EVENTS_MS: u64 = 600_000;
 
@@ -141,6 +141,7 @@ impl Holder {
             Stage::Running(_) | Stage::Gone => {}
         }
         self.pending.clear();
+        self.watchers.drop_pending();
     }
 
     /// Goes on ending; returns when it wants to be asked again.
@@ -204,19 +205,19 @@ impl Holder {
         if self.ending.status.is_some() && self.is_drained() {
             self.stage = Stage::Gone;
         }
-        let (Some(reason), Some(view)) = (self.ending.reason, &mut self.view) else { return };
-        if !matches!(self.stage, Stage::Gone) || view.farewell {
-            return;
-        }
-        let shown = view.next[0] >= self.logs[0].end() && view.next[1] >= self.logs[1].end();
-        let all_dead = self.ending.killing.is_none();
+        let Some(reason) = self.ending.reason.filter(|_| matches!(self.stage, Stage::Gone)) else { return };
+        let ends = [self.logs[0].end(), self.logs[1].end()];
+        let (all_dead, ordered) = (self.ending.killing.is_none(), self.ending.ordered);
         let late = self.ending.since.is_some_and(|since| clock::boot_time().0 > since.0 + FAREWELL_MS);
-        if (shown && (all_dead || !self.ending.ordered)) || (self.ending.ordered && all_dead && late) {
-            if let Some(status) = &self.ending.status {
-                view.say(&ToClient::Exit(status.clone()));
+        for view in self.view.iter_mut().chain(self.watchers.views()).filter(|view| !view.farewell) {
+            let shown = view.next[0] >= ends[0] && view.next[1] >= ends[1];
+            if (shown && (all_dead || !ordered)) || (ordered && all_dead && late) {
+                if let Some(status) = &self.ending.status {
+                    view.say(&ToClient::Exit(status.clone()));
+                }
+                view.say(&ToClient::Fin(reason));
+                view.farewell = true;
             }
-            view.say(&ToClient::Fin(reason));
-            view.farewell = true;
         }
     }
 
@@ -233,12 +234,13 @@ impl Holder {
     pub(super) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
         let now = clock::boot_time();
         let mut next = [self.do_duties(now), self.live(now), self.go_on_ending(now), self.drop_late(now), None, None];
+        let watchers = self.see_watchers_out(now);
         if self.ending.has_begun() {
             self.tell_the_end();
             next[4] = self.ending.quiet_at.filter(|at| *at > now && matches!(self.stage, Stage::Running(_)));
             next[5] = self.patience(now);
         }
-        if let Some(at) = next.into_iter().flatten().min() {
+        if let Some(at) = next.into_iter().chain([watchers]).flatten().min() {
             self.timer.wake_at(at);
         }
         self.timer.poll_rang(cx).is_ready()
@@ -324,7 +326,9 @@ impl Holder {
         } else {
             Some(since.0 + EVENTS_MS)
         };
-        client.max(guard).map(BootTime).filter(|at| *at > now)
+        // Watchers get their last words, but nobody waits for them any longer.
+        let watchers = self.watchers.are_waiting().then_some(since.0 + FAREWELL_MS);
+        client.max(guard).max(watchers).map(BootTime).filter(|at| *at > now)
     }
 
     /// Whether this process has nothing left to do.

@@ -23,9 +23,10 @@ use super::program::Program;
 use super::start::Starting;
 use super::view::View;
 use super::visits::Visits;
+use super::watchers::Watchers;
 use super::wire::Wire;
 use cloud_doctor_proto::channel::ChannelKind;
-use cloud_doctor_proto::ids::ChannelId;
+use cloud_doctor_proto::ids::{ChannelId, VisitId};
 use cloud_doctor_proto::limits::{BYTE_LOG_BYTES, INPUT_BUFFER_BYTES};
 use cloud_doctor_proto::session::OpenRequest;
 use cloud_doctor_proto::time::{BootTime, UnixTime};
@@ -84,6 +85,8 @@ pub(crate) struct Holder {
     pub(super) view: Option<View>,
     /// Clients whose first record has not come.
     pub(super) pending: Vec<View>,
+    /// Those who only look.
+    pub(super) watchers: Watchers,
 
     pub(super) stage: Stage,
     pub(super) pid: u32,
@@ -170,6 +173,7 @@ impl Holder {
             visits: Visits::default(),
             view: None,
             pending: Vec::new(),
+            watchers: Watchers::default(),
             stage: Stage::Waiting,
             pid: 0,
             logs: [ByteLog::new(BYTE_LOG_BYTES), ByteLog::new(BYTE_LOG_BYTES)],
@@ -191,6 +195,7 @@ impl Holder {
             worked |= self.poll_clients(cx);
             worked |= self.poll_start(cx);
             worked |= self.poll_program(cx);
+            worked |= self.poll_watchers(cx);
             worked |= self.poll_guards(cx);
             worked |= self.poll_time(cx);
             if self.is_over() {
@@ -270,6 +275,7 @@ impl Holder {
                 return;
             }
             Request::EventsWritten(seq) => return self.events.written(seq),
+            Request::Unwatch { visit, reason } => return self.unwatch(visit, reason),
         };
         self.guards[index].wire.queue(&reply);
     }
@@ -292,6 +298,7 @@ impl Holder {
             pid: self.pid,
             holder_pid: std::process::id(),
             visit: self.visits.holding().cloned(),
+            watchers: self.watchers.status(),
         }
     }
 
@@ -302,7 +309,11 @@ impl Holder {
 
     /// Tells every guard that listens, and keeps it until one has written it.
     pub(super) fn tell(&mut self, what: What) {
-        let visit = self.visits.holding().map(|visit| visit.visit);
+        self.tell_of(self.visits.holding().map(|visit| visit.visit), what);
+    }
+
+    /// The same about another visit: a watcher's.
+    pub(super) fn tell_of(&mut self, visit: Option<VisitId>, what: What) {
         let event = self.events.push(clock::unix_time(), visit, what);
         for guard in self.guards.iter_mut().filter(|guard| guard.subscribed) {
             guard.wire.queue(&Reply::Event(event.clone()));

@@ -2,6 +2,7 @@
 //!
 //! - [`holder`] is one process per channel: it ends the sealed channel, owns the PTY and the byte log, and kills
 //!   everything that it started when the grant is over. [`door`] is what guard says to it, [`wire`] how.
+//! - [`watch`] lets others look at a shell: they see what its engineer sees, and nothing of theirs reaches the PTY.
 //! - [`pty`] and [`shell_exec`] are the two short-lived processes between a holder and the user's program.
 //!
 //! It never outlives its grant, never starts anything before the client's first sealed record, never drops a byte
@@ -27,6 +28,8 @@ mod start;
 mod sys;
 mod view;
 mod visits;
+mod watch;
+mod watchers;
 pub(crate) mod wire;
 
 /// Closes every descriptor but 0, 1 and 2: what was inherited from whoever started us.

@@ -34,6 +34,20 @@ pub(super) struct Duties {
     size: Option<Size>,
     /// Not before this time.
     resize_at: Option<BootTime>,
+    /// The size that the terminal has.
+    has: Option<Size>,
+}
+
+impl Duties {
+    /// The size that a shell's terminal is opened with.
+    pub(super) fn begins_with(&mut self, size: Option<Size>) {
+        self.has = size;
+    }
+
+    /// The size of the terminal; `None` when there is none.
+    pub(super) fn terminal(&self) -> Option<Size> {
+        self.has
+    }
 }
 
 impl Holder {
@@ -88,6 +102,9 @@ impl Holder {
             ToHolder::Ping(number) => self.say(&ToClient::Pong(*number)),
             ToHolder::Close => self.end(FinReason::Closed, super::finish::GRACE_SECS),
             ToHolder::Bye => self.delivered(),
+            ToHolder::Look { .. } | ToHolder::End => {
+                return Err(ViewEnd::Misbehaved("a watcher's message from a writer".to_owned()));
+            }
         }
         Ok(())
     }
@@ -258,6 +275,9 @@ impl Holder {
         }
         program.resize(size.cols, size.rows);
         self.duties.size = None;
+        if self.duties.has.replace(size) != Some(size) {
+            self.watchers.resized(size);
+        }
         self.duties.resize_at = Some(BootTime(now.0 + RESIZE_MS));
         None
     }

@@ -73,17 +73,7 @@ impl Visits {
         }
         let index = self.index_of(&open.visit);
         let (visit, book) = &mut self.known[index];
-        let responder = authenticate(visit, book, open, seeds.ephemeral)?;
-        let request: OpenRequest =
-            pack::from_bytes(&responder.payload, GREETING_BYTES_MAX).map_err(|_| Refusal::Misfit)?;
-        if !fits(&request) {
-            return Err(Refusal::Misfit);
-        }
-        book.note_abandoned(&request.abandoned);
-        let handed: Handed = book.hand_out(open.resume, seeds.resume);
-        let (second, sealed) = responder.reply(&pack::to_bytes(&handed)).map_err(|_| Refusal::Broken)?;
-        let reply = frame::message(Kind::ChannelReply, &ChannelReply { second: ByteBuf::from(second) });
-        Ok(Admitted { request, reply, sealed, handed: handed.index })
+        answer(visit, book, open, seeds, fits)
     }
 
     /// The first record under `handed` came: its visit holds the channel, and older secrets are dead.
@@ -112,6 +102,29 @@ impl Visits {
         self.known.push((visit.clone(), ResumeBook::default()));
         self.known.len() - 1
     }
+}
+
+/// Reads and answers a handshake under a visit with its book, when the request `fits`.
+///
+/// # Errors
+/// [`Refusal`]; nothing has changed then, but that a good handshake is remembered as seen.
+pub(super) fn answer(
+    visit: &Visit,
+    book: &mut ResumeBook,
+    open: &Open,
+    seeds: Seeds,
+    fits: impl FnOnce(&OpenRequest) -> bool,
+) -> Result<Admitted, Refusal> {
+    let responder = authenticate(visit, book, open, seeds.ephemeral)?;
+    let request: OpenRequest = pack::from_bytes(&responder.payload, GREETING_BYTES_MAX).map_err(|_| Refusal::Misfit)?;
+    if !fits(&request) {
+        return Err(Refusal::Misfit);
+    }
+    book.note_abandoned(&request.abandoned);
+    let handed: Handed = book.hand_out(open.resume, seeds.resume);
+    let (second, sealed) = responder.reply(&pack::to_bytes(&handed)).map_err(|_| Refusal::Broken)?;
+    let reply = frame::message(Kind::ChannelReply, &ChannelReply { second: ByteBuf::from(second) });
+    Ok(Admitted { request, reply, sealed, handed: handed.index })
 }
 
 fn authenticate(visit: &Visit, book: &mut ResumeBook, open: &Open, seed: [u8; 32]) -> Result<Responder, Refusal> {

@@ -5,7 +5,7 @@
 
 use super::door::{self, DoorError, Event, Open, Refusal, Reply, Request, Status};
 use super::exhausted;
-use cloud_doctor_proto::ids::ChannelId;
+use cloud_doctor_proto::ids::{ChannelId, VisitId};
 use cloud_doctor_proto::session::FinReason;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -243,6 +243,15 @@ impl Guardian {
             Reply::Ending => Ok(()),
             Reply::Opened | Reply::Refused(_) | Reply::Status(_) | Reply::Event(_) => Err(DoorError::OutOfTurn),
         }
+    }
+
+    /// Tells the holder that a watcher's visit is over.
+    ///
+    /// # Errors
+    /// [`DoorError`] when the holder is gone.
+    pub(crate) async fn unwatch(&mut self, visit: VisitId, reason: FinReason) -> Result<(), DoorError> {
+        self.wire.queue(&Request::Unwatch { visit, reason });
+        self.flush().await
     }
 
     /// Waits for the next event. Safe to cancel.

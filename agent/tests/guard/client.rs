@@ -204,6 +204,17 @@ impl Plan {
         request: &OpenRequest,
         handed: Option<&Handed>,
     ) -> (Initiator, OpenChannel) {
+        self.knock(kind, channel, &pack::to_bytes(request), handed)
+    }
+
+    /// The same for any payload.
+    pub(crate) fn knock(
+        &self,
+        kind: ChannelKind,
+        channel: ChannelId,
+        payload: &[u8],
+        handed: Option<&Handed>,
+    ) -> (Initiator, OpenChannel) {
         let binding = Binding {
             version: 1,
             challenge: self.challenge_hash,
@@ -216,7 +227,7 @@ impl Plan {
             Keys { ours: &self.secret, theirs: &self.challenge.agent_key, resume: handed.map(|handed| &handed.secret) };
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).unwrap();
-        let (initiator, first) = Initiator::start(&binding, keys, seed, &pack::to_bytes(request)).unwrap();
+        let (initiator, first) = Initiator::start(&binding, keys, seed, payload).unwrap();
         let open =
             OpenChannel { visit: self.visit(), channel, kind, resume: binding.resume, first: ByteBuf::from(first) };
         (initiator, open)
@@ -266,7 +277,7 @@ impl Channel {
         self.try_say(message).unwrap();
     }
 
-    fn try_say(&mut self, message: &ToHolder<'_>) -> std::io::Result<()> {
+    pub(crate) fn try_say(&mut self, message: &ToHolder<'_>) -> std::io::Result<()> {
         let (mut plain, mut record) = (Vec::new(), Vec::new());
         message.encode(&mut plain);
         self.sealed.seal(&plain, &mut record).unwrap();
@@ -294,7 +305,10 @@ impl Channel {
                 | ToClient::InputAck { .. }
                 | ToClient::Skipped { .. }
                 | ToClient::Notice(_)
-                | ToClient::Pong(_)) => self.take(&other),
+                | ToClient::Pong(_)
+                | ToClient::Size { .. }
+                | ToClient::Watchers(_)
+                | ToClient::Unknown { .. }) => self.take(&other),
             }
         }
     }
@@ -310,7 +324,8 @@ impl Channel {
         }
     }
 
-    fn record(&mut self) -> Option<Vec<u8>> {
+    /// The next message, in its plain bytes; `None`: the stream was cut.
+    pub(crate) fn record(&mut self) -> Option<Vec<u8>> {
         let frame = self.client.try_hear()?;
         assert_eq!(frame.kind, Kind::Record);
         let mut plain = Vec::new();
@@ -318,7 +333,7 @@ impl Channel {
         Some(plain)
     }
 
-    fn take(&mut self, message: &ToClient<'_>) {
+    pub(crate) fn take(&mut self, message: &ToClient<'_>) {
         if let ToClient::Output { stream, data, .. } = message {
             match stream {
                 Stream::Out => self.out.extend(*data),

@@ -139,19 +139,32 @@ impl Host {
 
     pub(crate) fn first_message(&self, request: &OpenRequest, with: Option<&Handed>) -> (Initiator, Open) {
         let kind = if request.argv.is_empty() { ChannelKind::Shell } else { ChannelKind::Exec };
+        self.first_message_of(&self.visit, &self.client_secret, kind, request, with)
+    }
+
+    /// A first message under any visit.
+    pub(crate) fn first_message_of(
+        &self,
+        visit: &Visit,
+        secret: &Secret,
+        kind: ChannelKind,
+        request: &OpenRequest,
+        with: Option<&Handed>,
+    ) -> (Initiator, Open) {
         let resume = with.map_or(0, |handed| handed.index);
-        let binding = self.visit.binding(kind, self.channel, resume);
-        let theirs = self.visit.agent_secret.exchange_key();
-        let keys = Keys { ours: &self.client_secret, theirs: &theirs, resume: with.map(|handed| &handed.secret) };
+        let binding = visit.binding(kind, self.channel, resume);
+        let theirs = visit.agent_secret.exchange_key();
+        let keys = Keys { ours: secret, theirs: &theirs, resume: with.map(|handed| &handed.secret) };
         let (initiator, first) = Initiator::start(&binding, keys, seed(), &pack::to_bytes(request)).unwrap();
         let open = Open {
-            visit: self.visit.clone(),
+            visit: visit.clone(),
             channel: self.channel,
             kind,
             resume,
             first: ByteBuf::from(first),
             already_read: ByteBuf::new(),
             limits: self.limits,
+            watcher: None,
         };
         (initiator, open)
     }
@@ -242,6 +255,8 @@ pub(crate) enum Got {
     Notice(u64),
     Pong(u64),
     Fin(FinReason),
+    Size(u16, u16),
+    Watchers(Vec<String>),
 }
 
 impl Client {
@@ -347,6 +362,9 @@ impl Client {
             ToClient::Notice(notice) => Got::Notice(notice.ends_in_secs),
             ToClient::Pong(number) => Got::Pong(number),
             ToClient::Fin(reason) => Got::Fin(reason),
+            ToClient::Size { cols, rows } => Got::Size(cols, rows),
+            ToClient::Watchers(watchers) => Got::Watchers(watchers.people),
+            ToClient::Unknown { tag, .. } => panic!("type {tag}"),
         })
     }
 

@@ -22,7 +22,7 @@ use ssh_key::{HashAlg, LineEnding, PrivateKey};
 /// Made for these vectors; it opens nothing.
 pub(crate) const P256: &str = include_str!("p256.key");
 
-fn tolerant<T: Serialize + DeserializeOwned>(name: &str, value: &T) -> Value {
+pub(crate) fn tolerant<T: Serialize + DeserializeOwned>(name: &str, value: &T) -> Value {
     let bytes = pack::to_bytes(value);
     let accepts = |bytes: &[u8]| pack::from_bytes::<T>(bytes, CONTROL_BYTES_MAX).is_ok();
     json!({ "type": name, "bytes": hex(&bytes), "flipped": flipped(&bytes, accepts) })
@@ -195,19 +195,25 @@ pub(crate) fn signatures() -> Value {
     json!(rows)
 }
 
+/// A client's message.
+pub(crate) fn said_to_holder(message: &ToHolder<'_>) -> String {
+    let mut bytes = Vec::new();
+    message.encode(&mut bytes);
+    hex(&bytes)
+}
+
+/// A holder's message, and which flipped bits leave it one.
+pub(crate) fn said_by_holder(message: &ToClient<'_>) -> Value {
+    let mut bytes = Vec::new();
+    message.encode(&mut bytes);
+    let accepts = |bytes: &[u8]| ToClient::decode(bytes).is_ok();
+    json!({ "said": format!("{message:?}"), "bytes": hex(&bytes), "flipped": flipped(&bytes, accepts) })
+}
+
 /// Messages inside the channel, both ways.
 pub(crate) fn session() -> Value {
-    let to_holder = |message: ToHolder<'_>| {
-        let mut bytes = Vec::new();
-        message.encode(&mut bytes);
-        hex(&bytes)
-    };
-    let to_client = |message: ToClient<'_>| {
-        let mut bytes = Vec::new();
-        message.encode(&mut bytes);
-        let accepts = |bytes: &[u8]| ToClient::decode(bytes).is_ok();
-        json!({ "said": format!("{message:?}"), "bytes": hex(&bytes), "flipped": flipped(&bytes, accepts) })
-    };
+    let to_holder = |message: ToHolder<'_>| said_to_holder(&message);
+    let to_client = |message: ToClient<'_>| said_by_holder(&message);
     let welcome = |notice| Welcome { pid: 1, input_applied: 2, out_end: 300, err_end: 0, ends_in_secs: 3600, notice };
     json!({
         "toHolder": {

@@ -45,7 +45,7 @@ pub(crate) fn challenge() -> Value {
     })
 }
 
-fn grant_value() -> Grant {
+pub(crate) fn grant_value() -> Grant {
     Grant {
         version: 1,
         tenant: TenantId([2; 32]),
@@ -101,7 +101,7 @@ pub(crate) fn grant() -> Value {
     })
 }
 
-fn transcript(resume: Option<&Handed>, kind: ChannelKind) -> Value {
+pub(crate) fn transcript(resume: Option<&Handed>, kind: ChannelKind) -> Value {
     let binding = Binding {
         version: 1,
         challenge: Hash([1; 32]),

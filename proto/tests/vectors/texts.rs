@@ -33,6 +33,9 @@ pub(crate) fn limits() -> Value {
         "OUTPUT_WINDOW_BYTES": limits::OUTPUT_WINDOW_BYTES,
         "INPUT_BUFFER_BYTES": limits::INPUT_BUFFER_BYTES,
         "ABANDONED_MAX": limits::ABANDONED_MAX,
+        "WATCHERS_MAX": limits::WATCHERS_MAX,
+        "WATCH_TAIL_BYTES": limits::WATCH_TAIL_BYTES,
+        "AUDIT_PAGE_BYTES": limits::AUDIT_PAGE_BYTES,
     })
 }
 

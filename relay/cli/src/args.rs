@@ -36,6 +36,10 @@ pub(crate) enum Command {
     Exec(Exec),
     /// List, attach to and end sessions
     Sessions(Sessions),
+    /// Watch a living shell on a server: look, type nothing; takes an engineer's or an approver's signature
+    Watch(Watch),
+    /// Read a server's own audit log from afar and verify it; takes an engineer's or an approver's signature
+    Audit(Audit),
     /// Help somebody who has no account: prints a code for their server, and opens a shell when they say yes
     Invite(Invite),
     /// Show and change who a customer trusts
@@ -74,6 +78,8 @@ impl Command {
             | Command::Tenant(_)
             | Command::Account(_)
             | Command::Approve(_)
+            | Command::Watch(_)
+            | Command::Audit(_)
             | Command::VerifyAudit(_)
             | Command::Completion { .. }
             | Command::Man { .. } => false,
@@ -460,6 +466,54 @@ pub(crate) struct Approve {
     #[arg(long)]
     pub(crate) yes: bool,
     /// Print JSON (lists only)
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Looking {
+    /// Longest time of the visit, for example 30m or 2h
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) time: String,
+    /// Why, for the customer's audit
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
+    /// Number of the ticket
+    #[arg(long, value_name = "TICKET", default_value = "", hide_default_value = true)]
+    pub(crate) ticket: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = help::WATCH)]
+pub(crate) struct Watch {
+    /// Server: its name, or the beginning of its id
+    pub(crate) server: String,
+    /// Shell to watch, by the beginning of its id; not needed when only one lives
+    #[arg(long, value_name = "ID")]
+    pub(crate) shell: Option<String>,
+    /// Users whose shells to watch; may be repeated; default: root, and the user that `shell` would ask for
+    #[arg(long, short, value_name = "USER")]
+    pub(crate) user: Vec<String>,
+    #[command(flatten)]
+    pub(crate) looking: Looking,
+    /// End the shell instead of watching it; for an approver this ends the engineer's whole visit
+    #[arg(long)]
+    pub(crate) end: bool,
+    /// Only list the living shells, as JSON
+    #[arg(long, conflicts_with = "end")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Server: its name, or the beginning of its id
+    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) looking: Looking,
+    /// Write the signed lines into this file too, for `verify-audit`; must not exist yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -8,7 +8,7 @@ use cloud_doctor::messages::{Say, Sentence};
 use cloud_doctor::relay_api::Relay;
 use cloud_doctor::signer::{Keyring, Person};
 use cloud_doctor::trust_store::{TrustError, TrustStore};
-use cloud_doctor::visit::{self, First, Hands, Target, Visit, VisitError, Wish};
+use cloud_doctor::visit::{self, First, Hands, Target, Terms, Visit, VisitError, Wish};
 use cloud_doctor_proto::grant::Scope;
 use cloud_doctor_proto::session::{ExitStatus, FinReason, Stream};
 use fake::{World, key, now, sign, ssh};
@@ -81,7 +81,7 @@ fn wish(argv: &[&str]) -> Wish {
     let argv = argv.iter().map(|a| a.as_bytes().to_vec()).collect();
     let first =
         First { scope: scope.clone(), attach: None, term: "dumb".into(), lang: String::new(), argv, size: (0, 0) };
-    Wish { scopes: vec![scope], ttl_secs: 600, reason: String::new(), ticket: String::new(), first }
+    Wish { terms: Terms { scopes: vec![scope], ttl_secs: 600, reason: String::new(), ticket: String::new() }, first }
 }
 
 /// What came of a channel.

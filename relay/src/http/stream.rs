@@ -48,6 +48,8 @@ pub(super) enum SaidPurpose {
     Shell,
     Exec,
     Attach,
+    Watch,
+    Ask,
     #[default]
     Other,
 }
@@ -58,6 +60,8 @@ impl SaidPurpose {
             SaidPurpose::Shell => "shell",
             SaidPurpose::Exec => "exec",
             SaidPurpose::Attach => "attach",
+            SaidPurpose::Watch => "watch",
+            SaidPurpose::Ask => "ask",
             SaidPurpose::Other => "other",
         }
     }

@@ -4,6 +4,7 @@
 use cloud_doctor_proto::control::{Hello, HelloAck, TransportBinding};
 use cloud_doctor_proto::frame::{Decoder, Frame, FrameError, encode};
 use cloud_doctor_proto::limits::CONTROL_BYTES_MAX;
+use cloud_doctor_proto::look::{Answer, Question};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::Refused;
 use cloud_doctor_proto::session::{ToClient, ToHolder};
@@ -34,6 +35,8 @@ fn bodies(body: &[u8]) {
     let _ = pack::from_bytes::<OpenVisit>(body, max);
     let _ = pack::from_bytes::<OpenChannel>(body, max);
     let _ = pack::from_bytes::<Refused>(body, max);
+    let _ = pack::from_bytes::<Question>(body, max);
+    let _ = pack::from_bytes::<Answer>(body, max);
     let mut again = Vec::new();
     if let Ok(message) = ToHolder::decode(body) {
         message.encode(&mut again);

@@ -58,8 +58,8 @@ fn r_02_a_grant_signed_with_the_relays_keys_is_refused() {
     }
     let approver =
         OpenVisit { engineer: stage.approver.signed(NAMESPACE_GRANT, &grant), ..plan.message(&stage.engineer) };
-    assert_eq!(stage.refusal(&approver), Refusal::UnknownEngineer);
-    stage.nothing_but_audited(&["unknown-engineer"]);
+    assert_eq!(stage.refusal(&approver), Refusal::ApproverScope);
+    stage.nothing_but_audited(&["approver-scope"]);
     stage.nothing_but_audited(&["\"signature\""]);
 }
 

@@ -6,7 +6,7 @@ use super::{Core, brief};
 use crate::audit::Event;
 use crate::session::door;
 use cloud_doctor_proto::audit::Moment;
-use cloud_doctor_proto::ceiling::{Ceiling, Mode, ScopeName};
+use cloud_doctor_proto::ceiling::{Ceiling, Mode};
 use cloud_doctor_proto::channel::{ChannelKind, Keys, Responder};
 use cloud_doctor_proto::grant::Scope;
 use cloud_doctor_proto::limits::{CHANNELS_MAX, GREETING_BYTES_MAX};
@@ -35,9 +35,9 @@ pub(crate) enum Route {
 
 /// What a first message says, once it is known to be the grant's client who made it.
 #[derive(Debug)]
-struct Asked {
-    user: String,
-    attach: bool,
+pub(super) struct Asked {
+    pub(super) user: String,
+    pub(super) attach: bool,
     /// The command, for the audit.
     argv: Vec<String>,
 }
@@ -66,9 +66,16 @@ impl Core {
         self.not_locked()?;
         self.sweep(moment);
         let visit = self.visits.get(&request.visit).ok_or(Refusal::NoVisit)?;
+        let scope = match request.kind {
+            ChannelKind::Shell => |user| Scope::Shell { user },
+            ChannelKind::Exec => |user| Scope::Exec { user },
+            ChannelKind::Watch => return self.try_watch(moment, request, seed),
+            // A question has no holder.
+            ChannelKind::Ask => return Err(Refusal::Malformed.with("ask")),
+        };
         let asked = self.asked(visit, request, seed)?;
         let ceiling = self.ceiling().map_err(|reason| Refusal::Ceiling.telling(reason.told()))?;
-        self.within(moment, visit, &ceiling, request.kind, &asked.user)?;
+        self.within(moment, visit, &ceiling, &scope(asked.user.clone()))?;
         let open = Box::new(open_for(visit, request, &ceiling));
         if let Some(channel) = self.channels.get(&request.channel) {
             let same =
@@ -91,43 +98,39 @@ impl Core {
 
     /// What the sealed first message asks for. With a resume secret only the holder can read it; then the channel
     /// itself says whose and what it is.
-    fn asked(&self, visit: &Visit, request: &OpenChannel, seed: [u8; 32]) -> Result<Asked, Refused> {
+    pub(super) fn asked(&self, visit: &Visit, request: &OpenChannel, seed: [u8; 32]) -> Result<Asked, Refused> {
         if request.resume != 0 {
             let channel = self.channels.get(&request.channel).ok_or(Refusal::NoChannel)?;
             return Ok(Asked { user: channel.user.clone(), attach: true, argv: Vec::new() });
         }
-        let binding = visit.door.binding(request.kind, request.channel, request.resume);
-        let keys = Keys { ours: &visit.door.agent_secret, theirs: &visit.door.client_key, resume: None };
-        let read = Responder::read(&binding, keys, seed, &request.first).map_err(|_| Refusal::Handshake)?;
+        let read = first_message(visit, request, seed)?;
         let asked: OpenRequest = pack::from_bytes(&read.payload, GREETING_BYTES_MAX)
             .map_err(|error| Refusal::Malformed.with(error.to_string()))?;
         let argv = asked.argv.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
         Ok(Asked { user: asked.user, attach: asked.attach, argv })
     }
 
-    /// Whether grant, ceiling and policy have this kind as this user now: both may have changed since the grant was
-    /// decided, and the hour has.
-    fn within(
+    /// Whether grant, ceiling and policy have this scope now: both may have changed since the grant was decided, and
+    /// the hour has.
+    pub(super) fn within(
         &self,
         moment: Moment,
         visit: &Visit,
         ceiling: &Ceiling,
-        kind: ChannelKind,
-        user: &str,
+        scope: &Scope,
     ) -> Result<(), Refused> {
-        let (name, scope) = match kind {
-            ChannelKind::Shell => (ScopeName::Shell, Scope::Shell { user: user.to_owned() }),
-            ChannelKind::Exec => (ScopeName::Exec, Scope::Exec { user: user.to_owned() }),
-        };
-        let beyond = || Refusal::Ceiling.with(format!("{name} {user}"));
-        if !visit.grant.scopes.contains(&scope) {
+        let beyond = || Refusal::Ceiling.with(scope.to_string());
+        if !visit.scopes().contains(scope) {
             return Err(beyond());
         }
-        let rule = ceiling.rule(name, user).filter(|rule| rule.mode != Mode::Never).ok_or_else(beyond)?;
+        let rule = ceiling.rule_of(scope).ok_or_else(beyond)?;
         let policy = &self.trust.log().policy;
-        let asks = rule.mode == Mode::Ask || policy.second_for.iter().any(|asking| asking == user);
-        if policy.never.iter().any(|never| never == user) || (asks && visit.note.second.is_empty()) {
-            return Err(Refusal::Policy.with(format!("{name} {user}")));
+        let names = |users: &[String]| users.iter().any(|user| scope.user() == Some(user.as_str()));
+        let asks = rule.mode == Mode::Ask || names(&policy.second_for);
+        // An approver's own signature is the customer's.
+        let asked = !visit.note.second.is_empty() || self.is_approver(visit);
+        if names(&policy.never) || (asks && !asked) {
+            return Err(Refusal::Policy.with(scope.to_string()));
         }
         if !rule.open_at(moment.at, (self.host.zone_secs)()) {
             let hours: Vec<String> = rule.hours.iter().map(ToString::to_string).collect();
@@ -176,7 +179,14 @@ impl Core {
     }
 }
 
-fn open_for(visit: &Visit, request: &OpenChannel, ceiling: &Ceiling) -> door::Open {
+/// Reads a channel's first message: the grant's client made it, now or before.
+pub(super) fn first_message(visit: &Visit, request: &OpenChannel, seed: [u8; 32]) -> Result<Responder, Refused> {
+    let binding = visit.door.binding(request.kind, request.channel, request.resume);
+    let keys = Keys { ours: &visit.door.agent_secret, theirs: &visit.door.client_key, resume: None };
+    Responder::read(&binding, keys, seed, &request.first).map_err(|_| Refusal::Handshake.into())
+}
+
+pub(super) fn open_for(visit: &Visit, request: &OpenChannel, ceiling: &Ceiling) -> door::Open {
     let idle = ceiling.limits.idle.0;
     door::Open {
         visit: visit.door.clone(),
@@ -190,6 +200,7 @@ fn open_for(visit: &Visit, request: &OpenChannel, ceiling: &Ceiling) -> door::Op
             detached_secs: ceiling.limits.detached.0,
             linger_secs: LINGER_SECS.min(ceiling.limits.detached.0),
         },
+        watcher: None,
     }
 }
 
@@ -198,5 +209,7 @@ pub(crate) fn kind_word(kind: ChannelKind) -> &'static str {
     match kind {
         ChannelKind::Shell => "shell",
         ChannelKind::Exec => "exec",
+        ChannelKind::Watch => "watch",
+        ChannelKind::Ask => "ask",
     }
 }

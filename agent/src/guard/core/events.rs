@@ -8,6 +8,7 @@ use crate::audit::Event;
 use crate::session::door::{self, Refusal as DoorRefusal, What};
 use cloud_doctor_proto::audit::Moment;
 use cloud_doctor_proto::ids::{ChannelId, VisitId};
+use cloud_doctor_proto::limits::WATCHERS_MAX;
 use cloud_doctor_proto::refusal::{Refusal, Refused};
 use cloud_doctor_proto::session::{ExitStatus, FinReason};
 
@@ -40,6 +41,13 @@ impl Core {
                 self.attached(moment, id, true, "channel-taken-over", base("channel-taken-over"));
             }
             What::Detached => self.attached(moment, id, false, "channel-detached", base("channel-detached")),
+            What::WatcherCame { person } => self.watcher(moment, id, event.visit, true, base("watcher-came"), person),
+            What::WatcherWent { person } => self.watcher(moment, id, event.visit, false, base("watcher-went"), person),
+            What::EndedBy { person, reason } => {
+                let ended = base("channel-ended-by-watcher").with("person", person.as_str());
+                self.audit.note(moment, &ended.with("reason", fin_reason(*reason)));
+                self.ended_by_watcher(moment, id, *reason);
+            }
             What::Integrity => self.audit.note_counted(moment, "integrity", base("integrity-failure")),
             What::Misbehaved { rule } => {
                 let event = base("view-misbehaved").with("rule", rule.as_str());
@@ -70,6 +78,31 @@ impl Core {
         self.audit.note_often(moment, key, event);
     }
 
+    fn watcher(
+        &mut self,
+        moment: Moment,
+        id: ChannelId,
+        visit: Option<VisitId>,
+        attached: bool,
+        event: Event,
+        person: &str,
+    ) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        if let Some(watcher) = visit.and_then(|visit| channel.watchers.get_mut(&visit)) {
+            *watcher = attached;
+        }
+        let event = event.with("person", person).with("watched-visit", channel.visit.to_string());
+        self.audit.note_often(moment, if attached { "watcher-came" } else { "watcher-went" }, event);
+    }
+
+    /// The customer's word ends all that the engineer's visit opened; an engineer's own ends the shell that it was about.
+    fn ended_by_watcher(&mut self, moment: Moment, id: ChannelId, reason: FinReason) {
+        let visit = self.channels.get(&id).map(|channel| channel.visit);
+        if let Some(visit) = visit.filter(|_| reason == FinReason::Ended) {
+            self.end_visit(moment, visit, reason);
+        }
+    }
+
     /// A channel belongs to the visit whose client its holder really serves, not to the one that asked last.
     fn serves(&mut self, id: ChannelId, visit: Option<VisitId>) {
         if let (Some(channel), Some(visit)) = (self.channels.get_mut(&id), visit) {
@@ -91,6 +124,7 @@ impl Core {
             DoorRefusal::Misfit => Refusal::NoChannel.into(),
             DoorRefusal::Ended => Refusal::NoChannel.into(),
             DoorRefusal::Busy => Refusal::Busy.into(),
+            DoorRefusal::Watched => Refusal::Watched.with(WATCHERS_MAX.to_string()),
             DoorRefusal::NoStream => Refusal::NotStarted.with(refusal.to_string()),
         };
         let event = Event::new("refused")
@@ -146,12 +180,27 @@ impl Core {
         let (mut channel, ends) = Channel::new(kind, &status.user, *visit.engineer(), id, status.began_at);
         channel.attached = status.attached;
         channel.over = status.phase == door::Phase::Over;
+        for watcher in &status.watchers {
+            self.learn_watcher(moment, &mut channel, watcher);
+        }
         self.channels.insert(status.channel, channel);
         // One that is being ended must not bring its visit back.
         if status.phase != door::Phase::Ending {
             self.visits.entry(id).or_insert(visit).used.insert(status.channel);
         }
         Some(ends)
+    }
+
+    /// A watcher's visit that a holder remembers: it goes on, and ends, as if guard had never been away.
+    fn learn_watcher(&mut self, moment: Moment, channel: &mut Channel, watcher: &door::WatcherStatus) {
+        let id = watcher.visit.visit;
+        match Visit::learn(watcher.visit.clone(), moment.boot) {
+            Ok(visit) => {
+                self.visits.entry(id).or_insert(visit);
+                channel.watchers.insert(id, watcher.attached);
+            }
+            Err(error) => tracing::warn!(visit = %id, %error, "a watcher's visit in a holder is not believed"),
+        }
     }
 
     /// After all living holders were found: those that may not go on are ended.

@@ -239,7 +239,8 @@ impl Core {
         permit: Permit,
         second: String,
     ) -> Result<VisitOpened, Refused> {
-        if !still_trusted(self.trust.log(), &permit.grant.engineer, &self.agent()) {
+        let grant = &permit.grant;
+        if still_trusted(self.trust.log(), &grant.engineer, &grant.scopes, &self.agent()).is_none() {
             return Err(Refusal::UnknownEngineer.into());
         }
         self.make_room(moment)?;
@@ -275,9 +276,5 @@ impl Core {
 
 /// Scopes in words, for the audit and for people: `shell root, exec deploy`.
 pub(crate) fn scopes(scopes: &[Scope]) -> String {
-    let word = |scope: &Scope| match scope {
-        Scope::Shell { user } => format!("shell {user}"),
-        Scope::Exec { user } => format!("exec {user}"),
-    };
-    scopes.iter().map(word).collect::<Vec<_>>().join(", ")
+    scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -11,6 +11,7 @@ mod authorise;
 mod events;
 mod forks;
 mod grants;
+mod looks;
 mod report;
 
 pub(super) use authorise::Route;
@@ -29,6 +30,7 @@ use cloud_doctor_proto::audit::Moment;
 use cloud_doctor_proto::ceiling::Ceiling;
 use cloud_doctor_proto::control::{TransportBinding, TrustHead, TunnelState};
 use cloud_doctor_proto::decide::{ChallengeBook, World, still_trusted};
+use cloud_doctor_proto::grant::Scope;
 use cloud_doctor_proto::ids::{AgentId, BootId, ChannelId, KeyId, VerifyKey, VisitId};
 use cloud_doctor_proto::limits::ENTRIES_PAGE;
 use cloud_doctor_proto::refusal::{Refusal, Refused, printable};
@@ -216,8 +218,13 @@ impl Core {
         for id in distrusted {
             self.end_visit(moment, id, FinReason::Revoked);
         }
-        for channel in self.channels.values().filter(|channel| !self.trusts(moment, &channel.engineer)) {
-            channel.end(FinReason::Revoked);
+        let log = self.trust.log();
+        for channel in self.channels.values() {
+            // Whoever works in a channel is an engineer, whatever else a key with this id may sign.
+            let engineer = log.person(&channel.engineer, Role::Engineer).is_some();
+            if !engineer || !self.trusts(moment, &channel.engineer, &[]) {
+                channel.end(FinReason::Revoked);
+            }
         }
         self.sweep_pending(moment);
         self.audit.flush_counts(moment);
@@ -226,8 +233,11 @@ impl Core {
     /// Visits that have had no living channel for long.
     fn unused(&mut self, moment: Moment) -> Vec<VisitId> {
         for channel in self.channels.values() {
-            if let Some(visit) = self.visits.get_mut(&channel.visit) {
-                visit.used_at = moment.boot;
+            let watching = channel.watchers.iter().filter(|(_, attached)| **attached).map(|(visit, _)| visit);
+            for id in watching.chain([&channel.visit]) {
+                if let Some(visit) = self.visits.get_mut(id) {
+                    visit.used_at = moment.boot;
+                }
             }
         }
         let unused = |visit: &Visit| visit.used_at.plus_secs(VISIT_UNUSED_SECS) <= moment.boot;
@@ -239,7 +249,8 @@ impl Core {
         if self.visits.len() < VISITS_MAX {
             return Ok(());
         }
-        let has_channel = |id: &VisitId| self.channels.values().any(|channel| channel.visit == *id);
+        let serves = |channel: &Channel, id: &VisitId| channel.visit == *id || channel.watchers.get(id) == Some(&true);
+        let has_channel = |id: &VisitId| self.channels.values().any(|channel| serves(channel, id));
         let oldest = self.visits.iter().filter(|(id, _)| !has_channel(id)).min_by_key(|(_, visit)| visit.used_at);
         let oldest = oldest.map(|(id, _)| *id).ok_or_else(|| Refusal::TooMany.with(VISITS_MAX.to_string()))?;
         self.end_visit(moment, oldest, FinReason::Idle);
@@ -249,8 +260,8 @@ impl Core {
     /// The engineer may sign, and the policy has not taken anything away that the visit was for.
     fn may_go_on(&self, moment: Moment, visit: &Visit) -> bool {
         let never = &self.trust.log().policy.never;
-        let forbidden = visit.grant.scopes.iter().any(|scope| never.iter().any(|user| user == scope.user()));
-        !forbidden && self.trusts(moment, visit.engineer())
+        let forbidden = visit.scopes().iter().filter_map(Scope::user).any(|user| never.iter().any(|one| one == user));
+        !forbidden && self.trusts(moment, visit.engineer(), visit.scopes())
     }
 
     /// Root's word counts also when another process wrote it while this one did not answer.
@@ -258,12 +269,12 @@ impl Core {
         self.locked || self.places.is_locked_down()
     }
 
-    fn trusts(&self, moment: Moment, engineer: &KeyId) -> bool {
+    /// Whether the key that signed for these scopes still counts.
+    fn trusts(&self, moment: Moment, key: &KeyId, scopes: &[Scope]) -> bool {
         let log = self.trust.log();
         // A clock that stands before the newest entry is wrong, and must not prolong anybody's time.
         let now = moment.at.max(log.newest_claim());
-        let in_time = log.person(engineer, Role::Engineer).is_some_and(|person| person.until >= now);
-        in_time && still_trusted(log, engineer, &self.agent())
+        still_trusted(log, key, scopes, &self.agent()).is_some_and(|person| person.until >= now)
     }
 
     fn sweep_pending(&mut self, moment: Moment) {
@@ -272,7 +283,7 @@ impl Core {
             let pending = &self.pending[&id];
             let over = if pending.deadline <= moment.boot {
                 Some(Refusal::NoAnswer)
-            } else if !self.trusts(moment, &pending.permit.grant.engineer) {
+            } else if !self.trusts(moment, &pending.permit.grant.engineer, &pending.permit.grant.scopes) {
                 Some(Refusal::UnknownEngineer)
             } else {
                 None
@@ -291,8 +302,11 @@ impl Core {
             .with("engineer", visit.note.person.as_str())
             .with("reason", events::fin_reason(reason));
         self.audit.note(moment, &event);
-        for channel in self.channels.values().filter(|channel| channel.visit == id) {
-            channel.end(reason);
+        for channel in self.channels.values_mut() {
+            channel.unwatch(id, reason);
+            if channel.visit == id {
+                channel.end(reason);
+            }
         }
     }
 

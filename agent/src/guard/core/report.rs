@@ -51,9 +51,17 @@ impl Core {
                 age_secs: info.age_secs,
                 attached: info.attached,
                 over: channel.over,
+                watchers: self.watching(channel),
             }
         };
         self.channels.iter().map(line).collect()
+    }
+
+    /// Names of those who watch a channel now.
+    fn watching(&self, channel: &super::Channel) -> Vec<String> {
+        let attached = channel.watchers.iter().filter(|(_, attached)| **attached);
+        let visits = attached.filter_map(|(id, _)| self.visits.get(id));
+        visits.map(|visit| one_line(&visit.note.person, TEXT_CHARS)).collect()
     }
 
     fn pending_line(&self, id: VisitId, pending: &Pending, moment: Moment) -> PendingLine {

@@ -146,8 +146,8 @@ fn aud_11_a_clock_that_falls_back_prolongs_nobodys_time() {
     stage.core.sweep(year_ago);
     assert!(!stage.core.visits.contains_key(&visit));
     let year_ahead = Moment { at: now().plus_secs(365 * 86_400), boot: BootTime(7_301_000) };
-    assert!(!stage.core.trusts(year_ahead, &key_id(EVE)));
-    assert!(stage.core.trusts(year_ago, &key_id(EVE)));
+    assert!(!stage.core.trusts(year_ahead, &key_id(EVE), &[]));
+    assert!(stage.core.trusts(year_ago, &key_id(EVE), &[]));
 }
 
 #[test]
@@ -167,4 +167,26 @@ fn m_13_a_channel_belongs_to_the_visit_that_its_holder_serves() {
     assert_eq!(stage.core.channels[&id].visit, second);
     stage.core.holder_says(stage.moment(), id, &event(first, What::Replayed));
     assert_eq!(stage.core.channels[&id].visit, second, "a replay moves nothing");
+}
+
+#[test]
+fn a_visit_whose_watcher_looks_is_used_and_ends_with_its_view_cut() {
+    use crate::guard::channels::Channel;
+    use cloud_doctor_proto::channel::ChannelKind;
+    use cloud_doctor_proto::ids::ChannelId;
+    use cloud_doctor_proto::session::FinReason;
+    let mut stage = Stage::new(ALLOW);
+    let (watched, _) = stage.open(1).unwrap();
+    let (watching, _) = stage.open(2).unwrap();
+    let (gone, _) = stage.open(3).unwrap();
+    let (mut channel, ends) = Channel::new(ChannelKind::Shell, "root", key_id(EVE), watched, now());
+    channel.watchers.extend([(watching, true), (gone, false)]);
+    stage.core.channels.insert(ChannelId([1; 16]), channel);
+    stage.pass(700);
+    assert!(stage.core.visits.contains_key(&watching));
+    assert!(!stage.core.visits.contains_key(&gone), "whoever only looked once has gone home");
+    assert_eq!(*ends.unwatched.borrow(), [(gone, FinReason::Idle)].into());
+    stage.core.end_visit(stage.moment(), watching, FinReason::Ended);
+    assert_eq!(ends.unwatched.borrow().get(&watching), Some(&FinReason::Ended));
+    assert_eq!(*ends.end.borrow(), None, "the shell lives");
 }

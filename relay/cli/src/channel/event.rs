@@ -43,6 +43,10 @@ pub enum Event {
     RoundTrip(Duration),
     /// The link was cut; it is being made again.
     Cut(Say),
+    /// To a watcher: the terminal that it looks at has this size.
+    Size(u16, u16),
+    /// To whoever works in a shell: who watches it now.
+    Watchers(Vec<String>),
     /// The channel is over; nothing follows.
     Fin(FinReason),
 }

@@ -99,12 +99,15 @@ impl Passage {
     }
 
     pub(crate) fn note(&self, attach: bool) -> StreamNote {
-        let purpose = match (attach, self.binding.kind) {
+        let purpose = match (attach && self.binding.kind != ChannelKind::Watch, self.binding.kind) {
             (true, _) => "attach",
             (false, ChannelKind::Shell) => "shell",
             (false, ChannelKind::Exec) => "exec",
+            (false, ChannelKind::Ask) => "ask",
+            (false, ChannelKind::Watch) => "watch",
         };
-        let channel = Some(self.binding.channel.to_string());
+        // A watcher's stream is none of the shell's own, which people attach to.
+        let channel = (self.binding.kind != ChannelKind::Watch).then(|| self.binding.channel.to_string());
         StreamNote { purpose, channel, visit: Some(self.visit.to_string()) }
     }
 

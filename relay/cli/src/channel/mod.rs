@@ -19,9 +19,9 @@ pub(crate) use link::{Cut, Link, Passage};
 
 use crate::clock;
 use crate::stream::StreamError;
-use cloud_doctor_proto::channel::Handed;
+use cloud_doctor_proto::channel::{ChannelKind, Handed};
 use cloud_doctor_proto::ids::ChannelId;
-use cloud_doctor_proto::limits::VISIT_SECS_MAX;
+use cloud_doctor_proto::limits::{VISIT_SECS_MAX, WATCH_TAIL_BYTES};
 use cloud_doctor_proto::refusal::Refusal;
 use cloud_doctor_proto::session::{Begin, FinReason, Signal, Stream, ToClient, ToHolder, Welcome};
 use link::read;
@@ -123,6 +123,12 @@ impl Channel {
         channel
     }
 
+    /// Whether it only looks at somebody else's shell.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        self.passage.binding.kind == ChannelKind::Watch
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> ChannelId {
@@ -132,7 +138,7 @@ impl Channel {
     /// Bytes of input that may be added now.
     #[must_use]
     pub fn room(&self) -> usize {
-        if self.awaits_welcome && !self.welcomed { 0 } else { self.input.room() }
+        if self.watches() || (self.awaits_welcome && !self.welcomed) { 0 } else { self.input.room() }
     }
 
     /// Adds input; returns how much was taken. The rest has room after [`Event::Applied`].
@@ -140,14 +146,16 @@ impl Channel {
         if self.room() == 0 { 0 } else { self.input.push(bytes) }
     }
 
-    /// Input ends here.
+    /// Input ends here. A watcher has none.
     pub fn end_input(&mut self) {
-        self.input.end();
+        if !self.watches() {
+            self.input.end();
+        }
     }
 
-    /// The terminal has another size.
+    /// The terminal has another size. A watcher's is its own matter.
     pub fn resize(&mut self, cols: u16, rows: u16) {
-        self.resized |= self.size != (cols, rows);
+        self.resized |= self.size != (cols, rows) && !self.watches();
         self.size = (cols, rows);
     }
 
@@ -159,7 +167,7 @@ impl Channel {
         }
     }
 
-    /// Ends the shell or command, not only this view.
+    /// Ends the shell or command, not only this view. A watcher's server must have said that it may.
     pub fn close(&mut self) {
         self.close = true;
     }
@@ -266,7 +274,7 @@ impl Channel {
             link.say(&ToHolder::Eof { offset });
         }
         if std::mem::take(&mut self.close) {
-            link.say(&ToHolder::Close);
+            link.say(if self.passage.binding.kind == ChannelKind::Watch { &ToHolder::End } else { &ToHolder::Close });
         }
     }
 
@@ -301,6 +309,10 @@ impl Channel {
                 self.state = State::Over;
                 Event::Fin(reason)
             }
+            ToClient::Size { cols, rows } => Event::Size(cols, rows),
+            ToClient::Watchers(watchers) => Event::Watchers(watchers.people),
+            // Of a newer server: it only informs.
+            ToClient::Unknown { .. } => return Ok(()),
         };
         self.events.push_back(event);
         Ok(())
@@ -330,7 +342,10 @@ impl Channel {
         self.output.rewind();
         self.resized = false;
         let (out_from, err_from) = self.output.wanted();
-        link.say(&ToHolder::Begin(Begin { out_from, err_from, cols: self.size.0, rows: self.size.1 }));
+        link.say(&match self.watches() {
+            true => ToHolder::Look { from: out_from, last: WATCH_TAIL_BYTES },
+            false => ToHolder::Begin(Begin { out_from, err_from, cols: self.size.0, rows: self.size.1 }),
+        });
         self.state = State::Up(Box::new(link));
     }
 

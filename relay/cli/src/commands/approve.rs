@@ -13,7 +13,6 @@ use cloud_doctor::clock;
 use cloud_doctor::messages::Id;
 use cloud_doctor::relay_api::Approval;
 use cloud_doctor_proto::ceiling::Span;
-use cloud_doctor_proto::channel::ChannelKind;
 use cloud_doctor_proto::grant::{Grant, Scope};
 use cloud_doctor_proto::signer::{self, NAMESPACE_GRANT, NAMESPACE_SECOND};
 use cloud_doctor_proto::trust::{Role, TrustLog};
@@ -121,11 +120,13 @@ fn json_of(approval: &Approval, shown: Option<&Shown>) -> Value {
 /// The scopes in words: `shell as root, commands as web`.
 fn scopes(app: &App, grant: &Grant) -> String {
     let word = |scope: &Scope| {
-        let id = match scope.kind() {
-            ChannelKind::Shell => Id::ScopeShell,
-            ChannelKind::Exec => Id::ScopeExec,
+        let id = match scope {
+            Scope::Shell { .. } => Id::ScopeShell,
+            Scope::Exec { .. } => Id::ScopeExec,
+            Scope::Watch { .. } => Id::ScopeWatch,
+            Scope::Audit {} => Id::ScopeAudit,
         };
-        id.with(&[&scope.user()]).text(app.language)
+        id.with(&[&scope.user().unwrap_or_default()]).text(app.language)
     };
     grant.scopes.iter().map(word).collect::<Vec<_>>().join(", ")
 }

@@ -171,7 +171,7 @@ fn take(
         }
         Event::Notice(notice) => app.say(Id::EndsIn.with(&[&crate::output::ago(notice.ends_in_secs)])),
         Event::Exit(how) => streams.exit = Some(how),
-        Event::Applied(_) | Event::RoundTrip(_) => {}
+        Event::Applied(_) | Event::RoundTrip(_) | Event::Size(..) | Event::Watchers(_) => {}
         Event::Fin(reason) => return Some(reason),
     }
     None

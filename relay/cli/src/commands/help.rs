@@ -40,6 +40,16 @@ to the command.
 
 Example: cloud-doctor exec web-1 --user deploy -- systemctl status nginx";
 
+/// After the options of `watch`.
+pub(crate) const WATCH: &str = "\
+You see what the engineer sees, at the size of their terminal. Nothing that you type reaches the
+shell, and the engineer is told that you watch.
+
+Keys:
+  Ctrl-C, or ~. after a newline   leave
+  ~x after a newline              end the shell, where you may
+  ~? after a newline              show these keys";
+
 /// After the options of `invite`.
 pub(crate) const INVITE: &str = "\
 You and the customer are on the phone. The customer needs the agent's program on the server, and

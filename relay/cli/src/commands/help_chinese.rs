@@ -25,6 +25,41 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
         "Help somebody who has no account: prints a code for their server, and opens a shell when they say yes",
         "协助没有账号的人:打印一个供其服务器使用的代码,对方同意后打开会话",
     ),
+    (
+        "Watch a living shell on a server: look, type nothing; takes an engineer's or an approver's signature",
+        "旁观服务器上正在运行的会话:只看,不输入;需要工程师或批准人签名",
+    ),
+    (
+        "Read a server's own audit log from afar and verify it; takes an engineer's or an approver's signature",
+        "远程读取并校验服务器自身的审计日志;需要工程师或批准人签名",
+    ),
+    (
+        "Shell to watch, by the beginning of its id; not needed when only one lives",
+        "要旁观的会话,以 ID 的开头表示;只有一个时可省略",
+    ),
+    (
+        "Users whose shells to watch; may be repeated; default: root, and the user that `shell` would ask for",
+        "旁观哪些用户的会话;可重复;默认:root,以及 `shell` 会请求的用户",
+    ),
+    (
+        "End the shell instead of watching it; for an approver this ends the engineer's whole visit",
+        "结束会话而不旁观;由批准人执行时结束该工程师的整个远程协助",
+    ),
+    ("Only list the living shells, as JSON", "仅以 JSON 列出正在运行的会话"),
+    (
+        "Write the signed lines into this file too, for `verify-audit`; must not exist yet",
+        "同时将签名的各行写入此文件,供 `verify-audit` 使用;文件不得已存在",
+    ),
+    (
+        super::help::WATCH,
+        "\
+您看到工程师所看到的内容,尺寸与其终端一致。您的输入不会到达该会话,工程师会得知您在旁观。
+
+按键:
+  Ctrl-C,或换行后 ~.   离开
+  换行后 ~x             结束会话(如果允许)
+  换行后 ~?             显示这些按键",
+    ),
     ("User on their server", "对方服务器上的用户"),
     ("Why: the customer reads it before saying yes", "原因:客户在同意之前会看到"),
     (

@@ -145,7 +145,7 @@ impl Helping<'_> {
             let channel = visit.open_channel(&first).await?;
             if !told {
                 let time = Span(visit.opened.ends_in_secs);
-                self.app.say(Id::GuestOpened.with(&[&self.wish.first.scope.user(), &host, &time]));
+                self.app.say(Id::GuestOpened.with(&[&self.wish.first.scope.user().unwrap_or_default(), &host, &time]));
                 told = true;
             }
             let id = channel.id();

@@ -17,6 +17,7 @@ mod shell;
 mod sign_in;
 mod tenant;
 mod token;
+mod watch;
 
 use crate::args::{Cli, Command, Tenant, TokenCommand, TokenOrRevoke};
 use crate::fail::Fail;
@@ -65,6 +66,8 @@ pub(crate) async fn run(cli: Cli, language: Language) -> Result<u8, Fail> {
         Command::Tenant(tenant) => run_tenant(&app, tenant).await?,
         Command::Account(asked) => accounts::run(&app, asked).await?,
         Command::Approve(asked) => approve::run(&app, asked).await?,
+        Command::Watch(asked) => return watch::run(&app, asked).await,
+        Command::Audit(asked) => return audit::fetch(&app, asked).await,
         Command::VerifyAudit(asked) => return audit::run(&app, &asked),
         Command::Completion { shell } => help::completion(shell),
         Command::Man { dir } => help::man(&dir)?,

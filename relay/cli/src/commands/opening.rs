@@ -8,7 +8,7 @@ use cloud_doctor::channel::Channel;
 use cloud_doctor::messages::Id;
 use cloud_doctor::signer::Candidate;
 use cloud_doctor::trust_store::TrustStore;
-use cloud_doctor::visit::{self, First, Hands, Target, Wish};
+use cloud_doctor::visit::{self, First, Hands, Target, Terms, Wish};
 use cloud_doctor_proto::ceiling::Span;
 use cloud_doctor_proto::channel::ChannelKind;
 use cloud_doctor_proto::grant::Scope;
@@ -39,15 +39,18 @@ pub(super) struct Opened {
 pub(super) async fn open(app: &App, server: &str, asking: &Asking, wanted: Wanted) -> Result<Opened, Fail> {
     let signed_in = app.signed_in()?;
     let mut trust = app.trust(&signed_in.entry)?;
-    let target = match find(trust.log(), server) {
-        Ok(target) => target,
-        // A server that was installed since this copy was fetched.
-        Err(_) => {
-            trust.sync(&signed_in.relay).await?;
-            find(trust.log(), server)?
-        }
-    };
+    let target = target(&signed_in, &mut trust, server).await?;
     open_on(app, &signed_in, &mut trust, target, asking, wanted).await
+}
+
+/// The server that a person means, as the trust log has it now.
+pub(super) async fn target(signed_in: &SignedIn, trust: &mut TrustStore, server: &str) -> Result<Target, Fail> {
+    if let Ok(target) = find(trust.log(), server) {
+        return Ok(target);
+    }
+    // A server that was installed since this copy was fetched.
+    trust.sync(&signed_in.relay).await?;
+    find(trust.log(), server)
 }
 
 pub(super) async fn open_on(
@@ -70,11 +73,16 @@ pub(super) async fn open_on(
     };
     let mut seat = app.seat();
     keys.unlock(&mut seat)?;
-    let user = asking.user.clone().or_else(|| signed_in.entry.user.clone()).unwrap_or_else(super::sign_in::user_name);
+    let user = asking.user.clone().unwrap_or_else(|| usual_user(signed_in));
     let wish = wish(asking, &user, wanted)?;
     let mut hands = Hands { relay: &signed_in.relay, trust, keys: &keys, engineer: &engineer, person: &mut seat };
     let (visit, channel) = visit::open(&mut hands, &target, &wish).await?;
     Ok(Opened { channel, target, user, others: visit.opened.channels })
+}
+
+/// Whom a person works as when nothing is said.
+pub(super) fn usual_user(signed_in: &SignedIn) -> String {
+    signed_in.entry.user.clone().unwrap_or_else(super::sign_in::user_name)
 }
 
 /// A key that may sign now; else one that might by the server's clock, so that the server says what is wrong with it.
@@ -87,10 +95,12 @@ fn engineer(log: &TrustLog, keys: &cloud_doctor::signer::Keyring) -> Option<Cand
 
 /// What a person asks for, as a grant says it.
 pub(super) fn wish(asking: &Asking, user: &str, wanted: Wanted) -> Result<Wish, Fail> {
-    let time: Span = asking.time.parse().map_err(|error| Fail::from(Id::TimeForm.with(&[&error])))?;
+    let user = user.to_owned();
     let scope = match wanted.kind {
-        ChannelKind::Shell => Scope::Shell { user: user.to_owned() },
-        ChannelKind::Exec => Scope::Exec { user: user.to_owned() },
+        ChannelKind::Shell => Scope::Shell { user },
+        ChannelKind::Exec => Scope::Exec { user },
+        ChannelKind::Watch => Scope::Watch { user },
+        ChannelKind::Ask => Scope::Audit {},
     };
     let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let first = First {
@@ -101,11 +111,11 @@ pub(super) fn wish(asking: &Asking, user: &str, wanted: Wanted) -> Result<Wish, 
         argv: wanted.argv,
         size: wanted.size,
     };
-    Ok(Wish {
-        scopes: vec![scope],
-        ttl_secs: time.0,
-        reason: asking.reason.clone(),
-        ticket: asking.ticket.clone(),
-        first,
-    })
+    Ok(Wish { terms: terms(&asking.time, &asking.reason, &asking.ticket, vec![scope])?, first })
+}
+
+/// What a grant is to say, from what a person typed.
+pub(super) fn terms(time: &str, reason: &str, ticket: &str, scopes: Vec<Scope>) -> Result<Terms, Fail> {
+    let time: Span = time.parse().map_err(|error| Fail::from(Id::TimeForm.with(&[&error])))?;
+    Ok(Terms { scopes, ttl_secs: time.0, reason: reason.to_owned(), ticket: ticket.to_owned() })
 }

@@ -71,6 +71,8 @@ async fn list(app: &App, asked: &Sessions) -> Result<(), Fail> {
     let trust = app.trust(&signed_in.entry)?;
     let mut lines = signed_in.relay.sessions().await?;
     newest_of_each(&mut lines);
+    // A question is over when it is answered.
+    lines.retain(|line| line.purpose != "ask");
     lines.retain(|line| asked.all || line.closed_at.is_none() || app.home.session(line.channel.as_deref()).is_some());
     if asked.json {
         let lines: Vec<Value> = lines.iter().map(|line| as_json(trust.log(), line)).collect();
@@ -193,7 +195,7 @@ async fn attach(app: &App, one: &OneSession) -> Result<u8, Fail> {
             note(app, &opened);
             shell::attend(app, opened).await
         }
-        ChannelKind::Exec => exec::drive(app, opened.channel, false).await,
+        ChannelKind::Exec | ChannelKind::Watch | ChannelKind::Ask => exec::drive(app, opened.channel, false).await,
     }
 }
 
@@ -211,7 +213,9 @@ async fn end(app: &App, one: &OneSession) -> Result<(), Fail> {
             | Event::Exit(_)
             | Event::Notice(_)
             | Event::RoundTrip(_)
-            | Event::Cut(_) => {}
+            | Event::Cut(_)
+            | Event::Size(..)
+            | Event::Watchers(_) => {}
         }
     }
     forget(app, found.channel);

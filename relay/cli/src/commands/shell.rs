@@ -18,6 +18,8 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// What Ctrl-C is to a terminal in raw mode.
+const CTRL_C: u8 = 3;
 /// One read of the keyboard: a large paste comes in few pieces.
 const READ_BYTES: usize = 64 << 10;
 
@@ -59,10 +61,19 @@ pub(super) async fn attend(app: &App, opened: Opened) -> Result<u8, Fail> {
 
 /// Ties the terminal to a channel until that or the person is done.
 pub(super) async fn view(app: &App, channel: Channel) -> Result<End, Fail> {
+    tie(app, channel, true).await
+}
+
+/// The same for a channel that only looks; `may_end`: whether the person may end what it looks at.
+pub(super) async fn look(app: &App, channel: Channel, may_end: bool) -> Result<End, Fail> {
+    tie(app, channel, may_end).await
+}
+
+async fn tie(app: &App, channel: Channel, may_end: bool) -> Result<End, Fail> {
     let stdin_is_terminal = std::io::stdin().is_terminal();
     let broken = |error: std::io::Error| Fail::system("terminal", &error);
     let raw = stdin_is_terminal.then(|| Raw::new(std::io::stdin())).transpose().map_err(broken)?;
-    let end = View::new(app, channel, stdin_is_terminal).map_err(broken)?.drive().await;
+    let end = View::new(app, channel, stdin_is_terminal, may_end).map_err(broken)?.drive().await;
     drop(raw);
     end
 }
@@ -81,10 +92,11 @@ struct View<'a> {
     term: Signal,
     exit: Option<ExitStatus>,
     left: bool,
+    may_end: bool,
 }
 
 impl<'a> View<'a> {
-    fn new(app: &'a App, channel: Channel, on_terminal: bool) -> std::io::Result<Self> {
+    fn new(app: &'a App, channel: Channel, on_terminal: bool, may_end: bool) -> std::io::Result<Self> {
         Ok(Self {
             app,
             channel,
@@ -98,6 +110,7 @@ impl<'a> View<'a> {
             term: signal(SignalKind::terminate())?,
             exit: None,
             left: false,
+            may_end,
         })
     }
 
@@ -105,7 +118,7 @@ impl<'a> View<'a> {
         let mut buffer = vec![0; READ_BYTES];
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
-            let reading = self.typed.is_empty() && self.channel.room() > 0;
+            let reading = self.typed.is_empty() && (self.channel.room() > 0 || self.channel.watches());
             tokio::select! {
                 biased;
                 event = self.channel.event() => if let Some(end) = self.take(event?).await {
@@ -126,6 +139,10 @@ impl<'a> View<'a> {
             }
             let taken = self.channel.input(&self.typed);
             self.typed.drain(..taken);
+            if self.channel.watches() {
+                // Nothing that a watcher types goes anywhere.
+                self.typed.clear();
+            }
         }
     }
 
@@ -143,19 +160,45 @@ impl<'a> View<'a> {
                 return;
             }
         };
+        if self.channel.watches() && typed.contains(&CTRL_C) {
+            self.left = true;
+            return;
+        }
         let Some(escapes) = &mut self.escapes else {
             self.typed.extend_from_slice(typed);
             return;
         };
         match escapes.feed(typed, &mut self.typed) {
             Some(Asked::Detach) => self.left = true,
-            Some(Asked::End) => self.channel.close(),
-            // The terminal is in raw mode: lines need both ends.
+            Some(Asked::End) if self.may_end => self.channel.close(),
+            Some(Asked::End) => self.remark(&self.app.words(Id::WatchMayNotEnd)),
             Some(Asked::Help) => {
-                let keys = self.app.words(Id::EscapeHelp).replace('|', "\r\n");
-                output::say(&format!("\r\n{keys}\r"));
+                let keys = if self.channel.watches() { Id::WatchKeys } else { Id::EscapeHelp };
+                self.remark(&self.app.words(keys));
             }
             None => {}
+        }
+    }
+
+    /// Says something beside the shell's output. The terminal is in raw mode: lines, which `|` parts, need both ends.
+    fn remark(&self, text: &str) {
+        output::say(&format!("\r\n{}\r", text.replace('|', "\r\n")));
+    }
+
+    fn take_watchers(&self, people: &[String]) {
+        let say = match people {
+            [] => Id::WatchedNoMore.into(),
+            some => Id::WatchedBy.with(&[&some.join(", ")]),
+        };
+        self.remark(&format!("[{}]", say.text(self.app.language)).replace('|', " "));
+    }
+
+    /// A terminal that is smaller than the engineer's shows their screen wrongly.
+    fn take_size(&self, cols: u16, rows: u16) {
+        let Some(ours) = size(std::io::stdout()) else { return };
+        if ours.0 < cols || ours.1 < rows {
+            let say = Id::WatchSmall.with(&[&cols, &rows, &ours.0, &ours.1]);
+            self.remark(&format!("[{}]", say.text(self.app.language)));
         }
     }
 
@@ -183,6 +226,8 @@ impl<'a> View<'a> {
                 let text = Id::EndsIn.with(&[&output::ago(notice.ends_in_secs)]).text(self.app.language);
                 output::say(&format!("\r\n[{text}]\r"));
             }
+            Event::Watchers(people) => self.take_watchers(&people),
+            Event::Size(cols, rows) => self.take_size(cols, rows),
             Event::Applied(_) | Event::RoundTrip(_) => {}
             Event::Fin(reason) => {
                 while !self.out.is_empty() {

@@ -346,7 +346,7 @@ pub(super) struct NewPassword<'a> {
 /// What a client tells the relay about a stream, for people who look at the list of sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamNote {
-    /// `shell`, `exec` or `attach`.
+    /// `shell`, `exec`, `attach`, `watch` or `ask`.
     pub purpose: &'static str,
     /// Channel id in hex.
     pub channel: Option<String>,

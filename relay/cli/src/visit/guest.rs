@@ -4,17 +4,17 @@
 //! server accepts, both people compare six words over identity, key and grant, and nothing is started before both have
 //! said yes. Never: a terminal tied to a server whose words nobody compared.
 
-use super::{Signing, Visit, VisitError, Wish, checks, grant_bytes, next, read, refusal};
+use super::{Ground, Signing, Visit, VisitError, Wish, checks, grant_bytes, next, read, refusal};
 use crate::clock;
 use crate::messages::Id;
 use crate::relay_api::{Relay, StreamNote, Way};
 use crate::signer::{Candidate, Keyring, Person};
 use crate::stream::FrameStream;
-use cloud_doctor_proto::channel::{Binding, Secret};
+use cloud_doctor_proto::channel::Secret;
 use cloud_doctor_proto::control::TrustHead;
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::grant::Grant;
-use cloud_doctor_proto::ids::{AgentId, ChannelId};
+use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::refusal::one_line;
 use cloud_doctor_proto::signer::NAMESPACE_GUEST;
 use cloud_doctor_proto::visit::{NeedSecond, OpenVisit, Signed, VisitOpened};
@@ -67,7 +67,7 @@ pub async fn open_guest(
     let signing = Signing { keys: guest.keys, engineer: guest.engineer, namespace: NAMESPACE_GUEST };
     let head = TrustHead { seq: challenge.trust_seq, hash: challenge.trust_head };
     let place = (challenge.tenant, AgentId::of(&challenge.identity), head);
-    let grant = grant_bytes(&signing, wish, &challenged, place, &ours);
+    let grant = grant_bytes(&signing, &wish.terms, &challenged, place, &ours);
     let sshsig = signing.sign_while_connected(guest.person, &mut stream, &grant).await?;
     let open = OpenVisit {
         grant: ByteBuf::from(grant.clone()),
@@ -82,14 +82,6 @@ pub async fn open_guest(
         return Err(VisitError::OutOfTurn(frame.kind));
     }
     let need: NeedSecond = read(&frame)?;
-    let binding = Binding {
-        version: challenge.version,
-        challenge: challenged.hash,
-        grant: Grant::hash(&grant),
-        kind: wish.first.scope.kind(),
-        channel: ChannelId([0; 16]),
-        resume: 0,
-    };
     let six = words(&Grant::hash(&grant));
     guest.person.tell(Id::GuestWords.with(&[&host, &six]));
     let both = both_agree(&mut stream, agree(&host, &six));
@@ -99,9 +91,9 @@ pub async fn open_guest(
     if opened.visit != Grant::visit(&grant) {
         return Err(VisitError::OutOfTurn(Kind::VisitOpened));
     }
-    opened.ends_in_secs = opened.ends_in_secs.min(wish.ttl_secs);
-    let relay = guest.relay.clone();
-    Ok((Visit { relay, way, binding, ours, theirs: challenge.agent_key, opened }, host))
+    opened.ends_in_secs = opened.ends_in_secs.min(wish.terms.ttl_secs);
+    let ground = Ground::of(guest.relay.clone(), way, &challenged, &grant, ours);
+    Ok((Visit { ground, opened }, host))
 }
 
 /// Waits for root on the server and for the engineer here, in whichever order.

@@ -14,10 +14,12 @@
 mod checks;
 mod error;
 mod guest;
+mod look;
 mod second;
 
 pub use error::VisitError;
 pub use guest::{Guest, open_guest};
+pub use look::{Look, open_look};
 
 use crate::channel::{Channel, Link, Passage};
 use crate::clock;
@@ -27,17 +29,17 @@ use crate::signer::{Candidate, Keyring, Person};
 use crate::stream::FrameStream;
 use crate::trust_store::TrustStore;
 use checks::Challenged;
-use cloud_doctor_proto::channel::{Binding, Broken, Initiator, Secret};
+use cloud_doctor_proto::channel::{Binding, Broken, ChannelKind, Secret};
 use cloud_doctor_proto::control::TrustHead;
 use cloud_doctor_proto::frame::{self, Frame, Kind};
 use cloud_doctor_proto::grant::{Grant, Scope};
-use cloud_doctor_proto::ids::{AgentId, ChannelId, TenantId, VerifyKey};
+use cloud_doctor_proto::ids::{AgentId, ChannelId, ExchangeKey, Hash, TenantId, VerifyKey, VisitId};
 use cloud_doctor_proto::limits::{CONTROL_BYTES_MAX, ENTRIES_PAGE, PROTO_VERSION, PROTO_VERSION_MIN};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::Refused;
 use cloud_doctor_proto::session::OpenRequest;
 use cloud_doctor_proto::signer::NAMESPACE_GRANT;
-use cloud_doctor_proto::visit::{ChallengeReply, ChallengeRequest, OpenVisit, Signed, VisitOpened};
+use cloud_doctor_proto::visit::{ChallengeReply, ChallengeRequest, OpenVisit, Signed as KeyAndSignature, VisitOpened};
 use serde_bytes::ByteBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,9 +59,9 @@ pub struct Target {
     pub name: String,
 }
 
-/// What a person wants there.
+/// What a grant is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct Terms {
     /// What may be done. Sorted.
     pub scopes: Vec<Scope>,
     /// Seconds that the visit lasts.
@@ -68,7 +70,14 @@ pub struct Wish {
     pub reason: String,
     /// Ticket, or empty.
     pub ticket: String,
-    /// The first channel.
+}
+
+/// What a person wants there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// The visit.
+    pub terms: Terms,
+    /// Its first channel.
     pub first: First,
 }
 
@@ -92,13 +101,22 @@ pub struct First {
 /// An open visit: any number of channels may follow the first.
 #[derive(Debug, Clone)]
 pub struct Visit {
-    relay: Relay,
-    way: Way,
-    binding: Binding,
-    ours: Secret,
-    theirs: cloud_doctor_proto::ids::ExchangeKey,
+    ground: Ground,
     /// What guard said when it opened.
     pub opened: VisitOpened,
+}
+
+/// What every handshake of one visit needs.
+#[derive(Debug, Clone)]
+struct Ground {
+    relay: Relay,
+    way: Way,
+    visit: VisitId,
+    version: u16,
+    challenge: Hash,
+    grant: Hash,
+    ours: Secret,
+    theirs: ExchangeKey,
 }
 
 /// Whose hands and files a visit is opened with.
@@ -124,12 +142,17 @@ impl std::fmt::Debug for Hands<'_> {
 /// A grant on its way.
 struct Asked {
     stream: FrameStream,
-    passage: Passage,
-    initiator: Initiator,
     grant: Vec<u8>,
     signature: Vec<u8>,
     challenge: Vec<u8>,
     opened: Option<VisitOpened>,
+}
+
+/// A grant that is signed and has not been sent.
+struct Signed {
+    ground: Ground,
+    asked: Asked,
+    open: OpenVisit,
 }
 
 /// Opens a visit and its first channel.
@@ -139,24 +162,13 @@ struct Asked {
 pub async fn open(hands: &mut Hands<'_>, target: &Target, wish: &Wish) -> Result<(Visit, Channel), VisitError> {
     let channel = wish.first.attach.unwrap_or_else(|| ChannelId(clock::random()));
     let note = StreamNote { purpose: purpose(&wish.first), channel: Some(channel.to_string()), visit: None };
-    let mut stream = FrameStream::open(hands.relay, &Way::Server(target.agent), &note).await?;
-    let reply = challenge(&mut stream, hands.trust.log().head().seq).await?;
-    let challenged = checks::check(hands, target, &reply).await?;
-    let mut asked = grant(hands, target, wish, stream, &challenged, channel).await?;
-    let reply = answer(hands, target, &mut asked).await?;
-    let opened = asked.opened.ok_or(VisitError::OutOfTurn(Kind::ChannelReply))?;
-    let link = Link::finish(asked.stream, asked.initiator, &reply).map_err(|Broken| VisitError::Handshake)?;
-    let ends_in = opened.ends_in_secs;
-    let visit = Visit {
-        relay: hands.relay.clone(),
-        way: Way::Server(target.agent),
-        binding: asked.passage.binding,
-        ours: asked.passage.ours.clone(),
-        theirs: asked.passage.theirs,
-        opened,
-    };
-    let joins = wish.first.attach.is_some();
-    Ok((visit, Channel::start(asked.passage, link, wish.first.size, joins, ends_in)))
+    let signed = sign(hands, target, &wish.terms, &note).await?;
+    let passage = signed.ground.passage(&wish.first, channel);
+    let (initiator, knock) = passage.knock(None).map_err(|Broken| VisitError::Handshake)?;
+    let (visit, stream, reply) = send(hands, target, signed, knock).await?;
+    let link = Link::finish(stream, initiator, &reply).map_err(|Broken| VisitError::Handshake)?;
+    let (joins, ends_in) = (wish.first.attach.is_some(), visit.opened.ends_in_secs);
+    Ok((visit, Channel::start(passage, link, wish.first.size, joins, ends_in)))
 }
 
 impl Visit {
@@ -166,17 +178,38 @@ impl Visit {
     /// [`VisitError`].
     pub async fn open_channel(&self, first: &First) -> Result<Channel, VisitError> {
         let channel = first.attach.unwrap_or_else(|| ChannelId(clock::random()));
-        let passage = self.passage(first, channel);
+        let passage = self.ground.passage(first, channel);
         let link = passage.clone().dial(None).await.map_err(VisitError::from)?;
         Ok(Channel::start(passage, link, first.size, first.attach.is_some(), self.opened.ends_in_secs))
+    }
+}
+
+impl Ground {
+    fn of(relay: Relay, way: Way, challenged: &Challenged, grant: &[u8], ours: Secret) -> Self {
+        let Challenged { challenge, hash, .. } = challenged;
+        Self {
+            relay,
+            way,
+            visit: Grant::visit(grant),
+            version: challenge.version,
+            challenge: *hash,
+            grant: Grant::hash(grant),
+            ours,
+            theirs: challenge.agent_key,
+        }
+    }
+
+    fn binding(&self, kind: ChannelKind, channel: ChannelId) -> Binding {
+        let Self { version, challenge, grant, .. } = *self;
+        Binding { version, challenge, grant, kind, channel, resume: 0 }
     }
 
     fn passage(&self, first: &First, channel: ChannelId) -> Passage {
         Passage {
             relay: self.relay.clone(),
             way: self.way.clone(),
-            visit: self.opened.visit,
-            binding: Binding { kind: first.scope.kind(), channel, ..self.binding },
+            visit: self.visit,
+            binding: self.binding(first.scope.kind(), channel),
             ours: self.ours.clone(),
             theirs: self.theirs,
             request: request(first),
@@ -190,12 +223,13 @@ fn purpose(first: &First) -> &'static str {
         (Some(_), _) => "attach",
         (None, Scope::Shell { .. }) => "shell",
         (None, Scope::Exec { .. }) => "exec",
+        (None, Scope::Watch { .. } | Scope::Audit {}) => "ask",
     }
 }
 
 fn request(first: &First) -> OpenRequest {
     OpenRequest {
-        user: first.scope.user().to_owned(),
+        user: first.scope.user().unwrap_or_default().to_owned(),
         attach: first.attach.is_some(),
         abandoned: Vec::new(),
         term: first.term.clone(),
@@ -228,49 +262,41 @@ fn read<T: serde::de::DeserializeOwned>(frame: &Frame) -> Result<T, VisitError> 
     pack::from_bytes(&frame.body, CONTROL_BYTES_MAX).map_err(|_| VisitError::OutOfTurn(frame.kind))
 }
 
-/// Makes and signs the grant, and sends it together with the first handshake message.
-async fn grant(
-    hands: &mut Hands<'_>,
-    target: &Target,
-    wish: &Wish,
-    mut stream: FrameStream,
-    challenged: &Challenged,
-    channel: ChannelId,
-) -> Result<Asked, VisitError> {
+/// Asks for a challenge, checks it, and signs a grant that answers it.
+async fn sign(hands: &mut Hands<'_>, target: &Target, terms: &Terms, note: &StreamNote) -> Result<Signed, VisitError> {
+    let way = Way::Server(target.agent);
+    let mut stream = FrameStream::open(hands.relay, &way, note).await?;
+    let reply = challenge(&mut stream, hands.trust.log().head().seq).await?;
+    let challenged = checks::check(hands, target, &reply).await?;
     let ours = Secret(clock::random());
     let (tenant, head) = (hands.trust.log().tenant(), hands.trust.log().head());
     let signing = Signing { keys: hands.keys, engineer: hands.engineer, namespace: NAMESPACE_GRANT };
-    let grant = grant_bytes(&signing, wish, challenged, (tenant, target.agent, head), &ours);
+    let grant = grant_bytes(&signing, terms, &challenged, (tenant, target.agent, head), &ours);
     let sshsig = signing.sign_while_connected(hands.person, &mut stream, &grant).await?;
-    let binding = Binding {
-        version: challenged.challenge.version,
-        challenge: challenged.hash,
-        grant: Grant::hash(&grant),
-        kind: wish.first.scope.kind(),
-        channel,
-        resume: 0,
-    };
-    let passage = Passage {
-        relay: hands.relay.clone(),
-        way: Way::Server(target.agent),
-        visit: Grant::visit(&grant),
-        binding,
-        ours,
-        theirs: challenged.challenge.agent_key,
-        request: request(&wish.first),
-        unanswered: Arc::default(),
-    };
-    let (initiator, knock) = passage.knock(None).map_err(|Broken| VisitError::Handshake)?;
+    let ground = Ground::of(hands.relay.clone(), way, &challenged, &grant, ours);
     let open = OpenVisit {
         grant: ByteBuf::from(grant.clone()),
-        engineer: Signed { key: hands.engineer.key.id(), sshsig: ByteBuf::from(sshsig.clone()) },
+        engineer: KeyAndSignature { key: hands.engineer.key.id(), sshsig: ByteBuf::from(sshsig.clone()) },
         second: None,
         entries: hands.trust.log().entries_from(challenged.challenge.trust_seq + 1, ENTRIES_PAGE),
     };
-    stream.outgoing().extend(frame::message(Kind::OpenVisit, &open));
-    stream.outgoing().extend(knock);
-    let challenge = challenged.bytes.clone();
-    Ok(Asked { stream, passage, initiator, grant, signature: sshsig, challenge, opened: None })
+    let asked = Asked { stream, grant, signature: sshsig, challenge: challenged.bytes, opened: None };
+    Ok(Signed { ground, asked, open })
+}
+
+/// Sends a signed grant together with the first handshake message; returns the visit and the answer to that message.
+async fn send(
+    hands: &mut Hands<'_>,
+    target: &Target,
+    signed: Signed,
+    knock: Vec<u8>,
+) -> Result<(Visit, FrameStream, Vec<u8>), VisitError> {
+    let Signed { ground, mut asked, open } = signed;
+    asked.stream.outgoing().extend(frame::message(Kind::OpenVisit, &open));
+    asked.stream.outgoing().extend(knock);
+    let reply = answer(hands, target, &mut asked).await?;
+    let opened = asked.opened.ok_or(VisitError::OutOfTurn(Kind::ChannelReply))?;
+    Ok((Visit { ground, opened }, asked.stream, reply))
 }
 
 /// Who signs, and for which kind of server.
@@ -303,7 +329,7 @@ impl Signing<'_> {
 /// The exact bytes that are signed: for this challenge, this server, and a key that only this client has.
 fn grant_bytes(
     signing: &Signing<'_>,
-    wish: &Wish,
+    terms: &Terms,
     challenged: &Challenged,
     (tenant, agent, head): (TenantId, AgentId, TrustHead),
     ours: &Secret,
@@ -315,10 +341,10 @@ fn grant_bytes(
         challenge: challenged.hash,
         client_key: ours.exchange_key(),
         engineer: signing.engineer.key.id(),
-        scopes: wish.scopes.clone(),
-        ttl_secs: wish.ttl_secs,
-        reason: wish.reason.clone(),
-        ticket: wish.ticket.clone(),
+        scopes: terms.scopes.clone(),
+        ttl_secs: terms.ttl_secs,
+        reason: terms.reason.clone(),
+        ticket: terms.ticket.clone(),
         trust_seq: head.seq,
         trust_head: head.hash,
         at: clock::wall(),
