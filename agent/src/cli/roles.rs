@@ -4,6 +4,7 @@ use super::{Exit, say};
 use crate::guard;
 use crate::guest;
 use crate::messages::Message;
+use crate::session::user::{self, Ids};
 use crate::standalone;
 use crate::state::Places;
 use crate::state::config::Config;
@@ -134,11 +135,7 @@ pub(super) fn become_nobody(user: u32) -> io::Result<()> {
     for resource in [rustix::process::Resource::Fsize, rustix::process::Resource::Core] {
         rustix::process::setrlimit(resource, nothing)?;
     }
-    let (uid, gid) = (rustix::thread::Uid::from_raw(user), rustix::thread::Gid::from_raw(user));
-    // These change the calling thread only: this process has one.
-    rustix::thread::set_thread_groups(&[])?;
-    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    user::take(&Ids { uid: user, gid: user, groups: &[] }).map_err(|(_, error)| error)?;
     rustix::thread::set_no_new_privs(true)?;
     Ok(())
 }

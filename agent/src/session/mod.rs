@@ -25,6 +25,7 @@ mod serve;
 pub(crate) mod shell_exec;
 mod start;
 mod sys;
+pub(crate) mod user;
 mod view;
 mod visits;
 pub(crate) mod wire;
