@@ -14,6 +14,7 @@ use crate::session::door;
 use crate::state::Places;
 use crate::state::files::{self, FileError};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -129,10 +130,9 @@ impl Child {
 
     /// Starts the role. It takes a session of its own first of all, so that Ctrl-C is ours alone to handle and no role can
     /// type into our terminal; a tunnel that is nobody cannot even write to it.
-    #[expect(clippy::disallowed_methods, reason = "our own binary, with the few variables that its roles read")]
+    #[expect(clippy::disallowed_methods, reason = "our own binary")]
     fn start(&mut self, own: &Own) -> io::Result<pipe::Receiver> {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let environment = ["RUST_LOG", "TZ"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let tunnel_user = own.tunnel_user.filter(|_| self.role == "tunnel");
         let mut command = Command::new(&own.program);
         if tunnel_user.is_some() {
@@ -143,7 +143,7 @@ impl Child {
             .arg(&own.dir)
             .args(tunnel_user.iter().flat_map(|uid| ["--become".to_owned(), uid.to_string()]))
             .env_clear()
-            .envs(environment)
+            .envs(environment())
             .stdin(Stdio::null())
             .stdout(theirs)
             .spawn()?;
@@ -151,6 +151,11 @@ impl Child {
         self.looks = 0;
         pipe::Receiver::from_owned_fd(ours)
     }
+}
+
+/// The few variables that our own roles read, for a child whose environment is empty besides.
+pub(crate) fn environment() -> impl Iterator<Item = (&'static str, OsString)> {
+    ["RUST_LOG", "TZ"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
 /// Takes the status of everything that has ended, ours and inherited.
