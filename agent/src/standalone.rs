@@ -9,10 +9,12 @@
 //! tunnel along and leaves the shells, which the next supervisor's guard finds. It must never kill what it did not
 //! inherit. A visit without an account runs under it too, as root, with the tunnel as nobody.
 
+use crate::guard::admin::{self, Ask};
 use crate::guard::sockets::listener_pid;
 use crate::session::door;
 use crate::state::Places;
 use crate::state::files::{self, FileError};
+use cloud_doctor_proto::session::FinReason;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
 use std::ffi::OsString;
 use std::io;
@@ -104,7 +106,8 @@ pub(crate) async fn run<T>(roles: Roles<'_>, until: impl Future<Output = T>) -> 
             end_orphans(roles.places, &children, &mut holders);
         },
     };
-    goodbye(roles.places, &mut children).await;
+    let left = matches!(ended, Ok(None));
+    goodbye(roles.places, &mut children, if left { FinReason::Closed } else { FinReason::Ended }).await;
     ended
 }
 
@@ -220,9 +223,13 @@ fn holder_sockets(places: &Places) -> Vec<PathBuf> {
 }
 
 /// Ends shells while guard can still write their ends to the audit, then roles, then whatever is left of them.
-async fn goodbye(places: &Places, children: &mut [Child]) {
+async fn goodbye(places: &Places, children: &mut [Child], reason: FinReason) {
+    if reason == FinReason::Closed {
+        // A guard that cannot be told takes it for the customer's word, as it does any other end of a visit.
+        admin::ask(&places.admin_socket(), &Ask::EndedThere).ok();
+    }
     for socket in holder_sockets(places) {
-        crate::guard::end_holder(&socket).await;
+        crate::guard::end_holder(&socket, reason).await;
     }
     wait_until(HOLDERS_GOODBYE, || living_holders(places).is_empty()).await;
     for pid in living_holders(places) {

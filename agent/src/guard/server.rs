@@ -13,6 +13,7 @@ use crate::state::files::{FileError, Lock};
 use crate::stop::Stop;
 use cloud_doctor_proto::audit::Moment;
 use cloud_doctor_proto::refusal::Refused;
+use cloud_doctor_proto::session::FinReason;
 use sd_notify::NotifyState;
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -166,7 +167,7 @@ async fn serve(
             biased;
             () = stop.asked(), if !stopping => {
                 stopping = true;
-                guard.with(Core::leave);
+                guard.with(|core, moment| core.leave(moment, FinReason::Ended));
             }
             () = tokio::time::sleep(GOODBYE), if stopping => return,
             done = join_next(&guard) => crate::tasks::resume(done),
@@ -227,7 +228,7 @@ async fn learn(guard: &Rc<Guard>) {
         });
         match known {
             Some((channel, ends)) => guard.spawn(link::run(guard.clone(), channel, guardian, ends)),
-            None => link::end(&path, cloud_doctor_proto::session::FinReason::Ended).await,
+            None => link::end(&path, FinReason::Ended).await,
         }
     }
     guard.with(|core, moment| core.learned(moment));

@@ -329,11 +329,11 @@ impl Core {
         Ok(())
     }
 
-    /// Told to stop. A guest's shells go along: nobody would look after them, and nobody could reach them.
-    pub(super) fn leave(&mut self, moment: Moment) {
+    /// A guest's visit is over, and its shells with it: nobody would look after them, and nobody could reach them.
+    pub(super) fn leave(&mut self, moment: Moment, reason: FinReason) {
         if self.guest {
             for id in self.visits.keys().copied().collect::<Vec<_>>() {
-                self.end_visit(moment, id, FinReason::Ended);
+                self.end_visit(moment, id, reason);
             }
         }
     }
