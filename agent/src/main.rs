@@ -6,6 +6,7 @@ mod cli;
 #[path = "../tests/guard/customer.rs"]
 #[allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used, reason = "a customer for tests, used in parts")]
 mod customer;
+mod fence;
 mod flow;
 mod guard;
 mod guest;

@@ -1,6 +1,7 @@
 //! Starting the roles that run for long.
 
 use super::{Exit, say};
+use crate::fence;
 use crate::guard;
 use crate::guest;
 use crate::messages::Message;
@@ -77,7 +78,7 @@ pub(super) fn guard(places: &Places, supervised: bool) -> Exit {
 
 /// `tunnel`.
 pub(super) fn tunnel(places: &Places, supervised: bool, user: Option<u32>) -> Exit {
-    if let Some(Err(error)) = user.map(become_nobody) {
+    if let Some(Err(error)) = user.map(|user| become_nobody(places, user)) {
         return cannot_start(&error);
     }
     let config = match Config::load(&places.config()) {
@@ -117,7 +118,7 @@ pub(super) fn tunnel(places: &Places, supervised: bool, user: Option<u32>) -> Ex
 
 /// `visit-contact`.
 pub(super) fn visit_contact(places: &Places, user: u32) -> Exit {
-    let met = become_nobody(user).and_then(|()| {
+    let met = become_nobody(places, user).and_then(|()| {
         log(LevelFilter::ERROR);
         end_with_supervisor(true);
         guest::contact::run(places, &runtime()?)
@@ -127,8 +128,8 @@ pub(super) fn visit_contact(places: &Places, user: u32) -> Exit {
 }
 
 /// Gives up root for good, before anything is read: this user and group own the tunnel's key and nothing else. No
-/// terminal, no descriptor and no file to write stays behind.
-pub(super) fn become_nobody(user: u32) -> io::Result<()> {
+/// terminal, no descriptor and no file to write stays behind, and none to read but what it needs.
+fn become_nobody(places: &Places, user: u32) -> io::Result<()> {
     rustix::process::setsid()?;
     crate::session::close_inherited();
     let nothing = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
@@ -137,6 +138,8 @@ pub(super) fn become_nobody(user: u32) -> io::Result<()> {
     }
     user::take(&Ids { uid: user, gid: user, groups: &[] }).map_err(|(_, error)| error)?;
     rustix::thread::set_no_new_privs(true)?;
+    // An old kernel has none: then what stands above is all there is.
+    fence::raise(&[&places.etc, &places.tunnel]).ok();
     Ok(())
 }
 
