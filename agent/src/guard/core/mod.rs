@@ -73,6 +73,9 @@ pub(super) struct Core {
     /// Root on this host is somebody else than the tunnel, so its word counts.
     local_signer: bool,
     tunnel: Option<TunnelState>,
+    /// The ceiling in the status line, and whether it still is what the file says.
+    ceiling_shown: String,
+    ceiling_watch: policy::Watch,
 }
 
 /// State that cannot be trusted: guard answers everybody with this sentence.
@@ -116,6 +119,8 @@ impl Core {
             guest: config.guest,
             local_signer,
             tunnel: None,
+            ceiling_shown: String::new(),
+            ceiling_watch: policy::Watch::new(places.ceiling()),
         })
     }
 
