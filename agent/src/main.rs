@@ -10,6 +10,7 @@ mod fence;
 mod flow;
 mod guard;
 mod guest;
+mod image;
 mod messages;
 mod policy;
 mod session;

@@ -23,6 +23,8 @@ use tokio::task::{JoinSet, LocalSet};
 
 /// Between two looks at deadlines while something waits for one.
 const TICK_BUSY: Duration = Duration::from_secs(1);
+/// The first one: by then the tunnel has asked what it asks at its start.
+const TICK_FIRST: Duration = Duration::from_secs(5);
 /// The same while nothing does.
 const TICK_IDLE: Duration = Duration::from_secs(60);
 
@@ -150,9 +152,9 @@ async fn serve(
     ready();
     let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
     // Set once per pause and asked before the sockets: whoever connects without end cannot keep it from ringing.
-    let mut timer = std::pin::pin!(tokio::time::sleep(TICK_IDLE));
-    let mut pause = Duration::MAX;
-    let mut stopping = false;
+    let mut timer = std::pin::pin!(tokio::time::sleep(TICK_FIRST));
+    let mut pause = TICK_FIRST;
+    let (mut stopping, mut idle) = (false, false);
     loop {
         if stopping && guard.with(|core, _| core.is_deserted()) {
             return;
@@ -175,6 +177,7 @@ async fn serve(
                 pause = Duration::MAX;
                 guard.with(|core, moment| core.sweep(moment));
                 notify(&[NotifyState::Watchdog]);
+                idle = !guard.with(|core, _| core.is_busy());
             }
             accepted = sockets.admin.accept() => match accepted {
                 Ok((stream, _)) => admission::root(&guard, stream),
@@ -189,6 +192,10 @@ async fn serve(
         if line != status {
             notify(&[NotifyState::Status(&line)]);
             status = line;
+        }
+        // Last, so that what this turn has used goes too.
+        if std::mem::take(&mut idle) {
+            crate::image::give_back();
         }
     }
 }
