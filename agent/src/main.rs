@@ -6,9 +6,11 @@ mod cli;
 #[path = "../tests/guard/customer.rs"]
 #[allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used, reason = "a customer for tests, used in parts")]
 mod customer;
+mod fence;
 mod flow;
 mod guard;
 mod guest;
+mod image;
 mod messages;
 mod policy;
 mod session;

@@ -80,6 +80,37 @@ pub(crate) fn load(path: &Path) -> Result<Ceiling, NoCeiling> {
     text.parse().map_err(|error| NoCeiling::Invalid { path: path.to_owned(), error })
 }
 
+/// Tells whoever asks often whether reading the ceiling again could bring anything new.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    path: PathBuf,
+    /// File and directory as they were the last time.
+    seen: Option<[Stamp; 2]>,
+}
+
+/// Device, inode and time of the last change, which nobody can set: of the content, the owner or the mode.
+type Stamp = (u64, u64, i64, i64);
+
+impl Watch {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, seen: None }
+    }
+
+    /// Whether it was changed since the last call; the first time, and while it cannot be found, always.
+    pub(crate) fn is_changed(&mut self) -> bool {
+        let parent = self.path.parent().unwrap_or(Path::new("/"));
+        let now = stamp(&self.path).and_then(|file| Some([file, stamp(parent)?]));
+        let same = now.is_some() && now == self.seen;
+        self.seen = now;
+        !same
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec()))
+}
+
 fn trusted(path: &Path, meta: &std::fs::Metadata, right_type: bool) -> Result<(), NoCeiling> {
     let us = rustix::process::geteuid().as_raw();
     let rules = [
@@ -99,6 +130,29 @@ mod tests {
     use super::*;
     use cloud_doctor_proto::preset::Preset;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    #[test]
+    fn r_17_every_change_of_a_watched_ceiling_is_noticed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ceiling.toml");
+        let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::write(&path, Preset::Own.text()).unwrap();
+        let mut watch = Watch::new(path.clone());
+        assert!(watch.is_changed() && !watch.is_changed() && !watch.is_changed());
+        // A time that is set back hides nothing.
+        let (before, modified) = (stamp(&path), path.metadata().unwrap().modified().unwrap());
+        // The kernel's clock of files ticks every few milliseconds.
+        while stamp(&path) == before {
+            std::fs::write(&path, Preset::Vendor.text()).unwrap();
+            std::fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        }
+        assert_eq!(path.metadata().unwrap().modified().unwrap(), modified);
+        assert!(watch.is_changed() && !watch.is_changed());
+        mode(dir.path(), 0o777);
+        assert!(watch.is_changed() && !watch.is_changed(), "its directory is open to others");
+        std::fs::remove_file(&path).unwrap();
+        assert!(watch.is_changed() && watch.is_changed(), "it stays gone");
+    }
 
     #[test]
     fn r_17_a_ceiling_that_others_could_have_written_allows_nothing() {

@@ -9,11 +9,14 @@
 //! tunnel along and leaves the shells, which the next supervisor's guard finds. It must never kill what it did not
 //! inherit. A visit without an account runs under it too, as root, with the tunnel as nobody.
 
+use crate::guard::admin::{self, Ask};
 use crate::guard::sockets::listener_pid;
 use crate::session::door;
 use crate::state::Places;
 use crate::state::files::{self, FileError};
+use cloud_doctor_proto::session::FinReason;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -103,7 +106,8 @@ pub(crate) async fn run<T>(roles: Roles<'_>, until: impl Future<Output = T>) -> 
             end_orphans(roles.places, &children, &mut holders);
         },
     };
-    goodbye(roles.places, &mut children).await;
+    let left = matches!(ended, Ok(None));
+    goodbye(roles.places, &mut children, if left { FinReason::Closed } else { FinReason::Ended }).await;
     ended
 }
 
@@ -129,10 +133,9 @@ impl Child {
 
     /// Starts the role. It takes a session of its own first of all, so that Ctrl-C is ours alone to handle and no role can
     /// type into our terminal; a tunnel that is nobody cannot even write to it.
-    #[expect(clippy::disallowed_methods, reason = "our own binary, with the few variables that its roles read")]
+    #[expect(clippy::disallowed_methods, reason = "our own binary")]
     fn start(&mut self, own: &Own) -> io::Result<pipe::Receiver> {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let environment = ["RUST_LOG", "TZ"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let tunnel_user = own.tunnel_user.filter(|_| self.role == "tunnel");
         let mut command = Command::new(&own.program);
         if tunnel_user.is_some() {
@@ -143,7 +146,7 @@ impl Child {
             .arg(&own.dir)
             .args(tunnel_user.iter().flat_map(|uid| ["--become".to_owned(), uid.to_string()]))
             .env_clear()
-            .envs(environment)
+            .envs(environment())
             .stdin(Stdio::null())
             .stdout(theirs)
             .spawn()?;
@@ -151,6 +154,11 @@ impl Child {
         self.looks = 0;
         pipe::Receiver::from_owned_fd(ours)
     }
+}
+
+/// The few variables that our own roles read, for a child whose environment is empty besides.
+pub(crate) fn environment() -> impl Iterator<Item = (&'static str, OsString)> {
+    ["RUST_LOG", "TZ"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
 /// Takes the status of everything that has ended, ours and inherited.
@@ -215,9 +223,13 @@ fn holder_sockets(places: &Places) -> Vec<PathBuf> {
 }
 
 /// Ends shells while guard can still write their ends to the audit, then roles, then whatever is left of them.
-async fn goodbye(places: &Places, children: &mut [Child]) {
+async fn goodbye(places: &Places, children: &mut [Child], reason: FinReason) {
+    if reason == FinReason::Closed {
+        // A guard that cannot be told takes it for the customer's word, as it does any other end of a visit.
+        admin::ask(&places.admin_socket(), &Ask::EndedThere).ok();
+    }
     for socket in holder_sockets(places) {
-        crate::guard::end_holder(&socket).await;
+        crate::guard::end_holder(&socket, reason).await;
     }
     wait_until(HOLDERS_GOODBYE, || living_holders(places).is_empty()).await;
     for pid in living_holders(places) {

@@ -68,6 +68,38 @@ fn aud_01_a_damaged_last_line_stays_as_evidence_and_the_log_goes_on() {
     assert_eq!(verify(dir.path()).unwrap_err().0, 2);
 }
 
+/// What root can do to the end of the log, and what tells of it: the next line of a guard that runs, or an earlier export.
+#[test]
+fn aud_06_a_tail_that_was_cut_shows_in_the_next_line_or_beside_an_export() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut audit = open(dir.path());
+    write(&mut audit, 5);
+    let path = segments(dir.path()).unwrap().pop().unwrap();
+    let exported = std::fs::read_to_string(&path).unwrap();
+    let cut = |lines: usize| {
+        let kept: String = exported.split_inclusive('\n').take(lines).collect();
+        std::fs::write(&path, kept).unwrap();
+    };
+    cut(3);
+    write(&mut audit, 1);
+    assert_eq!(verify(dir.path()).unwrap_err().0, 3, "guard remembers how far it has written");
+    drop(audit);
+    // Without guard the file is all that this host knows: its log verifies, and says something else than was said.
+    cut(3);
+    let mut audit = open(dir.path());
+    write(&mut audit, 1);
+    assert_eq!(verify(dir.path()).unwrap().len(), 4);
+    let (mut before, mut now) = (Verifier::new(identity::public(&key())), Verifier::new(identity::public(&key())));
+    let log = std::fs::read_to_string(&path).unwrap();
+    for (line, other) in exported.lines().zip(log.lines()).take(3) {
+        assert_eq!(before.line(line).unwrap().seq, now.line(other).unwrap().seq);
+        assert_eq!(before.head(), now.head());
+    }
+    let (line, other) = (exported.lines().nth(3).unwrap(), log.lines().nth(3).unwrap());
+    assert_eq!(before.line(line).unwrap().seq, now.line(other).unwrap().seq);
+    assert_ne!(before.head().hash, now.head().hash, "two lines with one number, both signed by this host");
+}
+
 #[test]
 fn segments_rotate_and_the_chain_goes_on() {
     let dir = tempfile::tempdir().unwrap();

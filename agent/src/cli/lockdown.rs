@@ -9,6 +9,7 @@ use crate::messages::Message;
 use crate::session::door;
 use crate::state::Places;
 use crate::state::files;
+use cloud_doctor_proto::session::FinReason;
 use std::io;
 
 /// `lockdown`.
@@ -47,7 +48,7 @@ fn alone(places: &Places) -> Exit {
     runtime.block_on(async {
         let mut ending = tokio::task::JoinSet::new();
         for socket in sockets.clone() {
-            ending.spawn(async move { guard::end_holder(&socket).await });
+            ending.spawn(async move { guard::end_holder(&socket, FinReason::Ended).await });
         }
         while let Some(done) = ending.join_next().await {
             crate::tasks::resume(done);

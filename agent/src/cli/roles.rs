@@ -1,9 +1,11 @@
 //! Starting the roles that run for long.
 
 use super::{Exit, say};
+use crate::fence;
 use crate::guard;
 use crate::guest;
 use crate::messages::Message;
+use crate::session::user::{self, Ids};
 use crate::standalone;
 use crate::state::Places;
 use crate::state::config::Config;
@@ -76,7 +78,7 @@ pub(super) fn guard(places: &Places, supervised: bool) -> Exit {
 
 /// `tunnel`.
 pub(super) fn tunnel(places: &Places, supervised: bool, user: Option<u32>) -> Exit {
-    if let Some(Err(error)) = user.map(become_nobody) {
+    if let Some(Err(error)) = user.map(|user| become_nobody(places, user)) {
         return cannot_start(&error);
     }
     let config = match Config::load(&places.config()) {
@@ -116,7 +118,7 @@ pub(super) fn tunnel(places: &Places, supervised: bool, user: Option<u32>) -> Ex
 
 /// `visit-contact`.
 pub(super) fn visit_contact(places: &Places, user: u32) -> Exit {
-    let met = become_nobody(user).and_then(|()| {
+    let met = become_nobody(places, user).and_then(|()| {
         log(LevelFilter::ERROR);
         end_with_supervisor(true);
         guest::contact::run(places, &runtime()?)
@@ -126,20 +128,18 @@ pub(super) fn visit_contact(places: &Places, user: u32) -> Exit {
 }
 
 /// Gives up root for good, before anything is read: this user and group own the tunnel's key and nothing else. No
-/// terminal, no descriptor and no file to write stays behind.
-pub(super) fn become_nobody(user: u32) -> io::Result<()> {
+/// terminal, no descriptor and no file to write stays behind, and none to read but what it needs.
+fn become_nobody(places: &Places, user: u32) -> io::Result<()> {
     rustix::process::setsid()?;
     crate::session::close_inherited();
     let nothing = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     for resource in [rustix::process::Resource::Fsize, rustix::process::Resource::Core] {
         rustix::process::setrlimit(resource, nothing)?;
     }
-    let (uid, gid) = (rustix::thread::Uid::from_raw(user), rustix::thread::Gid::from_raw(user));
-    // These change the calling thread only: this process has one.
-    rustix::thread::set_thread_groups(&[])?;
-    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    user::take(&Ids { uid: user, gid: user, groups: &[] }).map_err(|(_, error)| error)?;
     rustix::thread::set_no_new_privs(true)?;
+    // An old kernel has none: then what stands above is all there is.
+    fence::raise(&[&places.etc, &places.tunnel]).ok();
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use super::{Exit, events, say};
 use crate::guard::admin::{self, Answer, Ask, PendingLine, Status};
 use crate::guest::{self, Folder, GuestError, Own};
 use crate::messages::{Message, language};
-use crate::policy;
+use crate::policy::{self, Watch};
 use crate::standalone::{self, Roles};
 use crate::state::config::Config;
 use crate::state::trust::TrustStore;
@@ -178,17 +178,13 @@ impl Visit<'_> {
         say::tell(last, &[]);
         Ok(Exit::Done)
     }
-
-    /// Root has locked the server down meanwhile, or changed what may happen there.
-    fn is_overruled(&self) -> bool {
-        let changed = |own: &Own| policy::load(&self.places.ceiling()).ok().as_ref() != Some(&own.ceiling);
-        self.places.is_locked_down() || self.own.as_ref().is_some_and(changed)
-    }
 }
 
 /// Root's terminal.
 struct Desk<'a> {
     visit: &'a Visit<'a>,
+    /// The server's own ceiling.
+    ceiling: Watch,
     stop: Stop,
     lines: mpsc::Receiver<String>,
     news: News,
@@ -211,7 +207,8 @@ impl<'a> Desk<'a> {
             SignalKind::from_raw(libc::SIGTSTP),
         ])?;
         let news = News::new(&visit.folder.places);
-        Ok(Self { visit, stop, lines: lines(), news, asked: None, open: false, denied: false })
+        let ceiling = Watch::new(visit.places.ceiling());
+        Ok(Self { visit, ceiling, stop, lines: lines(), news, asked: None, open: false, denied: false })
     }
 
     async fn attend(&mut self, offer: &GuestOffer) -> End {
@@ -232,7 +229,7 @@ impl<'a> Desk<'a> {
                 },
                 () = sleep(LOOK) => {}
             }
-            if self.visit.is_overruled() {
+            if self.is_overruled() {
                 return End::OwnWord;
             }
             // A guard that is being restarted is asked again.
@@ -244,6 +241,13 @@ impl<'a> Desk<'a> {
             self.look(&status);
             self.news.tell();
         }
+    }
+
+    /// Root has locked the server down meanwhile, or changed what may happen there.
+    fn is_overruled(&mut self) -> bool {
+        let places = self.visit.places;
+        let changed = |own: &Own| policy::load(&places.ceiling()).ok().as_ref() != Some(&own.ceiling);
+        places.is_locked_down() || self.visit.own.as_ref().is_some_and(|own| self.ceiling.is_changed() && changed(own))
     }
 
     /// What root typed under a request. `true`: no.

@@ -8,6 +8,7 @@ use super::sockets;
 use cloud_doctor_proto::control::RelayState;
 use cloud_doctor_proto::ids::VisitId;
 use cloud_doctor_proto::refusal::{Refusal, Refused};
+use cloud_doctor_proto::session::FinReason;
 use cloud_doctor_proto::told::Told;
 use cloud_doctor_proto::words;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub(crate) enum Ask {
         /// Which grant.
         visit: String,
     },
+    /// The supervisor says that the other side has ended a guest's visit.
+    EndedThere,
     /// Everybody out.
     Lockdown,
     /// The server is open again.
@@ -185,6 +188,10 @@ fn answer(guard: &Guard, ask: &Ask) -> Answer {
                 Ok(true) => Answer::Done(1),
                 Ok(false) | Err(_) => Answer::Refused(Refusal::NoVisit.into()),
             }
+        }
+        Ask::EndedThere => {
+            guard.with(|core, moment| core.leave(moment, FinReason::Closed));
+            Answer::Done(0)
         }
         Ask::Lockdown => match guard.with(|core, moment| core.lock_down(moment)) {
             Ok(channels) => Answer::Done(channels),

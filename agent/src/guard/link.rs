@@ -94,10 +94,10 @@ async fn unwatch(guardian: &mut Guardian, ends: &mut Ends) -> Result<(), DoorErr
 /// that does not answer is killed; whatever it leaves is killed by the supervisor or by systemd.
 pub(crate) async fn end(socket: &Path, reason: FinReason) {
     let grace_secs = match reason {
-        FinReason::Ended => 0,
+        // Closed from here: whoever worked in it has left the whole visit.
+        FinReason::Ended | FinReason::Closed => 0,
         FinReason::Revoked | FinReason::Compromised => 1,
         FinReason::Exited
-        | FinReason::Closed
         | FinReason::Expired
         | FinReason::Detached
         | FinReason::Idle

@@ -33,6 +33,6 @@ pub(crate) fn lock_down_lasting(places: &crate::state::Places) -> Result<(), cra
 }
 
 /// Ends a holder from outside a guard: the supervisor's good-bye, or a lockdown without a guard.
-pub(crate) async fn end_holder(socket: &std::path::Path) {
-    link::end(socket, cloud_doctor_proto::session::FinReason::Ended).await;
+pub(crate) async fn end_holder(socket: &std::path::Path, reason: cloud_doctor_proto::session::FinReason) {
+    link::end(socket, reason).await;
 }

@@ -13,6 +13,7 @@ use crate::state::files::{FileError, Lock};
 use crate::stop::Stop;
 use cloud_doctor_proto::audit::Moment;
 use cloud_doctor_proto::refusal::Refused;
+use cloud_doctor_proto::session::FinReason;
 use sd_notify::NotifyState;
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ use tokio::task::{JoinSet, LocalSet};
 
 /// Between two looks at deadlines while something waits for one.
 const TICK_BUSY: Duration = Duration::from_secs(1);
+/// The first one: by then the tunnel has asked what it asks at its start.
+const TICK_FIRST: Duration = Duration::from_secs(5);
 /// The same while nothing does.
 const TICK_IDLE: Duration = Duration::from_secs(60);
 
@@ -149,9 +152,9 @@ async fn serve(
     ready();
     let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
     // Set once per pause and asked before the sockets: whoever connects without end cannot keep it from ringing.
-    let mut timer = std::pin::pin!(tokio::time::sleep(TICK_IDLE));
-    let mut pause = Duration::MAX;
-    let mut stopping = false;
+    let mut timer = std::pin::pin!(tokio::time::sleep(TICK_FIRST));
+    let mut pause = TICK_FIRST;
+    let (mut stopping, mut idle) = (false, false);
     loop {
         if stopping && guard.with(|core, _| core.is_deserted()) {
             return;
@@ -166,7 +169,7 @@ async fn serve(
             biased;
             () = stop.asked(), if !stopping => {
                 stopping = true;
-                guard.with(Core::leave);
+                guard.with(|core, moment| core.leave(moment, FinReason::Ended));
             }
             () = tokio::time::sleep(GOODBYE), if stopping => return,
             done = join_next(&guard) => crate::tasks::resume(done),
@@ -174,6 +177,7 @@ async fn serve(
                 pause = Duration::MAX;
                 guard.with(|core, moment| core.sweep(moment));
                 notify(&[NotifyState::Watchdog]);
+                idle = !guard.with(|core, _| core.is_busy());
             }
             accepted = sockets.admin.accept() => match accepted {
                 Ok((stream, _)) => admission::root(&guard, stream),
@@ -188,6 +192,10 @@ async fn serve(
         if line != status {
             notify(&[NotifyState::Status(&line)]);
             status = line;
+        }
+        // Last, so that what this turn has used goes too.
+        if std::mem::take(&mut idle) {
+            crate::image::give_back();
         }
     }
 }
@@ -227,7 +235,7 @@ async fn learn(guard: &Rc<Guard>) {
         });
         match known {
             Some((channel, ends)) => guard.spawn(link::run(guard.clone(), channel, guardian, ends)),
-            None => link::end(&path, cloud_doctor_proto::session::FinReason::Ended).await,
+            None => link::end(&path, FinReason::Ended).await,
         }
     }
     guard.with(|core, moment| core.learned(moment));

@@ -11,6 +11,7 @@
 //! One line each, over the child's standard input and output. Whatever the child says is a stranger's word.
 
 use super::{Folder, GuestError};
+use crate::standalone;
 use crate::state::Places;
 use crate::tunnel::enrol::EnrolError;
 use crate::tunnel::facts;
@@ -102,14 +103,13 @@ fn decode<T: serde::de::DeserializeOwned>(hex: &str) -> io::Result<T> {
 }
 
 impl Contact {
-    #[expect(clippy::disallowed_methods, reason = "our own binary, with the few variables that its roles read")]
+    #[expect(clippy::disallowed_methods, reason = "our own binary")]
     fn start(folder: &Folder) -> io::Result<Self> {
-        let environment = ["RUST_LOG", "TZ"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let mut child = Command::new(std::env::current_exe()?)
             .args(["visit-contact", "--become", &folder.nobody.to_string(), "--state-dir"])
             .arg(&folder.path)
             .env_clear()
-            .envs(environment)
+            .envs(standalone::environment())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 /// Users that systemd hands out to services without an account of their own (systemd.exec, `DynamicUser=`): no
 /// distribution gives them to people.
 const NOBODIES: std::ops::RangeInclusive<u32> = 61_184..=65_519;
+/// Visits whose records are kept, the newest: at one call a week that is four years, of a few kB each.
+const RECORDS_MAX: usize = 200;
 /// Tries to find one that nobody has.
 const TRIES: usize = 20;
 
@@ -43,6 +45,7 @@ impl Folder {
     pub(crate) fn make(visits: &Path) -> Result<Self, FileError> {
         enterable(visits)?;
         sweep(visits);
+        prune(visits);
         let name: String = rfc3339(clock::unix_time()).chars().filter(char::is_ascii_digit).take(14).collect();
         let (day, time) = name.split_at(8);
         let path = new_dir(&visits.join(format!("{day}-{time}")))?;
@@ -109,6 +112,25 @@ fn sweep(visits: &Path) {
     }
 }
 
+/// Makes room for one more record. What does not look like one, or belongs to a visit that runs, stays.
+fn prune(visits: &Path) {
+    let entries = std::fs::read_dir(visits).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut records: Vec<PathBuf> = entries.filter(|path| is_record(path)).collect();
+    records.sort();
+    for old in records.iter().rev().skip(RECORDS_MAX - 1).filter(|path| !path.join(Lock::NAME).exists()) {
+        if let Err(error) = std::fs::remove_dir_all(old) {
+            tracing::warn!(%error, record = %old.display(), "the record of an old visit stays");
+        }
+    }
+}
+
+/// Named as [`Folder::make`] names them.
+fn is_record(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let digits = |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    name.split_once('-').is_some_and(|(day, time)| digits(day, 8) && digits(time.trim_end_matches('x'), 6))
+}
+
 /// A directory that was not there before: two visits may begin in one second.
 fn new_dir(path: &Path) -> Result<PathBuf, FileError> {
     let mut path = path.to_owned();
@@ -139,4 +161,30 @@ fn runs(uid: u32) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     processes.filter_map(|entry| entry.metadata().ok()).any(|meta| meta.uid() == uid)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_oldest_records_make_room_and_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str| std::fs::create_dir_all(dir.path().join(name).join("guard/audit")).unwrap();
+        for number in 0..RECORDS_MAX + 5 {
+            make(&format!("20260101-{number:06}{}", if number % 7 == 0 { "x" } else { "" }));
+        }
+        for other in ["00000000", "2025-0101-000000", "notes"] {
+            make(other);
+        }
+        std::fs::write(dir.path().join("20260101-000001").join(Lock::NAME), "").unwrap();
+        prune(dir.path());
+        let mut left: Vec<String> =
+            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left[..3], ["00000000", "2025-0101-000000", "20260101-000001"], "one that runs stays");
+        assert_eq!(left[3], "20260101-000006", "the oldest six of 205 are gone, but the one that runs");
+        assert_eq!(left.len(), 3 + RECORDS_MAX - 1 + 1);
+    }
 }

@@ -26,6 +26,7 @@ mod serve;
 pub(crate) mod shell_exec;
 mod start;
 mod sys;
+pub(crate) mod user;
 mod view;
 mod visits;
 mod watch;

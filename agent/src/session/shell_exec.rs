@@ -8,6 +8,7 @@
 
 use super::account::{Account, AccountError};
 use super::sys;
+use super::user::{self, Ids};
 use cloud_doctor_proto::told::{Tell, Told};
 use rustix::fs::{Access, Gid, Mode, Uid};
 use std::ffi::OsString;
@@ -225,13 +226,8 @@ fn become_user(account: &Account) -> Result<(), ShellError> {
         let own = Account::of_uid(own.as_raw()).map_or_else(|_| own.as_raw().to_string(), |account| account.name);
         return Err(ShellError::OtherUser { own, wanted: account.name.clone() });
     }
-    let groups: Vec<Gid> = account.groups()?.into_iter().map(Gid::from_raw).collect();
-    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-    // These change the calling thread only: this process has one.
-    rustix::thread::set_thread_groups(&groups).map_err(|source| system("setgroups", source))?;
-    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|source| system("setgid", source))?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|source| system("setuid", source))?;
-    Ok(())
+    let ids = Ids { uid: account.uid, gid: account.gid, groups: &account.groups()? };
+    user::take(&ids).map_err(|(what, source)| system(what, source))
 }
 
 /// Goes home, or to `/` when home is missing or closed, which the engineer is told.

@@ -87,6 +87,7 @@ pub(crate) async fn run(settings: Settings, stop: CancellationToken) -> Result<(
         () = stop.cancelled() => {}
         () = shared.board.tell(&shared.guard) => {}
         () = status::watchdog() => {}
+        () = crate::image::keep_small() => {}
     }
     status::notify(&[NotifyState::Stopping]);
     tasks.close();

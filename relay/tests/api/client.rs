@@ -59,13 +59,18 @@ pub(crate) fn parse(bytes: &[u8]) -> Answer {
 
 /// Sends these bytes and reads until the relay closes.
 pub(crate) async fn raw(addr: SocketAddr, bytes: &[u8]) -> Answer {
+    try_raw(addr, bytes).await.expect("the relay listens")
+}
+
+/// The same to a relay that may be gone.
+pub(crate) async fn try_raw(addr: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let exchange = async {
-        let mut stream = TcpStream::connect(addr).await.unwrap();
+        let mut stream = TcpStream::connect(addr).await.ok()?;
         // A relay that refuses may close before it has read everything.
         drop(stream.write_all(bytes).await);
         let mut answer = Vec::new();
         drop(stream.read_to_end(&mut answer).await);
-        parse(&answer)
+        Some(parse(&answer))
     };
     tokio::time::timeout(PATIENCE, exchange).await.expect("the relay answers or closes")
 }

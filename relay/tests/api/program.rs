@@ -9,7 +9,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// So that a thousand rounds stay within a few ten thousand tokens.
+const TOKENS_A_ROUND: usize = 10;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-doctor-relay"));
@@ -66,7 +69,7 @@ impl Relay {
                 std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut log).unwrap();
                 return (status.code(), log);
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
         panic!("the relay does not end");
     }
@@ -161,6 +164,21 @@ async fn it_speaks_chinese_where_people_do() {
     assert_eq!(relay.code().len(), 27);
 }
 
+/// Asks for tokens until the relay is gone; those that it has acknowledged.
+async fn tokens_until_gone(clients: SocketAddr, token: String, label: String) -> Vec<String> {
+    let wish = json!({"label": label, "valid_secs": 60, "uses": 1}).to_string();
+    let bearer = format!("Bearer {token}");
+    let ask = request("POST", "/api/v1/enrolment-tokens", &[("authorization", &bearer)], &wish);
+    let mut acknowledged = Vec::new();
+    while acknowledged.len() < TOKENS_A_ROUND {
+        let Some(answer) = client::try_raw(clients, ask.as_bytes()).await else { break };
+        // An answer that was cut off says nothing.
+        let Ok(made) = serde_json::from_str::<Value>(&answer.body) else { break };
+        acknowledged.push(made["id"].as_str().expect("a token").to_owned());
+    }
+    acknowledged
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aud_03_what_was_acknowledged_is_there_after_every_kill() {
     let (_dir, data) = data_dir(PLAIN);
@@ -169,27 +187,46 @@ async fn aud_03_what_was_acknowledged_is_there_after_every_kill() {
     relay.call("POST", "/api/v1/setup", "", &set_up).await.ok();
     let token = relay.sign_in().await;
     let mut acknowledged = Vec::new();
-    for round in 0..5 {
-        let until = acknowledged.len() + 3;
-        while acknowledged.len() < until {
-            let wish = json!({"label": format!("{round}"), "valid_secs": 60, "uses": 1});
-            let made = relay.call("POST", "/api/v1/enrolment-tokens", &token, &wish).await.ok();
-            acknowledged.push(made["id"].as_str().unwrap().to_owned());
-        }
+    // Full load under `make stress`.
+    let full = std::env::var_os("CLOUD_DOCTOR_STRESS").is_some_and(|value| value == "1");
+    for round in 0..if full { 1000 } else { 8u64 } {
+        let asking =
+            |caller| tokio::spawn(tokens_until_gone(relay.clients, token.clone(), format!("{round}-{caller}")));
+        let callers = [asking("a"), asking("b")];
+        // Killed somewhere in the middle of what they ask, each time a little later.
+        tokio::time::sleep(Duration::from_millis(round % 16 * 5)).await;
         relay.signal("-KILL");
         relay.wait();
+        for caller in callers {
+            acknowledged.extend(caller.await.unwrap());
+        }
         relay = Relay::start(&data, &[]);
         assert!(relay.said.iter().all(|line| !line.contains("set-up code")));
     }
-    let events = relay.call("GET", "/api/v1/audit", &token, &Value::Null).await.ok()["events"].clone();
-    let events = events.as_array().unwrap();
+    assert!(!acknowledged.is_empty(), "every kill came before the first answer");
+    let events = audit(&relay, &token).await;
     let numbers: Vec<u64> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "no gap, no double");
+    let created = events.iter().filter(|event| event["action"] == "token-created");
+    let mut subjects: Vec<&str> = created.filter_map(|event| event["subject"].as_str()).collect();
+    subjects.sort_unstable();
     for id in &acknowledged {
-        let about = events.iter().filter(|event| {
-            event["action"] == "token-created" && event["subject"].as_str().is_some_and(|s| s.starts_with(id.as_str()))
-        });
+        let from = subjects.partition_point(|subject| *subject < id.as_str());
+        let about = subjects[from..].iter().take_while(|subject| subject.starts_with(id.as_str()));
         assert_eq!(about.count(), 1, "{id}");
+    }
+}
+
+/// The whole audit log, page by page.
+async fn audit(relay: &Relay, token: &str) -> Vec<Value> {
+    let mut events: Vec<Value> = Vec::new();
+    loop {
+        let after = events.last().and_then(|event| event["seq"].as_u64()).unwrap_or(0);
+        let page = relay.call("GET", &format!("/api/v1/audit?after={after}"), token, &Value::Null).await.ok();
+        match page["events"].as_array() {
+            Some(page) if !page.is_empty() => events.extend(page.iter().cloned()),
+            _ => return events,
+        }
     }
 }
 

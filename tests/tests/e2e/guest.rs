@@ -174,6 +174,26 @@ fn a_guest_is_helped_and_keeps_the_record_alone() {
     assert!(call.site.client.must(&["servers", "--json"]).contains("\"servers\": []"));
 }
 
+#[test]
+fn a_shell_that_the_engineer_leaves_is_not_ended_by_the_customer() {
+    let Some(mut call) = Call::begin() else { return };
+    let mut customer = call.shell();
+    call.engineer.type_in("(trap '' HUP; sleep 1000) & sleep 1000\n");
+    eventually(SOON, "two sleep", || (sleeping() == 2).then_some(()));
+    call.engineer.type_in("\r~.");
+    call.engineer.wait_for("Enter: to the shell again");
+    call.engineer.type_in("q\n");
+    call.engineer.finish();
+    customer.wait_for("has ended it.");
+    assert_eq!(customer.finish().code(), Some(0));
+    assert_eq!(sleeping(), 0);
+    call.only_the_record_is_left(true);
+    let record = fs::read_to_string(files_below(&call.visits()).remove(0)).unwrap();
+    let ends: Vec<&str> = record.lines().filter(|line| line.contains("-ended")).collect();
+    assert_eq!(ends.len(), 2, "{record}");
+    assert!(ends.iter().all(|line| line.contains("\"closed\"")), "{ends:?}");
+}
+
 /// A process that could type into root's terminal would be root.
 fn no_terminal(pid: u32, stderr: &str) {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();

@@ -5,13 +5,15 @@ use cloud_doctor_tests::people::random;
 use cloud_doctor_tests::process;
 use cloud_doctor_tests::scale;
 use cloud_doctor_tests::site::Site;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What strangers send: nothing, noise, half of something, too much of something.
@@ -91,6 +93,64 @@ fn dos_03_a_thousand_silent_connections_hold_nobody_up() {
     drop((silent, slow));
 }
 
+/// What a browser says first; whoever gets it has to answer with a signature and wait.
+fn client_hello() -> Vec<u8> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), "relay.test".try_into().unwrap()).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
+
+/// A connection from another network than everybody else's here.
+fn from_elsewhere(to: SocketAddr) -> Option<TcpStream> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).ok()?;
+    bind(&socket, &SocketAddr::from(([127, 66, 0, 1], 0))).ok()?;
+    connect(&socket, &to).ok()?;
+    Some(TcpStream::from(socket))
+}
+
+#[test]
+fn dos_01_half_finished_handshakes_have_a_bound_and_are_forgotten() {
+    // As many as one network has places, at the relay's default; every one more is turned away.
+    const HELD: usize = 1_024;
+    let site = Site::new();
+    let (relay, clients) = (site.relay.pid(), site.relay.listening().clients);
+    let open = || fs::read_dir(format!("/proc/{relay}/fd")).unwrap().count();
+    let script = "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); sleep 0.01; done";
+    let mut counting =
+        site.start("counting", &["exec", "web-1", "--user", "root", "--", "/bin/sh", "-c", script], Stdio::null());
+    eventually(SOON, "it counts", || counting.stdout().contains("line 9").then_some(()));
+    let (before, hello) = (open(), client_hello());
+    let (mut held, mut most) = (VecDeque::new(), 0);
+    for number in 0..scale::pick(1_500, 60_000) {
+        let Some(mut stranger) = from_elsewhere(clients) else { continue };
+        drop(stranger.write_all(&hello));
+        held.push_back(stranger);
+        if held.len() > HELD {
+            held.pop_front();
+        }
+        if number % 100 == 0 {
+            most = most.max(open());
+        }
+    }
+    assert!(most > before + 100, "{most}: the strangers were there");
+    assert!(most <= before + HELD + 100, "{most} descriptors, {before} before");
+    assert!(site.exec(&["/bin/true"]).status.success(), "whoever comes from elsewhere is served");
+    assert!(counting.wait(SOON).success());
+    assert_eq!(counting.stdout().lines().count(), 400, "whoever was there noticed nothing");
+    // The strangers still hold on; it is the relay that lets go of them.
+    eventually(SOON, "all are forgotten", || (open() <= before + 8).then_some(()));
+    assert_eq!(site.relay.pid(), relay);
+    drop(held);
+}
+
 #[test]
 fn tls_07_a_web_client_at_the_agents_port_gets_nothing() {
     let site = Site::new();
@@ -129,11 +189,7 @@ fn sockets(pid: u32) -> Vec<String> {
 #[test]
 fn h_19_the_agent_opens_no_listening_port() {
     let mut site = Site::new();
-    let running = site.start(
-        "running",
-        &["exec", "web-1", "--user", "root", "--", "/bin/sleep", "5"],
-        std::process::Stdio::null(),
-    );
+    let running = site.start("running", &["exec", "web-1", "--user", "root", "--", "/bin/sleep", "5"], Stdio::null());
     let holder = site.agent.one("holder");
     let listening = listening_inodes();
     assert!(sockets(site.relay.pid()).iter().any(|socket| listening.contains(socket)), "the relay listens");

@@ -75,6 +75,9 @@ pub(super) struct Core {
     /// Root on this host is somebody else than the tunnel, so its word counts.
     local_signer: bool,
     tunnel: Option<TunnelState>,
+    /// The ceiling in the status line, and whether it still is what the file says.
+    ceiling_shown: String,
+    ceiling_watch: policy::Watch,
 }
 
 /// State that cannot be trusted: guard answers everybody with this sentence.
@@ -118,6 +121,8 @@ impl Core {
             guest: config.guest,
             local_signer,
             tunnel: None,
+            ceiling_shown: String::new(),
+            ceiling_watch: policy::Watch::new(places.ceiling()),
         })
     }
 
@@ -343,11 +348,11 @@ impl Core {
         Ok(())
     }
 
-    /// Told to stop. A guest's shells go along: nobody would look after them, and nobody could reach them.
-    pub(super) fn leave(&mut self, moment: Moment) {
+    /// A guest's visit is over, and its shells with it: nobody would look after them, and nobody could reach them.
+    pub(super) fn leave(&mut self, moment: Moment, reason: FinReason) {
         if self.guest {
             for id in self.visits.keys().copied().collect::<Vec<_>>() {
-                self.end_visit(moment, id, FinReason::Ended);
+                self.end_visit(moment, id, reason);
             }
         }
     }

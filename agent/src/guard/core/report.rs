@@ -83,12 +83,16 @@ impl Core {
     }
 
     /// `3 visits, 4 shells, ceiling vendor, log entry 17`.
-    pub(crate) fn status_line(&self) -> String {
+    pub(crate) fn status_line(&mut self) -> String {
         let running = self.channels.values().filter(|channel| !channel.over).count();
-        let ceiling = match self.ceiling() {
-            Ok(ceiling) => format!("ceiling {}", preset(&ceiling.preset)),
-            Err(_) => "no valid ceiling, so nothing is allowed".to_owned(),
-        };
+        // Asked for at every turn of guard's loop, this must not parse the file; what decides something reads it anew.
+        if self.ceiling_watch.is_changed() {
+            self.ceiling_shown = match self.ceiling() {
+                Ok(ceiling) => format!("ceiling {}", preset(&ceiling.preset)),
+                Err(_) => "no valid ceiling, so nothing is allowed".to_owned(),
+            };
+        }
+        let ceiling = &self.ceiling_shown;
         let locked = if self.is_locked() { "LOCKED DOWN, " } else { "" };
         let waits = if self.pending.is_empty() {
             String::new()

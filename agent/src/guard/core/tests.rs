@@ -61,6 +61,13 @@ impl Stage {
 
     /// Eve opens a visit with a challenge of its own, a second after the last one.
     fn open(&mut self, number: u16) -> Result<(VisitId, Opening), Refused> {
+        let request = self.request(number)?;
+        let opening = self.core.open_visit(self.moment(), &Claims::default(), &request)?;
+        Ok((Grant::visit(&request.grant), opening))
+    }
+
+    /// What Eve opens a visit with.
+    fn request(&mut self, number: u16) -> Result<OpenVisit, Refused> {
         self.secs += 1;
         let moment = self.moment();
         let mut nonce = [0; 16];
@@ -85,9 +92,7 @@ impl Stage {
         };
         let bytes = grant.to_bytes();
         let engineer = signed(EVE, NAMESPACE_GRANT, &bytes);
-        let request = OpenVisit { grant: ByteBuf::from(bytes), engineer, second: None, entries: Vec::new() };
-        let visit = Grant::visit(&request.grant);
-        Ok((visit, self.core.open_visit(moment, &Claims::default(), &request)?))
+        Ok(OpenVisit { grant: ByteBuf::from(bytes), engineer, second: None, entries: Vec::new() })
     }
 }
 
@@ -101,6 +106,23 @@ fn a_visit_that_nobody_uses_ends_after_ten_minutes() {
     stage.pass(1);
     assert!(stage.core.visits.is_empty());
     assert!(!stage.core.is_busy());
+}
+
+#[test]
+fn r_04_a_genuine_opening_counts_once_also_eleven_minutes_and_a_day_later() {
+    let mut stage = Stage::new(ALLOW);
+    let (used, unused) = (stage.request(1).unwrap(), stage.request(2).unwrap());
+    let open = |stage: &mut Stage, request| stage.core.open_visit(stage.moment(), &Claims::default(), request);
+    assert!(matches!(open(&mut stage, &used), Ok(Opening::Opened(_))));
+    // The engineer's key is good for a day, so this one is some minutes short.
+    for wait in [0, 1, 11 * 60, 85_000] {
+        stage.pass(wait);
+        assert_eq!(open(&mut stage, &used).unwrap_err().code, Refusal::Challenge, "after {wait} s");
+    }
+    // Kept back by a relay and never used: its challenge has died of age.
+    assert_eq!(open(&mut stage, &unused).unwrap_err().code, Refusal::Challenge);
+    assert!(stage.core.visits.is_empty(), "the one visit was not used, and ended");
+    assert!(stage.open(3).is_ok(), "the engineer's key is still good: only the replays were refused");
 }
 
 #[test]

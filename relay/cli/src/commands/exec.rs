@@ -2,6 +2,7 @@
 
 use super::App;
 use super::opening::{Wanted, open};
+use super::signals::Signals;
 use crate::args::Exec;
 use crate::fail::{Fail, ROAD};
 use crate::terminal::pipes::{Backlog, Pipe};
@@ -13,7 +14,6 @@ use cloud_doctor_proto::session::{ExitStatus, FinReason, Signal, Stream};
 use cloud_doctor_proto::told::Tell;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
-use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 /// The status of a command that does not exist, as shells have it.
 const NOT_FOUND: u8 = 127;
@@ -61,39 +61,11 @@ impl Streams {
     }
 }
 
-/// Signals that a person or a supervisor sends us, for the command.
-struct Passed {
-    int: Signals,
-    term: Signals,
-    hup: Signals,
-    quit: Signals,
-}
-
-impl Passed {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            int: signal(SignalKind::interrupt())?,
-            term: signal(SignalKind::terminate())?,
-            hup: signal(SignalKind::hangup())?,
-            quit: signal(SignalKind::quit())?,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.int.recv() => Signal::Int,
-            _ = self.term.recv() => Signal::Term,
-            _ = self.hup.recv() => Signal::Hup,
-            _ = self.quit.recv() => Signal::Quit,
-        }
-    }
-}
-
 /// Moves bytes until the command is over; returns its exit status. `sessions attach` uses it too.
 pub(super) async fn drive(app: &App, mut channel: Channel, forward_stdin: bool) -> Result<u8, Fail> {
     let broken = |error: std::io::Error| Fail::system("stdio", &error);
     let mut streams = Streams::new(forward_stdin).map_err(broken)?;
-    let mut signals = Passed::new().map_err(broken)?;
+    let mut signals = Signals::new().map_err(broken)?;
     let mut status = Status::new(app.language, false);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut buffer = vec![0; READ_BYTES];

@@ -9,6 +9,7 @@
 use super::exec::{code, farewell};
 use super::opening::{self, Wanted};
 use super::shell::{End, view};
+use super::signals::Signals;
 use super::{App, SignedIn, sign_in};
 use crate::args::{Asking, Invite};
 use crate::fail::{Fail, ROAD};
@@ -24,7 +25,6 @@ use cloud_doctor_proto::guest::Code;
 use cloud_doctor_proto::ids::ChannelId;
 use cloud_doctor_proto::limits::GUEST_CODE_SECS;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 /// A relay or guest that cannot be asked for a moment is asked again after this time.
@@ -38,29 +38,16 @@ pub(super) async fn run(app: &App, asked: Invite) -> Result<u8, Fail> {
     let engineer = keys.pick(|_| true).ok_or(cloud_doctor::signer::SignError::NoKey)?;
     let invited = signed_in.relay.invite(&engineer.key).await?;
     let helping = Helping { app, signed_in: &signed_in, keys: &keys, engineer: &engineer, invited: &invited, wish };
+    // Outside a shell: inside one, the terminal is raw and Ctrl-C is a key.
+    let mut signals = Signals::new().map_err(|error| Fail::system("signal", &error))?;
     let done = tokio::select! {
         biased;
-        () = stopped()? => Ok(ROAD),
+        _ = signals.next() => Ok(ROAD),
         done = helping.help() => done,
     };
     // It ends by itself when the relay cannot be told.
     drop(signed_in.relay.end_invitation(&invited.id).await);
     done
-}
-
-/// Ctrl-C and its like, outside a shell: inside one, the terminal is raw and they are keys. A closed window too.
-fn stopped() -> Result<impl Future<Output = ()>, Fail> {
-    let failed = |error: std::io::Error| Fail::system("signal", &error);
-    let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut term = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut hup = signal(SignalKind::hangup()).map_err(failed)?;
-    Ok(async move {
-        tokio::select! {
-            _ = int.recv() => {}
-            _ = term.recv() => {}
-            _ = hup.recv() => {}
-        }
-    })
 }
 
 fn wish(asked: Invite) -> Result<Wish, Fail> {

@@ -15,6 +15,7 @@ mod servers;
 mod sessions;
 mod shell;
 mod sign_in;
+mod signals;
 mod tenant;
 mod token;
 mod watch;

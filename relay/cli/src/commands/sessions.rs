@@ -8,7 +8,7 @@ use super::{App, exec, shell};
 use crate::args::{OneSession, SessionCommand, Sessions};
 use crate::fail::Fail;
 use crate::output::{self, ago};
-use crate::terminal::size;
+use crate::terminal::own_size;
 use cloud_doctor::channel::Event;
 use cloud_doctor::clock;
 use cloud_doctor::home::SessionNote;
@@ -23,8 +23,6 @@ use serde_json::{Value, json};
 const NOTE_SECS: u64 = cloud_doctor_proto::limits::VISIT_SECS_MAX + 3600;
 /// Digits of a session's id that are needed when the relay's list is searched.
 const ID_DIGITS_MIN: usize = 8;
-/// Terminal size when there is no terminal.
-const SIZE_DEFAULT: (u16, u16) = (80, 24);
 
 pub(super) async fn run(app: &App, asked: Sessions) -> Result<u8, Fail> {
     match &asked.command {
@@ -179,8 +177,7 @@ async fn reopen(app: &App, one: &OneSession, found: &Found) -> Result<Opened, Fa
     let signed_in = app.signed_in()?;
     let mut trust = app.trust(&signed_in.entry)?;
     let target = find(trust.log(), &found.server)?;
-    let size = size(std::io::stdout()).unwrap_or(SIZE_DEFAULT);
-    let size = if found.kind == ChannelKind::Shell { size } else { (0, 0) };
+    let size = if found.kind == ChannelKind::Shell { own_size() } else { (0, 0) };
     let wanted = Wanted { kind: found.kind, attach: Some(found.channel), argv: Vec::new(), size };
     let mut asking = one.asking.clone();
     asking.user = asking.user.or_else(|| found.user.clone());
