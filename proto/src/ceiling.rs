@@ -129,6 +129,9 @@ pub struct Rule {
     /// Who may give the second signature when the mode is `ask`.
     #[serde(default = "second", skip_serializing_if = "is_second")]
     pub second: Vec<SignerKind>,
+    /// Whether it may be given ahead, for some hours, in the trust log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ahead: bool,
 }
 
 fn signers() -> Vec<SignerKind> {

@@ -62,6 +62,8 @@ pub struct Permit {
     pub person: String,
     /// Who may give the second signature; `None`: none is needed.
     pub second: Option<Vec<SignerKind>>,
+    /// The second signature that was given ahead: number of its log entry, and whose it is.
+    pub ahead: Option<(u64, String)>,
     /// The challenge that it answers.
     pub issued: Issued,
 }
@@ -155,7 +157,7 @@ pub fn decide(
     if !may_sign(person.role, &grant.scopes) {
         return Err(Refusal::ApproverScope.into());
     }
-    let second = within_ceiling(world, &grant, person)?;
+    let Needs { second, ahead } = within_ceiling(world, &grant, person)?;
     Ok(Permit {
         visit: Grant::visit(grant_bytes),
         grant_hash: Grant::hash(grant_bytes),
@@ -163,6 +165,7 @@ pub fn decide(
         grant,
         person: person.key.person.clone(),
         second,
+        ahead,
         issued,
     })
 }
@@ -254,31 +257,55 @@ fn same_log(log: &TrustLog, grant: &Grant) -> Result<(), Refused> {
     }
 }
 
-/// Checks every scope for this signer's key; returns who may give the second signature when one is needed: those that
-/// all scopes accept. An approver's own signature is the customer's word, so nobody else is asked.
-fn within_ceiling(world: World<'_>, grant: &Grant, signer: &Person) -> Result<Option<Vec<SignerKind>>, Refused> {
+/// What a grant still needs.
+struct Needs {
+    second: Option<Vec<SignerKind>>,
+    ahead: Option<(u64, String)>,
+}
+
+/// Checks every scope for this signer's key; says who may give the second signature when one is needed (those that all
+/// scopes accept), or which one was given ahead. An approver's own signature is the customer's word: nobody else is asked.
+fn within_ceiling(world: World<'_>, grant: &Grant, signer: &Person) -> Result<Needs, Refused> {
     let never = || Refusal::Ceiling.with("ceiling.toml");
     let ceiling = world.ceiling.ok_or_else(never)?;
     let policy = &world.log.policy;
     let mut longest = ceiling.limits.visit.min(Span(crate::limits::VISIT_SECS_MAX));
-    let mut second: Option<Vec<SignerKind>> = None;
+    let mut asking: Vec<(&Scope, &Rule)> = Vec::new();
     for scope in &grant.scopes {
         let rule = allowing_rule(world, ceiling, scope, signer)?;
         longest = rule.time.map_or(longest, |time| longest.min(time));
         let policy_asks = policy.second_for.iter().any(|user| scope.user() == Some(user.as_str()));
         if signer.role == Role::Engineer && (rule.mode == Mode::Ask || policy_asks) {
-            let mut kinds = rule.second.clone();
-            if let Some(so_far) = &second {
-                kinds.retain(|kind| so_far.contains(kind));
-            }
-            second = Some(kinds);
+            asking.push((scope, rule));
         }
     }
     longest = policy.visit.map_or(longest, |visit| longest.min(visit));
     if grant.ttl_secs > longest.0 {
         return Err(Refusal::TooLong.with(longest.to_string()));
     }
-    Ok(second)
+    let Some(((_, first), rest)) = asking.split_first() else { return Ok(Needs { second: None, ahead: None }) };
+    if let Some(ahead) = signed_ahead(world, grant, signer, &asking) {
+        return Ok(Needs { second: None, ahead: Some(ahead) });
+    }
+    let mut kinds = first.second.clone();
+    kinds.retain(|kind| rest.iter().all(|(_, rule)| rule.second.contains(kind)));
+    Ok(Needs { second: Some(kinds), ahead: None })
+}
+
+/// One entry of the log that stands for the second signature under all of these scopes, for as long as the visit lasts. A
+/// visit that would outlast it waits for a second signature as ever.
+fn signed_ahead(world: World<'_>, grant: &Grant, signer: &Person, asking: &[(&Scope, &Rule)]) -> Option<(u64, String)> {
+    // It begins by the server's own clock and ends by the later of both: a clock that is behind revives nothing.
+    let hours = (world.now, clock(world).plus_secs(grant.ttl_secs));
+    let mut all = world.log.ahead.iter();
+    let (seq, ahead) = all.find(|(_, ahead)| {
+        ahead.person != signer.key.person
+            && asking.iter().all(|(scope, rule)| {
+                let accepted = rule.ahead && rule.second.contains(&ahead.kind);
+                accepted && ahead.covers(&grant.agent, &grant.engineer, scope, hours)
+            })
+    })?;
+    Some((*seq, ahead.person.clone()))
 }
 
 fn allowing_rule<'a>(
@@ -310,3 +337,7 @@ fn allowing_rule<'a>(
 #[cfg(test)]
 #[path = "decide_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "decide_ahead_tests.rs"]
+mod ahead_tests;

@@ -12,8 +12,8 @@ use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 use ssh_key::{HashAlg, LineEnding, PrivateKey, private::Ed25519Keypair};
 
-const NOW: UnixTime = UnixTime(1_800_000_000);
-const BOOT: BootTime = BootTime(1_000_000);
+pub(super) const NOW: UnixTime = UnixTime(1_800_000_000);
+pub(super) const BOOT: BootTime = BootTime(1_000_000);
 const OWN: &str = "version=1\n[[rule]]\nscope='shell'\nmode='allow'\nusers=['root','*']\n[end]";
 const ASK: &str = "version=1\n[[rule]]\nscope='shell'\nmode='ask'\nusers=['root']\n[end]";
 
@@ -21,26 +21,26 @@ fn private(seed: u8) -> PrivateKey {
     PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
 }
 
-fn named(seed: u8, person: &str) -> NamedKey {
+pub(super) fn named(seed: u8, person: &str) -> NamedKey {
     let key = SshKey::from_blob(&private(seed).public_key().to_bytes().unwrap()).unwrap();
     NamedKey::ssh(key, person)
 }
 
-fn sshsig(seed: u8, namespace: &str, bytes: &[u8]) -> ByteBuf {
+pub(super) fn sshsig(seed: u8, namespace: &str, bytes: &[u8]) -> ByteBuf {
     let pem = private(seed).sign(namespace, HashAlg::Sha512, bytes).unwrap().to_pem(LineEnding::LF).unwrap();
     ByteBuf::from(unarmour(&pem).unwrap())
 }
 
 /// A customer (root 1), an engineer (5), approvers (6, and 7 who is the engineer's other key) and one server.
-struct Setting {
-    log: TrustLog,
+pub(super) struct Setting {
+    pub(super) log: TrustLog,
     identity: SigningKey,
-    book: ChallengeBook,
-    ceiling: Ceiling,
+    pub(super) book: ChallengeBook,
+    pub(super) ceiling: Ceiling,
 }
 
 impl Setting {
-    fn new(ceiling: &str) -> Self {
+    pub(super) fn new(ceiling: &str) -> Self {
         Self::of(ceiling, named(5, "eve"), named(6, "carl"))
     }
 
@@ -75,11 +75,11 @@ impl Setting {
         Self { log, identity, book: ChallengeBook::default(), ceiling: ceiling.parse().unwrap() }
     }
 
-    fn agent(&self) -> AgentId {
+    pub(super) fn agent(&self) -> AgentId {
         AgentId::of(&VerifyKey(self.identity.verifying_key().to_bytes()))
     }
 
-    fn challenge(&mut self, nonce: u8) -> Vec<u8> {
+    pub(super) fn challenge(&mut self, nonce: u8) -> Vec<u8> {
         let secret = Secret([nonce; 32]);
         let challenge = Challenge {
             version: 1,
@@ -103,7 +103,7 @@ impl Setting {
         bytes
     }
 
-    fn grant(&self, challenge: &[u8]) -> Grant {
+    pub(super) fn grant(&self, challenge: &[u8]) -> Grant {
         Grant {
             version: 1,
             tenant: self.log.tenant(),
@@ -146,7 +146,7 @@ impl Setting {
     }
 }
 
-fn signed(entry: &Entry) -> Vec<u8> {
+pub(super) fn signed(entry: &Entry) -> Vec<u8> {
     let bytes = entry.to_bytes();
     let signature = sshsig(1, NAMESPACE_LOG, &bytes);
     SignedEntry { entry: ByteBuf::from(bytes), signature }.to_bytes()

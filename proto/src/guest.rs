@@ -239,6 +239,7 @@ pub fn ceiling_of_one_visit(own: Option<&Ceiling>) -> Ceiling {
         time: None,
         signers: vec![SignerKind::Sshsig],
         second: vec![SignerKind::Local],
+        ahead: false,
         paths: Vec::new(),
         checks: Vec::new(),
     };

@@ -76,6 +76,14 @@ pub const CHANNELS_MAX: usize = 16;
 pub const PENDING_MAX: usize = 16;
 /// An engineer's key must be renewed after this many days.
 pub const ENGINEER_DAYS_MAX: u64 = 90;
+/// A second signature ahead counts for at most a night: a touch by deceit must not be worth more.
+pub const AHEAD_SECS_MAX: u64 = 86_400;
+/// It begins within a week: nobody remembers what was signed before.
+pub const AHEAD_START_SECS_MAX: u64 = 7 * 86_400;
+/// Kinds of access in one.
+pub const AHEAD_SCOPES_MAX: usize = 8;
+/// Signed ahead at once: more is nobody's overview, and the log never shrinks.
+pub const AHEAD_MAX: usize = 64;
 /// An enrolment batch lives at most this long.
 pub const BATCH_SECS_MAX: u64 = 7 * 86_400;
 /// Servers that one batch may enrol.

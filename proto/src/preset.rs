@@ -87,13 +87,13 @@ signers = ["sshsig", "webauthn"]
 scope = "watch"
 mode = "allow"
 users = ["root", "*"]
-signers = ["sshsig"]
+signers = ["sshsig", "webauthn"]
 
 # Who may read this server's own audit log from afar: the same people.
 [[rule]]
 scope = "audit"
 mode = "allow"
-signers = ["sshsig"]
+signers = ["sshsig", "webauthn"]
 
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]
@@ -119,6 +119,7 @@ mode = "ask"
 users = ["root"]
 signers = ["sshsig", "webauthn"]
 second = ["local", "sshsig", "webauthn"]
+ahead = true        # it may be given ahead, for at most a day, in your trust log
 
 [[rule]]
 scope = "exec"
@@ -126,6 +127,7 @@ mode = "ask"
 users = ["root"]
 signers = ["sshsig", "webauthn"]
 second = ["local", "sshsig", "webauthn"]
+ahead = true        # it may be given ahead, for at most a day, in your trust log
 
 # Every other user with the engineer's signature.
 [[rule]]
@@ -146,15 +148,15 @@ signers = ["sshsig", "webauthn"]
 scope = "watch"
 mode = "ask"
 users = ["root", "*"]
-signers = ["sshsig"]
-second = ["local", "sshsig"]
+signers = ["sshsig", "webauthn"]
+second = ["local", "sshsig", "webauthn"]
 
 # Reading this server's own audit log from afar: the same.
 [[rule]]
 scope = "audit"
 mode = "ask"
-signers = ["sshsig"]
-second = ["local", "sshsig"]
+signers = ["sshsig", "webauthn"]
+second = ["local", "sshsig", "webauthn"]
 
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]
@@ -192,8 +194,8 @@ users = ["root", "*"]
 [[rule]]
 scope = "audit"
 mode = "ask"
-signers = ["sshsig"]
-second = ["local", "sshsig"]
+signers = ["sshsig", "webauthn"]
+second = ["local", "sshsig", "webauthn"]
 
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]

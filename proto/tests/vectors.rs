@@ -8,10 +8,10 @@
 mod bytes;
 #[path = "vectors/log.rs"]
 mod log;
-#[path = "vectors/passkeys.rs"]
-mod passkeys;
 #[path = "vectors/look.rs"]
 mod look;
+#[path = "vectors/passkeys.rs"]
+mod passkeys;
 #[path = "vectors/sealed.rs"]
 mod sealed;
 #[path = "vectors/texts.rs"]

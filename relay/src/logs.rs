@@ -130,6 +130,8 @@ fn removed(entry: &Entry) -> Result<Option<AgentId>, AppendRefused> {
         | What::RemovePerson { .. }
         | What::EnrolBatch { .. }
         | What::RenameAgent { .. }
+        | What::SignAhead { .. }
+        | What::EndAhead { .. }
         | What::SetPolicy { .. } => Ok(None),
     }
 }

@@ -26,6 +26,9 @@ pub(super) struct Note {
     pub(super) person: String,
     /// Who signed second; empty when nobody had to.
     pub(super) second: String,
+    /// The log's entry in which that was signed ahead; the visit ends with it.
+    #[serde(default)]
+    pub(super) ahead: Option<u64>,
     /// When it began.
     pub(super) opened_at: UnixTime,
 }
@@ -73,7 +76,9 @@ impl Visit {
     /// The visit that a permit opens at `now`.
     pub(super) fn open(permit: Permit, second: String, now: BootTime, at: UnixTime) -> Self {
         let grant = permit.grant;
-        let note = Note { grant: ByteBuf::from(permit.grant_bytes), person: permit.person, second, opened_at: at };
+        let ahead = permit.ahead.map(|(entry, _)| entry);
+        let note =
+            Note { grant: ByteBuf::from(permit.grant_bytes), person: permit.person, second, ahead, opened_at: at };
         let door = door::Visit {
             visit: permit.visit,
             version: grant.version,

@@ -48,6 +48,12 @@ rules! {
     RecoveryKind: "the recovery key must not depend on a browser", "恢复密钥不得依赖浏览器";
     PasskeyKind: "this key is a passkey's and must be listed as one, or is none", "该密钥的类型与通行密钥不符";
     FirstCount: "the first entry holds at most eight people and install tokens", "首条中最多另含八项人员与安装令牌";
+    AheadSelf: "nobody signs ahead for themselves: that takes an approver or root who is another person", "不能为自己预先签署:须由另一位批准人或根密钥持有人签署";
+    AheadDevice: "a browser's key cannot sign ahead", "浏览器密钥不能预先签署";
+    AheadHours: "what is signed ahead begins within seven days, ends later and lasts at most a day", "预先签署须在七天内开始,且最长一天";
+    AheadScopes: "what is signed ahead names one to eight kinds of access, sorted and different", "预先签署须列出一至八项互不相同且已排序的权限";
+    AheadMany: "at most 64 things are signed ahead at once; end one first", "同时最多有 64 项预先签署;请先结束一项";
+    NoAhead: "nothing with this number is signed ahead", "没有此编号的预先签署";
     Nobody: "nobody has this key", "没有人持有该密钥";
     BatchDays: "a batch lives at most seven days", "批次有效期最长七天";
     BatchUses: "a batch binds 1 to 10,000 servers", "一个批次可绑定 1 至 10,000 台服务器";

@@ -1,6 +1,6 @@
 //! What stands in a trust log: entries, their exact bytes and their signatures. Nothing here is verified.
 
-use super::LogError;
+use super::{Ahead, LogError};
 use crate::ceiling::Span;
 use crate::ids::{AgentId, Hash, KeyId, Nonce, VerifyKey};
 use crate::limits::ENTRY_BYTES_MAX;
@@ -150,6 +150,16 @@ pub enum What {
     RemoveAgent {
         /// Which.
         agent: AgentId,
+    },
+    /// A second signature ahead, by an approver or a root.
+    SignAhead {
+        /// What.
+        ahead: Ahead,
+    },
+    /// Ends one that was signed ahead, and the visits that it opened.
+    EndAhead {
+        /// Number of its entry.
+        seq: u64,
     },
     /// Replaces the customer's policy; the stricter of policy and ceiling wins.
     SetPolicy {

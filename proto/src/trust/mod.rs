@@ -5,10 +5,12 @@
 //! The relay stores and hands out entries; it can withhold new ones, never invent any. What an entry is stands in
 //! `entry`, who may say what in `rules`; here is what the entries add up to.
 
+mod ahead;
 mod broken;
 mod entry;
 mod rules;
 
+pub use ahead::{Ahead, SignedAhead};
 pub use broken::{LogError, Rule};
 pub use entry::{Entry, First, NamedKey, Policy, Role, SignedEntry, What, batch_id, decode};
 pub use rules::broken_by_name;
@@ -80,6 +82,8 @@ pub struct TrustLog {
     pub agents: BTreeMap<AgentId, AgentRecord>,
     /// Rules for all servers.
     pub policy: Policy,
+    /// Second signatures ahead, by the numbers of their entries.
+    pub ahead: BTreeMap<u64, SignedAhead>,
 }
 
 impl TrustLog {
@@ -108,6 +112,7 @@ impl TrustLog {
             batches: BTreeMap::new(),
             agents: BTreeMap::new(),
             policy: Policy::default(),
+            ahead: BTreeMap::new(),
         };
         let shape = [
             (entry.version == 1 && entry.seq == 0 && entry.prev == Hash([0; 32]), Rule::GenesisShape),
@@ -163,6 +168,7 @@ impl TrustLog {
         self.apply(&entry);
         self.head = TrustHead { seq, hash: signed.hash() };
         self.at = self.at.max(entry.at);
+        self.forget_past();
         self.entries.push(bytes.to_vec());
         Ok(())
     }
@@ -188,6 +194,7 @@ impl TrustLog {
             }
             What::RemovePerson { key } => {
                 self.people.remove(key);
+                self.forget_ahead(|ahead| ahead.by == *key || ahead.what.engineer == *key);
             }
             What::EnrolBatch { key, until, uses, note } => {
                 let batch = Batch { key: *key, until: *until, uses_left: *uses, note: note.clone(), by: entry.by };
@@ -208,6 +215,17 @@ impl TrustLog {
             }
             What::RemoveAgent { agent } => {
                 self.agents.remove(agent);
+                self.forget_ahead(|ahead| ahead.what.agent == *agent);
+            }
+            What::SignAhead { ahead } => {
+                if let Some(key) = self.approvers_at(entry.at).remove(&entry.by) {
+                    let (person, kind) = (key.person, key.kind.signer());
+                    let signed = SignedAhead { what: ahead.clone(), by: entry.by, person, kind };
+                    self.ahead.insert(entry.seq, signed);
+                }
+            }
+            What::EndAhead { seq } => {
+                self.ahead.remove(seq);
             }
             What::SetPolicy { policy } => self.policy = policy.clone(),
         }
@@ -216,6 +234,7 @@ impl TrustLog {
     /// A root is gone: its key signs no grants either, and servers are bound no more by batches that it made.
     fn forget(&mut self, root: &KeyId) {
         self.people.remove(root);
+        self.forget_ahead(|ahead| ahead.by == *root || ahead.what.engineer == *root);
         self.batches.retain(|_, batch| batch.by != *root);
     }
 

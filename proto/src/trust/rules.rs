@@ -2,7 +2,7 @@
 
 use super::broken::{LogError, Rule};
 use super::entry::BATCH_CONTEXT;
-use super::{Entry, NamedKey, SignedEntry, TrustLog, What};
+use super::{Entry, NamedKey, Role, SignedEntry, TrustLog, What};
 use crate::control;
 use crate::ids::{AgentId, KeyId};
 use crate::limits::{BATCH_SECS_MAX, BATCH_USES_MAX, ENGINEER_DAYS_MAX, NAME_CHARS_MAX};
@@ -33,6 +33,14 @@ impl TrustLog {
                 let mut signers = self.roots.clone();
                 signers.retain(|_, root| root.kind != KeyKind::Webauthn);
                 signers.insert(self.recovery.key.id(), self.recovery.clone());
+                self.verify_person(&signers, signed, entry)
+            }
+            What::SignAhead { .. } => self.verify_person(&self.approvers_at(entry.at), signed, entry),
+            What::EndAhead { seq } => {
+                let mut signers = self.approvers_at(entry.at);
+                // Giving up a permission needs nobody else.
+                let own = self.ahead.get(seq).and_then(|ahead| self.person(&ahead.what.engineer, Role::Engineer));
+                signers.extend(own.map(|own| (own.key.key.id(), own.key.clone())));
                 self.verify_person(&signers, signed, entry)
             }
             What::AddPerson { .. }
@@ -129,6 +137,8 @@ impl TrustLog {
                 check(seq, &[of_length(name), visible(name), (self.agents.contains_key(agent), Rule::NoServer)])
             }
             What::RemoveAgent { agent } => check(seq, &[(self.agents.contains_key(agent), Rule::NoServer)]),
+            What::SignAhead { ahead } => check(seq, &self.rules_of_ahead(entry, ahead)),
+            What::EndAhead { seq: of } => check(seq, &[(self.ahead.contains_key(of), Rule::NoAhead)]),
             What::SetPolicy { policy } => {
                 let users = policy.second_for.iter().chain(&policy.never);
                 let short = policy.second_for.len() + policy.never.len() <= POLICY_USERS_MAX;

@@ -10,21 +10,21 @@ use ed25519_dalek::SigningKey;
 use ssh_key::{HashAlg, LineEnding, PrivateKey, private::Ed25519Keypair};
 use std::collections::BTreeSet;
 
-const NOW: UnixTime = UnixTime(1_800_000_000);
+pub(super) const NOW: UnixTime = UnixTime(1_800_000_000);
 
 fn private(seed: u8) -> PrivateKey {
     PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
 }
 
-fn named(seed: u8, person: &str) -> NamedKey {
+pub(super) fn named(seed: u8, person: &str) -> NamedKey {
     NamedKey::ssh(SshKey::from_blob(&private(seed).public_key().to_bytes().unwrap()).unwrap(), person)
 }
 
-fn id(seed: u8) -> KeyId {
+pub(super) fn id(seed: u8) -> KeyId {
     named(seed, "x").key.id()
 }
 
-fn sign(entry: &Entry, seed: u8) -> Vec<u8> {
+pub(super) fn sign(entry: &Entry, seed: u8) -> Vec<u8> {
     let bytes = entry.to_bytes();
     let pem = private(seed).sign(NAMESPACE_LOG, HashAlg::Sha512, &bytes).unwrap().to_pem(LineEnding::LF).unwrap();
     let signature = ByteBuf::from(crate::signer::unarmour(&pem).unwrap());
@@ -42,16 +42,16 @@ fn genesis() -> Vec<u8> {
     sign(&Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: NOW, by: id(1), what }, 1)
 }
 
-fn log() -> TrustLog {
+pub(super) fn log() -> TrustLog {
     TrustLog::genesis(&genesis(), None).unwrap()
 }
 
-fn add(log: &mut TrustLog, signer: u8, what: What) -> Result<(), LogError> {
+pub(super) fn add(log: &mut TrustLog, signer: u8, what: What) -> Result<(), LogError> {
     let entry = log.next_entry(id(signer), NOW, what);
     log.append(&sign(&entry, signer))
 }
 
-fn engineer(seed: u8, days: u64) -> What {
+pub(super) fn engineer(seed: u8, days: u64) -> What {
     What::AddPerson { key: named(seed, "eve"), role: Role::Engineer, until: NOW.plus_secs(days * DAY_SECS) }
 }
 

@@ -127,7 +127,10 @@ impl Core {
         self.book = book;
         let (permit, signed_by) = (decided?, signed_by?);
         match (&permit.second, signed_by) {
-            (None, _) => Ok(Opening::Opened(self.open(moment, claims, permit, String::new())?)),
+            (None, _) => {
+                let ahead = permit.ahead.as_ref().map(|(_, person)| person.clone());
+                Ok(Opening::Opened(self.open(moment, claims, permit, ahead.unwrap_or_default())?))
+            }
             (Some(_), Some(person)) => Ok(Opening::Opened(self.open(moment, claims, permit, person)?)),
             (Some(kinds), None) => {
                 let kinds = kinds.clone();
@@ -245,7 +248,7 @@ impl Core {
         }
         self.make_room(moment)?;
         let visit = Visit::open(permit, second, moment.boot, moment.at);
-        let event = Event::new("visit-opened")
+        let mut event = Event::new("visit-opened")
             .with("visit", visit.door.visit.to_string())
             .with("grant", visit.door.grant.to_string())
             .with("engineer", visit.note.person.as_str())
@@ -257,6 +260,9 @@ impl Core {
             .with("ticket", visit.grant.ticket.as_str())
             .with("claimed-account", claims.account.as_str())
             .with("claimed-client", claims.client.as_str());
+        if let Some(entry) = visit.note.ahead {
+            event = event.with("signed-ahead-in-entry", entry);
+        }
         self.audit.begin(moment, &event)?;
         let engineer = visit.grant.engineer;
         let living = self.channels.iter().filter(|(_, channel)| channel.engineer == engineer);

@@ -262,11 +262,13 @@ impl Core {
         Ok(())
     }
 
-    /// The engineer may sign, and the policy has not taken anything away that the visit was for.
+    /// The engineer may sign, what was signed ahead for it still stands, and the policy has not taken anything away that the
+    /// visit was for.
     fn may_go_on(&self, moment: Moment, visit: &Visit) -> bool {
         let never = &self.trust.log().policy.never;
         let forbidden = visit.scopes().iter().filter_map(Scope::user).any(|user| never.iter().any(|one| one == user));
-        !forbidden && self.trusts(moment, visit.engineer(), visit.scopes())
+        let ended = visit.note.ahead.is_some_and(|entry| !self.trust.log().ahead.contains_key(&entry));
+        !forbidden && !ended && self.trusts(moment, visit.engineer(), visit.scopes())
     }
 
     /// Root's word counts also when another process wrote it while this one did not answer.
