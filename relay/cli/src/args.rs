@@ -28,8 +28,8 @@ pub(crate) enum Command {
     Login(Login),
     /// Sign out
     Logout,
-    /// List the customer's servers
-    Servers(Listing),
+    /// List the customer's servers, and label them
+    Servers(Servers),
     /// Open a shell on a server
     Shell(Shell),
     /// Run one command on a server
@@ -125,6 +125,33 @@ pub(crate) struct Listing {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Servers {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only servers with this label; key=value, a word, or a key with any value; may be repeated
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) label: Vec<String>,
+    #[command(subcommand)]
+    pub(crate) command: Option<ServersCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServersCommand {
+    /// Put labels on a server, or take them off; a key has one value
+    Label {
+        /// Server: its name, or the beginning of its id
+        server: String,
+        /// Labels to put on: words, or key=value
+        labels: Vec<String>,
+        /// Label to take off; may be repeated
+        #[arg(long, value_name = "LABEL")]
+        remove: Vec<String>,
+    },
 }
 
 #[derive(Debug, Clone, Args)]

@@ -92,6 +92,9 @@ problems! {
     BadName UNPROCESSABLE_ENTITY "bad-name"
         "This name is not accepted." "A name has 1 to 128 printable characters." "Choose another one."
         "不接受此名称。" "名称须为 1 至 128 个可打印字符。" "请换一个名称。";
+    BadLabel UNPROCESSABLE_ENTITY "bad-label"
+        "These labels are not accepted." "A label is a word or key=value, at most 48 printable characters each, without blanks and commas; a server has at most 16." "Choose others, or take some off first."
+        "不接受这些标签。" "标签是一个词或 key=value,各部分最多 48 个可打印字符,不含空白和逗号;每台服务器最多 16 个。" "请更换标签,或先移除一些。";
     Yourself CONFLICT "yourself"
         "You cannot remove your own account." "Somebody must be left who can let you in again." "Ask another admin."
         "不能删除自己的账号。" "必须保留能让您重新登录的人。" "请联系其他管理员。";

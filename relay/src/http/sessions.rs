@@ -58,7 +58,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn of(row: StreamRow) -> Self {
+    pub(super) fn of(row: StreamRow) -> Self {
         Self {
             stream: Hex(row.opened.stream),
             account: row.opened.account,

@@ -7,6 +7,7 @@ use cloud_doctor_proto::ids::{AgentId, ChannelId, StreamId, VisitId};
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use std::collections::HashMap;
 
 /// Old rows forgotten in one transaction: a few milliseconds of the one writer.
 const FORGOTTEN_AT_ONCE: u32 = 500;
@@ -125,6 +126,30 @@ impl Scoped<'_> {
             .execute(&self.store.writer)
             .await?;
         Ok(())
+    }
+
+    /// Accounts that have a stream open, by server.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn people_here(&self) -> Result<HashMap<AgentId, u64>, StoreError> {
+        let sql = "SELECT agent_id, count(DISTINCT account) AS people FROM streams \
+                   WHERE tenant_id = ? AND closed_at IS NULL GROUP BY agent_id";
+        let rows = sqlx::query(sql).bind(self.tenant.0).fetch_all(&self.store.readers).await?;
+        let read = |row: &SqliteRow| Ok::<_, sqlx::Error>((AgentId(bytes(row, "agent_id")?), count(row, "people")?));
+        Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+    }
+
+    /// Open streams to one server, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn streams_to(&self, agent: &AgentId) -> Result<Vec<StreamRow>, StoreError> {
+        let sql = "SELECT stream_id, account, agent_id, client, purpose, visit_id, channel_id, opened_at, closed_at, \
+                   bytes_up, bytes_down, close_reason FROM streams \
+                   WHERE tenant_id = ? AND agent_id = ? AND closed_at IS NULL ORDER BY opened_at, stream_id";
+        let query = sqlx::query(sql).bind(self.tenant.0).bind(agent.0.as_slice());
+        Ok(query.fetch_all(&self.store.readers).await?.iter().map(stream).collect::<Result<_, _>>()?)
     }
 
     /// Streams, open ones first, then the newest, at most `most`.

@@ -11,6 +11,7 @@ mod customer;
 mod edges;
 mod program;
 mod routes;
+mod servers;
 mod streams;
 mod tls;
 mod tokens;

@@ -231,10 +231,6 @@ async fn remove_server(app: &App, server: &str, sure: bool) -> Result<(), Fail> 
         return Ok(());
     }
     publish(app, &signed_in, &mut trust, What::RemoveAgent { agent: target.agent }).await?;
-    // The list of the relay is for reaching it; the log above is what counts.
-    if let Err(error) = signed_in.relay.remove_server(&target.agent).await {
-        app.say(cloud_doctor::messages::Sentence::sentence(&error));
-    }
     app.say(Id::ServerRemoved.with(&[&target.name]));
     Ok(())
 }

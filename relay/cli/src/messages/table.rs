@@ -141,6 +141,7 @@ messages! {
     HeadId: "ID", "编号";
     HeadState: "STATE", "状态";
     HeadSystem: "SYSTEM", "系统";
+    HeadLabels: "LABELS", "标签";
     HeadPerson: "PERSON", "人员";
     HeadRole: "ROLE", "角色";
     HeadUntil: "UNTIL", "有效期至";
@@ -159,6 +160,8 @@ messages! {
     StateSeen: "unreachable, seen {0} ago", "失联,{0} 前在线";
     StateNever: "never connected", "从未连接";
     NoServersYet: "No server yet. Make an install token: cloud-doctor tenant token", "还没有服务器。请创建安装令牌:cloud-doctor tenant token";
+    NoServersSuch: "No server has these labels. See: cloud-doctor servers", "没有带有这些标签的服务器。请看:cloud-doctor servers";
+    ServerLabels: "Labels of {0}: {1}", "{0} 的标签:{1}";
     PersonAdded: "{0} may sign as {1} until {2}.", "{0} 可作为{1}签名,至 {2}。";
     PersonRemoved: "The key of {0} counts no more ({1}). Running visits end within seconds.", "已吊销 {0} 的密钥({1})。进行中的远程协助将在数秒内结束。";
     NobodyThere: "Nobody in this role is \"{0}\". See: cloud-doctor tenant show", "此角色中没有 \"{0}\"。请看:cloud-doctor tenant show";

@@ -2,9 +2,9 @@
 
 use super::http::{CALL_WAIT, Call, call};
 use super::shapes::{
-    AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, Invitation, Invite, Invited, LogPage, Me,
-    NewAccount, NewPassword, ServerLine, Servers, SessionLine, Sessions, SetUp, Sign, SignIn, SignedIn, StreamNote,
-    TextBytes, TokenLine, TokenMade, TokenWish, Tokens, Waiting,
+    AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, Invitation, Invite, Invited, Labels, LogPage, Me,
+    NewAccount, NewPassword, Relabel, ServerLine, Servers, SessionLine, Sessions, SetUp, Sign, SignIn, SignedIn,
+    StreamNote, TextBytes, TokenLine, TokenMade, TokenWish, Tokens, Waiting,
 };
 use super::{Relay, RelayError};
 use cloud_doctor_proto::ids::AgentId;
@@ -77,12 +77,22 @@ impl Relay {
         self.get("/api/v1/me").await
     }
 
-    /// Servers of this customer, as the relay sees them.
+    /// Servers of this customer with all these labels, as the relay sees them.
     ///
     /// # Errors
     /// [`RelayError`].
-    pub async fn servers(&self) -> Result<Vec<ServerLine>, RelayError> {
-        self.get::<Servers>("/api/v1/servers").await.map(|answer| answer.servers)
+    pub async fn servers(&self, labels: &[String]) -> Result<Vec<ServerLine>, RelayError> {
+        let path = format!("/api/v1/servers?label={}", in_path(&labels.join(",")));
+        self.get::<Servers>(&path).await.map(|answer| answer.servers)
+    }
+
+    /// Puts labels on a server and takes others off; returns what it has then.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn label(&self, agent: &AgentId, add: &[String], remove: &[String]) -> Result<Vec<String>, RelayError> {
+        let path = format!("/api/v1/servers/{agent}/labels");
+        self.post::<_, Labels>(&path, &Relabel { add, remove }).await.map(|answer| answer.labels)
     }
 
     /// Entries of the trust log from number `from` on, one page.
@@ -230,15 +240,6 @@ impl Relay {
         let path = "/api/v1/me/password";
         let call = Call { method: Method::PUT, path, body: Some(&body), wait: CALL_WAIT };
         super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
-    }
-
-    /// Takes a server off the relay's list. The trust log is another matter.
-    ///
-    /// # Errors
-    /// [`RelayError`].
-    pub async fn remove_server(&self, agent: &AgentId) -> Result<(), RelayError> {
-        let path = format!("/api/v1/servers/{agent}");
-        self.delete(&path).await
     }
 }
 

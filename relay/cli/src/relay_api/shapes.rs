@@ -102,6 +102,9 @@ pub struct ServerLine {
     /// Its tunnel, when one stands.
     #[serde(default)]
     pub online: Option<Online>,
+    /// What the customer's people call it by.
+    #[serde(default)]
+    pub labels: Vec<String>,
 }
 
 /// A living tunnel.
@@ -117,6 +120,17 @@ pub struct Online {
 #[derive(Deserialize)]
 pub(super) struct Servers {
     pub(super) servers: Vec<ServerLine>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Relabel<'a> {
+    pub(super) add: &'a [String],
+    pub(super) remove: &'a [String],
+}
+
+#[derive(Deserialize)]
+pub(super) struct Labels {
+    pub(super) labels: Vec<String>,
 }
 
 /// A page of the trust log.

@@ -1,0 +1,18 @@
+-- What the console shows of a server beside its name. Facts are a stranger's words.
+ALTER TABLE agents ADD COLUMN cpus INTEGER;
+ALTER TABLE agents ADD COLUMN memory_bytes INTEGER;
+ALTER TABLE agents ADD COLUMN booted_at INTEGER;
+
+-- What the customer's people call a server by: a word, or key=value with one value per key.
+CREATE TABLE labels (
+    tenant_id INTEGER NOT NULL REFERENCES tenants,
+    agent_id  BLOB NOT NULL CHECK (length(agent_id) = 32),
+    -- The word, or what stands before the '='.
+    key       TEXT NOT NULL,
+    -- What stands behind it; NULL for a word.
+    value     TEXT,
+    PRIMARY KEY (tenant_id, agent_id, key)
+) STRICT, WITHOUT ROWID;
+
+-- Who is on a server now.
+CREATE INDEX streams_open_by_agent ON streams (tenant_id, agent_id) WHERE closed_at IS NULL;
