@@ -16,3 +16,10 @@ CREATE TABLE labels (
 
 -- Who is on a server now.
 CREATE INDEX streams_open_by_agent ON streams (tenant_id, agent_id) WHERE closed_at IS NULL;
+
+-- How a request for a second signature ended when nobody signed it. What is neither signed nor ended waits or expired.
+ALTER TABLE approvals ADD COLUMN ended_as TEXT CHECK (ended_as IN ('denied', 'withdrawn'));
+ALTER TABLE approvals ADD COLUMN ended_by TEXT;
+ALTER TABLE approvals ADD COLUMN ended_at INTEGER;
+-- Why it was denied, in a sentence by whoever said no.
+ALTER TABLE approvals ADD COLUMN why TEXT;

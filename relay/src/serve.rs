@@ -25,9 +25,9 @@ use tracing::{info, warn};
 
 /// How often ended logins, approvals and old streams are forgotten, and logins with open streams noted as used.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
-/// How long the list of streams goes back. Longer than anybody asks "who was on that server", and bounded; what must
+/// How long the lists of streams, requests and links go back. Longer than anybody asks "who was on that server", and bounded; what must
 /// never be lost stands in the audit, which is never pruned.
-const STREAMS_DAYS: u64 = 90;
+const HISTORY_DAYS: u64 = 90;
 /// Batches of old streams forgotten in one round, so that a round is short whatever has gathered.
 const STREAM_BATCHES: u32 = 20;
 /// How often certificate files are looked at.
@@ -258,11 +258,11 @@ async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
         api.store.touch_login(&login, now).await?;
     }
     api.store.forget_logins(now).await?;
-    let yesterday = UnixTime(now.0.saturating_sub(DAY_SECS));
-    api.store.forget_approvals(yesterday).await?;
+    let days_ago = |days: u64| UnixTime(now.0.saturating_sub(days * DAY_SECS));
     // Longer ago than any visit lasts.
-    api.store.forget_invitations(yesterday).await?;
-    let ended_before = UnixTime(now.0.saturating_sub(STREAMS_DAYS * DAY_SECS));
+    api.store.forget_invitations(days_ago(1)).await?;
+    let ended_before = days_ago(HISTORY_DAYS);
+    api.store.forget_approvals(ended_before).await?;
     for _ in 0..STREAM_BATCHES {
         if !api.store.forget_streams(ended_before).await? {
             break;

@@ -44,7 +44,7 @@ pub(crate) enum Command {
     /// Show and change who may sign in at the relay
     #[command(subcommand)]
     Account(Account),
-    /// Give the second signature under somebody else's request
+    /// Give the second signature under somebody else's request, or say no
     Approve(Approve),
     /// Check a server's audit log offline
     VerifyAudit(VerifyAudit),
@@ -486,6 +486,12 @@ pub(crate) struct Approve {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Say no: whoever waits for it is told at once
+    #[arg(long, requires = "id", conflicts_with = "yes")]
+    pub(crate) deny: bool,
+    /// Why not, in a sentence that whoever waits will read
+    #[arg(long, value_name = "TEXT", requires = "deny")]
+    pub(crate) why: Option<String>,
     /// Print JSON (lists only)
     #[arg(long)]
     pub(crate) json: bool,

@@ -22,6 +22,7 @@ mod sign_in;
 mod stream;
 mod tokens;
 mod trust_log;
+mod wait;
 
 pub use console::Console;
 pub use server::{Server, ServerLimits};
@@ -46,8 +47,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Requests that may wait for a second signature at once.
-const WAITING_MAX: usize = 256;
+/// Requests that may be held at once: a page has one or two open.
+const WAITING_MAX: usize = 1024;
 
 /// Everything that handlers reach: the parts of the relay, and what only requests share among themselves.
 #[derive(Debug)]
@@ -162,15 +163,22 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(stream::ticket))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::audit))
-        .routes(routes!(approvals::list, approvals::ask))
+        .routes(routes!(approvals::ask))
+        .routes(routes!(approvals::past))
+        .routes(routes!(approvals::withdraw))
         .routes(routes!(approvals::sign))
+        .routes(routes!(approvals::deny))
         .routes(routes!(accounts::list, accounts::add))
         .routes(routes!(accounts::remove))
         .routes(routes!(invitations::invite))
         .routes(routes!(invitations::end))
         .layer(axum::middleware::from_fn(edge::deadline));
-    let slow = OpenApiRouter::new().routes(routes!(approvals::wait)).routes(routes!(stream::open));
-    let slow = slow.routes(routes!(invitations::wait)).routes(routes!(invitations::open));
+    let slow = OpenApiRouter::new()
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::wait))
+        .routes(routes!(stream::open))
+        .routes(routes!(invitations::wait))
+        .routes(routes!(invitations::open));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", quick.merge(slow)).split_for_parts()
 }
 

@@ -111,8 +111,8 @@ problems! {
         "Too much is waiting." "{}" "Wait until some of it is done, then try again."
         "等待中的内容过多。" "{}" "请等部分完成后重试。";
     ApprovalOver CONFLICT "approval-over"
-        "Nobody waits for this signature any more." "The grant was signed already, or its time is over." "Ask the engineer to try again."
-        "此签名已无人等待。" "该授权已被签名,或已过期。" "请让工程师重试。";
+        "Nobody waits for this answer any more." "The request was answered or withdrawn already, or its time is over." "Ask the engineer to try again."
+        "此答复已无人等待。" "该请求已被答复或撤回,或已过期。" "请让工程师重试。";
     NotSecond UNPROCESSABLE_ENTITY "not-second"
         "This is no second signature." "No approver in the trust log has made it under this grant." "Sign with an approver's key: cloud-doctor tenant show lists them."
         "这不是有效的第二签名。" "信任日志中没有审批人对该授权作过此签名。" "请使用审批人的密钥签名:cloud-doctor tenant show 会列出审批人。";

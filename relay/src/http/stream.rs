@@ -193,8 +193,10 @@ impl Drop for End {
         let tasks = api.tasks.clone();
         tasks.spawn(async move {
             info!(%stream, up = closed.bytes_up, down = closed.bytes_down, why = closed.reason, "stream ended");
-            if let Err(error) = api.store.of(tenant).stream_closed(&stream, &closed, clock::now()).await {
-                warn!(%error, %stream, "could not note the end of a stream");
+            match api.store.of(tenant).stream_closed(&stream, &closed, clock::now()).await {
+                Ok(false) => {}
+                Ok(true) => api.approvals.send_modify(|changes| *changes += 1),
+                Err(error) => warn!(%error, %stream, "could not note the end of a stream"),
             }
             drop(place);
         });

@@ -22,7 +22,7 @@ mod trust_log;
 
 pub use accounts::{Account, AccountRef, AccountWithHash, NameTaken, NotARole, Role};
 pub use agents::{AgentRow, AgentSeen, NewAgent};
-pub use approvals::{Approval, NewApproval, SecondRefused};
+pub use approvals::{AnswerRefused, Approval, ApprovalState, Closing, Ended, NewApproval};
 pub use audit::{Actor, AuditRow};
 pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
 pub use invitations::{Guest, Invitation, NewInvitation};
@@ -153,8 +153,8 @@ impl Store {
         Ok(Self { readers: pool.clone(), writer: pool })
     }
 
-    /// Ends every login and invitation and revokes every enrolment token: after a restore, what was taken back since the backup
-    /// must not count again (FLT-26).
+    /// Ends every login, invitation and link and revokes every enrolment token: after a restore, what was taken back
+    /// since the backup must not count again (FLT-26).
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,5 +1,6 @@
 //! Streams between clients and agents: who, when, how much. Never what.
 
+use super::approvals::withdraw_of;
 use super::audit::note;
 use super::rows::{bytes, bytes_or_none, count, int, time, time_or_none, unsigned};
 use super::{Actor, Scoped, Store, StoreError};
@@ -109,23 +110,29 @@ impl Scoped<'_> {
         Ok(())
     }
 
-    /// Notes that a stream ended.
+    /// Notes that a stream ended. With an account's last stream to a server goes what it waited for there; whether that
+    /// was anything.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn stream_closed(&self, id: &StreamId, end: &StreamClosed, now: UnixTime) -> Result<(), StoreError> {
+    pub async fn stream_closed(&self, id: &StreamId, end: &StreamClosed, now: UnixTime) -> Result<bool, StoreError> {
+        let mut tx = self.store.begin().await?;
         let sql = "UPDATE streams SET closed_at = ?, bytes_up = ?, bytes_down = ?, close_reason = ? \
-                   WHERE tenant_id = ? AND stream_id = ? AND closed_at IS NULL";
-        sqlx::query(sql)
+                   WHERE tenant_id = ? AND stream_id = ? AND closed_at IS NULL RETURNING account, agent_id";
+        let row = sqlx::query(sql)
             .bind(int(now))
             .bind(unsigned(end.bytes_up))
             .bind(unsigned(end.bytes_down))
             .bind(&end.reason)
             .bind(self.tenant.0)
             .bind(id.0.as_slice())
-            .execute(&self.store.writer)
+            .fetch_optional(&mut *tx)
             .await?;
-        Ok(())
+        let Some(row) = row else { return Ok(false) };
+        let of = (row.try_get("account")?, row.try_get("agent_id")?);
+        let withdrawn = withdraw_of(&mut tx, self.tenant, of, now).await?;
+        tx.commit().await?;
+        Ok(withdrawn)
     }
 
     /// Accounts that have a stream open, by server.

@@ -21,7 +21,7 @@ pub(crate) const UPGRADE: [(&str, &str); 4] = [
 ];
 
 /// Asks for a stream; returns the answer and whatever follows it.
-async fn open(world: &World, path: &str, token: &str, extra: &[(&str, &str)]) -> (Answer, Vec<u8>) {
+pub(crate) async fn open(world: &World, path: &str, token: &str, extra: &[(&str, &str)]) -> (Answer, Vec<u8>) {
     let bearer = format!("Bearer {token}");
     let mut headers = vec![("authorization", bearer.as_str())];
     headers.extend(UPGRADE);

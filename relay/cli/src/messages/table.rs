@@ -61,6 +61,9 @@ messages! {
     NeedSecondLocal: "Or root on {0} runs: cloud-doctor-agent approve", "或由 {0} 上的 root 运行:cloud-doctor-agent approve";
     NeedSecondWords: "The six words of this request: {0}", "此请求的六个单词:{0}";
     SecondArrived: "The second signature arrived.", "已收到第二签名。";
+    SecondDenied: "{0} said no to this request, as the relay reports: {1}", "据中继报告,{0} 拒绝了此请求:{1}";
+    SecondDeniedPlain: "{0} said no to this request, as the relay reports. Nothing was started.", "据中继报告,{0} 拒绝了此请求。未启动任何内容。";
+    SecondWithdrawn: "{0} took this request back at the relay. Nothing was started.", "{0} 已在中继上撤回此请求。未启动任何内容。";
     SecondTimeout: "Nobody signed within {0}. Nothing was started.", "在 {0} 内无人签名。未启动任何内容。";
     KeyKindUnsaid: "{0} holds an ecdsa-sha2-nistp256 key, as browsers have them. Say what it is: --device for a browser's key, which counts only where a ceiling names it, or --ssh for one of ssh-keygen.", "{0} 中是 ecdsa-sha2-nistp256 密钥,浏览器密钥即为此类型。请说明其种类:--device 表示浏览器密钥(仅在权限上限列出时有效),--ssh 表示 ssh-keygen 生成的密钥。";
     RootKeyKind: "{0} holds an ecdsa-sha2-nistp256 key, as browsers have them; such a key cannot become a root. Take an ssh-ed25519 or sk-ssh-ed25519 key.", "{0} 中是 ecdsa-sha2-nistp256 密钥,浏览器密钥即为此类型,不能成为根密钥。请使用 ssh-ed25519 或 sk-ssh-ed25519 密钥。";
@@ -221,6 +224,7 @@ messages! {
     GrantWords: "  words     {0}", "  单词    {0}";
     AskApprove: "Sign as the second person? Compare the words with the engineer first. [y/N] ", "作为第二人签名?请先与工程师核对单词。[y/N] ";
     NotApproved: "Not signed.", "未签名。";
+    Denied: "Said no to {0}, who is told at once.", "已拒绝 {0},对方会立即得知。";
     Approved: "Signed: {0} may open {1}.", "已签名:{0} 可以打开 {1}。";
     AuditGood: "Every line holds: {0} lines, the last one ends in {1}.", "每一行都有效:共 {0} 行,末行哈希 {1}。";
     AuditBegins: "The log begins with line {0}: older segments were deleted or not given.", "日志从第 {0} 行开始:更早的部分已删除或未提供。";

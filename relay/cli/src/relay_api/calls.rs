@@ -2,9 +2,9 @@
 
 use super::http::{CALL_WAIT, Call, call};
 use super::shapes::{
-    AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, Invitation, Invite, Invited, Labels, LogPage, Me,
-    NewAccount, NewPassword, Relabel, ServerLine, Servers, SessionLine, Sessions, SetUp, Sign, SignIn, SignedIn,
-    StreamNote, TextBytes, TokenLine, TokenMade, TokenWish, Tokens, Waiting,
+    AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, Deny, Invitation, Invite, Invited, Labels,
+    LogPage, Me, NewAccount, NewPassword, Relabel, ServerLine, Servers, SessionLine, Sessions, SetUp, Sign, SignIn,
+    SignedIn, StreamNote, TextBytes, TokenLine, TokenMade, TokenWish, Tokens, Waiting,
 };
 use super::{Relay, RelayError};
 use cloud_doctor_proto::ids::AgentId;
@@ -177,6 +177,23 @@ impl Relay {
     pub async fn sign_approval(&self, id: &str, signature: Vec<u8>) -> Result<(), RelayError> {
         let sign = Sign { signature: TextBytes(signature) };
         self.post::<_, IgnoredAny>(&format!("/api/v1/approvals/{id}/signature"), &sign).await.map(|_| ())
+    }
+
+    /// Denies a second signature.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn deny_approval(&self, id: &str, why: Option<&str>) -> Result<(), RelayError> {
+        let path = format!("/api/v1/approvals/{}/denial", in_path(id));
+        self.post::<_, IgnoredAny>(&path, &Deny { why }).await.map(|_| ())
+    }
+
+    /// Takes a request for a second signature back.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn withdraw_approval(&self, id: &str) -> Result<(), RelayError> {
+        self.delete(&format!("/api/v1/approvals/{}", in_path(id))).await
     }
 
     /// Makes an invitation for the key that will sign.

@@ -312,12 +312,43 @@ pub struct Approval {
     /// The engineer's signature.
     #[serde(default)]
     pub signature: TextBytes,
+    /// How it stands.
+    #[serde(default)]
+    pub state: ApprovalState,
     /// The second signature, once it is there.
     #[serde(default)]
     pub second: Option<TextBytes>,
+    /// Who answered it.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// Why it was denied.
+    #[serde(default)]
+    pub why: Option<String>,
     /// When nobody waits any more, seconds since 1970.
     #[serde(default)]
     pub expires_at: u64,
+}
+
+/// How a request stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApprovalState {
+    /// Nobody has answered yet.
+    #[default]
+    Waiting,
+    /// The second signature is there.
+    Signed,
+    /// Somebody said no.
+    Denied,
+    /// It was taken back.
+    Withdrawn,
+    /// Nobody answered in time.
+    Expired,
+}
+
+#[derive(Serialize)]
+pub(super) struct Deny<'a> {
+    pub(super) why: Option<&'a str>,
 }
 
 #[derive(Serialize)]
