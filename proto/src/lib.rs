@@ -7,7 +7,7 @@
 //! - [`control`]: tunnel and relay, tolerant of newer peers.
 //! - [`visit`], [`grant`], [`trust`], [`ceiling`], [`decide`], [`signer`], [`passkey`]: who may start what, signed and
 //!   strict.
-//! - [`guest`]: help without an account.
+//! - [`guest`], [`join`]: help without an account, and new people by a link.
 //! - [`channel`], [`session`]: the sealed channel and what is said inside it.
 //! - [`audit`], [`token`]: the host's signed log, and the line that lets a server enrol.
 //! - [`refusal`], [`told`], [`words`]: what people read.
@@ -22,6 +22,7 @@ pub mod frame;
 pub mod grant;
 pub mod guest;
 pub mod ids;
+pub mod join;
 pub mod limits;
 pub mod pack;
 pub mod passkey;

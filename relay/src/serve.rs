@@ -25,8 +25,8 @@ use tracing::{info, warn};
 
 /// How often ended logins, approvals and old streams are forgotten, and logins with open streams noted as used.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
-/// How long the lists of streams, requests and links go back. Longer than anybody asks "who was on that server", and bounded; what must
-/// never be lost stands in the audit, which is never pruned.
+/// How long the lists of streams, requests and links go back. Longer than anybody asks "who was on that server", and
+/// bounded; what must never be lost stands in the audit, which is never pruned.
 const HISTORY_DAYS: u64 = 90;
 /// Batches of old streams forgotten in one round, so that a round is short whatever has gathered.
 const STREAM_BATCHES: u32 = 20;
@@ -263,6 +263,7 @@ async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
     api.store.forget_invitations(days_ago(1)).await?;
     let ended_before = days_ago(HISTORY_DAYS);
     api.store.forget_approvals(ended_before).await?;
+    api.store.forget_joins(ended_before).await?;
     for _ in 0..STREAM_BATCHES {
         if !api.store.forget_streams(ended_before).await? {
             break;

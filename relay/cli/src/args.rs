@@ -307,6 +307,18 @@ pub(crate) enum People {
     },
     /// List them
     List(Listing),
+    /// Let a new person in by a link: no key file to send, no fingerprint to compare
+    Invite(PersonInvite),
+    /// List links for new people, or take one back
+    Invitations(Invitations),
+    /// Sign in the keys of people who used a link that was made on this computer
+    Accept {
+        /// Name or id of the link; default: all of them
+        who: Option<String>,
+        /// Also a key that lives in a browser and signs without a touch
+        #[arg(long)]
+        device: bool,
+    },
     /// Renew a key that is in the log
     Renew {
         /// Name, key id or fingerprint
@@ -333,6 +345,44 @@ pub(crate) struct PersonAdd {
     /// Days that it counts, at most 90
     #[arg(long, default_value_t = 90, value_name = "N")]
     pub(crate) days: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PersonInvite {
+    /// The person's name; two keys of one person have the same name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// Days that the key will count, at most 90
+    #[arg(long, default_value_t = 90, value_name = "N")]
+    pub(crate) days: u64,
+    /// Hours that the link counts, at most 168
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    pub(crate) hours: u64,
+    /// Also a key that lives in a browser and signs without a touch
+    #[arg(long)]
+    pub(crate) device: bool,
+    /// To give second signatures, not to open visits
+    #[arg(long)]
+    pub(crate) approver: bool,
+    /// Where the console is, when it is not at the relay
+    #[arg(long, value_name = "URL")]
+    pub(crate) console: Option<String>,
+    /// Wait until the person's key is here, and sign it in
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invitations {
+    /// Link to take back: the person's name, or the beginning of its id
+    #[arg(long, value_name = "WHO")]
+    pub(crate) revoke: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,8 @@ pub mod console;
 mod edge;
 mod encoding;
 mod invitations;
+mod join;
+mod joins;
 mod page;
 pub mod problem;
 mod server;
@@ -57,6 +59,7 @@ pub struct Api {
     /// Logins with open streams: those are in use.
     pub in_use: InUse,
     approvals: watch::Sender<u64>,
+    joins: watch::Sender<u64>,
     waiting: Semaphore,
 }
 
@@ -104,8 +107,9 @@ impl Api {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let (approvals, waiting) = (watch::Sender::new(0), Semaphore::new(WAITING_MAX));
-        Arc::new(Self { parts, in_use: InUse::default(), approvals, waiting })
+        let (approvals, joins) = (watch::Sender::new(0), watch::Sender::new(0));
+        let waiting = Semaphore::new(WAITING_MAX);
+        Arc::new(Self { parts, in_use: InUse::default(), approvals, joins, waiting })
     }
 
     /// Ends when the relay begins to stop.
@@ -170,6 +174,11 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::deny))
         .routes(routes!(accounts::list, accounts::add))
         .routes(routes!(accounts::remove))
+        .routes(routes!(joins::list, joins::make))
+        .routes(routes!(joins::revoke))
+        .routes(routes!(joins::end))
+        .routes(routes!(join::enter))
+        .routes(routes!(join::key))
         .routes(routes!(invitations::invite))
         .routes(routes!(invitations::end))
         .layer(axum::middleware::from_fn(edge::deadline));
@@ -177,6 +186,8 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::wait))
         .routes(routes!(stream::open))
+        .routes(routes!(joins::wait))
+        .routes(routes!(join::mine))
         .routes(routes!(invitations::wait))
         .routes(routes!(invitations::open));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", quick.merge(slow)).split_for_parts()

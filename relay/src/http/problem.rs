@@ -77,6 +77,12 @@ problems! {
     SetupCode FORBIDDEN "set-up-code"
         "The set-up code is wrong." "It stands on the terminal or in the journal of the relay." "Read it there and type it again."
         "初始化代码错误。" "代码显示在中继的终端或日志中。" "请查看后重新输入。";
+    Join FORBIDDEN "join"
+        "This link does not count." "It was used, is too old, was taken back, or is incomplete; the relay does not say which." "Ask whoever sent it for another one."
+        "此链接无效。" "链接已被使用、已过期、已被收回或不完整;中继不会说明是哪一种。" "请向发送者索取新的链接。";
+    JoinOver CONFLICT "join-over"
+        "This invitation has moved on." "It has ended, or another key was sent for it already." "Look at how it stands, or invite the person again."
+        "此邀请的状态已改变。" "邀请已结束,或已为其提交过另一个密钥。" "请查看其状态,或重新邀请。";
     BadRequest BAD_REQUEST "bad-request"
         "The request could not be read." "{}" "Update the client, or see /api/v1/openapi.json."
         "无法解析请求。" "{}" "请更新客户端,或查看 /api/v1/openapi.json。";

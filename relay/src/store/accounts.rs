@@ -170,6 +170,9 @@ impl Scoped<'_> {
         // Whoever gets this name next must not find another's guests.
         let sql = "DELETE FROM invitations WHERE tenant_id = ? AND account = ?";
         sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
+        let sql = "UPDATE joins SET ended_as = coalesce(ended_as, 'revoked'), ended_at = coalesce(ended_at, ?), \
+                   account = NULL WHERE tenant_id = ? AND account = ?";
+        sqlx::query(sql).bind(int(now)).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
         note(&mut tx, self.tenant, by, ("account-removed", name), now).await?;
         tx.commit().await?;
         Ok(Some(account))

@@ -13,6 +13,7 @@ mod approvals;
 mod audit;
 mod enrol_tokens;
 mod invitations;
+mod joins;
 mod labels;
 mod logins;
 mod rows;
@@ -26,6 +27,7 @@ pub use approvals::{AnswerRefused, Approval, ApprovalState, Closing, Ended, NewA
 pub use audit::{Actor, AuditRow};
 pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
 pub use invitations::{Guest, Invitation, NewInvitation};
+pub use joins::{Invited, Join, JoinKey, JoinRefused, JoinState, NewJoin, StepRefused};
 pub use labels::{LABELS_MAX, Label, LabelsRefused, NotALabel};
 pub use logins::{Lifetime, Login};
 pub use streams::{StreamClosed, StreamOpened, StreamRow};
@@ -162,6 +164,10 @@ impl Store {
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM logins").execute(&mut *tx).await?;
         sqlx::query("DELETE FROM invitations").execute(&mut *tx).await?;
+        sqlx::query("UPDATE joins SET ended_as = 'revoked', ended_at = ? WHERE ended_as IS NULL")
+            .bind(rows::int(now))
+            .execute(&mut *tx)
+            .await?;
         sqlx::query("UPDATE enrol_tokens SET revoked_at = ? WHERE revoked_at IS NULL")
             .bind(rows::int(now))
             .execute(&mut *tx)

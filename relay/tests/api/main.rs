@@ -9,6 +9,7 @@ mod client;
 mod console;
 mod customer;
 mod edges;
+mod joins;
 mod program;
 mod routes;
 mod servers;

@@ -7,6 +7,7 @@ mod exec;
 pub(crate) mod help;
 mod help_chinese;
 mod invite;
+mod joining;
 mod opening;
 mod people;
 mod policy;

@@ -2,12 +2,14 @@
 
 use super::http::{CALL_WAIT, Call, call};
 use super::shapes::{
-    AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, Deny, Invitation, Invite, Invited, Labels,
-    LogPage, Me, NewAccount, NewPassword, Relabel, ServerLine, Servers, SessionLine, Sessions, SetUp, Sign, SignIn,
-    SignedIn, StreamNote, TextBytes, TokenLine, TokenMade, TokenWish, Tokens, Waiting,
+    AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, Deny, EndJoin, Invitation, Invite, Invited,
+    JoinLine, JoinMade, JoinWish, Joins, Labels, LogPage, Me, NewAccount, NewPassword, Relabel, ServerLine, Servers,
+    SessionLine, Sessions, SetUp, Sign, SignIn, SignedIn, StreamNote, TextBytes, TokenLine, TokenMade, TokenWish,
+    Tokens, Waiting,
 };
 use super::{Relay, RelayError};
 use cloud_doctor_proto::ids::AgentId;
+use cloud_doctor_proto::join::JoinId;
 use cloud_doctor_proto::signer::SshKey;
 use hyper::Method;
 use serde::Serialize;
@@ -220,6 +222,54 @@ impl Relay {
     pub async fn end_invitation(&self, id: &str) -> Result<(), RelayError> {
         let path = format!("/api/v1/invitations/{}", in_path(id));
         self.delete(&path).await
+    }
+
+    /// Makes a link for a new person.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn make_join(&self, wish: &JoinWish<'_>) -> Result<JoinMade, RelayError> {
+        self.post("/api/v1/joins", wish).await
+    }
+
+    /// Links for new people, newest first.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn joins(&self) -> Result<Vec<JoinLine>, RelayError> {
+        self.get::<Joins>("/api/v1/joins").await.map(|answer| answer.joins)
+    }
+
+    /// One link.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn join(&self, id: &JoinId) -> Result<JoinLine, RelayError> {
+        self.get(&format!("/api/v1/joins/{id}")).await
+    }
+
+    /// One link; returns when its key is here or it is over, or after [`APPROVAL_WAIT_SECS`].
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn wait_join(&self, id: &JoinId) -> Result<JoinLine, RelayError> {
+        self.get_held(&format!("/api/v1/joins/{id}?wait={APPROVAL_WAIT_SECS}")).await
+    }
+
+    /// Says how it went with a link's key.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn end_join(&self, id: &JoinId, accepted: bool) -> Result<(), RelayError> {
+        self.post::<_, IgnoredAny>(&format!("/api/v1/joins/{id}/end"), &EndJoin { accepted }).await.map(|_| ())
+    }
+
+    /// Takes a link back.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn revoke_join(&self, id: &JoinId) -> Result<(), RelayError> {
+        self.delete(&format!("/api/v1/joins/{id}")).await
     }
 
     /// Accounts of this customer.

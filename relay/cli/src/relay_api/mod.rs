@@ -14,8 +14,9 @@ mod upgrade;
 pub use address::{Address, AddressError};
 pub use calls::{APPROVAL_WAIT_SECS, Way};
 pub use shapes::{
-    AccountLine, Approval, ApprovalState, ApprovalWish, Head, Invitation, Invited, LogPage, Me, MyTenant, Online,
-    ServerLine, SessionLine, SetUp, SignedIn, StreamNote, TextBytes, TokenLine, TokenMade, TokenWish,
+    AccountLine, Approval, ApprovalState, ApprovalWish, Head, Invitation, Invited, JoinKey, JoinLine, JoinMade,
+    JoinState, JoinWish, LogPage, Me, MyTenant, Online, ServerLine, SessionLine, SetUp, SignedIn, StreamNote,
+    TextBytes, TokenLine, TokenMade, TokenWish,
 };
 pub use socket::Socket;
 
