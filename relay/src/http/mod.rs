@@ -166,6 +166,7 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::revoke))
         .routes(routes!(stream::ticket))
         .routes(routes!(sessions::list))
+        .routes(routes!(sessions::cut))
         .routes(routes!(sessions::audit))
         .routes(routes!(approvals::ask))
         .routes(routes!(approvals::past))

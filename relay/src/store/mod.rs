@@ -30,7 +30,7 @@ pub use invitations::{Guest, Invitation, NewInvitation};
 pub use joins::{Invited, Join, JoinKey, JoinRefused, JoinState, NewJoin, StepRefused};
 pub use labels::{LABELS_MAX, Label, LabelsRefused, NotALabel};
 pub use logins::{Lifetime, Login};
-pub use streams::{StreamClosed, StreamOpened, StreamRow};
+pub use streams::{StreamClosed, StreamOpened, StreamRow, WhichStreams};
 pub use tenants::{AlreadySetUp, FirstAccount, Tenant};
 pub use trust_log::{AppendError, EnrolError, Enrolment};
 

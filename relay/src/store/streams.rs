@@ -60,6 +60,30 @@ pub struct StreamRow {
     pub reason: Option<String>,
 }
 
+/// Which streams are meant; nothing said means all.
+#[derive(Debug, Clone, Default)]
+pub struct WhichStreams {
+    /// To this server.
+    pub agent: Option<AgentId>,
+    /// Of this account.
+    pub account: Option<String>,
+    /// Open ones, or ended ones.
+    pub open: Option<bool>,
+    /// Opened before this one.
+    pub before: Option<StreamId>,
+}
+
+/// All columns of streams, for a condition.
+macro_rules! streams_where {
+    ($where:literal) => {
+        concat!(
+            "SELECT stream_id, account, agent_id, client, purpose, visit_id, channel_id, opened_at, closed_at, \
+             bytes_up, bytes_down, close_reason FROM streams WHERE tenant_id = ?1 AND ",
+            $where
+        )
+    };
+}
+
 impl Store {
     /// Closes what a relay that died left open.
     ///
@@ -152,23 +176,40 @@ impl Scoped<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn streams_to(&self, agent: &AgentId) -> Result<Vec<StreamRow>, StoreError> {
-        let sql = "SELECT stream_id, account, agent_id, client, purpose, visit_id, channel_id, opened_at, closed_at, \
-                   bytes_up, bytes_down, close_reason FROM streams \
-                   WHERE tenant_id = ? AND agent_id = ? AND closed_at IS NULL ORDER BY opened_at, stream_id";
+        let sql = streams_where!("agent_id = ?2 AND closed_at IS NULL ORDER BY opened_at, stream_id");
         let query = sqlx::query(sql).bind(self.tenant.0).bind(agent.0.as_slice());
         Ok(query.fetch_all(&self.store.readers).await?.iter().map(stream).collect::<Result<_, _>>()?)
     }
 
-    /// Streams, open ones first, then the newest, at most `most`.
+    /// One stream.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn streams(&self, most: u32) -> Result<Vec<StreamRow>, StoreError> {
-        let sql = "SELECT stream_id, account, agent_id, client, purpose, visit_id, channel_id, opened_at, closed_at, \
-                   bytes_up, bytes_down, close_reason FROM streams WHERE tenant_id = ? \
-                   ORDER BY closed_at IS NOT NULL, opened_at DESC, stream_id LIMIT ?";
-        let rows = sqlx::query(sql).bind(self.tenant.0).bind(i64::from(most)).fetch_all(&self.store.readers).await?;
-        Ok(rows.iter().map(stream).collect::<Result<_, _>>()?)
+    pub async fn stream(&self, id: &StreamId) -> Result<Option<StreamRow>, StoreError> {
+        let sql = streams_where!("stream_id = ?2");
+        let query = sqlx::query(sql).bind(self.tenant.0).bind(id.0.as_slice());
+        Ok(query.fetch_optional(&self.store.readers).await?.as_ref().map(stream).transpose()?)
+    }
+
+    /// Streams that are meant, open ones first, then the newest, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn streams(&self, which: &WhichStreams, most: u32) -> Result<Vec<StreamRow>, StoreError> {
+        let sql = streams_where!(
+            "(?2 IS NULL OR agent_id = ?2) AND (?3 IS NULL OR account = ?3) AND (?4 IS NULL OR (closed_at IS NULL) = ?4) \
+             AND (?5 IS NULL OR (opened_at, stream_id) < (SELECT opened_at, stream_id FROM streams \
+             WHERE tenant_id = ?1 AND stream_id = ?5)) \
+             ORDER BY closed_at IS NOT NULL, opened_at DESC, stream_id DESC LIMIT ?6"
+        );
+        let query = sqlx::query(sql)
+            .bind(self.tenant.0)
+            .bind(which.agent.map(|agent| agent.0.to_vec()))
+            .bind(&which.account)
+            .bind(which.open)
+            .bind(which.before.map(|stream| stream.0.to_vec()))
+            .bind(i64::from(most));
+        Ok(query.fetch_all(&self.store.readers).await?.iter().map(stream).collect::<Result<_, _>>()?)
     }
 }
 

@@ -144,8 +144,8 @@ async fn web_19_no_secret_stands_in_an_url_and_no_answer_tells_of_the_inside() {
     assert_eq!(
         names,
         [
-            "after", "before", "channel", "from", "id", "label", "name", "purpose", "seen",
-            "visit", "wait"
+            "account", "after", "before", "channel", "from", "id", "label", "name", "purpose", "seen", "server",
+            "state", "visit", "wait"
         ],
         "none is a secret"
     );
