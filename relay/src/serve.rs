@@ -136,6 +136,7 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         console: Console::embedded(),
         tls: config.certificate.is_some(),
         public_name: config.public_name.clone(),
+        console_origins: config.console_origins.clone(),
         stop: stop.clone(),
         agents: AgentsListener { addr: tunnels.local_addr().map_err(ServeError::Address)?, pins: keys.pins() },
         store,

@@ -86,6 +86,8 @@ pub struct Parts {
     pub tls: bool,
     /// The name that clients must use, if one is configured.
     pub public_name: Option<String>,
+    /// Origins of consoles besides the relay's own.
+    pub console_origins: Vec<String>,
     /// Says that the relay stops.
     pub stop: CancellationToken,
     /// Where agents reach this relay.

@@ -159,7 +159,7 @@ pub(super) async fn open_to(
         closed: None,
         _open: api.tasks.token(),
     };
-    let origins: Vec<String> = page::origin(&api, headers).into_iter().collect();
+    let origins: Vec<String> = page::origin(&api, headers).into_iter().chain(api.console_origins.clone()).collect();
     Ok(ws::accept(upgrade, headers, &origins, api.broker.clone(), ask, move |report| end.set(&report)))
 }
 

@@ -10,6 +10,7 @@ mod console;
 mod customer;
 mod edges;
 mod joins;
+mod origins;
 mod program;
 mod routes;
 mod servers;
