@@ -286,6 +286,15 @@ impl Running {
         self.setup_code.as_ref()
     }
 
+    /// The link to the console that carries the code behind its `#`, where no server sees it. `None`: there are accounts,
+    /// or there is no console.
+    #[must_use]
+    pub fn setup_link(&self) -> Option<String> {
+        let code = self.setup_code.as_ref().filter(|_| self.api.console.is_there())?;
+        let origin = console_origin(self.api.public_name.as_deref(), self.api.tls, self.bound.clients);
+        Some(format!("{origin}/#/setup/{}", code.reveal()))
+    }
+
     /// Reads certificate files again at once.
     ///
     /// # Errors
@@ -319,5 +328,36 @@ impl Running {
             warn!(tasks = self.tasks.len(), "some work did not end in time");
         }
         self.api.store.close().await;
+    }
+}
+
+/// Where a browser finds the console.
+fn console_origin(public_name: Option<&str>, tls: bool, clients: SocketAddr) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    let here = clients.ip().is_loopback() || clients.ip().is_unspecified();
+    match public_name {
+        Some(name) if tls => format!("https://{name}:{}", clients.port()),
+        // A proxy of that name speaks TLS for us.
+        Some(name) => format!("https://{name}"),
+        // Passkeys need a name, and this computer has one for itself.
+        None if here => format!("{scheme}://localhost:{}", clients.port()),
+        None => format!("{scheme}://{clients}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aut_03_the_set_up_link_leads_where_a_browser_reaches_the_console() {
+        let check = |name, tls, clients: [u8; 4], expected| {
+            assert_eq!(console_origin(name, tls, SocketAddr::from((clients, 8443))), expected);
+        };
+        check(None, false, [127, 0, 0, 1], "http://localhost:8443");
+        check(None, true, [0, 0, 0, 0], "https://localhost:8443");
+        check(None, true, [192, 0, 2, 7], "https://192.0.2.7:8443");
+        check(Some("relay.example"), true, [0, 0, 0, 0], "https://relay.example:8443");
+        check(Some("relay.example"), false, [127, 0, 0, 1], "https://relay.example");
     }
 }
