@@ -166,15 +166,15 @@ fn vouched(note: &JoinNote, tenant: TenantId, join: &JoinLine) -> Option<(SshKey
 fn named_key(note: &JoinNote, key: SshKey, kind: &str, device: bool) -> Result<NamedKey, Fail> {
     let odd = || Fail::Say(Id::JoinKind.with(&[&note.person, &kind]), FAILED);
     let parsed: KeyKind = serde_json::from_value(Value::String(kind.to_owned())).map_err(|_| odd())?;
-    // A page makes no SSH keys of the kind that browsers have: such a one would count for more than it is.
-    let fits = parsed == KeyKind::Device || !key.may_be_a_browsers();
-    let (held, person) = (NamedKey::held(key.clone(), note.person.as_str()), note.person.as_str());
-    match parsed {
-        KeyKind::Device if !device => Err(Fail::Say(Id::JoinDevice.with(&[&note.person]), REFUSED)),
-        KeyKind::Device => Ok(NamedKey::device(key, person)),
-        KeyKind::Sshsig | KeyKind::Webauthn if fits && held.kind == parsed => Ok(held),
-        KeyKind::Sshsig | KeyKind::Webauthn => Err(odd()),
+    let person = note.person.as_str();
+    if parsed == KeyKind::Device {
+        let refused = || Fail::Say(Id::JoinDevice.with(&[&person]), REFUSED);
+        return if device { Ok(NamedKey::device(key, person)) } else { Err(refused()) };
     }
+    // A page makes no SSH keys of the kind that browsers have: such a one would count for more than it is.
+    let browsers = key.may_be_a_browsers();
+    let held = NamedKey::held(key, person);
+    if held.kind == parsed && !browsers { Ok(held) } else { Err(odd()) }
 }
 
 pub(super) async fn invitations(app: &App, asked: Invitations) -> Result<(), Fail> {
