@@ -74,7 +74,7 @@ fn a_key_that_is_listed_as_a_browsers_counts_only_where_the_ceiling_names_device
     assert!(refused.status.code() == Some(255) && said.contains("device"), "{said}");
     assert!(site.exec(&["/bin/true"]).status.success(), "the owner's key is none");
     let ceiling = fs::read_to_string(site.agent.ceiling()).unwrap();
-    fs::write(site.agent.ceiling(), ceiling.replace("[\"sshsig\"]", "[\"sshsig\", \"device\"]")).unwrap();
+    fs::write(site.agent.ceiling(), ceiling.replace("\"webauthn\"]", "\"webauthn\", \"device\"]")).unwrap();
     assert_eq!(ask().stdout, b"hello\n");
 }
 
