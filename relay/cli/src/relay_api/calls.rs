@@ -1,11 +1,12 @@
 //! The calls that this client makes, one function each.
 
+use super::approvals::{Approval, ApprovalWish, Approvals, Deny, Sign, Waiting};
 use super::http::{CALL_WAIT, Call, call};
+use super::joins::{EndJoin, JoinLine, JoinMade, JoinWish, Joins};
 use super::shapes::{
-    AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, Deny, EndJoin, Invitation, Invite, Invited,
-    JoinLine, JoinMade, JoinWish, Joins, Labels, LogPage, Me, NewAccount, NewPassword, Relabel, ServerLine, Servers,
-    SessionLine, Sessions, SetUp, Sign, SignIn, SignedIn, StreamNote, TextBytes, TokenLine, TokenMade, TokenWish,
-    Tokens, Waiting,
+    AccountLine, Accounts, Append, Invitation, Invite, Invited, Labels, LogPage, Me, NewAccount, NewPassword, Relabel,
+    ServerLine, Servers, SessionLine, Sessions, SetUp, SignIn, SignedIn, StreamNote, TextBytes, TokenLine, TokenMade,
+    TokenWish, Tokens,
 };
 use super::{Relay, RelayError};
 use cloud_doctor_proto::ids::AgentId;
