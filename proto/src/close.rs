@@ -98,6 +98,9 @@ codes! {
         /// The client was silent for too long.
         Silent = 4408, "nothing was heard from the client for 30 seconds",
             "30 秒内未收到客户端消息";
+        /// Somebody who may has ended this stream at the relay. Coming back by itself would only undo it.
+        Cut = 4409, "this account or an admin of the relay has ended the stream",
+            "此账号或中继管理员结束了此数据流";
         /// The tunnel went away while the stream was open.
         AgentGone = 4410, "the connection to the server's agent was lost; connect again to resume",
             "与服务器 Agent 的连接中断;重新连接即可继续";
@@ -125,7 +128,7 @@ mod tests {
         let tunnel: Vec<u16> = TunnelClose::ALL.iter().map(|c| c.number()).collect();
         assert_eq!(tunnel, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let stream: Vec<u16> = StreamClose::ALL.iter().map(|c| c.number()).collect();
-        assert_eq!(stream, [1000, 1012, 4400, 4404, 4408, 4410, 4411, 4412, 4429, 4503]);
+        assert_eq!(stream, [1000, 1012, 4400, 4404, 4408, 4409, 4410, 4411, 4412, 4429, 4503]);
         for code in TunnelClose::ALL {
             assert_eq!(TunnelClose::from_number(u64::from(code.number())), Some(*code));
             assert!(code.text().len() <= 123 && !code.text_in(Language::Zh).is_ascii());

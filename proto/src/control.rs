@@ -47,6 +47,15 @@ pub struct HostFacts {
     /// Machine architecture.
     #[serde(default)]
     pub arch: String,
+    /// Processors that are online; `None`: an agent that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// Main memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// When the system was started, by its own clock: a second more or less from one telling to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booted_at: Option<UnixTime>,
 }
 
 /// The relay's answer to [`Hello`].

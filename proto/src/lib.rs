@@ -7,7 +7,7 @@
 //! - [`control`]: tunnel and relay, tolerant of newer peers.
 //! - [`visit`], [`grant`], [`trust`], [`ceiling`], [`decide`], [`signer`], [`passkey`]: who may start what, signed and
 //!   strict.
-//! - [`guest`]: help without an account.
+//! - [`guest`], [`join`]: help without an account, and new people by a link.
 //! - [`channel`], [`session`]: the sealed channel and what is said inside it.
 //! - [`look`]: what a visit may see of others' shells and of the host's audit.
 //! - [`audit`], [`token`]: the host's signed log, and the line that lets a server enrol.
@@ -23,6 +23,7 @@ pub mod frame;
 pub mod grant;
 pub mod guest;
 pub mod ids;
+pub mod join;
 pub mod limits;
 pub mod look;
 pub mod pack;

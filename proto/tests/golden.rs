@@ -56,7 +56,13 @@ fn binding() -> TransportBinding {
 }
 
 fn host() -> HostFacts {
-    HostFacts { hostname: "web-1".into(), os: "Debian 12".into(), kernel: "6.1".into(), arch: "x86_64".into() }
+    HostFacts {
+        hostname: "web-1".into(),
+        os: "Debian 12".into(),
+        kernel: "6.1".into(),
+        arch: "x86_64".into(),
+        ..HostFacts::default()
+    }
 }
 
 fn signed() -> Signed {
@@ -67,6 +73,8 @@ fn tunnel_frames(seen: &mut Vec<String>) {
     let trust = TrustHead { seq: 7, hash: Hash([8; 32]) };
     let hello = Hello { proto_min: 1, proto_max: 1, build: "0.1.0".into(), binding: binding(), host: host(), trust };
     check_frame(seen, Kind::Hello, &hello);
+    let sized = HostFacts { cpus: Some(8), memory_bytes: Some(16 << 30), booted_at: Some(AT), ..host() };
+    check(seen, "host-facts", &sized);
     check_frame(seen, Kind::HelloAck, &HelloAck { proto: 1, build: "0.1.0".into(), now: AT });
     check_frame(seen, Kind::TrustUpdate, &TrustUpdate { entries: vec![ByteBuf::from(vec![1])] });
     check_frame(seen, Kind::TrustHead, &trust);

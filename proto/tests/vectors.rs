@@ -6,6 +6,8 @@
 
 #[path = "vectors/bytes.rs"]
 mod bytes;
+#[path = "vectors/join.rs"]
+mod join;
 #[path = "vectors/log.rs"]
 mod log;
 #[path = "vectors/look.rs"]
@@ -45,6 +47,7 @@ fn vectors() -> Value {
         "sshsig": bytes::signatures(),
         "passkey": passkeys::assertions(),
         "session": bytes::session(),
+        "join": join::join(),
         "log": log::steps(),
         "challenge": sealed::challenge(),
         "grant": sealed::grant(),

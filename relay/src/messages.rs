@@ -35,6 +35,8 @@ messages! {
     /// What to do with the code: address, and the pin as an option.
     SetUpHow "         counts once, within 30 minutes: cloud-doctor setup {}{}"
         "         仅一次,30 分钟内有效:cloud-doctor setup {}{}";
+    /// The same in a browser: link.
+    SetUpLink "         or in a browser: {}" "         或在浏览器中:{}";
     /// Ready.
     Ready "ready; Ctrl-C stops the relay" "已就绪;按 Ctrl-C 停止中继";
     /// Configuration is right: file.

@@ -25,9 +25,9 @@ use tracing::{info, warn};
 
 /// How often ended logins, approvals and old streams are forgotten, and logins with open streams noted as used.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
-/// How long the list of streams goes back. Longer than anybody asks "who was on that server", and bounded; what must
-/// never be lost stands in the audit, which is never pruned.
-const STREAMS_DAYS: u64 = 90;
+/// How long the lists of streams, requests and links go back. Longer than anybody asks "who was on that server", and
+/// bounded; what must never be lost stands in the audit, which is never pruned.
+const HISTORY_DAYS: u64 = 90;
 /// Batches of old streams forgotten in one round, so that a round is short whatever has gathered.
 const STREAM_BATCHES: u32 = 20;
 /// How often certificate files are looked at.
@@ -136,6 +136,7 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         console: Console::embedded(),
         tls: config.certificate.is_some(),
         public_name: config.public_name.clone(),
+        console_origins: config.console_origins.clone(),
         stop: stop.clone(),
         agents: AgentsListener { addr: tunnels.local_addr().map_err(ServeError::Address)?, pins: keys.pins() },
         store,
@@ -258,11 +259,12 @@ async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
         api.store.touch_login(&login, now).await?;
     }
     api.store.forget_logins(now).await?;
-    let yesterday = UnixTime(now.0.saturating_sub(DAY_SECS));
-    api.store.forget_approvals(yesterday).await?;
+    let days_ago = |days: u64| UnixTime(now.0.saturating_sub(days * DAY_SECS));
     // Longer ago than any visit lasts.
-    api.store.forget_invitations(yesterday).await?;
-    let ended_before = UnixTime(now.0.saturating_sub(STREAMS_DAYS * DAY_SECS));
+    api.store.forget_invitations(days_ago(1)).await?;
+    let ended_before = days_ago(HISTORY_DAYS);
+    api.store.forget_approvals(ended_before).await?;
+    api.store.forget_joins(ended_before).await?;
     for _ in 0..STREAM_BATCHES {
         if !api.store.forget_streams(ended_before).await? {
             break;
@@ -282,6 +284,15 @@ impl Running {
     #[must_use]
     pub fn setup_code(&self) -> Option<&SetupCode> {
         self.setup_code.as_ref()
+    }
+
+    /// The link to the console that carries the code behind its `#`, where no server sees it. `None`: there are accounts,
+    /// or there is no console.
+    #[must_use]
+    pub fn setup_link(&self) -> Option<String> {
+        let code = self.setup_code.as_ref().filter(|_| self.api.console.is_there())?;
+        let origin = console_origin(self.api.public_name.as_deref(), self.api.tls, self.bound.clients);
+        Some(format!("{origin}/#/setup/{}", code.reveal()))
     }
 
     /// Reads certificate files again at once.
@@ -317,5 +328,36 @@ impl Running {
             warn!(tasks = self.tasks.len(), "some work did not end in time");
         }
         self.api.store.close().await;
+    }
+}
+
+/// Where a browser finds the console.
+fn console_origin(public_name: Option<&str>, tls: bool, clients: SocketAddr) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    let here = clients.ip().is_loopback() || clients.ip().is_unspecified();
+    match public_name {
+        Some(name) if tls => format!("https://{name}:{}", clients.port()),
+        // A proxy of that name speaks TLS for us.
+        Some(name) => format!("https://{name}"),
+        // Passkeys need a name, and this computer has one for itself.
+        None if here => format!("{scheme}://localhost:{}", clients.port()),
+        None => format!("{scheme}://{clients}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aut_03_the_set_up_link_leads_where_a_browser_reaches_the_console() {
+        let check = |name, tls, clients: [u8; 4], expected| {
+            assert_eq!(console_origin(name, tls, SocketAddr::from((clients, 8443))), expected);
+        };
+        check(None, false, [127, 0, 0, 1], "http://localhost:8443");
+        check(None, true, [0, 0, 0, 0], "https://localhost:8443");
+        check(None, true, [192, 0, 2, 7], "https://192.0.2.7:8443");
+        check(Some("relay.example"), true, [0, 0, 0, 0], "https://relay.example:8443");
+        check(Some("relay.example"), false, [127, 0, 0, 1], "https://relay.example");
     }
 }

@@ -73,6 +73,9 @@ fn print(running: &Running, language: Language) -> anyhow::Result<()> {
         let pin = pin.map_or_else(String::new, |pin| format!(" --pin {pin}"));
         say(&Message::SetUp.with(language, &[&code.reveal()]))?;
         say(&Message::SetUpHow.with(language, &[&format!("{scheme}://{clients}"), &pin]))?;
+        if let Some(link) = running.setup_link() {
+            say(&Message::SetUpLink.with(language, &[&link]))?;
+        }
     }
     say(&Message::Ready.with(language, &[]))
 }

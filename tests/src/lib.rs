@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod binaries;
+pub mod calls;
 pub mod chaosproxy;
 pub mod eventually;
 pub mod evil;

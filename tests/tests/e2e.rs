@@ -9,6 +9,7 @@ mod e2e {
     mod given_back;
     mod guest;
     mod harness;
+    mod joining;
     mod listeners;
     mod neighbours;
     mod numbers;

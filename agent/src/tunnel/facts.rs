@@ -1,10 +1,15 @@
 //! What this server calls itself and runs, for the relay's list of servers.
 
 use cloud_doctor_proto::control::HostFacts;
+use cloud_doctor_proto::time::UnixTime;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Reads the facts. Missing ones are empty.
 pub(crate) fn read() -> HostFacts {
     let system = rustix::system::uname();
+    // Asked of the kernel: a sandboxed service does not see all of /proc.
+    let sizes = rustix::system::sysinfo();
+    let [now, up] = [ClockId::Realtime, ClockId::Boottime].map(|clock| clock_gettime(clock).tv_sec);
     let text = |value: &std::ffi::CStr| value.to_string_lossy().into_owned();
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     HostFacts {
@@ -12,7 +17,19 @@ pub(crate) fn read() -> HostFacts {
         os: pretty_name(&release).unwrap_or_default(),
         kernel: text(system.release()),
         arch: text(system.machine()),
+        cpus: std::fs::read_to_string("/sys/devices/system/cpu/online").ok().and_then(|list| count(&list)),
+        memory_bytes: u64::from(sizes.mem_unit).checked_mul(sizes.totalram),
+        booted_at: u64::try_from(now - up).ok().map(UnixTime),
     }
+}
+
+/// Processors in the kernel's list: `0-3,6`.
+fn count(list: &str) -> Option<u32> {
+    list.trim().split(',').try_fold(0u32, |sum, range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        sum.checked_add(last.checked_sub(first)?.checked_add(1)?)
+    })
 }
 
 fn pretty_name(release: &str) -> Option<String> {
@@ -30,5 +47,23 @@ mod tests {
         assert_eq!(pretty_name(debian).as_deref(), Some("Debian GNU/Linux 12 (bookworm)"));
         assert_eq!(pretty_name("NAME=x\n"), None);
         assert!(!read().hostname.is_empty());
+    }
+
+    #[test]
+    fn processors_in_the_kernels_list() {
+        assert_eq!(count("0-3\n"), Some(4));
+        assert_eq!(count("0"), Some(1));
+        assert_eq!(count("0-1,4,6-7"), Some(5));
+        for odd in ["", "3-1", "x", "0-", "0-4294967295"] {
+            assert_eq!(count(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn this_machine_has_a_size_and_a_start() {
+        let facts = read();
+        assert!(facts.cpus.is_some_and(|cpus| cpus > 0), "{facts:?}");
+        assert!(facts.memory_bytes.is_some_and(|bytes| bytes > 1 << 20), "{facts:?}");
+        assert!(facts.booted_at.is_some_and(|at| at.0 > 1_000_000_000), "{facts:?}");
     }
 }

@@ -28,8 +28,8 @@ pub(crate) enum Command {
     Login(Login),
     /// Sign out
     Logout,
-    /// List the customer's servers
-    Servers(Listing),
+    /// List the customer's servers, and label them
+    Servers(Servers),
     /// Open a shell on a server
     Shell(Shell),
     /// Run one command on a server
@@ -48,7 +48,7 @@ pub(crate) enum Command {
     /// Show and change who may sign in at the relay
     #[command(subcommand)]
     Account(Account),
-    /// Give the second signature under somebody else's request
+    /// Give the second signature under somebody else's request, or say no
     Approve(Approve),
     /// Check a server's audit log offline
     VerifyAudit(VerifyAudit),
@@ -131,6 +131,33 @@ pub(crate) struct Listing {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Servers {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only servers with this label; key=value, a word, or a key with any value; may be repeated
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) label: Vec<String>,
+    #[command(subcommand)]
+    pub(crate) command: Option<ServersCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServersCommand {
+    /// Put labels on a server, or take them off; a key has one value
+    Label {
+        /// Server: its name, or the beginning of its id
+        server: String,
+        /// Labels to put on: words, or key=value
+        labels: Vec<String>,
+        /// Label to take off; may be repeated
+        #[arg(long, value_name = "LABEL")]
+        remove: Vec<String>,
+    },
 }
 
 #[derive(Debug, Clone, Args)]
@@ -286,6 +313,18 @@ pub(crate) enum People {
     },
     /// List them
     List(Listing),
+    /// Let a new person in by a link: no key file to send, no fingerprint to compare
+    Invite(PersonInvite),
+    /// List links for new people, or take one back
+    Invitations(Invitations),
+    /// Sign in the keys of people who used a link that was made on this computer
+    Accept {
+        /// Name or id of the link; default: all of them
+        who: Option<String>,
+        /// Also a key that lives in a browser and signs without a touch
+        #[arg(long)]
+        device: bool,
+    },
     /// Renew a key that is in the log
     Renew {
         /// Name, key id or fingerprint
@@ -312,6 +351,44 @@ pub(crate) struct PersonAdd {
     /// Days that it counts, at most 90
     #[arg(long, default_value_t = 90, value_name = "N")]
     pub(crate) days: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PersonInvite {
+    /// The person's name; two keys of one person have the same name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// Days that the key will count, at most 90
+    #[arg(long, default_value_t = 90, value_name = "N")]
+    pub(crate) days: u64,
+    /// Hours that the link counts, at most 168
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    pub(crate) hours: u64,
+    /// Also a key that lives in a browser and signs without a touch
+    #[arg(long)]
+    pub(crate) device: bool,
+    /// To give second signatures, not to open visits
+    #[arg(long)]
+    pub(crate) approver: bool,
+    /// Where the console is, when it is not at the relay
+    #[arg(long, value_name = "URL")]
+    pub(crate) console: Option<String>,
+    /// Wait until the person's key is here, and sign it in
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invitations {
+    /// Link to take back: the person's name, or the beginning of its id
+    #[arg(long, value_name = "WHO")]
+    pub(crate) revoke: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -465,6 +542,12 @@ pub(crate) struct Approve {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Say no: whoever waits for it is told at once
+    #[arg(long, requires = "id", conflicts_with = "yes")]
+    pub(crate) deny: bool,
+    /// Why not, in a sentence that whoever waits will read
+    #[arg(long, value_name = "TEXT", requires = "deny")]
+    pub(crate) why: Option<String>,
     /// Print JSON (lists only)
     #[arg(long)]
     pub(crate) json: bool,

@@ -89,7 +89,10 @@ fn trust_code(error: &TrustError) -> u8 {
 
 fn visit_code(error: &VisitError) -> u8 {
     match error {
-        VisitError::Refused(_) | VisitError::NobodySigned(_) => REFUSED,
+        VisitError::Refused(_)
+        | VisitError::NobodySigned(_)
+        | VisitError::Denied { .. }
+        | VisitError::Withdrawn { .. } => REFUSED,
         VisitError::Relay(error) => relay_code(error),
         VisitError::Trust(error) => trust_code(error),
         VisitError::Channel(error) => channel_code(error),

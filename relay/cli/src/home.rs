@@ -4,10 +4,15 @@
 //! config.toml        relays by name, the default one
 //! tokens/NAME        sign-ins, 0600
 //! tenants/HEX/       verified copy of the trust log, proofs of forks
+//! joins/HEX          links for new people that were made here, 0600
 //! sessions/HEX       shells that this person has open, to attach to them later; no secret is in them
 //! ```
 //!
 //! Never: a secret in a file that others may read, or a file half written.
+
+mod joins;
+
+pub use joins::JoinNote;
 
 use crate::messages::{Id, Say, Sentence};
 use cloud_doctor_proto::ids::TenantId;
@@ -206,15 +211,20 @@ impl Home {
     /// # Errors
     /// [`HomeError`], also when others may read it.
     pub fn token(&self, relay: &str) -> Result<Option<Zeroizing<String>>, HomeError> {
-        let path = self.token_path(relay);
-        match std::fs::metadata(&path) {
+        let text = self.secret(&self.token_path(relay))?;
+        Ok(text.map(|text| Zeroizing::new(text.trim().to_owned())))
+    }
+
+    /// A file that nobody else may read; `None`: there is none.
+    fn secret(&self, path: &Path) -> Result<Option<Zeroizing<String>>, HomeError> {
+        match std::fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(&path, &error)),
-            Ok(meta) if meta.mode() & 0o077 != 0 => return Err(HomeError::Open(path)),
+            Err(error) => return Err(failed(path, &error)),
+            Ok(meta) if meta.mode() & 0o077 != 0 => return Err(HomeError::Open(path.to_owned())),
             Ok(_) => {}
         }
-        let text = std::fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
-        Ok(Some(Zeroizing::new(text.trim().to_owned())))
+        let text = std::fs::read_to_string(path).map_err(|error| failed(path, &error))?;
+        Ok(Some(Zeroizing::new(text)))
     }
 
     /// Keeps a sign-in.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// A sign of life is asked for after this time, and from then on.
 const PING_EVERY: Duration = Duration::from_secs(15);
@@ -58,8 +59,13 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// Copies until both directions are over or one of them breaks, then closes the WebSocket with the reason.
-pub(super) async fn run(socket: WebSocket, stream: AgentStream, counters: &Counters) -> Report {
+/// Copies until both directions are over, one of them breaks or somebody says so, then closes the WebSocket with the reason.
+pub(super) async fn run(
+    socket: WebSocket,
+    stream: AgentStream,
+    counters: &Counters,
+    ended: &CancellationToken,
+) -> Report {
     let AgentStream { mut send, mut recv, _slot } = stream;
     let (mut to_client, mut from_client) = socket.split();
     let up = Meter::new(&counters.to_agent);
@@ -67,6 +73,7 @@ pub(super) async fn run(socket: WebSocket, stream: AgentStream, counters: &Count
     let heard = AtomicU64::new(0);
     let (client_over, both_over) = oneshot::channel();
     let copied = tokio::select! {
+        () = ended.cancelled() => StreamClose::Cut,
         why = upwards(&mut from_client, &mut send, &up, &heard, client_over) => why,
         why = downwards(&mut recv, &mut to_client, &down, both_over) => why.err().unwrap_or(StreamClose::Done),
         () = silence(&heard) => StreamClose::Silent,

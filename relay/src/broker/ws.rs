@@ -40,6 +40,8 @@ pub struct Ask {
     pub stream: StreamId,
     /// Ends the stream when whoever opened it may no longer use the relay.
     pub cut: CancellationToken,
+    /// Ends the stream with a word about it.
+    pub end: CancellationToken,
 }
 
 /// Answers an upgrade and pipes the stream; `done` hears how it went.
@@ -78,10 +80,10 @@ pub fn accept(
 }
 
 async fn serve(socket: WebSocket, broker: &Broker, ask: Ask) -> Report {
-    let Ask { agent, account, client, stream, cut: _ } = ask;
+    let Ask { agent, account, client, stream, cut: _, end } = ask;
     let head = StreamHead { purpose: StreamPurpose::Sealed, stream, account, client };
     match broker.open(&agent, &head, now()).await {
-        Ok(opened) => pipe::run(socket, opened, &broker.counters).await,
+        Ok(opened) => pipe::run(socket, opened, &broker.counters, &end).await,
         Err(error) => {
             let (to_client, from_client) = socket.split();
             pipe::close(to_client, from_client, error.close()).await;

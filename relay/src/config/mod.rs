@@ -25,6 +25,8 @@ pub struct RelayConfig {
     pub agents_listen: SocketAddr,
     /// TCP address for clients.
     pub clients_listen: SocketAddr,
+    /// Origins of consoles besides the relay's own.
+    pub console_origins: Vec<String>,
     /// Their certificate; `None` is plain HTTP, on loopback.
     pub certificate: Option<CertificateSource>,
     /// TCP address of the operator's listener.
@@ -80,6 +82,7 @@ impl RelayConfig {
             public_name: None,
             agents_listen: any(8443),
             clients_listen: any(8443),
+            console_origins: Vec::new(),
             certificate: Some(CertificateSource::SelfSigned),
             admin_listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8444))),
             limits: Limits {
@@ -100,6 +103,7 @@ impl RelayConfig {
         let default = Self::default_in(data_dir);
         let public_name = reader.text("public_name").filter(|name| reader.check_name("public_name", name));
         let clients_listen = reader.address("clients.listen").unwrap_or(default.clients_listen);
+        let console_origins = reader.origins("clients.console_origins");
         let certificate = certificate(&mut reader, public_name.as_deref(), clients_listen);
         let config = Self {
             agents_listen: reader.address("agents.listen").unwrap_or(default.agents_listen),
@@ -109,6 +113,7 @@ impl RelayConfig {
             data_dir: default.data_dir,
             public_name,
             clients_listen,
+            console_origins,
             certificate,
         };
         reader.finish(config)
@@ -247,6 +252,30 @@ mod tests {
         }
         assert_eq!(found.len(), 8, "{found:?}");
         assert_eq!(errors("a = = 1").len(), 1);
+    }
+
+    #[test]
+    fn web_01_origins_are_written_exactly_as_browsers_do() {
+        let config = |origins: &str| format!("[clients]\nconsole_origins = [{origins}]");
+        let good = config("'https://console.example.com', 'https://c.example:8443', 'http://localhost:5173'");
+        assert_eq!(RelayConfig::parse(&good, "/d".into()).unwrap().console_origins.len(), 3);
+        for bad in [
+            "https://console.example.com/",
+            "https://Console.example.com",
+            "https://console.example.com:443",
+            "http://console.example.com",
+            "http://localhost:80",
+            "https://*.example.com",
+            "https://a@b.example",
+            "console.example.com",
+            "null",
+            "*",
+            "",
+        ] {
+            assert_eq!(errors(&config(&format!("'{bad}'"))).len(), 1, "{bad}");
+        }
+        assert_eq!(errors("[clients]\nconsole_origins = 'https://c.example'").len(), 1);
+        assert_eq!(errors(&config("5")).len(), 1);
     }
 
     #[test]

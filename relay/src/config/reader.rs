@@ -16,6 +16,22 @@ impl std::fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
+/// Lower case, no path, no port that the scheme means anyway; unencrypted on this computer only.
+fn is_origin(text: &str) -> bool {
+    let (default, rest) = match text.split_once("://") {
+        Some(("https", rest)) => (443, rest),
+        Some(("http", rest)) if rest.split(':').next() == Some("localhost") => (80, rest),
+        Some(_) | None => return false,
+    };
+    let (host, port) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
+    let label = |label: &str| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !label.is_empty() && label.bytes().all(plain)
+    };
+    let number = |port: &str| port.parse::<u16>().is_ok_and(|number| number.to_string() == port && number != default);
+    host.split('.').all(label) && port.is_none_or(number)
+}
+
 /// A document whose keys are taken.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -84,6 +100,21 @@ impl Reader {
             self.wrong(key, &format!("{text:?} is none of: {}", words.join(", ")));
         }
         word
+    }
+
+    /// Origins, each as a browser writes it. None when one of them is wrong.
+    pub(super) fn origins(&mut self, key: &str) -> Vec<String> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let texts = value.as_array().map(|all| all.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+        let Some(texts) = texts.flatten() else {
+            self.wrong(key, "must be a list of texts in quotes");
+            return Vec::new();
+        };
+        for text in texts.iter().filter(|text| !is_origin(text)) {
+            let example = "such as \"https://console.example.com\"; http for localhost only";
+            self.wrong(key, &format!("{text:?} is no origin as a browser writes it, {example}"));
+        }
+        texts.into_iter().map(str::to_owned).collect()
     }
 
     pub(super) fn check_name(&mut self, key: &str, name: &str) -> bool {

@@ -4,22 +4,27 @@ use super::Api;
 use super::caller::{Asked, Body, Caller, Id};
 use super::encoding::{Bytes, Hex, ListId};
 use super::problem::{Code, Problem, ProblemBody};
+use super::wait::{Look, Wait, held};
 use crate::clock;
-use crate::store::{self, NewApproval, SecondRefused};
+use crate::store::{self, AnswerRefused, ApprovalState, Closing, NewApproval, Role};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::limits::{CHALLENGE_BYTES_MAX, CHALLENGE_TTL_SECS, GRANT_BYTES_MAX, SIGNATURE_BYTES_MAX};
+use cloud_doctor_proto::refusal::one_line;
+use cloud_doctor_proto::time::UnixTime;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
-use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 /// Grants of one customer that may wait at once.
 const PENDING_MAX: u32 = 256;
-/// Longest wait for a signature in one request: below what proxies cut.
-const WAIT_SECS_MAX: u64 = 25;
+/// Requests of the past in one answer.
+const PAST_PAGE: u32 = 50;
+/// Longest sentence of somebody who says no.
+const WHY_CHARS_MAX: usize = 200;
 
 /// A grant that needs a second signature.
 #[derive(Deserialize, ToSchema)]
@@ -88,6 +93,8 @@ pub(super) async fn ask(
 pub(super) struct Approvals {
     /// Oldest first.
     approvals: Vec<Approval>,
+    /// What this list is known by, for the next call.
+    seen: String,
 }
 
 /// A grant that waits or waited.
@@ -113,15 +120,26 @@ pub(super) struct Approval {
     created_at: u64,
     /// When nobody waits any more.
     expires_at: u64,
+    /// `waiting`, `signed`, `denied`, `withdrawn` or `expired`.
+    state: &'static str,
     /// The second signature, once given.
     #[schema(value_type = Option<String>)]
     second: Option<Bytes>,
-    /// The account that delivered it.
-    second_by: Option<String>,
+    /// The account that signed, denied or withdrew it.
+    by: Option<String>,
+    /// When.
+    ended_at: Option<u64>,
+    /// Why it was denied, if that was said.
+    why: Option<String>,
 }
 
 impl Approval {
-    fn of(row: store::Approval) -> Self {
+    fn of(row: store::Approval, now: UnixTime) -> Self {
+        let state = row.state(now).id();
+        let (by, ended_at, why) = match row.ended {
+            Some(ended) => (Some(ended.by), Some(ended.at.0), ended.why),
+            None => (None, None, None),
+        };
         Self {
             id: ListId(row.asked.id).to_string(),
             server: Hex(row.asked.agent),
@@ -131,29 +149,54 @@ impl Approval {
             challenge: Bytes(row.asked.challenge),
             created_at: row.created_at.0,
             expires_at: row.asked.expires_at.0,
+            state,
             second: row.second.map(Bytes),
-            second_by: row.second_by,
+            by,
+            ended_at,
+            why,
         }
     }
 }
 
-/// Lists grants that wait.
-#[utoipa::path(get, path = "/approvals", tag = "approvals", security(("login" = [])),
-    responses((status = 200, body = Approvals), (status = "default", body = ProblemBody)))]
-pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Approvals>, Problem> {
-    let rows = caller.scoped(&api).pending_approvals(clock::now()).await?;
-    Ok(Json(Approvals { approvals: rows.into_iter().map(Approval::of).collect() }))
-}
-
-/// How long to wait.
+/// What is known of the list.
 #[derive(Deserialize, IntoParams)]
-pub(super) struct Wait {
-    /// Seconds to wait for the second signature, at most 25.
+pub(super) struct Known {
+    /// Seconds to wait for news, at most 25; counts with `seen` only.
     #[serde(default)]
     wait: u64,
+    /// `seen` of the last answer: the next comes when the list differs from that one.
+    seen: Option<String>,
 }
 
-/// One grant; with `wait`, answers when it is signed or the time is over.
+/// Lists grants that wait; with `seen` and `wait`, once the list differs from the one that was seen.
+#[utoipa::path(get, path = "/approvals", tag = "approvals", security(("login" = [])), params(Known),
+    responses((status = 200, body = Approvals), (status = "default", body = ProblemBody)))]
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Asked(Known { wait, seen: known }): Asked<Known>,
+) -> Result<Json<Approvals>, Problem> {
+    let wait = if known.is_some() { wait } else { 0 };
+    let list = held(&api, &api.approvals, wait, || async {
+        let now = clock::now();
+        let rows = caller.scoped(&api).pending_approvals(now).await?;
+        let until = rows.iter().map(|row| row.asked.expires_at).min();
+        let seen = mark(&rows);
+        let same = known.as_ref() == Some(&seen);
+        let approvals = rows.into_iter().map(|row| Approval::of(row, now)).collect();
+        let list = Approvals { approvals, seen };
+        Ok(if same { Look::Same(list, until) } else { Look::News(list) })
+    });
+    Ok(Json(list.await?))
+}
+
+/// A list of requests in a few letters: another one has others.
+fn mark(rows: &[store::Approval]) -> String {
+    let ids = rows.iter().fold(Sha256::new(), |sum, row| sum.chain_update(row.asked.id));
+    data_encoding::HEXLOWER.encode(&ids.finalize()[..8])
+}
+
+/// One grant; with `wait`, answers when it is signed, denied, withdrawn or expired, or the time is over.
 #[utoipa::path(get, path = "/approvals/{id}", tag = "approvals", security(("login" = [])),
     params(("id" = String, Path, description = "the approval's id"), Wait),
     responses((status = 200, body = Approval), (status = "default", body = ProblemBody)))]
@@ -163,24 +206,84 @@ pub(super) async fn wait(
     Id(id): Id<ListId>,
     Asked(Wait { wait }): Asked<Wait>,
 ) -> Result<Json<Approval>, Problem> {
-    // When too many wait already, the next is answered at once and asks again.
-    let place = api.waiting.try_acquire();
-    let secs = if place.is_ok() { wait.min(WAIT_SECS_MAX) } else { 0 };
-    let deadline = tokio::time::sleep(Duration::from_secs(secs));
-    tokio::pin!(deadline);
-    let mut changes = api.approvals.subscribe();
-    loop {
+    let answer = held(&api, &api.approvals, wait, || async {
         let row = caller.scoped(&api).approval(&id.0).await?.ok_or(Code::Unknown)?;
-        if row.second.is_some() {
-            return Ok(Json(Approval::of(row)));
-        }
-        tokio::select! {
-            biased;
-            () = &mut deadline => return Ok(Json(Approval::of(row))),
-            () = api.stopping() => return Ok(Json(Approval::of(row))),
-            _ = changes.changed() => {}
-        }
+        let (now, until) = (clock::now(), row.asked.expires_at);
+        let waits = row.state(now) == ApprovalState::Waiting;
+        let answer = Approval::of(row, now);
+        Ok(if waits { Look::Same(answer, Some(until)) } else { Look::News(answer) })
+    });
+    Ok(Json(answer.await?))
+}
+
+/// A request that nobody waits for any more.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PastApproval {
+    /// Its name.
+    id: String,
+    /// For which server.
+    #[schema(value_type = String)]
+    server: Hex<AgentId>,
+    /// Who asked.
+    account: String,
+    /// The grant's exact bytes.
+    #[schema(value_type = String)]
+    grant: Bytes,
+    /// When it was asked.
+    created_at: u64,
+    /// When nobody would have waited any more.
+    expires_at: u64,
+    /// `signed`, `denied`, `withdrawn` or `expired`.
+    state: &'static str,
+    /// The account that signed, denied or withdrew it.
+    by: Option<String>,
+    /// When.
+    ended_at: Option<u64>,
+    /// Why it was denied, if that was said.
+    why: Option<String>,
+}
+
+impl PastApproval {
+    fn of(row: store::Approval, now: UnixTime) -> Self {
+        let Approval { id, server, account, grant, created_at, expires_at, state, by, ended_at, why, .. } =
+            Approval::of(row, now);
+        Self { id, server, account, grant, created_at, expires_at, state, by, ended_at, why }
     }
+}
+
+/// Requests of the last 90 days.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PastApprovals {
+    /// Newest first, at most 50.
+    approvals: Vec<PastApproval>,
+    /// Ask again from before the last of these.
+    more: bool,
+}
+
+/// From where on.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct Before {
+    /// Id of the last one that is known; absent for the newest.
+    #[param(value_type = Option<String>)]
+    before: Option<Hex<ListId>>,
+}
+
+/// Lists requests that were answered, withdrawn or left alone.
+#[utoipa::path(get, path = "/approvals/past", tag = "approvals", security(("login" = [])), params(Before),
+    responses((status = 200, body = PastApprovals), (status = "default", body = ProblemBody)))]
+pub(super) async fn past(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Asked(Before { before }): Asked<Before>,
+) -> Result<Json<PastApprovals>, Problem> {
+    let now = clock::now();
+    let before = before.map(|Hex(id)| id.0);
+    let mut rows = caller.scoped(&api).past_approvals(before.as_ref(), PAST_PAGE + 1, now).await?;
+    let page = usize::try_from(PAST_PAGE).unwrap_or(usize::MAX);
+    let more = rows.len() > page;
+    rows.truncate(page);
+    let approvals = rows.into_iter().map(|row| PastApproval::of(row, now)).collect();
+    Ok(Json(PastApprovals { approvals, more }))
 }
 
 /// A second signature.
@@ -208,12 +311,61 @@ pub(super) async fn sign(
     if !api.logs.is_second(caller.account.tenant, &asked.grant, &signature.0).await? {
         return Err(Code::NotSecond.into());
     }
-    match caller.scoped(&api).sign_approval(&id.0, &signature.0, caller.actor(), clock::now()).await {
-        Ok(()) => {}
-        Err(SecondRefused::Unknown) => return Err(Code::Unknown.into()),
-        Err(SecondRefused::Over) => return Err(Code::ApprovalOver.into()),
-        Err(SecondRefused::Store(error)) => return Err(error.into()),
-    }
+    caller.scoped(&api).sign_approval(&id.0, &signature.0, caller.actor(), clock::now()).await?;
     api.approvals.send_modify(|changes| *changes += 1);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A no.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Deny {
+    /// Why, in a sentence for whoever asked: at most 200 characters on one line.
+    why: Option<String>,
+}
+
+/// Denies a second signature: whoever waits for it is told at once. The first answer that arrives in time stays.
+#[utoipa::path(post, path = "/approvals/{id}/denial", tag = "approvals", security(("login" = [])),
+    params(("id" = String, Path, description = "the approval's id")), request_body = Deny,
+    responses((status = 204), (status = "default", body = ProblemBody)))]
+pub(super) async fn deny(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Id(id): Id<ListId>,
+    Body(Deny { why }): Body<Deny>,
+) -> Result<StatusCode, Problem> {
+    let why = why.as_deref().map(str::trim).filter(|why| !why.is_empty());
+    if why.is_some_and(|why| one_line(why, WHY_CHARS_MAX) != why) {
+        return Err(Problem::with(Code::BadRequest, "why: at most 200 printable characters on one line"));
+    }
+    caller.scoped(&api).close_approval(&id.0, Closing::Denied(why), caller.actor(), clock::now()).await?;
+    api.approvals.send_modify(|changes| *changes += 1);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Withdraws a request: by the account that asked, or an admin.
+#[utoipa::path(delete, path = "/approvals/{id}", tag = "approvals", security(("login" = [])),
+    params(("id" = String, Path, description = "the approval's id")),
+    responses((status = 204), (status = "default", body = ProblemBody)))]
+pub(super) async fn withdraw(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Id(id): Id<ListId>,
+) -> Result<StatusCode, Problem> {
+    let asked = caller.scoped(&api).approval(&id.0).await?.ok_or(Code::Unknown)?.asked;
+    if asked.account != caller.account.name && caller.account.role != Role::Admin {
+        return Err(Code::NotAdmin.into());
+    }
+    caller.scoped(&api).close_approval(&id.0, Closing::Withdrawn, caller.actor(), clock::now()).await?;
+    api.approvals.send_modify(|changes| *changes += 1);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<AnswerRefused> for Problem {
+    fn from(refused: AnswerRefused) -> Self {
+        match refused {
+            AnswerRefused::Unknown => Code::Unknown.into(),
+            AnswerRefused::Over => Code::ApprovalOver.into(),
+            AnswerRefused::Store(error) => error.into(),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use super::{Api, page};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use std::any::Any;
@@ -61,7 +61,13 @@ pub(super) async fn deadline(request: Request, next: Next) -> Response {
 
 async fn edge(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let language = language(request.headers());
+    let console = page::named_origin(&api, request.headers()).map(str::to_owned);
     let mut answer = match refused_unread(&api, &request) {
+        None if console.is_some() && asks_first(&request) => {
+            let mut answer = StatusCode::NO_CONTENT.into_response();
+            page::may_send(answer.headers_mut());
+            answer
+        }
         None => next.run(request).await,
         Some(code) => Problem::from(code).into_response(),
     };
@@ -72,10 +78,17 @@ async fn edge(State(api): State<Arc<Api>>, request: Request, next: Next) -> Resp
     for (name, value) in HEADERS {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    page::let_read(&api, console.as_deref(), answer.headers_mut());
     for (name, value) in UNLESS_SAID {
         answer.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     answer
+}
+
+/// A browser asks whether a page of another origin may send what it wants to.
+fn asks_first(request: &Request) -> bool {
+    let asked = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    asked && request.method() == Method::OPTIONS && request.uri().path().starts_with("/api/v1/")
 }
 
 /// Why nothing of a request is even read.

@@ -9,6 +9,7 @@ use super::encoding::{Bytes, ListId};
 use super::problem::{Code, Problem, ProblemBody};
 use super::stream::{Opener, Purpose, open_to};
 use super::tokens::agents;
+use super::wait::{Look, Wait, held};
 use crate::clock;
 use crate::store::{self, NewInvitation};
 use crate::tunnels::secret_hash;
@@ -23,13 +24,10 @@ use cloud_doctor_proto::limits::GUEST_CODE_SECS;
 use cloud_doctor_proto::signer::SshKey;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::Duration;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// Invitations that one account may have open: a support engineer's whole day of calls.
 const OPEN_MAX: u32 = 20;
-/// Longest wait for a guest in one request: below what proxies cut.
-const WAIT_SECS_MAX: u64 = 25;
 
 /// An invitation to be made.
 #[derive(Deserialize, ToSchema)]
@@ -107,14 +105,6 @@ impl Invitation {
     }
 }
 
-/// How long to wait.
-#[derive(Deserialize, IntoParams)]
-pub(super) struct Wait {
-    /// Seconds to wait for the guest's tunnel, at most 25.
-    #[serde(default)]
-    wait: u64,
-}
-
 /// One invitation; with `wait`, answers when its guest is there or the time is over.
 #[utoipa::path(get, path = "/invitations/{id}", tag = "invitations", security(("login" = [])),
     params(("id" = String, Path, description = "the invitation's id"), Wait),
@@ -125,24 +115,14 @@ pub(super) async fn wait(
     Id(id): Id<ListId>,
     Asked(Wait { wait }): Asked<Wait>,
 ) -> Result<Json<Invitation>, Problem> {
-    let place = api.waiting.try_acquire();
-    let secs = if place.is_ok() { wait.min(WAIT_SECS_MAX) } else { 0 };
-    let deadline = tokio::time::sleep(Duration::from_secs(secs));
-    tokio::pin!(deadline);
-    let mut changes = api.guests.subscribe();
-    loop {
+    let answer = held(&api, &api.guests, wait, || async {
         let row = caller.scoped(&api).invitation(&id.0, &caller.account.name).await?.ok_or(Code::Unknown)?;
         let answer = Invitation::of(&api, &row);
-        if answer.online || answer.ended {
-            return Ok(Json(answer));
-        }
-        tokio::select! {
-            biased;
-            () = &mut deadline => return Ok(Json(answer)),
-            () = api.stopping() => return Ok(Json(answer)),
-            _ = changes.changed() => {}
-        }
-    }
+        // A code that nobody has used ends by itself; a guest that came and has no tunnel may come back.
+        let until = row.guest.is_none().then_some(row.expires_at);
+        Ok(if answer.online || answer.ended { Look::News(answer) } else { Look::Same(answer, until) })
+    });
+    Ok(Json(answer.await?))
 }
 
 /// Ends an invitation; its guest is let go.

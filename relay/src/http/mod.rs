@@ -13,6 +13,8 @@ pub mod console;
 mod edge;
 mod encoding;
 mod invitations;
+mod join;
+mod joins;
 mod page;
 pub mod problem;
 mod server;
@@ -22,6 +24,7 @@ mod sign_in;
 mod stream;
 mod tokens;
 mod trust_log;
+mod wait;
 
 pub use console::Console;
 pub use server::{Server, ServerLimits};
@@ -46,8 +49,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Requests that may wait for a second signature at once.
-const WAITING_MAX: usize = 256;
+/// Requests that may be held at once: a page has one or two open.
+const WAITING_MAX: usize = 1024;
 
 /// Everything that handlers reach: the parts of the relay, and what only requests share among themselves.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ pub struct Api {
     /// Logins with open streams: those are in use.
     pub in_use: InUse,
     approvals: watch::Sender<u64>,
+    joins: watch::Sender<u64>,
     waiting: Semaphore,
 }
 
@@ -82,6 +86,8 @@ pub struct Parts {
     pub tls: bool,
     /// The name that clients must use, if one is configured.
     pub public_name: Option<String>,
+    /// Origins of consoles besides the relay's own.
+    pub console_origins: Vec<String>,
     /// Says that the relay stops.
     pub stop: CancellationToken,
     /// Where agents reach this relay.
@@ -103,8 +109,9 @@ impl Api {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let (approvals, waiting) = (watch::Sender::new(0), Semaphore::new(WAITING_MAX));
-        Arc::new(Self { parts, in_use: InUse::default(), approvals, waiting })
+        let (approvals, joins) = (watch::Sender::new(0), watch::Sender::new(0));
+        let waiting = Semaphore::new(WAITING_MAX);
+        Arc::new(Self { parts, in_use: InUse::default(), approvals, joins, waiting })
     }
 
     /// Ends when the relay begins to stop.
@@ -154,22 +161,38 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(sign_in::me))
         .routes(routes!(sign_in::change_password))
         .routes(routes!(servers::list))
-        .routes(routes!(servers::remove))
+        .routes(routes!(servers::facts, servers::remove))
+        .routes(routes!(servers::label))
         .routes(routes!(trust_log::read, trust_log::append))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(stream::ticket))
         .routes(routes!(sessions::list))
+        .routes(routes!(sessions::cut))
         .routes(routes!(sessions::audit))
-        .routes(routes!(approvals::list, approvals::ask))
+        .routes(routes!(approvals::ask))
+        .routes(routes!(approvals::past))
+        .routes(routes!(approvals::withdraw))
         .routes(routes!(approvals::sign))
+        .routes(routes!(approvals::deny))
         .routes(routes!(accounts::list, accounts::add))
         .routes(routes!(accounts::remove))
+        .routes(routes!(joins::list, joins::make))
+        .routes(routes!(joins::revoke))
+        .routes(routes!(joins::end))
+        .routes(routes!(join::enter))
+        .routes(routes!(join::key))
         .routes(routes!(invitations::invite))
         .routes(routes!(invitations::end))
         .layer(axum::middleware::from_fn(edge::deadline));
-    let slow = OpenApiRouter::new().routes(routes!(approvals::wait)).routes(routes!(stream::open));
-    let slow = slow.routes(routes!(invitations::wait)).routes(routes!(invitations::open));
+    let slow = OpenApiRouter::new()
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::wait))
+        .routes(routes!(stream::open))
+        .routes(routes!(joins::wait))
+        .routes(routes!(join::mine))
+        .routes(routes!(invitations::wait))
+        .routes(routes!(invitations::open));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", quick.merge(slow)).split_for_parts()
 }
 

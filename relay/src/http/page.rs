@@ -2,7 +2,9 @@
 //!
 //! A browser adds the cookie by itself, so the cookie alone changes nothing and opens nothing: a change needs a header
 //! that no other page can send (H-05), a stream the exact origin and a ticket (H-04). Programs with a token in
-//! `Authorization` are no browsers and need none of this. Never: a rule that trusts `X-Forwarded-*` or the referrer.
+//! `Authorization` are no browsers and need none of this. A console that the operator has named counts as our own, at its
+//! exact origin, on another host of our site: browsers send the cookie to no other. Never: a rule that trusts
+//! `X-Forwarded-*` or the referrer.
 
 use super::Api;
 use super::problem::{Code, Problem};
@@ -12,7 +14,8 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::net::IpAddr;
 
-/// What our page sends with each change; no other page may send it without asking, and is never allowed to.
+/// What our page sends with each change; no other page may send it without asking, and only a named console
+/// is allowed to.
 const OURS: (HeaderName, &str) = (HeaderName::from_static("x-cloud-doctor"), "console");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// In front of a ticket, among the subprotocols: a browser lets a page say nothing else in a handshake.
@@ -56,10 +59,11 @@ fn header_of(text: &str) -> Result<HeaderValue, Problem> {
 /// Whether a change comes from our own page.
 pub(super) fn may_change(api: &Api, headers: &HeaderMap) -> Result<(), Code> {
     let said = only(headers, &OURS.0) == Some(OURS.1);
-    let from_here = if headers.contains_key(&FETCH_SITE) {
-        only(headers, &FETCH_SITE) == Some("same-origin")
-    } else {
-        is_our_origin(api, headers)
+    let from_here = match only(headers, &FETCH_SITE) {
+        Some("same-origin") => true,
+        Some("same-site") => named_origin(api, headers).is_some(),
+        Some(_) => false,
+        None => !headers.contains_key(&FETCH_SITE) && is_our_origin(api, headers),
     };
     if said && from_here { Ok(()) } else { Err(Code::ForeignPage) }
 }
@@ -82,7 +86,38 @@ pub(super) fn may_bring_a_token(api: &Api, headers: &HeaderMap) -> Result<(), Co
 }
 
 fn is_our_origin(api: &Api, headers: &HeaderMap) -> bool {
-    origin(api, headers).is_some_and(|ours| only(headers, &header::ORIGIN) == Some(&*ours))
+    let own = origin(api, headers).is_some_and(|ours| only(headers, &header::ORIGIN) == Some(&*ours));
+    own || named_origin(api, headers).is_some()
+}
+
+/// The request's origin, if it is that of a console that the operator has named.
+pub(super) fn named_origin<'a>(api: &'a Api, headers: &HeaderMap) -> Option<&'a str> {
+    let sent = only(headers, &header::ORIGIN)?;
+    api.console_origins.iter().map(String::as_str).find(|named| *named == sent)
+}
+
+/// What lets a named console read our answers, with its visitors' cookies (H-05); no other page is ever told anything.
+pub(super) fn let_read(api: &Api, origin: Option<&str>, answer: &mut HeaderMap) {
+    if api.console_origins.is_empty() {
+        return;
+    }
+    answer.append(header::VARY, HeaderValue::from_static("origin"));
+    if let Some(Ok(origin)) = origin.map(HeaderValue::from_str) {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+}
+
+/// What a named console may send: a browser asks before it does.
+pub(super) fn may_send(answer: &mut HeaderMap) {
+    let all = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, x-cloud-doctor, x-cloud-doctor-by-itself"),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    for (name, value) in all {
+        answer.insert(name, HeaderValue::from_static(value));
+    }
 }
 
 /// The origin of our own page, as a browser that reached us so writes it. Nothing when we cannot tell: without a

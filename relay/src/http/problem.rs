@@ -77,6 +77,12 @@ problems! {
     SetupCode FORBIDDEN "set-up-code"
         "The set-up code is wrong." "It stands on the terminal or in the journal of the relay." "Read it there and type it again."
         "初始化代码错误。" "代码显示在中继的终端或日志中。" "请查看后重新输入。";
+    Join FORBIDDEN "join"
+        "This link does not count." "It was used, is too old, was taken back, or is incomplete; the relay does not say which." "Ask whoever sent it for another one."
+        "此链接无效。" "链接已被使用、已过期、已被收回或不完整;中继不会说明是哪一种。" "请向发送者索取新的链接。";
+    JoinOver CONFLICT "join-over"
+        "This invitation has moved on." "It has ended, or another key was sent for it already." "Look at how it stands, or invite the person again."
+        "此邀请的状态已改变。" "邀请已结束,或已为其提交过另一个密钥。" "请查看其状态,或重新邀请。";
     BadRequest BAD_REQUEST "bad-request"
         "The request could not be read." "{}" "Update the client, or see /api/v1/openapi.json."
         "无法解析请求。" "{}" "请更新客户端,或查看 /api/v1/openapi.json。";
@@ -92,6 +98,9 @@ problems! {
     BadName UNPROCESSABLE_ENTITY "bad-name"
         "This name is not accepted." "A name has 1 to 128 printable characters." "Choose another one."
         "不接受此名称。" "名称须为 1 至 128 个可打印字符。" "请换一个名称。";
+    BadLabel UNPROCESSABLE_ENTITY "bad-label"
+        "These labels are not accepted." "A label is a word or key=value, at most 48 printable characters each, without blanks and commas; a server has at most 16." "Choose others, or take some off first."
+        "不接受这些标签。" "标签是一个词或 key=value,各部分最多 48 个可打印字符,不含空白和逗号;每台服务器最多 16 个。" "请更换标签,或先移除一些。";
     Yourself CONFLICT "yourself"
         "You cannot remove your own account." "Somebody must be left who can let you in again." "Ask another admin."
         "不能删除自己的账号。" "必须保留能让您重新登录的人。" "请联系其他管理员。";
@@ -108,8 +117,8 @@ problems! {
         "Too much is waiting." "{}" "Wait until some of it is done, then try again."
         "等待中的内容过多。" "{}" "请等部分完成后重试。";
     ApprovalOver CONFLICT "approval-over"
-        "Nobody waits for this signature any more." "The grant was signed already, or its time is over." "Ask the engineer to try again."
-        "此签名已无人等待。" "该授权已被签名,或已过期。" "请让工程师重试。";
+        "Nobody waits for this answer any more." "The request was answered or withdrawn already, or its time is over." "Ask the engineer to try again."
+        "此答复已无人等待。" "该请求已被答复或撤回,或已过期。" "请让工程师重试。";
     NotSecond UNPROCESSABLE_ENTITY "not-second"
         "This is no second signature." "No approver in the trust log has made it under this grant." "Sign with an approver's key: cloud-doctor tenant show lists them."
         "这不是有效的第二签名。" "信任日志中没有审批人对该授权作过此签名。" "请使用审批人的密钥签名:cloud-doctor tenant show 会列出审批人。";

@@ -1,12 +1,14 @@
 //! Streams and the audit log: who, when, how much. Never what.
 
 use super::Api;
-use super::caller::{Asked, Caller};
+use super::caller::{Asked, Caller, Id};
 use super::encoding::Hex;
-use super::problem::{Problem, ProblemBody};
-use crate::store::{AuditRow, StreamRow};
+use super::problem::{Code, Problem, ProblemBody};
+use crate::clock;
+use crate::store::{AuditRow, Role, StreamRow, WhichStreams};
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use cloud_doctor_proto::ids::{AgentId, ChannelId, StreamId, VisitId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -17,11 +19,13 @@ const STREAMS_PAGE: u32 = 200;
 /// Audit rows in one answer.
 const AUDIT_PAGE: u32 = 500;
 
-/// Streams, open ones first.
+/// Streams, open ones first, then the newest.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Sessions {
     /// At most 200.
     sessions: Vec<Session>,
+    /// There are more: ask again, from before the last of these.
+    more: bool,
 }
 
 /// A stream between a client and a server.
@@ -58,7 +62,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn of(row: StreamRow) -> Self {
+    pub(super) fn of(row: StreamRow) -> Self {
         Self {
             stream: Hex(row.opened.stream),
             account: row.opened.account,
@@ -76,12 +80,72 @@ impl Session {
     }
 }
 
+/// Which streams.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct Which {
+    /// To this server.
+    #[param(value_type = Option<String>)]
+    server: Option<Hex<AgentId>>,
+    /// Of this account.
+    account: Option<String>,
+    /// `open` or `past`; absent for both, open ones first.
+    state: Option<IsOpen>,
+    /// Ended ones that began before this stream: the last one of an answer.
+    #[param(value_type = Option<String>)]
+    before: Option<Hex<StreamId>>,
+}
+
+/// Whether a stream goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum IsOpen {
+    /// It does.
+    Open,
+    /// It has ended.
+    Past,
+}
+
 /// Lists streams.
-#[utoipa::path(get, path = "/sessions", tag = "sessions", security(("login" = [])),
+#[utoipa::path(get, path = "/sessions", tag = "sessions", security(("login" = [])), params(Which),
     responses((status = 200, body = Sessions), (status = "default", body = ProblemBody)))]
-pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Sessions>, Problem> {
-    let rows = caller.scoped(&api).streams(STREAMS_PAGE).await?;
-    Ok(Json(Sessions { sessions: rows.into_iter().map(Session::of).collect() }))
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Asked(Which { server, account, state, before }): Asked<Which>,
+) -> Result<Json<Sessions>, Problem> {
+    // What is listed before others by being open has no place among those before a moment.
+    let state = state.or(before.map(|_| IsOpen::Past));
+    let which = WhichStreams {
+        agent: server.map(|Hex(id)| id),
+        account,
+        open: state.map(|state| state == IsOpen::Open),
+        before: before.map(|Hex(id)| id),
+    };
+    let mut rows = caller.scoped(&api).streams(&which, STREAMS_PAGE + 1).await?;
+    let page = usize::try_from(STREAMS_PAGE).unwrap_or(usize::MAX);
+    let more = rows.len() > page;
+    rows.truncate(page);
+    Ok(Json(Sessions { sessions: rows.into_iter().map(Session::of).collect(), more }))
+}
+
+/// Ends an open stream: by its own account, or an admin. Its client is told and does not come back by itself. What it
+/// showed goes on on the server until its visit is over or somebody ends it there.
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", security(("login" = [])),
+    params(("id" = String, Path, description = "the stream's id")),
+    responses((status = 204), (status = "default", body = ProblemBody)))]
+pub(super) async fn cut(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Id(id): Id<StreamId>,
+) -> Result<StatusCode, Problem> {
+    let scoped = caller.scoped(&api);
+    let row = scoped.stream(&id).await?.filter(|row| row.closed_at.is_none()).ok_or(Code::Unknown)?;
+    if row.opened.account != caller.account.name && caller.account.role != Role::Admin {
+        return Err(Code::NotAdmin.into());
+    }
+    scoped.note(caller.actor(), "stream-cut", &id.to_string(), clock::now()).await?;
+    api.in_use.end(&id);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// From where on.

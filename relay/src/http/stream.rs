@@ -146,13 +146,14 @@ pub(super) async fn open_to(
         channel: purpose.channel.map(|Hex(id)| id),
     };
     caller.scoped(&api).stream_opened(&opened, clock::now()).await?;
-    let place = api.in_use.enter(&caller);
+    let place = api.in_use.enter(&caller, opened.stream);
     let ask = ws::Ask {
         agent,
         account: opened.account.clone(),
         client: opened.client.clone(),
         stream: opened.stream,
         cut: place.cut.clone(),
+        end: place.end.clone(),
     };
     let mut end = End {
         api: api.clone(),
@@ -162,7 +163,7 @@ pub(super) async fn open_to(
         closed: None,
         _open: api.tasks.token(),
     };
-    let origins: Vec<String> = page::origin(&api, headers).into_iter().collect();
+    let origins: Vec<String> = page::origin(&api, headers).into_iter().chain(api.console_origins.clone()).collect();
     Ok(ws::accept(upgrade, headers, &origins, api.broker.clone(), ask, move |report| end.set(&report)))
 }
 
@@ -197,8 +198,10 @@ impl Drop for End {
         let tasks = api.tasks.clone();
         tasks.spawn(async move {
             info!(%stream, up = closed.bytes_up, down = closed.bytes_down, why = closed.reason, "stream ended");
-            if let Err(error) = api.store.of(tenant).stream_closed(&stream, &closed, clock::now()).await {
-                warn!(%error, %stream, "could not note the end of a stream");
+            match api.store.of(tenant).stream_closed(&stream, &closed, clock::now()).await {
+                Ok(false) => {}
+                Ok(true) => api.approvals.send_modify(|changes| *changes += 1),
+                Err(error) => warn!(%error, %stream, "could not note the end of a stream"),
             }
             drop(place);
         });
@@ -213,21 +216,32 @@ pub struct InUse(Arc<Mutex<HashMap<[u8; 32], Streams>>>);
 #[derive(Debug)]
 struct Streams {
     account: AccountRef,
-    count: usize,
+    /// Ends all of them at once, without a word.
     cut: CancellationToken,
+    /// Ends each.
+    open: HashMap<StreamId, CancellationToken>,
 }
 
 impl InUse {
-    fn enter(&self, caller: &Caller) -> Place {
+    fn enter(&self, caller: &Caller, stream: StreamId) -> Place {
         // The lock is for one look at a table.
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let streams = table.entry(caller.login).or_insert_with(|| Streams {
             account: caller.account.account,
-            count: 0,
             cut: CancellationToken::new(),
+            open: HashMap::new(),
         });
-        streams.count += 1;
-        Place { of: self.clone(), login: caller.login, cut: streams.cut.clone() }
+        let end = CancellationToken::new();
+        streams.open.insert(stream, end.clone());
+        Place { of: self.clone(), login: caller.login, stream, cut: streams.cut.clone(), end }
+    }
+
+    /// Ends one stream.
+    pub(super) fn end(&self, stream: &StreamId) {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(end) = table.values().find_map(|streams| streams.open.get(stream)) {
+            end.cancel();
+        }
     }
 
     /// Which logins.
@@ -257,15 +271,17 @@ impl InUse {
 struct Place {
     of: InUse,
     login: [u8; 32],
+    stream: StreamId,
     cut: CancellationToken,
+    end: CancellationToken,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut table = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(streams) = table.get_mut(&self.login) {
-            streams.count -= 1;
-            if streams.count == 0 {
+            streams.open.remove(&self.stream);
+            if streams.open.is_empty() {
                 table.remove(&self.login);
             }
         }
@@ -296,7 +312,12 @@ mod tests {
         }
         let elsewhere = Caller { login: [9; 32], ..callers[0].clone() };
         let in_use = InUse::default();
-        let [ann, bob, ann_elsewhere] = [&callers[0], &callers[1], &elsewhere].map(|caller| in_use.enter(caller));
+        let enter = |(caller, stream)| in_use.enter(caller, StreamId([stream; 16]));
+        let [ann, bob, ann_elsewhere] = [(&callers[0], 1), (&callers[1], 2), (&elsewhere, 3)].map(enter);
+        let again = enter((&callers[0], 4));
+        in_use.end(&StreamId([1; 16]));
+        let ended = [&ann, &bob, &ann_elsewhere, &again].map(|place| place.end.is_cancelled());
+        assert_eq!(ended, [true, false, false, false], "one stream is ended and no other");
         in_use.cut(callers[0].account.account, Some(&callers[0].login));
         let cut = || [&ann, &bob, &ann_elsewhere].map(|place| place.cut.is_cancelled());
         assert_eq!(cut(), [false, false, true], "a new password keeps the login that set it");
@@ -305,6 +326,8 @@ mod tests {
         in_use.cut_login(&callers[1].login);
         assert_eq!(cut(), [true, true, true], "a page signs out");
         drop((ann, bob, ann_elsewhere));
+        assert_eq!(in_use.logins(), [callers[0].login], "another stream of this login is open");
+        drop(again);
         assert!(in_use.logins().is_empty());
     }
 }

@@ -4,8 +4,8 @@ use super::audit::note;
 use super::rows::{damaged, int, time};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite, Transaction};
 
 /// An account's number in the database. Only the store hands these out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -145,13 +145,7 @@ impl Scoped<'_> {
         now: UnixTime,
     ) -> Result<(), NameTaken> {
         let mut tx = self.store.begin().await?;
-        let sql = "INSERT INTO accounts (tenant_id, name, role, password, created_at) VALUES (?, ?, ?, ?, ?) \
-                   ON CONFLICT (name) DO NOTHING";
-        let query = sqlx::query(sql).bind(self.tenant.0).bind(name).bind(role.id()).bind(password).bind(int(now));
-        let done = query.execute(&mut *tx).await.map_err(StoreError::from)?;
-        if done.rows_affected() == 0 {
-            return Err(NameTaken::Taken);
-        }
+        insert_account(&mut tx, self.tenant, (name, role, password), now).await?;
         note(&mut tx, self.tenant, by, ("account-added", name), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
@@ -176,6 +170,9 @@ impl Scoped<'_> {
         // Whoever gets this name next must not find another's guests.
         let sql = "DELETE FROM invitations WHERE tenant_id = ? AND account = ?";
         sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
+        let sql = "UPDATE joins SET ended_as = coalesce(ended_as, 'revoked'), ended_at = coalesce(ended_at, ?), \
+                   account = NULL WHERE tenant_id = ? AND account = ?";
+        sqlx::query(sql).bind(int(now)).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
         note(&mut tx, self.tenant, by, ("account-removed", name), now).await?;
         tx.commit().await?;
         Ok(Some(account))
@@ -210,4 +207,18 @@ impl Scoped<'_> {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Adds an account within a transaction.
+pub(super) async fn insert_account(
+    tx: &mut Transaction<'static, Sqlite>,
+    tenant: TenantRef,
+    (name, role, password): (&str, Role, &str),
+    now: UnixTime,
+) -> Result<Account, NameTaken> {
+    let sql = "INSERT INTO accounts (tenant_id, name, role, password, created_at) VALUES (?, ?, ?, ?, ?) \
+               ON CONFLICT (name) DO NOTHING RETURNING account_id, tenant_id, name, role, created_at";
+    let query = sqlx::query(sql).bind(tenant.0).bind(name).bind(role.id()).bind(password).bind(int(now));
+    let row = query.fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
+    Ok(account(&row.ok_or(NameTaken::Taken)?).map_err(StoreError::from)?)
 }

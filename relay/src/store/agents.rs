@@ -1,7 +1,7 @@
 //! Enrolled servers: which transport key speaks for which agent. A key that is off this list is revoked.
 
 use super::audit::note;
-use super::rows::{bytes, int, time, time_or_none};
+use super::rows::{bytes, count_or_none, int, time, time_or_none, unsigned};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::control::HostFacts;
 use cloud_doctor_proto::ids::{AgentId, TenantId, VerifyKey};
@@ -68,6 +68,9 @@ fn agent(row: &SqliteRow) -> Result<AgentRow, sqlx::Error> {
             os: row.try_get("os")?,
             kernel: row.try_get("kernel")?,
             arch: row.try_get("arch")?,
+            cpus: row.try_get("cpus")?,
+            memory_bytes: count_or_none(row, "memory_bytes")?,
+            booted_at: time_or_none(row, "booted_at")?,
         },
         build: row.try_get("build")?,
         enrolled_at: time(row, "enrolled_at")?,
@@ -76,16 +79,21 @@ fn agent(row: &SqliteRow) -> Result<AgentRow, sqlx::Error> {
     })
 }
 
-const BY_TRANSPORT_KEY: &str = "SELECT t.genesis, a.tenant_id, a.agent_id, a.transport_key, a.name, a.hostname, a.os, \
-    a.kernel, a.arch, a.build, a.enrolled_at, a.last_seen_at, a.removed_at \
-    FROM agents a JOIN tenants t USING (tenant_id) WHERE a.transport_key = ?";
-const OF_TENANT: &str = "SELECT t.genesis, a.tenant_id, a.agent_id, a.transport_key, a.name, a.hostname, a.os, \
-    a.kernel, a.arch, a.build, a.enrolled_at, a.last_seen_at, a.removed_at \
-    FROM agents a JOIN tenants t USING (tenant_id) WHERE a.tenant_id = ? AND a.removed_at IS NULL ORDER BY a.name";
-const ONE_OF_TENANT: &str = "SELECT t.genesis, a.tenant_id, a.agent_id, a.transport_key, a.name, a.hostname, a.os, \
-    a.kernel, a.arch, a.build, a.enrolled_at, a.last_seen_at, a.removed_at \
-    FROM agents a JOIN tenants t USING (tenant_id) \
-    WHERE a.tenant_id = ? AND a.agent_id = ? AND a.removed_at IS NULL";
+/// All columns of a server, for a condition.
+macro_rules! agents_where {
+    ($where:literal) => {
+        concat!(
+            "SELECT t.genesis, a.tenant_id, a.agent_id, a.transport_key, a.name, a.hostname, a.os, a.kernel, a.arch, \
+             a.cpus, a.memory_bytes, a.booted_at, a.build, a.enrolled_at, a.last_seen_at, a.removed_at \
+             FROM agents a JOIN tenants t USING (tenant_id) WHERE ",
+            $where
+        )
+    };
+}
+
+const BY_TRANSPORT_KEY: &str = agents_where!("a.transport_key = ?");
+const OF_TENANT: &str = agents_where!("a.tenant_id = ? AND a.removed_at IS NULL ORDER BY a.name");
+const ONE_OF_TENANT: &str = agents_where!("a.tenant_id = ? AND a.agent_id = ? AND a.removed_at IS NULL");
 
 impl Store {
     /// The agent whose tunnel has this key, also when it was removed.
@@ -137,13 +145,16 @@ impl Scoped<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn set_host_facts(&self, id: &AgentId, host: &HostFacts, build: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE agents SET hostname = ?, os = ?, kernel = ?, arch = ?, build = ? \
-                   WHERE tenant_id = ? AND agent_id = ?";
+        let sql = "UPDATE agents SET hostname = ?, os = ?, kernel = ?, arch = ?, cpus = ?, memory_bytes = ?, \
+                   booted_at = ?, build = ? WHERE tenant_id = ? AND agent_id = ?";
         sqlx::query(sql)
             .bind(&host.hostname)
             .bind(&host.os)
             .bind(&host.kernel)
             .bind(&host.arch)
+            .bind(host.cpus)
+            .bind(host.memory_bytes.map(unsigned))
+            .bind(host.booted_at.map(int))
             .bind(build)
             .bind(self.tenant.0)
             .bind(id.0.as_slice())
@@ -176,5 +187,8 @@ pub(super) async fn take_off(
 ) -> Result<bool, StoreError> {
     let sql = "UPDATE agents SET removed_at = ? WHERE tenant_id = ? AND agent_id = ? AND removed_at IS NULL";
     let query = sqlx::query(sql).bind(int(now)).bind(tenant.0).bind(id.0.as_slice());
-    Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
+    let was_there = query.execute(&mut **tx).await?.rows_affected() == 1;
+    let sql = "DELETE FROM labels WHERE tenant_id = ? AND agent_id = ?";
+    sqlx::query(sql).bind(tenant.0).bind(id.0.as_slice()).execute(&mut **tx).await?;
+    Ok(was_there)
 }

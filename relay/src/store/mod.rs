@@ -13,6 +13,8 @@ mod approvals;
 mod audit;
 mod enrol_tokens;
 mod invitations;
+mod joins;
+mod labels;
 mod logins;
 mod rows;
 mod streams;
@@ -21,12 +23,14 @@ mod trust_log;
 
 pub use accounts::{Account, AccountRef, AccountWithHash, NameTaken, NotARole, Role};
 pub use agents::{AgentRow, AgentSeen, NewAgent};
-pub use approvals::{Approval, NewApproval, SecondRefused};
+pub use approvals::{AnswerRefused, Approval, ApprovalState, Closing, Ended, NewApproval};
 pub use audit::{Actor, AuditRow};
 pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
 pub use invitations::{Guest, Invitation, NewInvitation};
+pub use joins::{Invited, Join, JoinKey, JoinRefused, JoinState, NewJoin, StepRefused};
+pub use labels::{LABELS_MAX, Label, LabelsRefused, NotALabel};
 pub use logins::{Lifetime, Login};
-pub use streams::{StreamClosed, StreamOpened, StreamRow};
+pub use streams::{StreamClosed, StreamOpened, StreamRow, WhichStreams};
 pub use tenants::{AlreadySetUp, FirstAccount, Tenant};
 pub use trust_log::{AppendError, EnrolError, Enrolment};
 
@@ -151,8 +155,8 @@ impl Store {
         Ok(Self { readers: pool.clone(), writer: pool })
     }
 
-    /// Ends every login and invitation and revokes every enrolment token: after a restore, what was taken back since the backup
-    /// must not count again (FLT-26).
+    /// Ends every login, invitation and link and revokes every enrolment token: after a restore, what was taken back
+    /// since the backup must not count again (FLT-26).
     ///
     /// # Errors
     /// [`StoreError`].
@@ -160,6 +164,10 @@ impl Store {
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM logins").execute(&mut *tx).await?;
         sqlx::query("DELETE FROM invitations").execute(&mut *tx).await?;
+        sqlx::query("UPDATE joins SET ended_as = 'revoked', ended_at = ? WHERE ended_as IS NULL")
+            .bind(rows::int(now))
+            .execute(&mut *tx)
+            .await?;
         sqlx::query("UPDATE enrol_tokens SET revoked_at = ? WHERE revoked_at IS NULL")
             .bind(rows::int(now))
             .execute(&mut *tx)

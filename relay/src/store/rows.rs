@@ -27,8 +27,13 @@ pub(super) fn time(row: &SqliteRow, column: &str) -> Result<UnixTime, sqlx::Erro
 
 /// A time column that may be empty.
 pub(super) fn time_or_none(row: &SqliteRow, column: &str) -> Result<Option<UnixTime>, sqlx::Error> {
+    Ok(count_or_none(row, column)?.map(UnixTime))
+}
+
+/// A non-negative column that may be empty.
+pub(super) fn count_or_none(row: &SqliteRow, column: &str) -> Result<Option<u64>, sqlx::Error> {
     let value: Option<i64> = row.try_get(column)?;
-    value.map(|v| u64::try_from(v).map(UnixTime).map_err(|e| damaged(column, e))).transpose()
+    value.map(|v| u64::try_from(v).map_err(|e| damaged(column, e))).transpose()
 }
 
 /// A column of exactly `N` bytes.

@@ -221,16 +221,16 @@ async fn old_streams_are_forgotten_in_batches_and_their_audit_stays() {
     let mut batches = Vec::new();
     loop {
         let more = world.store.forget_streams(NOW).await.unwrap();
-        batches.push((more, scoped.streams(5000).await.unwrap().len()));
+        batches.push((more, scoped.streams(&WhichStreams::default(), 5000).await.unwrap().len()));
         if !more {
             break;
         }
     }
     assert_eq!(batches, [(true, 702), (true, 202), (false, 2)]);
     assert!(!world.store.forget_streams(NOW.plus_secs(100)).await.unwrap());
-    assert_eq!(scoped.streams(10).await.unwrap().len(), 2, "what ended at that moment stays");
+    assert_eq!(scoped.streams(&WhichStreams::default(), 10).await.unwrap().len(), 2, "what ended at that moment stays");
     world.store.forget_streams(NOW.plus_secs(101)).await.unwrap();
-    let left = scoped.streams(10).await.unwrap();
+    let left = scoped.streams(&WhichStreams::default(), 10).await.unwrap();
     assert!(left.len() == 1 && left[0].closed_at.is_none(), "{left:?}");
     assert_eq!(scoped.audit_rows(0, 5000).await.unwrap().len(), audited, "the audit is never pruned");
 }

@@ -27,12 +27,14 @@ use tracing::{debug, info, warn};
 const GREETING: Duration = Duration::from_secs(5);
 /// A control stream goes before all others.
 const CONTROL_PRIORITY: i32 = 100;
+/// Starts of a system that are told so close to each other are one: its clock was set in between.
+const SAME_BOOT: u64 = 60;
 /// Longest text of a host fact that is kept.
 const FACT_CHARS_MAX: usize = 128;
 
 /// Serves a connection whose key was proved; returns why it should be closed.
 pub(super) async fn serve(shared: &Shared, connection: &Connection, peer: Peer) -> TunnelClose {
-    let Known { agent, guest } = match known(shared, &peer.key).await {
+    let Known { agent, kind } = match known(shared, &peer.key).await {
         Ok(Some(known)) if !known.agent.removed => known,
         Ok(Some(Known { agent, .. })) => {
             info!(agent = %agent.agent.short(), "a removed server tried to connect");
@@ -47,24 +49,33 @@ pub(super) async fn serve(shared: &Shared, connection: &Connection, peer: Peer) 
             return TunnelClose::Unavailable;
         }
     };
-    match timeout(GREETING, greet(shared, connection, &agent, guest, peer)).await {
+    match timeout(GREETING, greet(shared, connection, &agent, kind, peer)).await {
         Err(_) => TunnelClose::Protocol,
         Ok(Err(why)) => why,
         Ok(Ok(mut link)) => link.run(shared, connection).await,
     }
 }
 
-/// A server that may connect: enrolled, or a guest whose visit goes on.
+/// Whose tunnel it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TunnelKind {
+    /// An enrolled server's: it is on the list and follows the customer's log.
+    Enrolled,
+    /// A guest's whose visit goes on: it has a log of its own, and is on no list.
+    Guest,
+}
+
+/// A server that may connect.
 struct Known {
     agent: AgentRow,
-    guest: bool,
+    kind: TunnelKind,
 }
 
 async fn known(shared: &Shared, key: &VerifyKey) -> Result<Option<Known>, StoreError> {
     if let Some(agent) = shared.store.agent_by_transport_key(key).await? {
-        return Ok(Some(Known { agent, guest: false }));
+        return Ok(Some(Known { agent, kind: TunnelKind::Enrolled }));
     }
-    Ok(guests::known(shared, key).await?.map(|agent| Known { agent, guest: true }))
+    Ok(guests::known(shared, key).await?.map(|agent| Known { agent, kind: TunnelKind::Guest }))
 }
 
 /// Reads Hello, checks it, enters the tunnel into the registry, answers.
@@ -72,7 +83,7 @@ async fn greet<'a>(
     shared: &Shared,
     connection: &Connection,
     agent: &'a AgentRow,
-    guest: bool,
+    kind: TunnelKind,
     peer: Peer,
 ) -> Result<Link<'a>, TunnelClose> {
     let (mut send, recv) = connection.accept_bi().await.map_err(|_| TunnelClose::Protocol)?;
@@ -89,19 +100,23 @@ async fn greet<'a>(
         warn!(agent = %agent.agent.short(), claims = %speaks_for.short(), "the tunnel's binding is for another agent");
         return Err(TunnelClose::NotEnrolled);
     }
-    if !guest {
+    if kind == TunnelKind::Enrolled {
         note_host(shared, agent, hello.host, hello.build).await;
     }
     drop(send.set_priority(CONTROL_PRIORITY));
     let now = clock::now();
     let ack = HelloAck { proto, build: BUILD.into(), now };
     wire::send(&mut send, Kind::HelloAck, &ack).await.map_err(protocol)?;
-    if !guest {
-        shared.seen.note(agent.agent, now);
-    }
-    // A guest's log is its own and never grows here.
-    let heads = shared.heads.follow(if guest { TenantId([0; 32]) } else { agent.tenant_id });
-    Ok(Link { agent, guest, send, frames, heads, confirmed: hello.trust, asked: None })
+    let log = match kind {
+        TunnelKind::Enrolled => {
+            shared.seen.note(agent.agent, now);
+            agent.tenant_id
+        }
+        // A guest's log is its own and never grows here.
+        TunnelKind::Guest => TenantId([0; 32]),
+    };
+    let heads = shared.heads.follow(log);
+    Ok(Link { agent, kind, send, frames, heads, confirmed: hello.trust, asked: None })
 }
 
 /// The agent closed on purpose: it was told to stop. One that was killed says nothing.
@@ -117,9 +132,11 @@ fn protocol(error: WireError) -> TunnelClose {
 
 async fn note_host(shared: &Shared, agent: &AgentRow, host: HostFacts, build: String) {
     let cut = |text: String| text.chars().filter(|c| !c.is_control()).take(FACT_CHARS_MAX).collect::<String>();
-    let HostFacts { hostname, os, kernel, arch } = host;
-    let host = HostFacts { hostname: cut(hostname), os: cut(os), kernel: cut(kernel), arch: cut(arch) };
-    let build = cut(build);
+    let HostFacts { hostname, os, kernel, arch, cpus, memory_bytes, booted_at } = host;
+    let [hostname, os, kernel, arch, build] = [hostname, os, kernel, arch, build].map(cut);
+    // A fleet that comes back must not be a write per agent: the same start, told again, is the one that is known.
+    let known = agent.host.booted_at.filter(|known| booted_at.is_some_and(|at| at.distance_secs(*known) <= SAME_BOOT));
+    let host = HostFacts { hostname, os, kernel, arch, cpus, memory_bytes, booted_at: known.or(booted_at) };
     if host == agent.host && build == agent.build {
         return;
     }
@@ -131,7 +148,7 @@ async fn note_host(shared: &Shared, agent: &AgentRow, host: HostFacts, build: St
 /// A greeted tunnel.
 struct Link<'a> {
     agent: &'a AgentRow,
-    guest: bool,
+    kind: TunnelKind,
     send: SendStream,
     frames: FrameReader,
     heads: watch::Receiver<u64>,
@@ -160,16 +177,15 @@ impl Link<'_> {
             return TunnelClose::NotEnrolled;
         }
         info!(agent = %agent.agent.short(), name = agent.name, "agent connected");
-        if self.guest {
+        if self.kind == TunnelKind::Guest {
             shared.guests.send_modify(|changes| *changes += 1);
         }
         let why = self.talk(shared, connection).await;
         drop(place);
-        if self.guest && said_good_bye(connection) {
-            guests::left(shared, &agent.transport_key).await;
-        }
-        if !self.guest {
-            shared.seen.note(agent.agent, clock::now());
+        match self.kind {
+            TunnelKind::Enrolled => shared.seen.note(agent.agent, clock::now()),
+            TunnelKind::Guest if said_good_bye(connection) => guests::left(shared, &agent.transport_key).await,
+            TunnelKind::Guest => {}
         }
         info!(agent = %agent.agent.short(), name = agent.name, reason = why.text(), "agent disconnected");
         why
@@ -232,7 +248,7 @@ impl Link<'_> {
 
     /// Sends the next page, unless one is on its way.
     async fn push(&mut self, shared: &Shared) -> Result<(), TunnelClose> {
-        if self.guest || self.asked.is_some() {
+        if self.kind == TunnelKind::Guest || self.asked.is_some() {
             return Ok(());
         }
         let from = self.confirmed.seq + 1;

@@ -141,7 +141,14 @@ async fn web_19_no_secret_stands_in_an_url_and_no_answer_tells_of_the_inside() {
     let mut names: Vec<&str> = parameters.map(|parameter| parameter["name"].as_str().unwrap()).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names, ["after", "channel", "from", "id", "name", "purpose", "visit", "wait"], "none is a secret");
+    assert_eq!(
+        names,
+        [
+            "account", "after", "before", "channel", "from", "id", "label", "name", "purpose", "seen", "server",
+            "state", "visit", "wait"
+        ],
+        "none is a secret"
+    );
     for path in ["/", "/api/v1/me", "/api/v1/sessions?from=x", "/nothing.js", "/api/v1/login"] {
         let answer = world.raw(request("POST", path, &[], "{").as_bytes()).await;
         assert_eq!(header(&answer, "referrer-policy"), "no-referrer", "{path}");

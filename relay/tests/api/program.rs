@@ -162,6 +162,9 @@ async fn it_speaks_chinese_where_people_do() {
     let relay = Relay::start(&data, &[("LANG", "zh_CN.UTF-8")]);
     assert!(relay.said.iter().any(|line| line.contains("客户端")), "{:?}", relay.said);
     assert_eq!(relay.code().len(), 27);
+    let link = format!("/#/setup/{}", relay.code());
+    let linked = relay.said.iter().any(|line| line.contains("浏览器") && line.ends_with(&link));
+    assert_eq!(linked, cloud_doctor_relay::http::Console::embedded().is_there(), "{:?}", relay.said);
 }
 
 /// Asks for tokens until the relay is gone; those that it has acknowledged.

@@ -22,7 +22,8 @@ pub(crate) fn body(path: &str, server: &str) -> Value {
     json!({
         "server": server, "grant": bytes, "signature": bytes, "challenge": bytes, "valid_secs": 60, "entry": bytes,
         "label": "x", "uses": 1, "name": format!("x{}", path.len()), "password": "a long password", "role": "member",
-        "old": "not the password", "new": "a long password",
+        "old": "not the password", "new": "a long password", "as": "engineer", "accepted": true, "token": bytes,
+        "account": "x", "key": "x", "kind": "device", "mac": base64(&[1; 32]),
     })
 }
 
@@ -33,7 +34,7 @@ async fn every_route_needs_a_login_but_those_that_make_one() {
     let routes = routes(&document);
     assert!(routes.len() >= 20, "{routes:?}");
     let open: Vec<&str> = routes.iter().filter(|(_, _, open)| *open).map(|(_, path, _)| path.as_str()).collect();
-    assert_eq!(open, ["/api/v1/login", "/api/v1/setup"]);
+    assert_eq!(open, ["/api/v1/join", "/api/v1/login", "/api/v1/setup"]);
     for (method, path, _) in routes.iter().filter(|(_, _, open)| !open) {
         let path = path.replace("{id}", &"0".repeat(64)).replace("{name}", "ann");
         for token in [None, Some("cd_ses_x"), Some(&*format!("cd_ses_{}", base64(&[0; 32])))] {
@@ -54,6 +55,9 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
     let ask = body("", &server);
     let approval = world.call("POST", "/api/v1/approvals", Some(&ann), Some(ask)).await.ok();
     let approval = approval["id"].as_str().unwrap().to_owned();
+    let wish = json!({"name": "x", "as": "engineer", "valid_secs": 60});
+    let join = world.call("POST", "/api/v1/joins", Some(&ann), Some(wish)).await.ok();
+    let join = join["id"].as_str().unwrap().to_owned();
     let before = state(&world, &ann).await;
 
     let document = cloud_doctor_relay::http::openapi().to_json().unwrap();
@@ -66,13 +70,15 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
             &server
         } else if path.contains("approvals") {
             &approval
+        } else if path.contains("/joins/") {
+            &join
         } else {
             &token
         };
         let url = path.replace("{id}", id).replace("{name}", "ann");
         let answer = world.call(&method, &url, Some(&bob), Some(body(&url, &server))).await;
         let own = json!({"name": "Other"});
-        for foreign in [&server, &token, &approval, &base64(&customer.log.entries_from(0, 1)[0])] {
+        for foreign in [&server, &token, &approval, &join, &base64(&customer.log.entries_from(0, 1)[0])] {
             assert!(!answer.body.contains(foreign.as_str()), "{method} {url} shows {foreign}: {own} {answer:?}");
         }
         if path.contains('{') {
@@ -83,7 +89,7 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
             assert_eq!(answer.body, unknown.body, "{method} {url}: not yours and not there are the same");
         }
     }
-    assert_eq!(refused, 9, "routes that name something");
+    assert_eq!(refused, 17, "routes that name something");
     assert_eq!(state(&world, &ann).await, before);
     world.stop().await;
 }
@@ -91,7 +97,9 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
 /// Everything that a customer can see, without what its own requests add to the audit.
 pub(crate) async fn state(world: &World, token: &str) -> Vec<Value> {
     let mut all = Vec::new();
-    for path in ["servers", "trust-log", "enrolment-tokens", "sessions", "approvals", "accounts", "audit", "me"] {
+    for path in
+        ["servers", "trust-log", "enrolment-tokens", "sessions", "approvals", "joins", "accounts", "audit", "me"]
+    {
         all.push(world.get(&format!("/api/v1/{path}"), token).await);
     }
     all

@@ -21,7 +21,7 @@ pub(crate) const UPGRADE: [(&str, &str); 4] = [
 ];
 
 /// Asks for a stream; returns the answer and whatever follows it.
-async fn open(world: &World, path: &str, token: &str, extra: &[(&str, &str)]) -> (Answer, Vec<u8>) {
+pub(crate) async fn open(world: &World, path: &str, token: &str, extra: &[(&str, &str)]) -> (Answer, Vec<u8>) {
     let bearer = format!("Bearer {token}");
     let mut headers = vec![("authorization", bearer.as_str())];
     headers.extend(UPGRADE);
@@ -104,6 +104,59 @@ async fn a_relay_forgets_streams_after_90_days_and_keeps_their_audit() {
     assert_eq!(left, ["04", "03"]);
     let audit = world.get("/api/v1/audit", &ann).await["events"].as_array().unwrap().clone();
     assert_eq!(audit.iter().filter(|event| event["action"] == "stream-opened").count(), 4);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn streams_are_listed_by_server_and_account_in_pages() {
+    let (world, ann) = World::with_ann().await;
+    let server = world.add_server(&ann, &mut Customer::new(10)).await;
+    let eve = world.member(&ann, "eve").await;
+    let store = world.store().await;
+    let tenant = store.login(&BearerToken::parse(&ann).unwrap().hash()).await.unwrap().unwrap().account.tenant;
+    let end = StreamClosed { bytes_up: 1, bytes_down: 2, reason: "done".into() };
+    for number in 0..=202_u8 {
+        let elsewhere = cloud_doctor_proto::ids::AgentId([1; 32]);
+        let opened = StreamOpened {
+            stream: StreamId([number; 16]),
+            account: if number == 1 { "eve".into() } else { "ann".into() },
+            agent: if number == 2 { elsewhere } else { server },
+            client: "192.0.2.1".into(),
+            purpose: "shell".into(),
+            visit: None,
+            channel: None,
+        };
+        store.of(tenant).stream_opened(&opened, UnixTime(clock::now().0 - u64::from(number))).await.unwrap();
+        if number > 0 {
+            store.of(tenant).stream_closed(&opened.stream, &end, clock::now()).await.unwrap();
+        }
+    }
+    store.close().await;
+    let list = async |query: &str| {
+        let answer = world.get(&format!("/api/v1/sessions?{query}"), &ann).await;
+        let ids =
+            answer["sessions"].as_array().unwrap().iter().map(|one| one["stream"].as_str().unwrap()[..2].to_owned());
+        (ids.collect::<Vec<_>>(), answer["more"].as_bool().unwrap())
+    };
+    assert_eq!(list("account=eve").await, (vec!["01".to_owned()], false));
+    assert_eq!(list(&format!("server={}", "01".repeat(32))).await, (vec!["02".to_owned()], false));
+    assert_eq!(list("state=open").await, (vec!["00".to_owned()], false));
+    let (first, more) = list("").await;
+    assert_eq!((first.len(), &first[..2], more), (200, &["00".to_owned(), "01".to_owned()][..], true));
+    let (past, more) = list("state=past").await;
+    assert_eq!((past.len(), &past[0][..], more), (200, "01", true));
+    let (rest, more) = list(&format!("state=past&before={}", past[199].repeat(16))).await;
+    assert_eq!((rest, more), (vec!["c9".to_owned(), "ca".to_owned()], false));
+    for bad in ["state=closed", "server=x", "before=x"] {
+        let refused = world.call("GET", &format!("/api/v1/sessions?{bad}"), Some(&ann), None).await;
+        assert_eq!(refused.problem(), "bad-request", "{bad}");
+    }
+    // Only its own account, or an admin, ends a stream that is open.
+    let open = format!("/api/v1/sessions/{}", "00".repeat(16));
+    assert_eq!(world.call("DELETE", &open, Some(&eve), None).await.problem(), "not-admin");
+    assert_eq!(world.call("DELETE", &open, Some(&ann), None).await.status, 204);
+    let past = format!("/api/v1/sessions/{}", "01".repeat(16));
+    assert_eq!(world.call("DELETE", &past, Some(&eve), None).await.problem(), "unknown");
     world.stop().await;
 }
 

@@ -4,6 +4,7 @@ use crate::client::{self, Answer, request};
 use crate::customer::Customer;
 use cloud_doctor_proto::control::HostFacts;
 use cloud_doctor_proto::ids::{AgentId, VerifyKey};
+use cloud_doctor_proto::time::UnixTime;
 use cloud_doctor_relay::access::Passwords;
 use cloud_doctor_relay::config::{RelayConfig, database};
 use cloud_doctor_relay::store::{Enrolment, FirstAccount, NewAgent, Store};
@@ -112,7 +113,14 @@ impl World {
             client: "192.0.2.1".into(),
         };
         let store = self.store().await;
-        store.enrol(&enrolment, clock::now()).await.unwrap();
+        let (tenant, _) = store.enrol(&enrolment, clock::now()).await.unwrap();
+        let facts = HostFacts {
+            cpus: Some(4),
+            memory_bytes: Some(1 << 30),
+            booted_at: Some(UnixTime(1_800_000_000)),
+            ..enrolment.agent.host
+        };
+        store.of(tenant).set_host_facts(&agent, &facts, "test 1").await.unwrap();
         store.close().await;
         agent
     }

@@ -1,13 +1,14 @@
 //! Who may have a tunnel: keys, bindings, protocols.
 
-use crate::peer::{Agent, Peer, Shows, connect_with, hello, tls, tls_with};
+use crate::peer::{Agent, Peer, Shows, connect_with, head, hello, tls, tls_with};
 use crate::weak::{WEAK_GROUPS, provider};
 use crate::world::{Server, World};
 use cloud_doctor_proto::close::TunnelClose;
-use cloud_doctor_proto::control::TransportBinding;
+use cloud_doctor_proto::control::{HelloAck, TransportBinding};
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::ids::TenantId;
 use cloud_doctor_proto::limits::{ALPN_ENROL, ALPN_TUNNEL};
+use cloud_doctor_proto::time::UnixTime;
 use cloud_doctor_relay::clock;
 use cloud_doctor_relay::store::Actor;
 use ed25519_dalek::SigningKey;
@@ -25,7 +26,24 @@ async fn tls_01_an_enrolled_key_gets_a_tunnel_and_facts_are_kept() {
     assert_eq!(world.registry.count(), 1);
     let row = world.store.of(world.tenant).agent(&server.agent()).await.unwrap().unwrap();
     assert_eq!((row.host.hostname.as_str(), row.build.as_str()), ("web-1", "test 1"));
+    let booted_at = Some(UnixTime(1_800_000_000));
+    assert_eq!((row.host.cpus, row.host.booted_at), (Some(8), booted_at));
+    assert_eq!(row.host.memory_bytes, Some(u64::MAX / 2), "a stranger's number, cut to what is kept");
     drop(agent);
+    world.until_live(&server.agent(), false).await;
+    // The same start, as a clock that was set in between tells it; and another start.
+    for (told, kept) in [(1_800_000_059, 1_800_000_000), (1_800_000_090, 1_800_000_090)] {
+        let peer = Peer::connect(&world, &server.transport, ALPN_TUNNEL).await.unwrap();
+        let mut hello = hello(&server, head(0));
+        hello.host.booted_at = Some(UnixTime(told));
+        let mut control = peer.open().await;
+        control.say(Kind::Hello, &hello).await;
+        control.expect::<HelloAck>(Kind::HelloAck).await;
+        let row = world.store.of(world.tenant).agent(&server.agent()).await.unwrap().unwrap();
+        assert_eq!(row.host.booted_at, Some(UnixTime(kept)));
+        drop((control, peer));
+        world.until_live(&server.agent(), false).await;
+    }
     world.until_live(&server.agent(), false).await;
     assert_eq!(world.registry.count(), 0);
     world.stop().await;
@@ -174,8 +192,7 @@ async fn tls_08_silence_and_dripping_end_at_the_deadline() {
     let unsure = Peer::connect(&world, &SigningKey::from_bytes(&[8; 32]), ALPN_ENROL).await.unwrap();
     let mut control = dripping.open().await;
     let drip = async {
-        let mut bytes =
-            cloud_doctor_proto::frame::message(Kind::Hello, &hello(&server, crate::peer::head(0))).into_iter();
+        let mut bytes = cloud_doctor_proto::frame::message(Kind::Hello, &hello(&server, head(0))).into_iter();
         while control.send.write_all(&[bytes.next().unwrap()]).await.is_ok() {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
@@ -223,7 +240,7 @@ async fn r_11_no_common_version_is_said_and_a_newer_agent_is_met() {
     };
     assert_eq!(greet(7, 9).await.0.closed().await, TunnelClose::Version);
     let (_peer, mut control) = greet(1, 9).await;
-    let ack: cloud_doctor_proto::control::HelloAck = control.expect(Kind::HelloAck).await;
+    let ack: HelloAck = control.expect(Kind::HelloAck).await;
     assert_eq!(ack.proto, 1);
     world.stop().await;
 }
@@ -237,7 +254,7 @@ async fn dos_08_a_key_that_reconnects_all_the_time_is_told_to_wait() {
     for _ in 0..15 {
         let peer = Peer::connect(&world, &server.transport, ALPN_TUNNEL).await.unwrap();
         let mut control = peer.open().await;
-        control.say(Kind::Hello, &hello(&server, crate::peer::head(0))).await;
+        control.say(Kind::Hello, &hello(&server, head(0))).await;
         match control.hear().await {
             Some(_) => {}
             None => {

@@ -192,7 +192,13 @@ pub(crate) fn hello(server: &Server, trust: TrustHead) -> Hello {
         proto_max: 1,
         build: "test 1".into(),
         binding: TransportBinding::sign(&server.identity, server.transport_key(), server.tenant),
-        host: HostFacts { hostname: "web-1".into(), ..HostFacts::default() },
+        host: HostFacts {
+            hostname: "web-1".into(),
+            cpus: Some(8),
+            memory_bytes: Some(u64::MAX),
+            booted_at: Some(cloud_doctor_proto::time::UnixTime(1_800_000_000)),
+            ..HostFacts::default()
+        },
         trust,
     }
 }

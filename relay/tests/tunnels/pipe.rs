@@ -50,7 +50,8 @@ async fn serve(world: &World, server: &Server) -> (SocketAddr, Reports) {
     let handler = move |headers: HeaderMap, upgrade: WebSocketUpgrade| {
         let (broker, kept) = (broker.clone(), kept.clone());
         let (stream, cut) = (StreamId([7; 16]), CancellationToken::new());
-        let ask = Ask { agent, account: "ann".into(), client: "192.0.2.7".into(), stream, cut };
+        let end = cut.clone();
+        let ask = Ask { agent, account: "ann".into(), client: "192.0.2.7".into(), stream, cut, end };
         let origins = ["https://relay.example".to_owned()];
         let done = move |report| kept.lock().unwrap().push(report);
         async move { ws::accept(upgrade, &headers, &origins, broker, ask, done) }

@@ -1,8 +1,10 @@
 //! People: who may sign, who signs second, who is removed, and the customer's own last word.
 
+use cloud_doctor_tests::calls::call;
 use cloud_doctor_tests::eventually::{SOON, eventually, never};
 use cloud_doctor_tests::people::Person;
 use cloud_doctor_tests::process;
+use cloud_doctor_tests::relay::Web;
 use cloud_doctor_tests::site::{Client, Plan, Site};
 use std::fs;
 use std::process::Stdio;
@@ -18,8 +20,10 @@ pub(crate) fn colleague(site: &Site, name: &str) -> (Client, String) {
     let (url, password) = (site.url(), site.world.path("password"));
     let mut arguments = vec!["login", &url, "--account", "owner", "--password-file", password.to_str().unwrap()];
     arguments.extend(["--trust", &words]);
-    let pin = site.relay.listening().clients_pin.clone().unwrap_or_default();
-    arguments.extend(["--pin", &pin]);
+    let pin = site.relay.listening().clients_pin.clone();
+    if let Some(pin) = &pin {
+        arguments.extend(["--pin", pin]);
+    }
     client.must(&arguments);
     (client, format!("{}.pub", key.display()))
 }
@@ -70,7 +74,7 @@ fn a_key_that_is_listed_as_a_browsers_counts_only_where_the_ceiling_names_device
     assert!(refused.status.code() == Some(255) && said.contains("device"), "{said}");
     assert!(site.exec(&["/bin/true"]).status.success(), "the owner's key is none");
     let ceiling = fs::read_to_string(site.agent.ceiling()).unwrap();
-    fs::write(site.agent.ceiling(), ceiling.replace("[\"sshsig\"]", "[\"sshsig\", \"device\"]")).unwrap();
+    fs::write(site.agent.ceiling(), ceiling.replace("\"webauthn\"]", "\"webauthn\", \"device\"]")).unwrap();
     assert_eq!(ask().stdout, b"hello\n");
 }
 
@@ -95,6 +99,65 @@ fn aut_15_a_second_signature_by_another_person() {
     let status = waiting.wait(SOON);
     assert!(status.success(), "{}", waiting.stderr());
     assert_eq!(waiting.stdout(), "approved\n");
+}
+
+/// The sign-in that the owner's client keeps.
+fn login(site: &Site) -> String {
+    let file = fs::read_dir(site.client.home.join("tokens")).unwrap().flatten().next().unwrap();
+    fs::read_to_string(file.path()).unwrap().trim().to_owned()
+}
+
+#[test]
+fn aut_15_a_second_person_who_says_no_is_heard_at_once() {
+    let site = Site::planned(Plan { preset: "vendor", web: Web::Plain, ..Plan::default() }, |_| {});
+    let (anna, _) = colleague(&site, "anna");
+    let argv = ["exec", "web-1", "--user", "root", "--", "/bin/echo", "approved"];
+    let mut waiting = site.start("waiting", &argv, Stdio::null());
+    let id = eventually(SOON, "the request", || {
+        let listed = site.world.output("approve", anna.command(&["approve", "--json"])).stdout;
+        let listed: serde_json::Value = serde_json::from_slice(&listed).ok()?;
+        Some(listed["approvals"].as_array()?.first()?["id"].as_str()?.to_owned())
+    });
+    anna.must(&["approve", &id, "--deny", "--why", "not on a Friday"]);
+    assert_eq!(waiting.wait(SOON).code(), Some(255));
+    assert!(
+        waiting.stderr().contains("said no") && waiting.stderr().contains("not on a Friday"),
+        "{}",
+        waiting.stderr()
+    );
+    // One that goes away takes its request along.
+    let mut leaving = site.start("leaving", &argv, Stdio::null());
+    let relay = site.relay.listening().clients;
+    let open = || call(relay, &login(&site), ("GET", "/approvals"), &serde_json::Value::Null).1["approvals"].clone();
+    eventually(SOON, "the request", || (open().as_array()?.len() == 1).then_some(()));
+    leaving.kill();
+    eventually(SOON, "the request is withdrawn", || open().as_array()?.is_empty().then_some(()));
+    let past = call(relay, &login(&site), ("GET", "/approvals/past"), &serde_json::Value::Null).1;
+    let states: Vec<_> =
+        past["approvals"].as_array().unwrap().iter().map(|one| one["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["withdrawn", "denied"]);
+}
+
+#[test]
+fn a_stream_that_is_ended_at_the_relay_does_not_come_back() {
+    let site = Site::planned(Plan { web: Web::Plain, ..Plan::default() }, |_| {});
+    let argv = [&["exec", "web-1", "--user", "root", "--"][..], &SLEEP].concat();
+    let mut client = site.start("client", &argv, Stdio::null());
+    let command = pid(&client);
+    let (relay, login) = (site.relay.listening().clients, login(&site));
+    let (_, open) = call(relay, &login, ("GET", "/sessions?state=open"), &serde_json::Value::Null);
+    let stream = open["sessions"][0]["stream"].as_str().unwrap().to_owned();
+    let path = format!("/sessions/{stream}");
+    assert_eq!(call(relay, &login, ("DELETE", &path), &serde_json::Value::Null).0, 204);
+    assert_eq!(client.wait(SOON).code(), Some(255));
+    assert!(client.stderr().contains("has ended the stream"), "{}", client.stderr());
+    assert_eq!(call(relay, &login, ("DELETE", &path), &serde_json::Value::Null).0, 404, "it has ended");
+    let (_, past) = call(relay, &login, ("GET", "/sessions?state=past"), &serde_json::Value::Null);
+    let ended = &past["sessions"][0];
+    assert_eq!((&ended["stream"], &ended["account"]), (&stream.into(), &"owner".into()));
+    assert!(ended["reason"].as_str().unwrap().contains("has ended the stream"), "{ended}");
+    assert!(ended["bytes_up"].as_u64().unwrap() > 0 && ended["bytes_down"].as_u64().unwrap() > 0, "{ended}");
+    assert!(process::lives(command), "what runs on the server is the visit's, not the relay's");
 }
 
 #[test]

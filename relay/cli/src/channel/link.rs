@@ -156,7 +156,7 @@ impl From<RelayError> for Cut {
 impl From<StreamError> for Cut {
     fn from(error: StreamError) -> Self {
         match error {
-            StreamError::Closed(StreamClose::Protocol) | StreamError::Framing(_) => {
+            StreamError::Closed(StreamClose::Protocol | StreamClose::Cut) | StreamError::Framing(_) => {
                 Cut::Final(ChannelError::Stream(error))
             }
             StreamError::Closed(

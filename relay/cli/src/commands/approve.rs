@@ -43,6 +43,7 @@ pub(super) async fn run(app: &App, asked: Approve) -> Result<(), Fail> {
             let fits: Vec<_> = waiting.iter().filter(|approval| name(approval).starts_with(id.as_str())).collect();
             let sure = asked.yes && id.len() >= SURE_DIGITS;
             match fits.as_slice() {
+                [approval] if asked.deny => deny(app, &signed_in, approval, asked.why.as_deref()).await,
                 [approval] => sign(app, &signed_in, trust.log(), approval, sure).await,
                 [] => Err(Id::NoApproval.with(&[id]).into()),
                 _ => Err(Id::ManyApprovals.with(&[id]).into()),
@@ -164,5 +165,12 @@ async fn sign(app: &App, signed_in: &SignedIn, log: &TrustLog, approval: &Approv
     let signature = keys.sign(&key, NAMESPACE_SECOND, &approval.grant.0, &mut seat).await?;
     signed_in.relay.sign_approval(&approval.id, signature).await?;
     app.say(Id::Approved.with(&[&shown.person, &shown.server]));
+    Ok(())
+}
+
+/// A no takes no signature: whoever could forge it could as well deliver nothing.
+async fn deny(app: &App, signed_in: &SignedIn, approval: &Approval, why: Option<&str>) -> Result<(), Fail> {
+    signed_in.relay.deny_approval(&approval.id, why).await?;
+    app.say(Id::Denied.with(&[&approval.account]));
     Ok(())
 }

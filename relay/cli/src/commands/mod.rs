@@ -7,6 +7,7 @@ mod exec;
 pub(crate) mod help;
 mod help_chinese;
 mod invite;
+mod joining;
 mod opening;
 mod people;
 mod policy;
@@ -59,7 +60,7 @@ pub(crate) async fn run(cli: Cli, language: Language) -> Result<u8, Fail> {
         Command::Setup(asked) => sign_in::set_up(&app, asked).await?,
         Command::Login(asked) => sign_in::login(&app, asked).await?,
         Command::Logout => sign_in::logout(&app).await?,
-        Command::Servers(listing) => servers::list(&app, listing).await?,
+        Command::Servers(asked) => servers::run(&app, asked).await?,
         Command::Shell(asked) => return shell::run(&app, asked).await,
         Command::Exec(asked) => return exec::run(&app, asked).await,
         Command::Sessions(asked) => return sessions::run(&app, asked).await,

@@ -1,15 +1,15 @@
 //! `tenant engineer` and `tenant approver`: people's keys in the trust log.
 
-use super::App;
 use super::roots::read_public;
 use super::tenant::{day, kind, person_json, publish, role_id};
+use super::{App, joining};
 use crate::args::{Listing, People, PersonAdd};
 use crate::fail::Fail;
 use crate::output;
 use cloud_doctor::clock;
 use cloud_doctor::messages::Id;
 use cloud_doctor_proto::ids::KeyId;
-use cloud_doctor_proto::time::DAY_SECS;
+use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
 use cloud_doctor_proto::trust::{NamedKey, Person, Role, TrustLog, What};
 use serde_json::Value;
 
@@ -18,6 +18,9 @@ pub(super) async fn run(app: &App, role: Role, people: People) -> Result<(), Fai
         People::Add(asked) => add(app, role, asked).await,
         People::Remove { who } => remove(app, role, &who).await,
         People::List(listing) => list(app, role, listing).await,
+        People::Invite(asked) => joining::invite(app, role, asked).await,
+        People::Invitations(asked) => joining::invitations(app, asked).await,
+        People::Accept { who, device } => joining::accept(app, who.as_deref(), device).await,
         People::Renew { who, days } => renew(app, role, &who, days).await,
     }
 }
@@ -29,7 +32,7 @@ async fn add(app: &App, role: Role, asked: PersonAdd) -> Result<(), Fail> {
     }
     let signed_in = app.signed_in()?;
     let mut trust = app.trust_now(&signed_in).await?;
-    let until = clock::wall().plus_secs(asked.days.saturating_mul(DAY_SECS));
+    let until = until_in(asked.days);
     let name = asked.name.as_str();
     let key = if asked.device { NamedKey::device(key, name) } else { NamedKey::held(key, name) };
     publish(app, &signed_in, &mut trust, What::AddPerson { key, role, until }).await?;
@@ -51,13 +54,18 @@ async fn remove(app: &App, role: Role, who: &str) -> Result<(), Fail> {
 async fn renew(app: &App, role: Role, who: &str, days: u64) -> Result<(), Fail> {
     let signed_in = app.signed_in()?;
     let mut trust = app.trust_now(&signed_in).await?;
-    let until = clock::wall().plus_secs(days.saturating_mul(DAY_SECS));
+    let until = until_in(days);
     for (_, person) in find(trust.log(), role, who)? {
         let name = person.key.person.clone();
         publish(app, &signed_in, &mut trust, What::AddPerson { key: person.key, role, until }).await?;
         app.say(Id::PersonAdded.with(&[&name, &app.words(role_id(role)), &day(until)]));
     }
     Ok(())
+}
+
+/// So many days from now.
+pub(super) fn until_in(days: u64) -> UnixTime {
+    clock::wall().plus_secs(days.saturating_mul(DAY_SECS))
 }
 
 /// The keys that a name, key id or fingerprint means.

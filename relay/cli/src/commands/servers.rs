@@ -3,7 +3,7 @@
 //! Names and keys come from the trust log; the relay only adds who is reachable now.
 
 use super::App;
-use crate::args::Listing;
+use crate::args::{Servers, ServersCommand};
 use crate::fail::Fail;
 use crate::output::{self, ago};
 use cloud_doctor::clock;
@@ -48,31 +48,50 @@ fn named<'a>(agents: impl Iterator<Item = (&'a AgentId, &'a AgentRecord)>) -> St
     if names.is_empty() { "-".to_owned() } else { names.join(", ") }
 }
 
-pub(super) async fn list(app: &App, listing: Listing) -> Result<(), Fail> {
+pub(super) async fn run(app: &App, asked: Servers) -> Result<(), Fail> {
+    match asked.command {
+        None => list(app, &asked).await,
+        Some(ServersCommand::Label { server, labels, remove }) => label(app, &server, &labels, &remove).await,
+    }
+}
+
+async fn list(app: &App, asked: &Servers) -> Result<(), Fail> {
     let signed_in = app.signed_in()?;
     let trust = app.trust_now(&signed_in).await?;
-    let seen = signed_in.relay.servers().await?;
-    let log = trust.log();
+    let seen = signed_in.relay.servers(&asked.label).await?;
     let line = |id: &AgentId| seen.iter().find(|line| line.id == id.to_string());
-    if listing.json {
-        let servers: Vec<Value> = log.agents.iter().map(|(id, record)| as_json(id, record, line(id))).collect();
+    // Only the relay knows labels; what a server is called stands in the log.
+    let meant = |(id, _): &(&AgentId, &AgentRecord)| asked.label.is_empty() || line(id).is_some();
+    let mut agents: Vec<_> = trust.log().agents.iter().filter(meant).collect();
+    if asked.json {
+        let servers: Vec<Value> = agents.iter().map(|(id, record)| as_json(id, record, line(id))).collect();
         output::json("servers", &servers);
         return Ok(());
     }
-    if log.agents.is_empty() {
-        app.say(Id::NoServersYet);
+    if agents.is_empty() {
+        app.say(if asked.label.is_empty() { Id::NoServersYet } else { Id::NoServersSuch });
         return Ok(());
     }
-    let head = [Id::HeadServer, Id::HeadState, Id::HeadSystem, Id::HeadId];
+    let head = [Id::HeadServer, Id::HeadState, Id::HeadSystem, Id::HeadLabels, Id::HeadId];
     let mut rows: Vec<Vec<String>> = vec![head.iter().map(|id| app.words(*id)).collect()];
-    let mut agents: Vec<_> = log.agents.iter().collect();
     agents.sort_by(|a, b| a.1.name.cmp(&b.1.name));
     for (id, record) in agents {
         let line = line(id);
         let system = line.map(|line| line.os.clone()).unwrap_or_default();
-        rows.push(vec![record.name.clone(), state(app, line), system, id.short()]);
+        let labels = line.map(|line| line.labels.join(" ")).unwrap_or_default();
+        rows.push(vec![record.name.clone(), state(app, line), system, labels, id.short()]);
     }
     output::table(&rows);
+    Ok(())
+}
+
+async fn label(app: &App, server: &str, add: &[String], remove: &[String]) -> Result<(), Fail> {
+    let signed_in = app.signed_in()?;
+    let trust = app.trust_now(&signed_in).await?;
+    let target = find(trust.log(), server)?;
+    let labels = signed_in.relay.label(&target.agent, add, remove).await?;
+    let labels = if labels.is_empty() { "-".to_owned() } else { labels.join(" ") };
+    app.say(Id::ServerLabels.with(&[&target.name, &labels]));
     Ok(())
 }
 
@@ -95,5 +114,6 @@ fn as_json(id: &AgentId, record: &AgentRecord, line: Option<&ServerLine>) -> Val
         "last_seen_at": line.and_then(|line| line.last_seen_at),
         "os": line.map(|line| line.os.clone()),
         "agent": line.map(|line| line.build.clone()),
+        "labels": line.map(|line| line.labels.clone()),
     })
 }

@@ -85,10 +85,14 @@ pub(super) fn named(name: &str) -> Result<(), Fail> {
 /// Appends what a root says; the root is found among this person's keys.
 pub(super) async fn publish(app: &App, signed_in: &SignedIn, trust: &mut TrustStore, what: What) -> Result<(), Fail> {
     let keys = app.keys(Some(&signed_in.entry)).await?;
-    let roots = &trust.log().roots;
-    let root = keys.pick(|id| roots.contains_key(id));
-    let root = root.ok_or_else(|| Fail::from(Id::NotARoot.with(&[&trust.log().name])))?;
+    let root = root_of(trust, &keys)?;
     publish_with(app, signed_in, trust, (keys, &root), what).await
+}
+
+/// A root among this person's keys.
+pub(super) fn root_of(trust: &TrustStore, keys: &Keyring) -> Result<Candidate, Fail> {
+    let log = trust.log();
+    keys.pick(|id| log.roots.contains_key(id)).ok_or_else(|| Id::NotARoot.with(&[&log.name]).into())
 }
 
 /// Appends what this key says. A rule that it breaks is named before anybody is asked for a touch or passphrase.
@@ -231,10 +235,6 @@ async fn remove_server(app: &App, server: &str, sure: bool) -> Result<(), Fail> 
         return Ok(());
     }
     publish(app, &signed_in, &mut trust, What::RemoveAgent { agent: target.agent }).await?;
-    // The list of the relay is for reaching it; the log above is what counts.
-    if let Err(error) = signed_in.relay.remove_server(&target.agent).await {
-        app.say(cloud_doctor::messages::Sentence::sentence(&error));
-    }
     app.say(Id::ServerRemoved.with(&[&target.name]));
     Ok(())
 }

@@ -1,13 +1,16 @@
 //! The calls that this client makes, one function each.
 
+use super::approvals::{Approval, ApprovalWish, Approvals, Deny, Sign, Waiting};
 use super::http::{CALL_WAIT, Call, call};
+use super::joins::{EndJoin, JoinLine, JoinMade, JoinWish, Joins};
 use super::shapes::{
-    AccountLine, Accounts, Append, Approval, ApprovalWish, Approvals, Invitation, Invite, Invited, LogPage, Me,
-    NewAccount, NewPassword, ServerLine, Servers, SessionLine, Sessions, SetUp, Sign, SignIn, SignedIn, StreamNote,
-    TextBytes, TokenLine, TokenMade, TokenWish, Tokens, Waiting,
+    AccountLine, Accounts, Append, Invitation, Invite, Invited, Labels, LogPage, Me, NewAccount, NewPassword, Relabel,
+    ServerLine, Servers, SessionLine, Sessions, SetUp, SignIn, SignedIn, StreamNote, TextBytes, TokenLine, TokenMade,
+    TokenWish, Tokens,
 };
 use super::{Relay, RelayError};
 use cloud_doctor_proto::ids::AgentId;
+use cloud_doctor_proto::join::JoinId;
 use cloud_doctor_proto::signer::SshKey;
 use hyper::Method;
 use serde::Serialize;
@@ -77,12 +80,22 @@ impl Relay {
         self.get("/api/v1/me").await
     }
 
-    /// Servers of this customer, as the relay sees them.
+    /// Servers of this customer with all these labels, as the relay sees them.
     ///
     /// # Errors
     /// [`RelayError`].
-    pub async fn servers(&self) -> Result<Vec<ServerLine>, RelayError> {
-        self.get::<Servers>("/api/v1/servers").await.map(|answer| answer.servers)
+    pub async fn servers(&self, labels: &[String]) -> Result<Vec<ServerLine>, RelayError> {
+        let path = format!("/api/v1/servers?label={}", in_path(&labels.join(",")));
+        self.get::<Servers>(&path).await.map(|answer| answer.servers)
+    }
+
+    /// Puts labels on a server and takes others off; returns what it has then.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn label(&self, agent: &AgentId, add: &[String], remove: &[String]) -> Result<Vec<String>, RelayError> {
+        let path = format!("/api/v1/servers/{agent}/labels");
+        self.post::<_, Labels>(&path, &Relabel { add, remove }).await.map(|answer| answer.labels)
     }
 
     /// Entries of the trust log from number `from` on, one page.
@@ -169,6 +182,23 @@ impl Relay {
         self.post::<_, IgnoredAny>(&format!("/api/v1/approvals/{id}/signature"), &sign).await.map(|_| ())
     }
 
+    /// Denies a second signature.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn deny_approval(&self, id: &str, why: Option<&str>) -> Result<(), RelayError> {
+        let path = format!("/api/v1/approvals/{}/denial", in_path(id));
+        self.post::<_, IgnoredAny>(&path, &Deny { why }).await.map(|_| ())
+    }
+
+    /// Takes a request for a second signature back.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn withdraw_approval(&self, id: &str) -> Result<(), RelayError> {
+        self.delete(&format!("/api/v1/approvals/{}", in_path(id))).await
+    }
+
     /// Makes an invitation for the key that will sign.
     ///
     /// # Errors
@@ -193,6 +223,54 @@ impl Relay {
     pub async fn end_invitation(&self, id: &str) -> Result<(), RelayError> {
         let path = format!("/api/v1/invitations/{}", in_path(id));
         self.delete(&path).await
+    }
+
+    /// Makes a link for a new person.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn make_join(&self, wish: &JoinWish<'_>) -> Result<JoinMade, RelayError> {
+        self.post("/api/v1/joins", wish).await
+    }
+
+    /// Links for new people, newest first.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn joins(&self) -> Result<Vec<JoinLine>, RelayError> {
+        self.get::<Joins>("/api/v1/joins").await.map(|answer| answer.joins)
+    }
+
+    /// One link.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn join(&self, id: &JoinId) -> Result<JoinLine, RelayError> {
+        self.get(&format!("/api/v1/joins/{id}")).await
+    }
+
+    /// One link; returns when its key is here or it is over, or after [`APPROVAL_WAIT_SECS`].
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn wait_join(&self, id: &JoinId) -> Result<JoinLine, RelayError> {
+        self.get_held(&format!("/api/v1/joins/{id}?wait={APPROVAL_WAIT_SECS}")).await
+    }
+
+    /// Says how it went with a link's key.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn end_join(&self, id: &JoinId, accepted: bool) -> Result<(), RelayError> {
+        self.post::<_, IgnoredAny>(&format!("/api/v1/joins/{id}/end"), &EndJoin { accepted }).await.map(|_| ())
+    }
+
+    /// Takes a link back.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn revoke_join(&self, id: &JoinId) -> Result<(), RelayError> {
+        self.delete(&format!("/api/v1/joins/{id}")).await
     }
 
     /// Accounts of this customer.
@@ -230,15 +308,6 @@ impl Relay {
         let path = "/api/v1/me/password";
         let call = Call { method: Method::PUT, path, body: Some(&body), wait: CALL_WAIT };
         super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
-    }
-
-    /// Takes a server off the relay's list. The trust log is another matter.
-    ///
-    /// # Errors
-    /// [`RelayError`].
-    pub async fn remove_server(&self, agent: &AgentId) -> Result<(), RelayError> {
-        let path = format!("/api/v1/servers/{agent}");
-        self.delete(&path).await
     }
 }
 

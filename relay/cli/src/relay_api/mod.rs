@@ -4,18 +4,22 @@
 //! believe it about a key, a grant or a server's identity; those come from the trust log alone.
 
 mod address;
+mod approvals;
 mod calls;
 mod http;
+mod joins;
 mod shapes;
 mod socket;
 mod tls;
 mod upgrade;
 
 pub use address::{Address, AddressError};
+pub use approvals::{Approval, ApprovalState, ApprovalWish};
 pub use calls::{APPROVAL_WAIT_SECS, Way};
+pub use joins::{JoinKey, JoinLine, JoinMade, JoinState, JoinWish};
 pub use shapes::{
-    AccountLine, Approval, ApprovalWish, Head, Invitation, Invited, LogPage, Me, MyTenant, Online, ServerLine,
-    SessionLine, SetUp, SignedIn, StreamNote, TextBytes, TokenLine, TokenMade, TokenWish,
+    AccountLine, Head, Invitation, Invited, LogPage, Me, MyTenant, Online, ServerLine, SessionLine, SetUp, SignedIn,
+    StreamNote, TextBytes, TokenLine, TokenMade, TokenWish,
 };
 pub use socket::Socket;
 

@@ -102,6 +102,9 @@ pub struct ServerLine {
     /// Its tunnel, when one stands.
     #[serde(default)]
     pub online: Option<Online>,
+    /// What the customer's people call it by.
+    #[serde(default)]
+    pub labels: Vec<String>,
 }
 
 /// A living tunnel.
@@ -117,6 +120,17 @@ pub struct Online {
 #[derive(Deserialize)]
 pub(super) struct Servers {
     pub(super) servers: Vec<ServerLine>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Relabel<'a> {
+    pub(super) add: &'a [String],
+    pub(super) remove: &'a [String],
+}
+
+#[derive(Deserialize)]
+pub(super) struct Labels {
+    pub(super) labels: Vec<String>,
 }
 
 /// A page of the trust log.
@@ -263,57 +277,6 @@ pub struct SessionLine {
 #[derive(Deserialize)]
 pub(super) struct Sessions {
     pub(super) sessions: Vec<SessionLine>,
-}
-
-/// A request for a second signature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ApprovalWish {
-    /// Server.
-    pub server: String,
-    /// The grant's exact bytes.
-    pub grant: TextBytes,
-    /// The engineer's signature.
-    pub signature: TextBytes,
-    /// The server's signed challenge.
-    pub challenge: TextBytes,
-    /// Seconds that somebody waits for it.
-    pub valid_secs: u64,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Waiting {
-    pub(super) id: String,
-}
-
-/// A request for a second signature, as the relay stores it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Approval {
-    /// Its id.
-    pub id: String,
-    /// Who asks, as the relay has it.
-    #[serde(default)]
-    pub account: String,
-    /// The grant's exact bytes.
-    pub grant: TextBytes,
-    /// The engineer's signature.
-    #[serde(default)]
-    pub signature: TextBytes,
-    /// The second signature, once it is there.
-    #[serde(default)]
-    pub second: Option<TextBytes>,
-    /// When nobody waits any more, seconds since 1970.
-    #[serde(default)]
-    pub expires_at: u64,
-}
-
-#[derive(Serialize)]
-pub(super) struct Sign {
-    pub(super) signature: TextBytes,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Approvals {
-    pub(super) approvals: Vec<Approval>,
 }
 
 /// An account as lists show it.

@@ -57,6 +57,20 @@ pub enum VisitError {
     /// The second person did not sign in time.
     #[error("{}", self.sentence())]
     NobodySigned(String),
+    /// A second person said no.
+    #[error("{}", self.sentence())]
+    Denied {
+        /// Who, as the relay says.
+        by: String,
+        /// Why, if they said so.
+        why: Option<String>,
+    },
+    /// The request was taken back at the relay.
+    #[error("{}", self.sentence())]
+    Withdrawn {
+        /// By whom, as the relay says.
+        by: String,
+    },
     /// The engineer did not hear the same six words.
     #[error("{}", self.sentence())]
     OtherWords,
@@ -86,6 +100,9 @@ impl Sentence for VisitError {
             }
             VisitError::RelayBehind => Id::TrustSlow.into(),
             VisitError::NobodySigned(time) => Id::SecondTimeout.with(&[time]),
+            VisitError::Denied { by, why: Some(why) } => Id::SecondDenied.with(&[by, why]),
+            VisitError::Denied { by, why: None } => Id::SecondDeniedPlain.with(&[by]),
+            VisitError::Withdrawn { by } => Id::SecondWithdrawn.with(&[by]),
             VisitError::OtherWords => Id::GuestDeclined.into(),
             VisitError::Passing(why) => why.clone(),
             VisitError::Channel(error) => error.sentence(),
@@ -107,6 +124,8 @@ impl Sentence for VisitError {
             | VisitError::OutOfTurn(_)
             | VisitError::Silent
             | VisitError::RelayBehind
+            | VisitError::Denied { .. }
+            | VisitError::Withdrawn { .. }
             | VisitError::OtherWords
             | VisitError::Passing(_)
             | VisitError::NobodySigned(_) => self.sentence().text(language),

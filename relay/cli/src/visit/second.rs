@@ -4,7 +4,7 @@
 
 use super::{Asked, Hands, Target, VisitError, refusal, tell};
 use crate::messages::Id;
-use crate::relay_api::{Approval, ApprovalWish, Relay, RelayError, TextBytes};
+use crate::relay_api::{Approval, ApprovalState, ApprovalWish, Relay, RelayError, TextBytes};
 use cloud_doctor_proto::ceiling::Span;
 use cloud_doctor_proto::frame::{self, Frame, Kind};
 use cloud_doctor_proto::grant::Grant;
@@ -40,7 +40,7 @@ pub(super) async fn wait(
     }
     tell(hands, Id::NeedSecondWords.with(&[&words(&Grant::hash(&asked.grant))]));
     let late = || VisitError::NobodySigned(within.to_string());
-    let decided = decided(hands, asked, request.as_ref());
+    let decided = decided(hands, asked, request.as_ref(), within);
     timeout(Duration::from_secs(need.within_secs.saturating_add(5)), decided).await.map_err(|_| late())?
 }
 
@@ -55,13 +55,22 @@ async fn ask(hands: &Hands<'_>, target: &Target, asked: &Asked, need: &NeedSecon
     Ok(hands.relay.ask_approval(&wish).await?)
 }
 
-async fn decided(hands: &mut Hands<'_>, asked: &mut Asked, request: Option<&String>) -> Result<Frame, VisitError> {
+async fn decided(
+    hands: &mut Hands<'_>,
+    asked: &mut Asked,
+    request: Option<&String>,
+    within: Span,
+) -> Result<Frame, VisitError> {
     if let Some(request) = request {
         tokio::select! {
             biased;
-            // Root on the server may be faster than anybody else.
-            frame = asked.stream.next() => return refusal(frame?),
-            signed = signature(hands.relay, request) => {
+            // Root on the server may be faster than anybody else: then nobody waits for the others any more.
+            frame = asked.stream.next() => {
+                // It ends by itself when the relay cannot be told.
+                drop(hands.relay.withdraw_approval(request).await);
+                return refusal(frame?);
+            }
+            signed = signature(hands.relay, request, within) => {
                 let second = Second { second: signed? };
                 asked.stream.outgoing().extend(frame::message(Kind::Second, &second));
             }
@@ -71,11 +80,11 @@ async fn decided(hands: &mut Hands<'_>, asked: &mut Asked, request: Option<&Stri
     refusal(asked.stream.next().await?)
 }
 
-async fn signature(relay: &Relay, id: &str) -> Result<Signed, VisitError> {
+async fn signature(relay: &Relay, id: &str, within: Span) -> Result<Signed, VisitError> {
     loop {
         match relay.wait_approval(id).await {
             Ok(approval) => {
-                if let Some(signed) = signed(&approval)? {
+                if let Some(signed) = answered(approval, within)? {
                     return Ok(signed);
                 }
             }
@@ -85,9 +94,20 @@ async fn signature(relay: &Relay, id: &str) -> Result<Signed, VisitError> {
     }
 }
 
-fn signed(approval: &Approval) -> Result<Option<Signed>, RelayError> {
-    let Some(TextBytes(sshsig)) = &approval.second else { return Ok(None) };
+/// The second signature, once it is there. A relay can make up a no, as it can deliver nothing.
+fn answered(approval: Approval, within: Span) -> Result<Option<Signed>, VisitError> {
+    let Approval { state, second, by, why, .. } = approval;
+    let by = by.unwrap_or_default();
+    match state {
+        ApprovalState::Waiting | ApprovalState::Signed => Ok(second.as_ref().map(signed).transpose()?),
+        ApprovalState::Denied => Err(VisitError::Denied { by, why }),
+        ApprovalState::Withdrawn => Err(VisitError::Withdrawn { by }),
+        ApprovalState::Expired => Err(VisitError::NobodySigned(within.to_string())),
+    }
+}
+
+fn signed(TextBytes(sshsig): &TextBytes) -> Result<Signed, RelayError> {
     let odd = || RelayError::Odd { why: "the second signature names no key".into() };
     let key = signer::signer_of(sshsig).ok_or_else(odd)?;
-    Ok(Some(Signed { key, sshsig: ByteBuf::from(sshsig.clone()) }))
+    Ok(Signed { key, sshsig: ByteBuf::from(sshsig.clone()) })
 }

@@ -19,8 +19,9 @@ const QUEUE_BYTES_MAX = 4 << 20;
 const OPEN_MS = 10_000;
 
 /** Close codes of a client's stream, as proto/src/close.rs; others are a lost connection. */
-const CODES = [1000, 1012, 4400, 4404, 4408, 4410, 4411, 4412, 4429, 4503] as const;
-const CODE_PROTOCOL = 4400;
+const CODES = [1000, 1012, 4400, 4404, 4408, 4409, 4410, 4411, 4412, 4429, 4503] as const;
+/** After these another stream would be no better: what was said is none of the protocol, or somebody has ended it. */
+const FINAL: readonly number[] = [4400, 4409];
 
 /** The stream is no more. `mayPass`: another one may work. */
 export class StreamError extends ConsoleError {
@@ -43,7 +44,7 @@ function closed(code: number): StreamError {
   const known = CODES.find((one) => one === code);
   if (known === undefined) return lost("lost_closed", code);
   const why: MessageId = `close_${known}`;
-  return new StreamError(known !== CODE_PROTOCOL, "stream_closed", { id: why, args: [] });
+  return new StreamError(!FINAL.includes(known), "stream_closed", { id: why, args: [] });
 }
 
 function lost(why: MessageId, ...args: readonly number[]): StreamError {
