@@ -81,7 +81,7 @@ fn walk(site: &mut Site, script: &str, more: &[&str]) -> String {
     let status = browser.wait(patience());
     assert!(walked && status.success(), "{}", browser.stderr());
     eventually(patience(), "nothing is left", || site.agent.role("holder").is_empty().then_some(()));
-    println!("{}", browser.stderr());
+    eprintln!("{}", browser.stderr());
     browser.stderr()
 }
 
