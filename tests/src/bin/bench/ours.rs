@@ -228,7 +228,7 @@ impl Ours {
     /// The customer's ceiling, as one writes it who lets browsers' keys in.
     fn allow_browsers(&self) -> Result<()> {
         let file = self.folder().join(SERVER).join("etc/ceiling.toml");
-        let ceiling = fs::read_to_string(&file)?.replace("[\"sshsig\"]", "[\"sshsig\", \"device\"]");
+        let ceiling = fs::read_to_string(&file)?.replace("signers = [", "signers = [\"device\", ");
         Ok(fs::write(file, ceiling)?)
     }
 
