@@ -70,6 +70,7 @@ test: ## All tests, at scaled rates
 	@status=0; \
 	  CLOUD_DOCTOR_NOT_TESTED="$(CURDIR)/target/not-tested" \
 	    cargo nextest run --locked --workspace --show-progress none || status=$$?; \
+	  tests/make/web.sh e2e || status=$$?; \
 	  cut -f 1 target/not-tested | sort -u | paste -s -d ' ' | \
 	    awk '{ print (NF ? "NOT TESTED: " NF ": " $$0 : "every test tested what it names") }'; \
 	  exit $$status
@@ -82,9 +83,16 @@ stress: ## All tests at full load, with memory return and 60-second cases; about
 	CLOUD_DOCTOR_STRESS=1 cargo nextest run --locked --profile stress --workspace
 
 .PHONY: bench
-bench: ## Figures beside OpenSSH, into target/bench/results.jsonl; ONLY=echo runs those whose name starts so
+bench: ## Figures beside OpenSSH and a plain web terminal, into target/bench/results.jsonl; ONLY=echo runs those whose name starts so
 	@$(SETUP) bench
+	@$(MAKE) web
 	cargo run --locked --release -p cloud-doctor-tests --bin bench -- $(if $(ONLY),--only $(ONLY))
+
+.PHONY: screenshots
+screenshots: ## Pictures of every page in both languages and themes, into target/screenshots
+	@$(SETUP) screenshots
+	@$(MAKE) web
+	@tests/make/web.sh screenshots
 
 .PHONY: fuzz
 fuzz: ## Each fuzz target for 60 s (SECONDS_EACH=n, ONLY=name)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a target of the Makefile needs and nothing else: `setup.sh build|web|check|test|bench|demo|fuzz|agent`.
+# Installs what a target of the Makefile needs and nothing else: `setup.sh build|web|check|test|bench|screenshots|demo|fuzz|agent`.
 #
 # Debian packages come through apt-get (sudo only for that, and only if this is not root). A Rust toolchain and Node.js
 # are installed only after a yes on the terminal, or with YES=1. Each thing that cannot be had is one line with its remedy.
@@ -177,7 +177,14 @@ case "${1:?which target is this for}" in
     ;;
   bench)
     need_commands "${build_packages[@]}" ssh=openssh-client musl-gcc=musl-tools
+    # A browser, and what builds the terminal page that it is compared with.
+    [ "${CONSOLE:-yes}" = no ] || [ ! -e relay/web/package.json ] ||
+      need_commands chromium=chromium c++=g++ python3=python3
     need_quiet_services sshd=openssh-server prometheus-node-exporter=prometheus-node-exporter
+    ;;
+  screenshots)
+    need_commands chromium=chromium
+    exit
     ;;
   demo) need_commands "${build_packages[@]}" ssh-keygen=openssh-client script=bsdutils ;;
   fuzz) need_commands "${build_packages[@]}" c++=g++ ;;

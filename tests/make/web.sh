@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the console (relay/web) for the relay to carry, or runs its own checks: `web.sh build|check`.
+# Builds the console (relay/web) for the relay to carry, runs its own checks and tests, or has its pages drawn:
+# `web.sh build|check|e2e|screenshots`.
 #
 # Packages come by `npm ci`, exactly those of package-lock.json, and none of their scripts runs. What is newer than its
 # sources is left alone. Without relay/web, or with CONSOLE=no, nothing is done: the relay is then one without a console.
@@ -26,7 +27,7 @@ if newer_than node_modules/.package-lock.json package-lock.json; then
   touch node_modules/.package-lock.json
 fi
 
-case "${1:?build or check}" in
+case "${1:?build, check, e2e or screenshots}" in
   build)
     sources=()
     for source in index.html package-lock.json ./*.ts ./*.mjs public src; do
@@ -36,6 +37,17 @@ case "${1:?build or check}" in
       npm run --silent build
     fi
     ;;
-  check) npm run --silent check ;;
+  check)
+    npm run --silent check
+    node size.mjs
+    ;;
+  e2e) npm run --silent e2e -- --reporter=dot ;;
+  screenshots)
+    shots=../../target/screenshots
+    rm -rf "$shots"
+    npm run --silent e2e:ui -- --shots "$shots"
+    printf '%s pictures in target/screenshots\n' "$(find "$shots" -name '*.png' | wc -l)"
+    find "$shots" -name '*.png' -printf '%f\n' | sed 's/-\(en\|zh-CN\)-.*//' | sort -u | paste -s -d ' '
+    ;;
   *) printf 'web.sh knows no %s\n' "$1" >&2 && exit 1 ;;
 esac

@@ -5,7 +5,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, ExitStatus};
@@ -93,11 +93,14 @@ impl Terminal {
     #[track_caller]
     pub fn wait_for_within(&mut self, text: &str, within: Duration) {
         let what = format!("{text:?} on the terminal of {}", self.program.name);
-        let from = self.seen;
+        let mut from = self.seen;
         self.seen = eventually(within, &what, || {
-            let shown = self.shown();
-            let at = shown[from..].windows(text.len()).position(|window| window == text.as_bytes())?;
-            Some(from + at + text.len())
+            let shown = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = find(&shown[from..], text.as_bytes());
+            let end = found.map(|at| from + at + text.len());
+            // Looked at once; only a text that has begun may go on.
+            from = from.max(shown.len().saturating_sub(text.len()));
+            end
         });
     }
 
@@ -133,6 +136,20 @@ impl Terminal {
     }
 }
 
+/// Where `text` is. Goes from one of its last bytes to the next by the library's own search, which is fast also in a build
+/// for development: a minute of output has hundreds of megabytes.
+fn find(shown: &[u8], text: &[u8]) -> Option<usize> {
+    let last = *text.last()?;
+    let mut rest = shown;
+    while rest.skip_until(last).ok()? > 0 {
+        let until_here = &shown[..shown.len() - rest.len()];
+        if until_here.ends_with(text) {
+            return Some(until_here.len() - text.len());
+        }
+    }
+    None
+}
+
 fn read_when_ready(master: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
     poll(&mut [PollFd::new(master, PollFlags::IN)], None)?;
     rustix::io::read(master.as_fd(), buffer)
@@ -153,4 +170,17 @@ fn with_terminal(command: &Command) -> Command {
     }
     debug_assert!(!command.get_program().as_bytes().is_empty());
     leader
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+
+    #[test]
+    fn texts_are_found_where_they_begin() {
+        assert_eq!(find(b"a2 alive 2 alive 2", b"alive 2"), Some(3));
+        assert_eq!(find(b"alive 22", b"alive 2"), Some(0));
+        assert_eq!(find(b"alive ", b"alive 2"), None);
+        assert_eq!(find(b"", b"2"), None);
+    }
 }

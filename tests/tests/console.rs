@@ -1,22 +1,37 @@
-//! The console in a real Chromium, against a real relay and agent: what a person does there, from sign-in to the end of a
-//! shell. What the page shows is looked at by `relay/web/e2e-browser/road.mjs`; this file runs the world around it.
+//! The console in a real Chromium, against a real relay and agent: what a person does there. What the page shows is
+//! looked at by the scripts in `relay/web/e2e-browser`; this file runs the world around them.
 #![allow(clippy::unwrap_used)]
 
 use cloud_doctor_tests::agent::Agent;
 use cloud_doctor_tests::eventually::eventually;
+use cloud_doctor_tests::not_tested::not_tested;
 use cloud_doctor_tests::relay::Web;
+use cloud_doctor_tests::scale;
 use cloud_doctor_tests::site::{Plan, Site};
+use rustix::process::Signal;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A browser starts, renders and reconnects in this time, also on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(90);
+fn patience() -> Duration {
+    Duration::from_secs(scale::pick(120, 420))
+}
 
 fn web() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../relay/web")
+}
+
+/// Whether there is a console to look at.
+fn is_there() -> bool {
+    let there = web().join("dist/index.html").exists() && web().join("node_modules/playwright-core").exists();
+    if !there {
+        not_tested("the console in Chromium: this build has none (make web)");
+    }
+    there
 }
 
 /// A ceiling that lets a browser's key in, as a customer would write it.
@@ -30,18 +45,17 @@ fn allow_device(agent: &Agent) {
     .unwrap();
 }
 
-#[test]
-fn flt_01_flt_18_web_an_engineer_walks_the_whole_road_in_chromium() {
-    if !web().join("dist/index.html").exists() || !web().join("node_modules/playwright-core").exists() {
-        cloud_doctor_tests::not_tested::not_tested("the console in Chromium: this build has none (make web)");
-        return;
-    }
-    let plan = Plan { web: Web::Plain, patience: PATIENCE + Duration::from_secs(20), ..Plan::default() };
-    let mut site = Site::planned(plan, allow_device);
+fn plan() -> Plan<'static> {
+    Plan { web: Web::Plain, patience: patience() + Duration::from_secs(20), ..Plan::default() }
+}
+
+/// Runs a script to its end and does what it asks for; returns what it said about itself.
+fn walk(site: &mut Site, script: &str, more: &[&str]) -> String {
     let url = format!("http://localhost:{}", site.relay.listening().clients.port());
     let mut command = site.world.command("/usr/bin/env");
-    command.args(["node", "e2e-browser/road.mjs", &url, "owner", Site::password(), &site.words()]);
-    command.current_dir(web()).stdin(Stdio::piped());
+    command.args(["node", &format!("e2e-browser/{script}"), &url, "owner", Site::password(), &site.words()]);
+    command.args(more).current_dir(web()).stdin(Stdio::piped());
+    command.env("WALK_MS", (patience() - Duration::from_secs(10)).as_millis().to_string());
     // A picture of what the page looks like, for whoever works on it.
     command.envs(std::env::var_os("SHOT").map(|path| ("SHOT", path)));
     let mut browser = site.world.start_piped("browser", command);
@@ -50,19 +64,25 @@ fn flt_01_flt_18_web_an_engineer_walks_the_whole_road_in_chromium() {
     for line in asked.map_while(Result::ok) {
         let (what, value) = line.split_once(' ').unwrap_or((&line, ""));
         match what {
-            "key" => let_in(&site, value),
+            "key" => let_in(site, value),
             "kill-relay" => {
                 site.relay.kill();
                 site.relay.run();
             }
+            "kill-tunnel" => drop(site.agent.kill("tunnel")),
+            "kill-guard" => drop(site.agent.kill("guard")),
+            "silence-relay" => site.relay.process().signal(Signal::STOP),
+            "wake-relay" => site.relay.process().signal(Signal::CONT),
             "walked" => walked = true,
             other => panic!("{other}?"),
         }
         writeln!(browser.stdin().unwrap(), "done").ok();
     }
-    let status = browser.wait(PATIENCE);
+    let status = browser.wait(patience());
     assert!(walked && status.success(), "{}", browser.stderr());
-    eventually(PATIENCE, "nothing is left", || site.agent.role("holder").is_empty().then_some(()));
+    eventually(patience(), "nothing is left", || site.agent.role("holder").is_empty().then_some(()));
+    eprintln!("{}", browser.stderr());
+    browser.stderr()
 }
 
 /// The customer's root adds the key that the page showed.
@@ -70,4 +90,85 @@ fn let_in(site: &Site, key: &str) {
     let file = site.world.path("device.pub");
     fs::write(&file, format!("{key}\n")).unwrap();
     site.client.must(&["tenant", "engineer", "add", file.to_str().unwrap(), "--name", "owner", "--device"]);
+}
+
+/// A folder of the world that any user's shell may use.
+fn open_folder(site: &Site) -> String {
+    let folder = site.world.folder("shared");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn flt_01_flt_18_web_an_engineer_walks_the_whole_road_in_chromium() {
+    if is_there() {
+        walk(&mut Site::planned(plan(), allow_device), "road.mjs", &[]);
+    }
+}
+
+/// All that asks a terminal for an answer, or for something on the engineer's computer.
+const HOSTILE: &[u8] = b"\x1bP$qm\x1b\\\x1b[?2004$p\x1b[4$p\x1b]10;?\x07\x1b]11;?\x1b\\\x1b]4;1;?\x07\x05\x1b[21t\x1b[18t\
+    \x1b[20t\x1b[>q\x1b[x\x1b[5n\x1b[6n\x1b[c\x1b[>c\x1b]52;c;ZXZpbA==\x07\x1b]52;c;?\x07\x1b]9;told\x07\x1b]777;notify;a;b\x07\
+    \x1b]50;?\x07\x1bPq#0;2;0;0;0#0~~@@vv@@~~\x1b\\\x1b_Gf=24,s=10,v=10;AAAA\x1b\\\x1b]0;<img src=x onerror=alert(1)>\x07\r\n\
+    \x1b]8;;https://example.com/path\x1b\\good-link\x1b]8;;\x1b\\\r\n\x1b]8;;javascript:alert(1)\x1b\\evil-link\x1b]8;;\x1b\\\r\n";
+
+#[test]
+fn pty_01_pty_05_pty_07_pty_08_pty_09_a_terminal_in_chromium_is_one() {
+    if !is_there() {
+        return;
+    }
+    let mut site = Site::planned(plan(), allow_device);
+    let folder = open_folder(&site);
+    fs::write(Path::new(&folder).join("hostile"), HOSTILE).unwrap();
+    let text = scale::pick("6000000", "100000000");
+    let endless = scale::pick("4000000", "1073741824");
+    walk(&mut site, "terminal.mjs", &[&folder, text, endless]);
+}
+
+#[test]
+fn pty_drawn_by_webgl_and_without_it() {
+    if is_there() {
+        walk(&mut Site::planned(plan(), allow_device), "webgl.mjs", &[]);
+    }
+}
+
+#[test]
+fn flt_01_flt_02_flt_03_flt_09_no_line_is_lost_or_doubled_on_a_page() {
+    if is_there() {
+        let lines = scale::pick("1000", "6000");
+        let said = walk(&mut Site::planned(plan(), allow_device), "faults.mjs", &[lines]);
+        assert!(said.contains("reconnecting"), "{said}");
+    }
+}
+
+/// At most 64 bytes, as the kernel has them.
+const HOST_NAME: &str = "\"><img src=x onerror=alert(1)><script>alert(2)</script>";
+
+#[test]
+fn web_06_what_strangers_say_is_text_in_chromium() {
+    if !is_there() {
+        return;
+    }
+    let mut site = Site::enrolled(plan());
+    allow_device(&site.agent);
+    let set = "printf %s \"$NAME\" >/proc/sys/kernel/hostname && exec \"$@\"";
+    let named = |command: &mut Command| {
+        command.args(["--uts", "--", "/bin/sh", "-c", set, "sh"]).env("NAME", HOST_NAME);
+    };
+    let mut probe = site.world.command("/usr/bin/unshare");
+    named(&mut probe);
+    if !probe.arg("/bin/true").output().unwrap().status.success() {
+        not_tested("a server whose host name is markup: needs root, who may give a name");
+        return;
+    }
+    site.agent.run_as(|world, command| {
+        let mut renamed = world.command("/usr/bin/unshare");
+        named(&mut renamed);
+        renamed.arg(command.get_program()).args(command.get_args());
+        renamed.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        renamed
+    });
+    site.wait_until_online();
+    let folder = open_folder(&site);
+    walk(&mut site, "strangers.mjs", &[&folder, HOST_NAME]);
 }

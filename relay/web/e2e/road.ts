@@ -10,6 +10,9 @@ import { join, resolve } from "node:path";
 import { WebSocket as NodeSocket } from "ws";
 import type { Outside } from "../src/lib/outside";
 
+// Node.js 20 has none, a browser always has.
+if (!("navigator" in globalThis)) Object.defineProperty(globalThis, "navigator", { value: {} });
+
 const PROGRAMS = resolve(process.env.PROGRAMS ?? "../../target/debug");
 export const ACCOUNT = "demo";
 export const PASSWORD = "a password of the test";

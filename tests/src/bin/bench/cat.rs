@@ -26,15 +26,16 @@ const TEXT_BYTES: usize = 100_000_000;
 /// Shown before, so that buffers and the byte log have their size when the growth is measured.
 const WARM_UP_BYTES: usize = 20_000_000;
 /// What tells the end of the text from the command line that asks for it.
-const MARK: &[u8] = b"text-ends-here";
+pub(crate) const MARK: &str = "text-ends-here";
 /// A process that has not grown by more than this is flat: the windows of one connection, full now and empty before.
 const FLAT_KIB: f64 = 2048.0;
 
 /// Two files of text.
 #[derive(Debug)]
-struct Texts {
+pub(crate) struct Texts {
     warm_up: PathBuf,
-    whole: PathBuf,
+    /// 100 MB.
+    pub(crate) whole: PathBuf,
 }
 
 /// Takes the throughput.
@@ -107,12 +108,13 @@ fn megabytes_per_second(command: &Command, output: Output, text: &Path) -> Resul
 fn show(console: &mut Console, text: &Path) -> Result<(usize, Duration)> {
     console.type_in(format!("cat '{}'\r", text.display()).as_bytes())?;
     let begun = Instant::now();
-    let (bytes, ended) = console.count_until(MARK)?;
+    let (bytes, ended) = console.count_until(MARK.as_bytes())?;
     Ok((bytes, ended - begun))
 }
 
 impl Texts {
-    fn write(folder: &Path) -> Result<Self> {
+    /// Writes both into a folder.
+    pub(crate) fn write(folder: &Path) -> Result<Self> {
         let texts = Self { warm_up: folder.join("text-20-mb"), whole: folder.join("text-100-mb") };
         write_text(&texts.warm_up, WARM_UP_BYTES)?;
         write_text(&texts.whole, TEXT_BYTES)?;
@@ -134,7 +136,7 @@ fn write_text(path: &Path, size: usize) -> Result<()> {
             break;
         }
     }
-    file.write_all(MARK)?;
+    file.write_all(MARK.as_bytes())?;
     file.write_all(b"\n")?;
     Ok(file.flush()?)
 }

@@ -2,6 +2,7 @@
 //!
 //! It builds what it measures, says what is missing, and fails on no time. Never: a number that was not measured.
 
+mod browser;
 mod cat;
 mod children;
 mod console;
@@ -40,6 +41,8 @@ const GROUPS: &[(&[&str], Measure)] = &[
     (&["prompt.cold"], prompt::measure),
     (&["cat.throughput", "cat.throughput.terminal"], cat::measure),
     (cat::MEMORY_NAMES, |report, _, ours, _| cat::measure_memory(report, ours)),
+    (browser::SIZES, |report, _, _, _| browser::measure_sizes(report)),
+    (browser::NAMES, |report, plan, ours, _| browser::measure(report, plan, ours)),
     (relay::NAMES, |report, plan, ours, _| relay::measure(report, plan, ours)),
 ];
 

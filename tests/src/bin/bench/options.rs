@@ -21,6 +21,10 @@ pub(crate) struct Plan {
     pub(crate) prompt_runs: usize,
     /// Times that the text is shown by each side.
     pub(crate) cat_runs: usize,
+    /// Browser sessions of each side for the echo, and keys of one.
+    pub(crate) browser_echo: [usize; 2],
+    /// Texts and first prompts of each side in a browser.
+    pub(crate) browser_runs: usize,
     /// How long idle processes are watched.
     pub(crate) idle: Duration,
     /// Fleet sizes.
@@ -36,6 +40,8 @@ impl Plan {
         keys_closed: 3_000,
         prompt_runs: 15,
         cat_runs: 5,
+        browser_echo: [4, 250],
+        browser_runs: 5,
         idle: Duration::from_secs(60),
         fleets: [1_000, 5_000],
         reconnects: 10_000,
@@ -46,6 +52,8 @@ impl Plan {
         keys_closed: 300,
         prompt_runs: 3,
         cat_runs: 2,
+        browser_echo: [1, 50],
+        browser_runs: 2,
         idle: Duration::from_secs(10),
         fleets: [1_000, 5_000],
         reconnects: 1_000,

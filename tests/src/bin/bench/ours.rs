@@ -19,6 +19,8 @@ use crate::place::Place;
 const RELAY_TOML: &str = "[agents]\nlisten = \"127.0.0.1:0\"\n[clients]\nlisten = \"127.0.0.1:0\"\n\
                           [admin]\nlisten = \"127.0.0.1:0\"\n[limits]\nopens_per_minute = 600\n";
 const SERVER: &str = "bench";
+const ACCOUNT: &str = "bench";
+const PASSWORD: &str = "only for a moment and on loopback";
 /// Longest wait for an agent to be online.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -34,6 +36,20 @@ pub(crate) struct Ours {
     programs: PathBuf,
     agent_is_static: bool,
     folder: tempfile::TempDir,
+}
+
+/// What a person needs who comes with a browser.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    /// Where the console is.
+    pub(crate) url: String,
+    /// Who signs in there.
+    pub(crate) account: &'static str,
+    pub(crate) password: &'static str,
+    /// The customer's six words.
+    pub(crate) words: String,
+    /// User on the server.
+    pub(crate) user: String,
 }
 
 /// A relay and what it printed.
@@ -78,6 +94,7 @@ impl Ours {
         ours.make_customer()?;
         let program = ours.agent_program();
         ours.enrol(&program, SERVER)?;
+        ours.allow_browsers()?;
         let mut agent = ours.agent_command(&program, SERVER);
         ours.agent = Started::logged(agent.args(["run", "--standalone"]), &ours.folder().join("agent.log"))?;
         ours.wait_until_online(SERVER)?;
@@ -99,6 +116,28 @@ impl Ours {
         let mut shell = self.client();
         shell.args(["shell", SERVER, "--user", &self.user]);
         shell
+    }
+
+    /// For somebody who comes with a browser.
+    pub(crate) fn visitor(&self) -> Result<Visitor> {
+        let port = self.relay.clients.rsplit(':').next().context("clients reach a port")?;
+        let shown: serde_json::Value = serde_json::from_str(&run(self.client().args(["tenant", "show", "--json"]))?)?;
+        let words = shown["tenant"]["words"].as_str().context("tenant show says six words")?.to_owned();
+        let url = format!("https://localhost:{port}");
+        Ok(Visitor { url, account: ACCOUNT, password: PASSWORD, words, user: self.user.clone() })
+    }
+
+    /// The customer lets a browser's key in.
+    pub(crate) fn let_in(&self, key: &str) -> Result<()> {
+        let file = self.folder().join("device.pub");
+        fs::write(&file, format!("{key}\n"))?;
+        let mut add = self.client();
+        run(add.args(["tenant", "engineer", "add"]).arg(file).args(["--name", ACCOUNT, "--device"])).map(drop)
+    }
+
+    /// The certificate that browsers are shown, and its key.
+    pub(crate) fn certificate(&self) -> [PathBuf; 2] {
+        ["self-signed.pem", "self-signed.key"].map(|name| self.folder().join("relay/tls").join(name))
     }
 
     /// Relay, tunnel, guard and holder, with the names of their figures. There must be one shell.
@@ -163,10 +202,10 @@ impl Ours {
     fn make_customer(&mut self) -> Result<()> {
         let file = |name: &str| self.folder().join(name);
         fs::write(file("code"), &self.relay.setup_code)?;
-        fs::write(file("password"), "only for a moment and on loopback")?;
+        fs::write(file("password"), PASSWORD)?;
         let Relay { agents, agents_pin, clients, clients_pin, .. } = &self.relay;
         let mut setup = self.client();
-        setup.args(["setup", clients, "--pin", clients_pin, "--account", "bench", "--tenant", "Bench"]);
+        setup.args(["setup", clients, "--pin", clients_pin, "--account", ACCOUNT, "--tenant", "Bench"]);
         run(setup.arg("--code-file").arg(file("code")).arg("--password-file").arg(file("password")))?;
         let mut init = self.client();
         init.args(["tenant", "init", "Bench", "--json", "--root"]).arg(self.engineer.key());
@@ -184,6 +223,13 @@ impl Ours {
         enrol.args(["enrol", "--yes", "--name", name, "--preset", "own", "--relay", agents, "--relay-pin", agents_pin]);
         enrol.args(["--trust", &self.customer, "--token-file"]).arg(self.folder().join("token"));
         run(&mut enrol).map(drop)
+    }
+
+    /// The customer's ceiling, as one writes it who lets browsers' keys in.
+    fn allow_browsers(&self) -> Result<()> {
+        let file = self.folder().join(SERVER).join("etc/ceiling.toml");
+        let ceiling = fs::read_to_string(&file)?.replace("signers = [", "signers = [\"device\", ");
+        Ok(fs::write(file, ceiling)?)
     }
 
     fn agent_command(&self, program: &Path, name: &str) -> Command {
