@@ -8,49 +8,20 @@ import { decode, entryHash, LogError } from "./entry";
 import { ConsoleError } from "./errors";
 import type { Api, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
 import { agentOf, keyOf, parseId, short } from "./ids";
-import { deviceKey } from "./keys";
+import { deviceKey, type Signer, signers } from "./keys";
 import { exchangePair } from "./noise";
 import { wallSecs } from "./outside";
+import * as seat from "./seat";
 import { fingerprint, fingerprintOf, openssh } from "./ssh";
 import * as store from "./store";
-import { faultOf, TrustStore } from "./trust_store";
+import { faultOf, type TrustStore } from "./trust_store";
 import { open, TERM } from "./visit";
 import { hold } from "./window";
 import { matches, parsePin, words } from "./words";
 
-/** The customer whose log is pinned here and whom the signed-in account belongs to. */
-let current: TrustStore | undefined;
-let tenant: Bytes | undefined;
-/** Who is signed in: keys and shells of others stay theirs. */
-let signedIn: string | undefined;
-
-function account(): string {
-  if (signedIn === undefined) throw new ConsoleError("signed_out");
-  return signedIn;
-}
-
-/** The pinned log of the account's customer, if it is pinned. */
-async function choose(of: Bytes | undefined): Promise<void> {
-  if (of === undefined) {
-    tenant = undefined;
-    current = undefined;
-    return;
-  }
-  if (hex(of) === hex(tenant ?? new Uint8Array(0))) return;
-  tenant = of;
-  current = await TrustStore.load(of);
-}
-
-function pinned(): TrustStore {
-  if (current === undefined) throw new ConsoleError("trust_none");
-  return current;
-}
-
 export const api: Api = {
   async me() {
-    const { account: name, admin, tenant: id, tenantName } = await relay.me();
-    signedIn = name;
-    await choose(id);
+    const { account: name, admin, tenant: id, tenantName } = await seat.look();
     return {
       account: name,
       admin,
@@ -61,13 +32,13 @@ export const api: Api = {
     await relay.login(name, password);
     // The name chooses the key that signs: not the relay's word for it, but the person's.
     if ((await api.me()).account !== name) {
-      signedIn = undefined;
+      seat.leave();
       throw new ConsoleError("account_differs");
     }
   },
   async logout() {
     await relay.logout();
-    signedIn = undefined;
+    seat.leave();
   },
   async servers() {
     return (await relay.servers()).map(serverOf);
@@ -75,7 +46,7 @@ export const api: Api = {
 };
 
 function serverOf(line: relay.ServerLine): Server {
-  const record = current?.log.agents.get(line.id);
+  const record = seat.pinnedIfAny()?.log.agents.get(line.id);
   const { id, hostname, os, build, lastSeenAt, online } = line;
   return {
     id,
@@ -90,8 +61,8 @@ function serverOf(line: relay.ServerLine): Server {
 }
 
 export const trust: Trust = {
-  state: () => (current === undefined ? "none" : "pinned"),
-  words: async () => words(pinned().log.tenant),
+  state: () => (seat.pinnedIfAny() === undefined ? "none" : "pinned"),
+  words: async () => words(seat.pinned().log.tenant),
   async pin(sixWords) {
     const pin = await parsePin(sixWords);
     if ("unknown" in pin) throw new ConsoleError("six_words_wrong", pin.unknown);
@@ -100,18 +71,13 @@ export const trust: Trust = {
     if (genesis === undefined) throw new ConsoleError("trust_empty");
     const first = nameOf(genesis);
     if (!(await matches(pin, first))) throw new ConsoleError("six_words_differ");
-    // What is pinned must not be cleared away to make room.
-    await navigator.storage?.persist?.();
-    const started = await TrustStore.start(genesis, first);
-    await started.sync();
-    tenant = first;
-    current = started;
+    await seat.pin(genesis, first);
   },
-  refresh: async () => pinned().sync(),
-  log: () => viewOf(pinned()),
+  refresh: async () => seat.pinned().sync(),
+  log: () => viewOf(seat.pinned()),
   async deviceKey() {
-    const { id, blob } = await deviceKey(account());
-    const person = current?.log.person(id, "engineer");
+    const { id, blob } = await deviceKey(seat.account());
+    const person = seat.pinnedIfAny()?.log.person(id, "engineer");
     const trusted = person !== undefined && person.until >= wallSecs();
     return { openssh: openssh(blob), fingerprint: fingerprint(blob), trusted };
   },
@@ -152,19 +118,30 @@ function viewOf({ log }: TrustStore): TrustView {
 /** Opens a visit and a shell in it. */
 export async function openShell(wish: OpenShell): Promise<Shell> {
   // Somebody else may have signed in meanwhile, in another window of this browser.
-  if ((await relay.me()).account !== account()) throw new ConsoleError("signed_out");
-  const copy = pinned();
-  const key = await deviceKey(account());
-  const known = (): boolean =>
-    copy.log.person(key.id, "engineer") !== undefined && copy.log.agents.has(wish.server.id);
+  if ((await relay.me()).account !== seat.account()) throw new ConsoleError("signed_out");
+  const copy = seat.pinned();
   // A key or server that was added since this copy was fetched.
-  if (!known()) await copy.sync();
-  if (copy.log.person(key.id, "engineer") === undefined) {
-    throw new ConsoleError("device_not_trusted", fingerprint(key.blob));
-  }
-  const shell = await open({ account: account(), trust: copy, key }, wish);
+  if (!copy.log.agents.has(wish.server.id)) await copy.sync();
+  const key = await engineersKey(copy, wish.key);
+  const shell = await open({ account: seat.account(), trust: copy, key }, wish);
   mark(shell);
   return shell;
+}
+
+/** The account's key here that the log lets open visits: the one that was wished for, else a passkey before a device key. */
+async function engineersKey(copy: TrustStore, wished?: string): Promise<Signer> {
+  const mine = await signers(seat.account());
+  const able = () =>
+    mine.find(
+      ({ id }) =>
+        (wished === undefined || hex(id) === wished) && copy.log.person(id, "engineer") !== undefined,
+    );
+  if (able() === undefined) await copy.sync();
+  const key = able();
+  if (key !== undefined) return key;
+  const [first] = mine;
+  if (first === undefined) throw new ConsoleError("no_signing_key");
+  throw new ConsoleError("device_not_trusted", fingerprint(first.blob));
 }
 
 /** Notes that this window has a shell until it is over. */
@@ -180,9 +157,11 @@ function mark(shell: Shell): void {
  * before (marked `past`), all of it or the last 256 KiB. Shells that another window has are left to it.
  */
 export async function resumeShells(server: Server): Promise<Shell[]> {
-  const copy = pinned();
+  const copy = seat.pinned();
   const kept = await store.shells();
-  const ofTenant = kept.filter((one) => one.tenant === hex(copy.log.tenant) && one.account === account());
+  const ofTenant = kept.filter(
+    (one) => one.tenant === hex(copy.log.tenant) && one.account === seat.account(),
+  );
   const here = ofTenant.filter((one) => one.server === server.id);
   const resumed = await Promise.all(here.map(({ id }) => resume(id)));
   return resumed.filter((shell) => shell !== undefined);
@@ -234,6 +213,6 @@ export async function connect(): Promise<Offered> {
   if (globalThis.crypto?.subtle === undefined) throw new ConsoleError("not_secure");
   if (!(await hasEd25519()) || !(await hasX25519())) throw new ConsoleError("browser_too_old");
   const [only, more] = await store.tenants();
-  if (only !== undefined && more === undefined) await choose(parseId(only, 32));
+  if (only !== undefined && more === undefined) await seat.choose(parseId(only, 32));
   return { api, trust, openShell, resumeShells };
 }

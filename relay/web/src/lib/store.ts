@@ -1,4 +1,4 @@
-// What this browser keeps, in IndexedDB: pinned logs, the device key, and open shells with what they need to come back.
+// What this browser keeps, in IndexedDB: pinned logs, which keys sign, and open shells with what they need to come back.
 //
 // Private keys are in it as WebCrypto's own, which cannot be read out. A log only grows: an entry that is there is never
 // written again. Never: a password, a cookie, or a byte of a terminal.
@@ -7,7 +7,7 @@ import type { Bytes } from "./bytes";
 import type { Binding, ExchangePair, Handed } from "./noise";
 
 const NAME = "cloud-doctor";
-const VERSION = 1;
+const VERSION = 2;
 /** Proofs kept: the first ones tell the story. */
 const PROOFS_MAX = 16;
 
@@ -49,6 +49,20 @@ export interface StoredKey {
   readonly blob: Bytes;
 }
 
+/** A passkey for signing: which one it is. Its private half is the authenticator's. */
+export interface StoredPasskey {
+  /** Key id in hexadecimal. */
+  readonly id: string;
+  readonly account: string;
+  /** Credential id. */
+  readonly credential: Bytes;
+  /** Public half in SSH's wire format. */
+  readonly blob: Bytes;
+  readonly label: string;
+  /** Milliseconds since 1970. */
+  readonly madeAt: number;
+}
+
 function asked<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -69,11 +83,14 @@ let opened: Promise<IDBDatabase> | undefined;
 function database(): Promise<IDBDatabase> {
   opened ??= new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, VERSION);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore("entries", { keyPath: ["tenant", "seq"] });
-      request.result.createObjectStore("keys");
-      request.result.createObjectStore("shells", { keyPath: "id" });
-      request.result.createObjectStore("proofs", { autoIncrement: true });
+    request.onupgradeneeded = ({ oldVersion }) => {
+      if (oldVersion < 1) {
+        request.result.createObjectStore("entries", { keyPath: ["tenant", "seq"] });
+        request.result.createObjectStore("keys");
+        request.result.createObjectStore("shells", { keyPath: "id" });
+        request.result.createObjectStore("proofs", { autoIncrement: true });
+      }
+      request.result.createObjectStore("passkeys", { keyPath: "id" });
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -81,7 +98,7 @@ function database(): Promise<IDBDatabase> {
   return opened;
 }
 
-type Table = "entries" | "keys" | "shells" | "proofs";
+type Table = "entries" | "keys" | "shells" | "proofs" | "passkeys";
 
 async function read<T>(table: Table, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
   const transaction = (await database()).transaction(table, "readonly");
@@ -143,6 +160,24 @@ export async function keepDeviceKey(account: string, key: StoredKey): Promise<St
     };
   });
   return (await deviceKey(account)) ?? key;
+}
+
+export async function forgetDeviceKey(account: string): Promise<void> {
+  await write("keys", (store) => store.delete(account));
+}
+
+/** Passkeys for signing that were made, or used, in this browser. */
+export async function passkeys(account: string): Promise<StoredPasskey[]> {
+  const all = await read<StoredPasskey[]>("passkeys", (store) => store.getAll());
+  return all.filter((one) => one.account === account);
+}
+
+export async function keepPasskey(passkey: StoredPasskey): Promise<void> {
+  await write("passkeys", (store) => store.put(passkey));
+}
+
+export async function forgetPasskey(id: string): Promise<void> {
+  await write("passkeys", (store) => store.delete(id));
 }
 
 export async function shells(): Promise<StoredShell[]> {

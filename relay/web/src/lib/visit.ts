@@ -25,12 +25,13 @@ import {
   verifyChallenge,
 } from "./grant";
 import { agentOf, visitOf } from "./ids";
-import type { DeviceKey } from "./keys";
+import type { Signer } from "./keys";
 import { CONTROL_BYTES_MAX, ENTRIES_PAGE, PROTO_VERSION, PROTO_VERSION_MIN } from "./limits";
 import { body, Cut, knock, Link, outOfTurn, type Passage, refusal, remember } from "./link";
 import { Broken, exchangePair, type Initiated } from "./noise";
 import { wallSecs } from "./outside";
-import { NAMESPACE_GRANT, signerOf } from "./ssh";
+import { signerOf } from "./passkey";
+import { NAMESPACE_GRANT } from "./ssh";
 import { FrameStream } from "./stream";
 import type { TrustStore } from "./trust_store";
 import { hold } from "./window";
@@ -50,7 +51,7 @@ export const TERM = "xterm-256color";
 export interface Hands {
   readonly account: string;
   readonly trust: TrustStore;
-  readonly key: DeviceKey;
+  readonly key: Signer;
 }
 
 interface Challenged {
@@ -175,7 +176,12 @@ async function ask(
   const fault = broken(value);
   if (fault !== undefined) throw new ConsoleError("wish_form", fault);
   const grant = grantBytes(value);
-  const signature = await key.sign(NAMESPACE_GRANT, grant);
+  const { user, seconds, reason, ticket, server } = wish;
+  const signature = await key.sign(NAMESPACE_GRANT, grant, {
+    what: { kind: "visit", user, seconds, reason, ticket },
+    customer: trust.log.name,
+    server: { id: server.id, name: trust.log.agents.get(server.id)?.name ?? server.name },
+  });
   const passage: Passage = {
     server: wish.server.id,
     visit: visitOf(grantHash(grant)),
@@ -216,7 +222,7 @@ async function answer(
 }
 
 /** Who may sign second: every other person whose key is an approver's. */
-function approvers({ log }: TrustStore, key: DeviceKey): string[] {
+function approvers({ log }: TrustStore, key: Signer): string[] {
   const own = log.person(key.id, "engineer")?.key.person;
   const others = [...log.people.values()].filter(
     ({ role, key: { person } }) => role === "approver" && person !== own,
