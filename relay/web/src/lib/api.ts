@@ -16,46 +16,54 @@ const SAID_CHARS_MAX = 800;
 
 /** A call that did not work. `mayPass`: the same one may work a moment later. */
 export class RelayError extends ConsoleError {
+  /** The relay's own code, if it gave one. */
+  readonly code: string = "";
+
   constructor(
     readonly mayPass: boolean,
     ...said: ConstructorParameters<typeof ConsoleError>
   ) {
     super(...said);
   }
+
+  /** The same with the relay's code. */
+  coded(code: string): RelayError {
+    return Object.assign(this, { code });
+  }
 }
 
-type Json = Readonly<Record<string, unknown>>;
+export type Json = Readonly<Record<string, unknown>>;
 
-function odd(what: string): never {
+export function odd(what: string): never {
   throw new RelayError(false, "relay_odd", what);
 }
 
-function object(value: unknown, what: string): Json {
+export function object(value: unknown, what: string): Json {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : odd(what);
 }
 
-function array(value: unknown, what: string): readonly unknown[] {
+export function array(value: unknown, what: string): readonly unknown[] {
   return Array.isArray(value) ? value : odd(what);
 }
 
-function string(value: unknown, what: string): string {
+export function string(value: unknown, what: string): string {
   return typeof value === "string" ? value : odd(what);
 }
 
-function number(value: unknown, what: string): number {
+export function number(value: unknown, what: string): number {
   return typeof value === "number" && Number.isSafeInteger(value) ? value : odd(what);
 }
 
-function bytes(value: unknown, what: string): Bytes {
+export function bytes(value: unknown, what: string): Bytes {
   return unbase64url(string(value, what)) ?? odd(what);
 }
 
 /** Text that an older relay may not send. */
-function said(value: unknown): string {
+export function said(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-async function call(method: string, path: string, body?: Json, waitMs = CALL_MS): Promise<unknown> {
+export async function call(method: string, path: string, body?: Json, waitMs = CALL_MS): Promise<unknown> {
   const headers: Record<string, string> = {
     Accept: "application/json",
     "Accept-Language": outside.language(),
@@ -105,7 +113,7 @@ function problem(status: number, text: string): RelayError {
   if (status === 401) return new RelayError(false, "signed_out");
   const sentences = [told.title, told.detail, told.remedy].map(said).filter((one) => one !== "");
   const words = oneLine(sentences.join(" ") || String(status), SAID_CHARS_MAX);
-  return new RelayError(status >= 500 || status === 429, "relay_says_no", words);
+  return new RelayError(status >= 500 || status === 429, "relay_says_no", words).coded(code);
 }
 
 /** Who is signed in, as the relay has it. */

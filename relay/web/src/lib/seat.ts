@@ -57,7 +57,7 @@ export async function choose(of: Bytes | undefined): Promise<void> {
 /** Pins a customer: its first entry's hash is what a person compared, typed, or got in a link. */
 export async function pin(genesis: Bytes, first: Bytes): Promise<void> {
   // What is pinned must not be cleared away to make room.
-  await navigator.storage?.persist?.();
+  await globalThis.navigator?.storage?.persist?.();
   const started = await TrustStore.start(genesis, first);
   await started.sync();
   tenant = first;

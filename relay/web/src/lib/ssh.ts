@@ -185,6 +185,45 @@ export async function signP256(
   return assemble(blob, namespace, concat(string(utf8(P256)), string(pair)));
 }
 
+/** The same with a WebCrypto Ed25519 key. */
+export async function signEd25519(
+  key: CryptoKey,
+  blob: Uint8Array,
+  namespace: string,
+  message: Uint8Array,
+): Promise<Bytes> {
+  const data = await signedData(namespace, "sha512", message);
+  const signature = new Uint8Array(await crypto.subtle.sign("Ed25519", key, data));
+  return assemble(blob, namespace, concat(string(utf8(ED25519)), string(signature)));
+}
+
+/**
+ * An Ed25519 key as the file that `ssh-keygen` writes without a passphrase (PROTOCOL.key of OpenSSH). `check`: any number,
+ * there twice.
+ */
+export function privateKeyFile(
+  seed: Uint8Array,
+  open: Uint8Array,
+  comment: string,
+  check: Uint8Array,
+): string {
+  const blob = ed25519Blob(open);
+  const secret = concat(check, check, blob, string(concat(seed, open)), string(utf8(comment)));
+  const padding = Uint8Array.from({ length: -secret.length & 7 }, (_, at) => at + 1);
+  const none = string(utf8("none"));
+  const body = concat(
+    utf8("openssh-key-v1\0"),
+    none,
+    none,
+    string(new Uint8Array(0)),
+    uint(1, 4),
+    string(blob),
+    string(concat(secret, padding)),
+  );
+  const lines = base64(body).match(/.{1,70}/g) ?? [];
+  return `-----BEGIN OPENSSH PRIVATE KEY-----\n${lines.join("\n")}\n-----END OPENSSH PRIVATE KEY-----\n`;
+}
+
 /** A binary SSHSIG around `string algorithm | string signature`. */
 function assemble(blob: Uint8Array, namespace: string, signature: Uint8Array): Bytes {
   return concat(MAGIC, uint(1, 4), string(blob), about(namespace, "sha512"), string(signature));
