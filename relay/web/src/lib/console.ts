@@ -1,5 +1,6 @@
 // What facade.ts promises to pages, as far as it is built. Never: a key, a secret or a socket in a page's hands.
 
+import { access, comeBack } from "./access";
 import * as relay from "./api";
 import { type Bytes, hex } from "./bytes";
 import { Channel } from "./channel";
@@ -9,6 +10,7 @@ import { ConsoleError } from "./errors";
 import type { Api, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
 import { agentOf, keyOf, parseId, short } from "./ids";
 import { deviceKey, type Signer, signers } from "./keys";
+import { later } from "./later";
 import { exchangePair } from "./noise";
 import { wallSecs } from "./outside";
 import * as seat from "./seat";
@@ -28,13 +30,10 @@ export const api: Api = {
       tenant: id === undefined ? null : { id: hex(id), name: tenantName },
     };
   },
-  async login(name, password) {
-    await relay.login(name, password);
-    // The name chooses the key that signs: not the relay's word for it, but the person's.
-    if ((await api.me()).account !== name) {
-      seat.leave();
-      throw new ConsoleError("account_differs");
-    }
+  async login(name, password, second) {
+    const code = second && ("totp" in second ? second.totp : second.recovery);
+    await relay.login(name, password, code);
+    await seat.arrive(name);
   },
   async logout() {
     await relay.logout();
@@ -200,6 +199,8 @@ async function resume(id: string): Promise<Shell | undefined> {
   return shell;
 }
 
+const account = later(async () => (await import("./account")).account);
+
 async function hasX25519(): Promise<boolean> {
   return exchangePair().then(
     () => true,
@@ -212,7 +213,8 @@ export async function connect(): Promise<Offered> {
   // Without X25519 and Ed25519 nothing can be checked or sealed: said at once, not at the first server.
   if (globalThis.crypto?.subtle === undefined) throw new ConsoleError("not_secure");
   if (!(await hasEd25519()) || !(await hasX25519())) throw new ConsoleError("browser_too_old");
+  await comeBack();
   const [only, more] = await store.tenants();
   if (only !== undefined && more === undefined) await seat.choose(parseId(only, 32));
-  return { api, trust, openShell, resumeShells };
+  return { api, trust, openShell, resumeShells, access, account };
 }

@@ -17,8 +17,10 @@ import { ask } from "./touch";
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
 /** COSE: ES256, and EdDSA with Ed25519. What guard verifies; no RSA. */
 const COSE = [-7, -8];
+/** Bytes of a signing passkey's user handle. The relay's own for signing in have 16: so the two are told apart. */
+export const SIGNING_HANDLE_BYTES = 32;
 /** A person looks for a phone or a security key. */
-const TOUCH_MS = 120_000;
+export const TOUCH_MS = 120_000;
 
 /** What a signature is about, for whoever touches. */
 export interface About {
@@ -91,7 +93,7 @@ export async function makePasskey(account: string, label: string, others: readon
         // Nothing is believed because of this answer: the key counts once the log lists it.
         challenge: random(32),
         rp: { id: rpId, name: "Cloud Doctor" },
-        user: { id: random(32), name: `${account} · ${label}`, displayName: label },
+        user: { id: random(SIGNING_HANDLE_BYTES), name: `${account} · ${label}`, displayName: label },
         pubKeyCredParams: COSE.map((alg) => ({ type: "public-key", alg })),
         excludeCredentials: others.map((id) => ({ type: "public-key", id })),
         // Not offered by the browser when somebody signs in: it is found by its id alone.
@@ -137,8 +139,8 @@ function passkeySigner({ credential, blob, label, madeAt }: store.StoredPasskey)
   };
 }
 
-/** Asks the browser for a credential. */
-async function atBrowser(call: () => Promise<Credential | null>): Promise<PublicKeyCredential> {
+/** Asks the browser for a credential. Throws `passkey_cancelled`, `passkey_missing`, `passkey_known`. */
+export async function atBrowser(call: () => Promise<Credential | null>): Promise<PublicKeyCredential> {
   if (globalThis.PublicKeyCredential === undefined) throw new ConsoleError("passkey_missing");
   try {
     const found = await call();

@@ -19,6 +19,11 @@ export function account(): string {
   return signedIn;
 }
 
+/** Whether anybody is known to be signed in. */
+export function isTaken(): boolean {
+  return signedIn !== undefined;
+}
+
 /** The pinned log. Throws `trust_none`. */
 export function pinned(): TrustStore {
   if (current === undefined) throw new ConsoleError("trust_none");
@@ -40,6 +45,16 @@ export async function look(): Promise<relay.Account> {
   signedIn = me.account;
   await choose(me.tenant);
   return me;
+}
+
+/**
+ * Takes up who has just signed in under the name that the person gave: it chooses the keys that sign, not the relay's
+ * word for it. Throws `account_differs`.
+ */
+export async function arrive(name: string): Promise<void> {
+  if ((await look()).account === name) return;
+  leave();
+  throw new ConsoleError("account_differs");
 }
 
 /** Takes up the pinned log of a customer, if it is pinned. */

@@ -1,13 +1,14 @@
-// What this browser keeps, in IndexedDB: pinned logs, which keys sign, and open shells with what they need to come back.
+// What this browser keeps, in IndexedDB: pinned logs, which keys sign, links for new people, and open shells with
+// what they need to come back.
 //
 // Private keys are in it as WebCrypto's own, which cannot be read out. A log only grows: an entry that is there is never
 // written again. Never: a password, a cookie, or a byte of a terminal.
 
-import type { Bytes } from "./bytes";
+import { type Bytes, equal } from "./bytes";
 import type { Binding, ExchangePair, Handed } from "./noise";
 
 const NAME = "cloud-doctor";
-const VERSION = 2;
+const VERSION = 3;
 /** Proofs kept: the first ones tell the story. */
 const PROOFS_MAX = 16;
 
@@ -63,6 +64,21 @@ export interface StoredPasskey {
   readonly madeAt: number;
 }
 
+/** A link that lets somebody in: of whoever made it, and of whoever came by it. */
+export interface StoredJoin {
+  /** Whose it is here. */
+  readonly account: string;
+  /** The link's id in hexadecimal. */
+  readonly id: string;
+  /** This account came by it; else it made it. */
+  readonly came: boolean;
+  /** HMAC under the link's secret. */
+  readonly secret: CryptoKey;
+  readonly tenant: Bytes;
+  /** The key that was shown with it: key id in hexadecimal. */
+  readonly shown?: string;
+}
+
 function asked<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -90,7 +106,8 @@ function database(): Promise<IDBDatabase> {
         request.result.createObjectStore("shells", { keyPath: "id" });
         request.result.createObjectStore("proofs", { autoIncrement: true });
       }
-      request.result.createObjectStore("passkeys", { keyPath: "id" });
+      if (oldVersion < 2) request.result.createObjectStore("passkeys", { keyPath: "id" });
+      request.result.createObjectStore("joins", { keyPath: ["account", "id"] });
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -98,7 +115,7 @@ function database(): Promise<IDBDatabase> {
   return opened;
 }
 
-type Table = "entries" | "keys" | "shells" | "proofs" | "passkeys";
+type Table = "entries" | "keys" | "shells" | "proofs" | "passkeys" | "joins";
 
 async function read<T>(table: Table, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
   const transaction = (await database()).transaction(table, "readonly");
@@ -172,12 +189,31 @@ export async function passkeys(account: string): Promise<StoredPasskey[]> {
   return all.filter((one) => one.account === account);
 }
 
+/** Whether a credential signs for any account of this browser. */
+export async function isSigning(credential: Uint8Array): Promise<boolean> {
+  const all = await read<StoredPasskey[]>("passkeys", (store) => store.getAll());
+  return all.some((one) => equal(one.credential, credential));
+}
+
 export async function keepPasskey(passkey: StoredPasskey): Promise<void> {
   await write("passkeys", (store) => store.put(passkey));
 }
 
 export async function forgetPasskey(id: string): Promise<void> {
   await write("passkeys", (store) => store.delete(id));
+}
+
+/** An account's links. */
+export async function joins(account: string): Promise<StoredJoin[]> {
+  return read<StoredJoin[]>("joins", (store) => store.getAll(IDBKeyRange.bound([account], [account, "g"])));
+}
+
+export async function keepJoin(join: StoredJoin): Promise<void> {
+  await write("joins", (store) => store.put(join));
+}
+
+export async function forgetJoin(account: string, id: string): Promise<void> {
+  await write("joins", (store) => store.delete([account, id]));
 }
 
 export async function shells(): Promise<StoredShell[]> {
