@@ -200,6 +200,8 @@ async function resume(id: string): Promise<Shell | undefined> {
 }
 
 const account = later(async () => (await import("./account")).account);
+const people = later(async () => (await import("./people")).people);
+const joining = later(async () => (await import("./joining")).joining);
 
 async function hasX25519(): Promise<boolean> {
   return exchangePair().then(
@@ -216,5 +218,5 @@ export async function connect(): Promise<Offered> {
   await comeBack();
   const [only, more] = await store.tenants();
   if (only !== undefined && more === undefined) await seat.choose(parseId(only, 32));
-  return { api, trust, openShell, resumeShells, access, account };
+  return { api, trust, openShell, resumeShells, access, account, people, joining };
 }

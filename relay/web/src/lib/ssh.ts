@@ -3,7 +3,7 @@
 // The namespace is the context: a signature made for one purpose never counts for another. A hardware key counts only
 // when its holder touched it. Never: a second encoding of one signature, RSA, or a certificate.
 
-import { type Bytes, base64, concat, equal, uint, utf8 } from "./bytes";
+import { type Bytes, base64, concat, equal, uint, unbase64url, utf8 } from "./bytes";
 import { verifyEd25519 } from "./ed25519";
 import { keyOf, sha256 } from "./ids";
 import { SIGNATURE_BYTES_MAX } from "./limits";
@@ -145,6 +145,14 @@ export function skEd25519Blob(key: Uint8Array, rpId: string): Bytes {
 /** As a line of `authorized_keys`, without comment. */
 export function openssh(blob: Uint8Array): string {
   return `${parseKey(blob).type} ${base64(blob)}`;
+}
+
+/** Reads a line of `authorized_keys`; what stands behind the key is ignored. Throws `SignerError`. */
+export function parseOpenssh(line: string): Bytes {
+  const [type = "", text = ""] = line.split(" ");
+  const blob = unbase64url(text.replace(/=+$/, "").replaceAll("+", "-").replaceAll("/", "_"));
+  if (blob === undefined || parseKey(blob).type !== type) return refuse("not-a-key");
+  return blob;
 }
 
 /** `SHA256:…` as `ssh-keygen -lf` prints it. */
