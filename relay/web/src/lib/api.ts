@@ -4,7 +4,7 @@
 // the trust log alone.
 
 import { type Bytes, base64url, unbase64url } from "./bytes";
-import { ConsoleError, oneLine } from "./errors";
+import { ConsoleError, type MessageId, oneLine } from "./errors";
 import { parseId } from "./ids";
 import { outside } from "./outside";
 import type { Head } from "./trust";
@@ -16,57 +16,75 @@ const SAID_CHARS_MAX = 800;
 
 /** A call that did not work. `mayPass`: the same one may work a moment later. */
 export class RelayError extends ConsoleError {
+  /** The relay's own code, if it gave one. */
+  readonly code: string = "";
+
   constructor(
     readonly mayPass: boolean,
     ...said: ConstructorParameters<typeof ConsoleError>
   ) {
     super(...said);
   }
+
+  /** The same with the relay's code. */
+  coded(code: string): RelayError {
+    return Object.assign(this, { code });
+  }
 }
 
-type Json = Readonly<Record<string, unknown>>;
+export type Json = Readonly<Record<string, unknown>>;
 
-function odd(what: string): never {
+export function odd(what: string): never {
   throw new RelayError(false, "relay_odd", what);
 }
 
-function object(value: unknown, what: string): Json {
+export function object(value: unknown, what: string): Json {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : odd(what);
 }
 
-function array(value: unknown, what: string): readonly unknown[] {
+export function array(value: unknown, what: string): readonly unknown[] {
   return Array.isArray(value) ? value : odd(what);
 }
 
-function string(value: unknown, what: string): string {
+export function string(value: unknown, what: string): string {
   return typeof value === "string" ? value : odd(what);
 }
 
-function number(value: unknown, what: string): number {
+export function number(value: unknown, what: string): number {
   return typeof value === "number" && Number.isSafeInteger(value) ? value : odd(what);
 }
 
-function bytes(value: unknown, what: string): Bytes {
+export function bytes(value: unknown, what: string): Bytes {
   return unbase64url(string(value, what)) ?? odd(what);
 }
 
 /** Text that an older relay may not send. */
-function said(value: unknown): string {
+export function said(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-async function call(method: string, path: string, body?: Json, waitMs = CALL_MS): Promise<unknown> {
+/** What is special about a call. */
+export interface Manner {
+  /** The page asks by itself, by a timer: that keeps no sign-in alive that nobody uses. */
+  readonly byItself?: boolean;
+  /** For how long the relay may hold it until there is news. */
+  readonly heldSecs?: number;
+}
+
+/** Calls the relay. Throws `RelayError`. */
+export async function call(method: string, path: string, body?: Json, manner: Manner = {}): Promise<unknown> {
   const headers: Record<string, string> = {
     Accept: "application/json",
     "Accept-Language": outside.language(),
     "X-Cloud-Doctor": "console",
   };
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (manner.byItself) headers["X-Cloud-Doctor-By-Itself"] = "yes";
   const init: RequestInit = {
     method,
     headers,
     credentials: "same-origin",
-    signal: AbortSignal.timeout(waitMs),
+    signal: AbortSignal.timeout(CALL_MS + (manner.heldSecs ?? 0) * 1000),
   };
   if (body !== undefined) init.body = JSON.stringify(body);
   const [response, text] = await exchange(outside.origin() + path, init);
@@ -91,6 +109,25 @@ function parse(text: string): unknown {
   }
 }
 
+/** The relay's codes that have sentences here. */
+const PROBLEMS: ReadonlyMap<string, MessageId> = new Map([
+  ["wrong-login", "sign_in_refused"],
+  ["limited", "too_many_tries"],
+  ["code-needed", "code_needed"],
+  ["wrong-code", "code_refused"],
+  ["wrong-passkey", "passkey_unknown"],
+  ["passkey-known", "passkey_known"],
+  ["sign-in-again", "sign_in_again"],
+  ["last-way-in", "last_way"],
+  ["not-admin", "not_admin"],
+  ["name-taken", "name_taken"],
+  ["weak-password", "password_weak"],
+  ["set-up-code", "setup_wrong"],
+  ["set-up-closed", "setup_used"],
+  ["join", "invitation_over"],
+  ["join-over", "key_not_shown"],
+]);
+
 /** An RFC 9457 answer as an error. */
 function problem(status: number, text: string): RelayError {
   let told: Json = {};
@@ -100,12 +137,12 @@ function problem(status: number, text: string): RelayError {
     // A proxy's own page: the status has to do.
   }
   const code = said(told.code);
-  if (code === "wrong-login") return new RelayError(false, "sign_in_refused");
-  if (code === "limited") return new RelayError(true, "too_many_tries");
+  const known = PROBLEMS.get(code);
+  if (known !== undefined) return new RelayError(status === 429, known).coded(code);
   if (status === 401) return new RelayError(false, "signed_out");
   const sentences = [told.title, told.detail, told.remedy].map(said).filter((one) => one !== "");
   const words = oneLine(sentences.join(" ") || String(status), SAID_CHARS_MAX);
-  return new RelayError(status >= 500 || status === 429, "relay_says_no", words);
+  return new RelayError(status >= 500 || status === 429, "relay_says_no", words).coded(code);
 }
 
 /** Who is signed in, as the relay has it. */
@@ -128,8 +165,14 @@ export async function me(): Promise<Account> {
   };
 }
 
-export async function login(account: string, password: string): Promise<void> {
-  await call("POST", "/api/v1/login", { account, password, browser: true });
+/** `code`: of the second step, where there is one. */
+export async function login(account: string, password: string, code?: string): Promise<void> {
+  await call("POST", "/api/v1/login", {
+    account,
+    password,
+    browser: true,
+    ...(code === undefined ? {} : { code }),
+  });
 }
 
 export async function logout(): Promise<void> {
@@ -147,7 +190,7 @@ export interface ServerLine {
 }
 
 export async function servers(): Promise<ServerLine[]> {
-  const answer = object(await call("GET", "/api/v1/servers"), "servers");
+  const answer = object(await call("GET", "/api/v1/servers", undefined, { byItself: true }), "servers");
   return array(answer.servers, "servers").map((line) => server(object(line, "server")));
 }
 
@@ -174,7 +217,9 @@ export interface LogPage {
 }
 
 export async function logPage(from: number): Promise<LogPage> {
-  const answer = object(await call("GET", `/api/v1/trust-log?from=${from}`), "trust log");
+  // Whoever needs the log does something else with it: fetching it is nobody's use of the page.
+  const found = await call("GET", `/api/v1/trust-log?from=${from}`, undefined, { byItself: true });
+  const answer = object(found, "trust log");
   const head = answer.head;
   const entries = array(answer.entries ?? [], "entries").map((entry) => bytes(entry, "entry"));
   if (head === null || head === undefined) return { head: undefined, entries };
@@ -213,7 +258,8 @@ export async function askApproval(wish: ApprovalWish): Promise<string> {
 /** The second signature of a request, once it is there; comes back after a while without one. */
 export async function waitApproval(id: string): Promise<Bytes | undefined> {
   const path = `/api/v1/approvals/${encodeURIComponent(id)}?wait=${WAIT_SECS}`;
-  const answer = object(await call("GET", path, undefined, CALL_MS + WAIT_SECS * 1000), "approval");
+  const manner = { byItself: true, heldSecs: WAIT_SECS };
+  const answer = object(await call("GET", path, undefined, manner), "approval");
   const second = answer.second;
   return second === null || second === undefined ? undefined : bytes(second, "signature");
 }

@@ -1,236 +1,43 @@
-// What pages use of this library, and all that they use. Never: a key, a secret or a socket in a page's hands.
-//
-// Names of servers, people and customers are strangers' texts: show them as text. Every function that fails throws a
-// `ConsoleError` whose id is a key of messages.en.json and messages.zh.json; `say` makes its words.
-// All times are milliseconds since 1970.
+// What facade.ts promises to pages, as far as it is built. Never: a key, a secret or a socket in a page's hands.
 
+import { access, comeBack } from "./access";
 import * as relay from "./api";
 import { type Bytes, hex } from "./bytes";
 import { Channel } from "./channel";
 import { hasEd25519 } from "./ed25519";
 import { decode, entryHash, LogError } from "./entry";
-import { ConsoleError, type MessageId, type Sentence, say } from "./errors";
+import { ConsoleError } from "./errors";
+import type { Api, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
 import { agentOf, keyOf, parseId, short } from "./ids";
-import { deviceKey } from "./keys";
+import { deviceKey, type Signer, signers } from "./keys";
+import { later } from "./later";
 import { exchangePair } from "./noise";
 import { wallSecs } from "./outside";
+import * as seat from "./seat";
 import { fingerprint, fingerprintOf, openssh } from "./ssh";
 import * as store from "./store";
-import { faultOf, TrustStore } from "./trust_store";
+import { faultOf, type TrustStore } from "./trust_store";
 import { open, TERM } from "./visit";
 import { hold } from "./window";
 import { matches, parsePin, words } from "./words";
 
-export { ConsoleError, type MessageId, type Sentence, say };
-
-/** Who is signed in. */
-export interface Me {
-  readonly account: string;
-  readonly admin: boolean;
-  /** `null`: the customer has no trust log yet. The name is the relay's word; the log's own is in `TrustView`. */
-  readonly tenant: { readonly id: string; readonly name: string } | null;
-}
-
-/** A server: what the relay says about it, and whether the verified trust log knows it. */
-export interface Server {
-  /** Agent id in hex. */
-  readonly id: string;
-  /** The trust log's name when the log is pinned and has it, else what the server calls itself. */
-  readonly name: string;
-  /** The trust log has it: only then can anything be opened there. */
-  readonly trusted: boolean;
-  readonly hostname: string;
-  readonly os: string;
-  readonly build: string;
-  readonly lastSeenAt?: number;
-  /** Missing: no tunnel. */
-  readonly online?: { readonly since: number; readonly rttMs: number };
-}
-
-export interface Api {
-  /** Throws `signed_out` when nobody is signed in. */
-  me(): Promise<Me>;
-  /** Signs in; `me` is known then. */
-  login(account: string, password: string): Promise<void>;
-  logout(): Promise<void>;
-  servers(): Promise<Server[]>;
-}
-
-/** The verified log in plain values. */
-export interface TrustView {
-  /** The customer's name in the log. */
-  readonly customer: string;
-  /** Hash of the first entry in hex. */
-  readonly tenant: string;
-  /** How many there are. */
-  readonly entries: number;
-  /** Short hash of the newest one, in hex. */
-  readonly head: string;
-  /** When the newest was signed, by its signer's clock. */
-  readonly at: number;
-  readonly people: readonly PersonView[];
-  readonly roots: readonly KeyView[];
-  readonly servers: readonly { readonly id: string; readonly name: string }[];
-}
-
-export interface KeyView {
-  /** Who holds it. */
-  readonly name: string;
-  /** `SHA256:…` */
-  readonly fingerprint: string;
-}
-
-export interface PersonView extends KeyView {
-  readonly role: "engineer" | "approver";
-  /** `device`: a browser's key, which signs without a touch. */
-  readonly kind: "ssh" | "device";
-  /** Last moment. */
-  readonly until: number;
-}
-
-export interface Trust {
-  /** `none`: nothing is pinned in this browser; nothing can be opened. */
-  state(): "none" | "pinned";
-  /** The six words of the pinned customer, for showing them. */
-  words(): Promise<string>;
-  /** Fetches the log, verifies it from its first entry on, and pins it when the words (or the hash in hex) match. */
-  pin(sixWords: string): Promise<void>;
-  /** Fetches what is new and verifies it. */
-  refresh(): Promise<void>;
-  /** Throws `trust_none` before `pin`. */
-  log(): TrustView;
-  /** The account's own key in this browser; made at the first call. `trusted`: the log lets it sign now. */
-  deviceKey(): Promise<{ openssh: string; fingerprint: string; trusted: boolean }>;
-}
-
-export interface OpenShell {
-  readonly server: Server;
-  /** User name on the server. */
-  readonly user: string;
-  /** How long the visit lasts. */
-  readonly seconds: number;
-  readonly reason: string;
-  readonly ticket: string;
-  readonly cols: number;
-  readonly rows: number;
-  /** Another person must sign: six words that both see. The promise waits on. */
-  readonly onSecond?: (words: string) => void;
-}
-
-/** How a shell or its process ended. */
-export type Exit =
-  | { readonly code: number }
-  | { readonly signal: number }
-  /** It never ran; why. */
-  | { readonly notStarted: Sentence };
-
-export type EndReason =
-  | "exited"
-  | "closed"
-  | "expired"
-  | "detached"
-  | "idle"
-  | "ended"
-  | "revoked"
-  | "taken-over"
-  | "compromised"
-  | "unknown"
-  /** This view left; the shell lives. */
-  | "left"
-  /** See `error`. */
-  | "error";
-
-export type ShellState =
-  | { readonly kind: "connected"; readonly rttMs?: number }
-  | { readonly kind: "reconnecting"; readonly since: number }
-  | {
-      readonly kind: "ended";
-      readonly reason: EndReason;
-      readonly exit?: Exit;
-      readonly error?: ConsoleError;
-    }
-  /** Told once; `connected` follows. */
-  | { readonly kind: "skipped"; readonly bytes: number };
-
-/** A shell that outlives its connections. */
-export interface Shell {
-  /** Channel id in hex. */
-  readonly id: string;
-  /** Agent id in hex. */
-  readonly server: string;
-  readonly user: string;
-  /** When the grant ends by this computer's clock. */
-  readonly endsAt: number;
-  readonly state: ShellState;
-  /** Something that the server tells, for example that there is no home directory. There once it is `connected`. */
-  readonly notice: Sentence | undefined;
-  /** Called with every new state. Returns how to stop. */
-  onState(listen: (state: ShellState) => void): () => void;
-  /**
-   * Output in order, each byte once. Call `drawn` when xterm.js has really drawn it (its write callback): the server
-   * sends on only then. `past`: it was there before this page was loaded, and is only drawn again. One listener; what
-   * came before it is kept for it. Returns how to stop.
-   */
-  onOutput(listen: (bytes: Uint8Array, drawn: () => void, past: boolean) => void): () => void;
-  /** Kept until the server has applied it, also while the connection is cut. Throws `input_full` beyond 256 KiB. */
-  input(bytes: Uint8Array): void;
-  resize(cols: number, rows: number): void;
-  /** Leaves the shell running; `resumeShells` takes it up again. */
-  detach(): void;
-  /** Ends the shell. */
-  end(): void;
-}
-
-/** The customer whose log is pinned here and whom the signed-in account belongs to. */
-let current: TrustStore | undefined;
-let tenant: Bytes | undefined;
-/** Who is signed in: keys and shells of others stay theirs. */
-let signedIn: string | undefined;
-
-function account(): string {
-  if (signedIn === undefined) throw new ConsoleError("signed_out");
-  return signedIn;
-}
-
-/** The pinned log of the account's customer, if it is pinned. */
-async function choose(of: Bytes | undefined): Promise<void> {
-  if (of === undefined) {
-    tenant = undefined;
-    current = undefined;
-    return;
-  }
-  if (hex(of) === hex(tenant ?? new Uint8Array(0))) return;
-  tenant = of;
-  current = await TrustStore.load(of);
-}
-
-function pinned(): TrustStore {
-  if (current === undefined) throw new ConsoleError("trust_none");
-  return current;
-}
-
 export const api: Api = {
   async me() {
-    const { account: name, admin, tenant: id, tenantName } = await relay.me();
-    signedIn = name;
-    await choose(id);
+    const { account: name, admin, tenant: id, tenantName } = await seat.look();
     return {
       account: name,
       admin,
       tenant: id === undefined ? null : { id: hex(id), name: tenantName },
     };
   },
-  async login(name, password) {
-    await relay.login(name, password);
-    // The name chooses the key that signs: not the relay's word for it, but the person's.
-    if ((await api.me()).account !== name) {
-      signedIn = undefined;
-      throw new ConsoleError("account_differs");
-    }
+  async login(name, password, second) {
+    const code = second && ("totp" in second ? second.totp : second.recovery);
+    await relay.login(name, password, code);
+    await seat.arrive(name);
   },
   async logout() {
     await relay.logout();
-    signedIn = undefined;
+    seat.leave();
   },
   async servers() {
     return (await relay.servers()).map(serverOf);
@@ -238,7 +45,7 @@ export const api: Api = {
 };
 
 function serverOf(line: relay.ServerLine): Server {
-  const record = current?.log.agents.get(line.id);
+  const record = seat.pinnedIfAny()?.log.agents.get(line.id);
   const { id, hostname, os, build, lastSeenAt, online } = line;
   return {
     id,
@@ -253,8 +60,8 @@ function serverOf(line: relay.ServerLine): Server {
 }
 
 export const trust: Trust = {
-  state: () => (current === undefined ? "none" : "pinned"),
-  words: async () => words(pinned().log.tenant),
+  state: () => (seat.pinnedIfAny() === undefined ? "none" : "pinned"),
+  words: async () => words(seat.pinned().log.tenant),
   async pin(sixWords) {
     const pin = await parsePin(sixWords);
     if ("unknown" in pin) throw new ConsoleError("six_words_wrong", pin.unknown);
@@ -263,18 +70,13 @@ export const trust: Trust = {
     if (genesis === undefined) throw new ConsoleError("trust_empty");
     const first = nameOf(genesis);
     if (!(await matches(pin, first))) throw new ConsoleError("six_words_differ");
-    // What is pinned must not be cleared away to make room.
-    await navigator.storage?.persist?.();
-    const started = await TrustStore.start(genesis, first);
-    await started.sync();
-    tenant = first;
-    current = started;
+    await seat.pin(genesis, first);
   },
-  refresh: async () => pinned().sync(),
-  log: () => viewOf(pinned()),
+  refresh: async () => seat.pinned().sync(),
+  log: () => viewOf(seat.pinned()),
   async deviceKey() {
-    const { id, blob } = await deviceKey(account());
-    const person = current?.log.person(id, "engineer");
+    const { id, blob } = await deviceKey(seat.account());
+    const person = seat.pinnedIfAny()?.log.person(id, "engineer");
     const trusted = person !== undefined && person.until >= wallSecs();
     return { openssh: openssh(blob), fingerprint: fingerprint(blob), trusted };
   },
@@ -315,19 +117,30 @@ function viewOf({ log }: TrustStore): TrustView {
 /** Opens a visit and a shell in it. */
 export async function openShell(wish: OpenShell): Promise<Shell> {
   // Somebody else may have signed in meanwhile, in another window of this browser.
-  if ((await relay.me()).account !== account()) throw new ConsoleError("signed_out");
-  const copy = pinned();
-  const key = await deviceKey(account());
-  const known = (): boolean =>
-    copy.log.person(key.id, "engineer") !== undefined && copy.log.agents.has(wish.server.id);
+  if ((await relay.me()).account !== seat.account()) throw new ConsoleError("signed_out");
+  const copy = seat.pinned();
   // A key or server that was added since this copy was fetched.
-  if (!known()) await copy.sync();
-  if (copy.log.person(key.id, "engineer") === undefined) {
-    throw new ConsoleError("device_not_trusted", fingerprint(key.blob));
-  }
-  const shell = await open({ account: account(), trust: copy, key }, wish);
+  if (!copy.log.agents.has(wish.server.id)) await copy.sync();
+  const key = await engineersKey(copy, wish.key);
+  const shell = await open({ account: seat.account(), trust: copy, key }, wish);
   mark(shell);
   return shell;
+}
+
+/** The account's key here that the log lets open visits: the one that was wished for, else a passkey before a device key. */
+async function engineersKey(copy: TrustStore, wished?: string): Promise<Signer> {
+  const mine = await signers(seat.account());
+  const able = () =>
+    mine.find(
+      ({ id }) =>
+        (wished === undefined || hex(id) === wished) && copy.log.person(id, "engineer") !== undefined,
+    );
+  if (able() === undefined) await copy.sync();
+  const key = able();
+  if (key !== undefined) return key;
+  const [first] = mine;
+  if (first === undefined) throw new ConsoleError("no_signing_key");
+  throw new ConsoleError("device_not_trusted", fingerprint(first.blob));
 }
 
 /** Notes that this window has a shell until it is over. */
@@ -343,9 +156,11 @@ function mark(shell: Shell): void {
  * before (marked `past`), all of it or the last 256 KiB. Shells that another window has are left to it.
  */
 export async function resumeShells(server: Server): Promise<Shell[]> {
-  const copy = pinned();
+  const copy = seat.pinned();
   const kept = await store.shells();
-  const ofTenant = kept.filter((one) => one.tenant === hex(copy.log.tenant) && one.account === account());
+  const ofTenant = kept.filter(
+    (one) => one.tenant === hex(copy.log.tenant) && one.account === seat.account(),
+  );
   const here = ofTenant.filter((one) => one.server === server.id);
   const resumed = await Promise.all(here.map(({ id }) => resume(id)));
   return resumed.filter((shell) => shell !== undefined);
@@ -384,6 +199,10 @@ async function resume(id: string): Promise<Shell | undefined> {
   return shell;
 }
 
+const account = later(async () => (await import("./account")).account);
+const people = later(async () => (await import("./people")).people);
+const joining = later(async () => (await import("./joining")).joining);
+
 async function hasX25519(): Promise<boolean> {
   return exchangePair().then(
     () => true,
@@ -391,20 +210,13 @@ async function hasX25519(): Promise<boolean> {
   );
 }
 
-/** Everything that pages use, so that they can be tried with another one. */
-export interface Facade {
-  readonly api: Api;
-  readonly trust: Trust;
-  openShell(wish: OpenShell): Promise<Shell>;
-  resumeShells(server: Server): Promise<Shell[]>;
-}
-
 /** Reads what this browser has kept. Await it once, before anything is drawn. */
-export async function connect(): Promise<Facade> {
+export async function connect(): Promise<Offered> {
   // Without X25519 and Ed25519 nothing can be checked or sealed: said at once, not at the first server.
   if (globalThis.crypto?.subtle === undefined) throw new ConsoleError("not_secure");
   if (!(await hasEd25519()) || !(await hasX25519())) throw new ConsoleError("browser_too_old");
+  await comeBack();
   const [only, more] = await store.tenants();
-  if (only !== undefined && more === undefined) await choose(parseId(only, 32));
-  return { api, trust, openShell, resumeShells };
+  if (only !== undefined && more === undefined) await seat.choose(parseId(only, 32));
+  return { api, trust, openShell, resumeShells, access, account, people, joining };
 }

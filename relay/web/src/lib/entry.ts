@@ -180,3 +180,8 @@ export function entryHash(signed: SignedEntry): Bytes {
 export function entryBytes(value: Entry): Bytes {
   return pack(entry, value);
 }
+
+/** An entry as it is stored and sent. */
+export function packEntry(value: SignedEntry): Bytes {
+  return pack(signedEntry, value);
+}

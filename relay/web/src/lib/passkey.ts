@@ -10,7 +10,15 @@ import type { NamedKey } from "./entry";
 import { id32, keyOf, sha256 } from "./ids";
 import { SIGNATURE_BYTES_MAX } from "./limits";
 import { bin, fixed, PackError, pack, struct, unpackSigned } from "./pack";
-import { parseKey, SignerError, signerOf as signerOfSsh, verifyP256, verify as verifySsh } from "./ssh";
+import {
+  parseKey,
+  SignerError,
+  signerOf as signerOfSsh,
+  skEd25519Blob,
+  skP256Blob,
+  verifyP256,
+  verify as verifySsh,
+} from "./ssh";
 
 const CHALLENGE_CONTEXT = utf8("cloud-doctor passkey v1\0");
 const AUTHENTICATOR_BYTES = 37;
@@ -126,15 +134,24 @@ function number(bytes: Uint8Array): bigint {
   return bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
 }
 
-/** What an authenticator answered. */
-export interface Answer {
-  readonly authenticatorData: ArrayBuffer;
-  readonly clientDataJSON: ArrayBuffer;
-  readonly signature: ArrayBuffer;
+/** A passkey's public half as this protocol has it, from what a browser gives. Throws `SignerError`. */
+export async function blobOf(spki: ArrayBuffer | null, cose: number, rpId: string): Promise<Bytes> {
+  const algorithm =
+    cose === -8 ? "Ed25519" : cose === -7 ? { name: "ECDSA", namedCurve: "P-256" } : undefined;
+  if (spki === null || algorithm === undefined) throw new SignerError("key-type");
+  const key = await crypto.subtle.importKey("spki", spki, algorithm, true, ["verify"]);
+  const raw = new Uint8Array(await crypto.subtle.exportKey("raw", key));
+  return cose === -8 ? skEd25519Blob(raw, rpId) : skP256Blob(raw, rpId);
 }
 
+/** What an authenticator answered. */
+export type Answer = Pick<
+  AuthenticatorAssertionResponse,
+  "authenticatorData" | "clientDataJSON" | "signature"
+>;
+
 /** An authenticator's answer as a signature by this key, in its one form. Throws `SignerError`. */
-export function packAnswer(blob: Bytes, answer: Answer): Bytes {
+export function answerOf(blob: Bytes, answer: Answer): Bytes {
   const signature = new Uint8Array(answer.signature);
   return pack(assertion, {
     key: keyOf(blob),

@@ -3,7 +3,7 @@
 // The namespace is the context: a signature made for one purpose never counts for another. A hardware key counts only
 // when its holder touched it. Never: a second encoding of one signature, RSA, or a certificate.
 
-import { type Bytes, base64, concat, equal, uint, utf8 } from "./bytes";
+import { type Bytes, base64, concat, equal, uint, unbase64url, utf8 } from "./bytes";
 import { verifyEd25519 } from "./ed25519";
 import { keyOf, sha256 } from "./ids";
 import { SIGNATURE_BYTES_MAX } from "./limits";
@@ -147,6 +147,14 @@ export function openssh(blob: Uint8Array): string {
   return `${parseKey(blob).type} ${base64(blob)}`;
 }
 
+/** Reads a line of `authorized_keys`; what stands behind the key is ignored. Throws `SignerError`. */
+export function parseOpenssh(line: string): Bytes {
+  const [type = "", text = ""] = line.split(" ");
+  const blob = unbase64url(text.replace(/=+$/, "").replaceAll("+", "-").replaceAll("/", "_"));
+  if (blob === undefined || parseKey(blob).type !== type) return refuse("not-a-key");
+  return blob;
+}
+
 /** `SHA256:…` as `ssh-keygen -lf` prints it. */
 export function fingerprint(blob: Uint8Array): string {
   return fingerprintOf(keyOf(blob));
@@ -183,6 +191,45 @@ export async function signP256(
   const raw = new Uint8Array(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, key, data));
   const pair = concat(mpint(raw.subarray(0, COORDINATE_BYTES)), mpint(raw.subarray(COORDINATE_BYTES)));
   return assemble(blob, namespace, concat(string(utf8(P256)), string(pair)));
+}
+
+/** The same with a WebCrypto Ed25519 key. */
+export async function signEd25519(
+  key: CryptoKey,
+  blob: Uint8Array,
+  namespace: string,
+  message: Uint8Array,
+): Promise<Bytes> {
+  const data = await signedData(namespace, "sha512", message);
+  const signature = new Uint8Array(await crypto.subtle.sign("Ed25519", key, data));
+  return assemble(blob, namespace, concat(string(utf8(ED25519)), string(signature)));
+}
+
+/**
+ * An Ed25519 key as the file that `ssh-keygen` writes without a passphrase (PROTOCOL.key of OpenSSH). `check`: any number,
+ * there twice.
+ */
+export function privateKeyFile(
+  seed: Uint8Array,
+  open: Uint8Array,
+  comment: string,
+  check: Uint8Array,
+): string {
+  const blob = ed25519Blob(open);
+  const secret = concat(check, check, blob, string(concat(seed, open)), string(utf8(comment)));
+  const padding = Uint8Array.from({ length: -secret.length & 7 }, (_, at) => at + 1);
+  const none = string(utf8("none"));
+  const body = concat(
+    utf8("openssh-key-v1\0"),
+    none,
+    none,
+    string(new Uint8Array(0)),
+    uint(1, 4),
+    string(blob),
+    string(concat(secret, padding)),
+  );
+  const lines = base64(body).match(/.{1,70}/g) ?? [];
+  return `-----BEGIN OPENSSH PRIVATE KEY-----\n${lines.join("\n")}\n-----END OPENSSH PRIVATE KEY-----\n`;
 }
 
 /** A binary SSHSIG around `string algorithm | string signature`. */

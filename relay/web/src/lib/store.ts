@@ -1,13 +1,14 @@
-// What this browser keeps, in IndexedDB: pinned logs, the device key, and open shells with what they need to come back.
+// What this browser keeps, in IndexedDB: pinned logs, which keys sign, links for new people, and open shells with
+// what they need to come back.
 //
 // Private keys are in it as WebCrypto's own, which cannot be read out. A log only grows: an entry that is there is never
 // written again. Never: a password, a cookie, or a byte of a terminal.
 
-import type { Bytes } from "./bytes";
+import { type Bytes, equal } from "./bytes";
 import type { Binding, ExchangePair, Handed } from "./noise";
 
 const NAME = "cloud-doctor";
-const VERSION = 1;
+const VERSION = 3;
 /** Proofs kept: the first ones tell the story. */
 const PROOFS_MAX = 16;
 
@@ -49,6 +50,35 @@ export interface StoredKey {
   readonly blob: Bytes;
 }
 
+/** A passkey for signing: which one it is. Its private half is the authenticator's. */
+export interface StoredPasskey {
+  /** Key id in hexadecimal. */
+  readonly id: string;
+  readonly account: string;
+  /** Credential id. */
+  readonly credential: Bytes;
+  /** Public half in SSH's wire format. */
+  readonly blob: Bytes;
+  readonly label: string;
+  /** Milliseconds since 1970. */
+  readonly madeAt: number;
+}
+
+/** A link that lets somebody in: of whoever made it, and of whoever came by it. */
+export interface StoredJoin {
+  /** Whose it is here. */
+  readonly account: string;
+  /** The link's id in hexadecimal. */
+  readonly id: string;
+  /** This account came by it; else it made it. */
+  readonly came: boolean;
+  /** HMAC under the link's secret. */
+  readonly secret: CryptoKey;
+  readonly tenant: Bytes;
+  /** The key that was shown with it: key id in hexadecimal. */
+  readonly shown?: string;
+}
+
 function asked<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -69,11 +99,15 @@ let opened: Promise<IDBDatabase> | undefined;
 function database(): Promise<IDBDatabase> {
   opened ??= new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, VERSION);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore("entries", { keyPath: ["tenant", "seq"] });
-      request.result.createObjectStore("keys");
-      request.result.createObjectStore("shells", { keyPath: "id" });
-      request.result.createObjectStore("proofs", { autoIncrement: true });
+    request.onupgradeneeded = ({ oldVersion }) => {
+      if (oldVersion < 1) {
+        request.result.createObjectStore("entries", { keyPath: ["tenant", "seq"] });
+        request.result.createObjectStore("keys");
+        request.result.createObjectStore("shells", { keyPath: "id" });
+        request.result.createObjectStore("proofs", { autoIncrement: true });
+      }
+      if (oldVersion < 2) request.result.createObjectStore("passkeys", { keyPath: "id" });
+      request.result.createObjectStore("joins", { keyPath: ["account", "id"] });
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -81,7 +115,7 @@ function database(): Promise<IDBDatabase> {
   return opened;
 }
 
-type Table = "entries" | "keys" | "shells" | "proofs";
+type Table = "entries" | "keys" | "shells" | "proofs" | "passkeys" | "joins";
 
 async function read<T>(table: Table, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
   const transaction = (await database()).transaction(table, "readonly");
@@ -143,6 +177,43 @@ export async function keepDeviceKey(account: string, key: StoredKey): Promise<St
     };
   });
   return (await deviceKey(account)) ?? key;
+}
+
+export async function forgetDeviceKey(account: string): Promise<void> {
+  await write("keys", (store) => store.delete(account));
+}
+
+/** Passkeys for signing that were made, or used, in this browser. */
+export async function passkeys(account: string): Promise<StoredPasskey[]> {
+  const all = await read<StoredPasskey[]>("passkeys", (store) => store.getAll());
+  return all.filter((one) => one.account === account);
+}
+
+/** Whether a credential signs for any account of this browser. */
+export async function isSigning(credential: Uint8Array): Promise<boolean> {
+  const all = await read<StoredPasskey[]>("passkeys", (store) => store.getAll());
+  return all.some((one) => equal(one.credential, credential));
+}
+
+export async function keepPasskey(passkey: StoredPasskey): Promise<void> {
+  await write("passkeys", (store) => store.put(passkey));
+}
+
+export async function forgetPasskey(id: string): Promise<void> {
+  await write("passkeys", (store) => store.delete(id));
+}
+
+/** An account's links. */
+export async function joins(account: string): Promise<StoredJoin[]> {
+  return read<StoredJoin[]>("joins", (store) => store.getAll(IDBKeyRange.bound([account], [account, "g"])));
+}
+
+export async function keepJoin(join: StoredJoin): Promise<void> {
+  await write("joins", (store) => store.put(join));
+}
+
+export async function forgetJoin(account: string, id: string): Promise<void> {
+  await write("joins", (store) => store.delete([account, id]));
 }
 
 export async function shells(): Promise<StoredShell[]> {

@@ -218,6 +218,11 @@ export class TrustLog {
     check(next.seq, this.rules(next));
   }
 
+  /** Whether an entry, once signed by somebody who may, could be appended: asked before a person signs it. */
+  allows(next: Entry): void {
+    this.verifyRules(next);
+  }
+
   private rules({ what: said, at }: Entry): Rules {
     if ("genesis" in said) return [[false, "OneGenesis"]];
     if ("add-root" in said) return this.rulesOfRoot(said["add-root"].key);

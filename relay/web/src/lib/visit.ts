@@ -12,8 +12,8 @@
 import * as api from "./api";
 import { type Bytes, equal, hex, random } from "./bytes";
 import { Channel } from "./channel";
-import type { OpenShell } from "./console";
 import { ConsoleError } from "./errors";
+import type { OpenShell } from "./facade";
 import { type Frame, Kind, message } from "./frame";
 import {
   broken,
@@ -25,12 +25,13 @@ import {
   verifyChallenge,
 } from "./grant";
 import { agentOf, visitOf } from "./ids";
-import type { DeviceKey } from "./keys";
+import type { Signer } from "./keys";
 import { CONTROL_BYTES_MAX, ENTRIES_PAGE, PROTO_VERSION, PROTO_VERSION_MIN } from "./limits";
 import { body, Cut, knock, Link, outOfTurn, type Passage, refusal, remember } from "./link";
 import { Broken, exchangePair, type Initiated } from "./noise";
 import { wallSecs } from "./outside";
-import { NAMESPACE_GRANT, signerOf } from "./ssh";
+import { signerOf } from "./passkey";
+import { NAMESPACE_GRANT } from "./ssh";
 import { FrameStream } from "./stream";
 import type { TrustStore } from "./trust_store";
 import { hold } from "./window";
@@ -50,7 +51,7 @@ export const TERM = "xterm-256color";
 export interface Hands {
   readonly account: string;
   readonly trust: TrustStore;
-  readonly key: DeviceKey;
+  readonly key: Signer;
 }
 
 interface Challenged {
@@ -83,7 +84,7 @@ export async function open(hands: Hands, wish: OpenShell): Promise<Channel> {
 async function openOn(stream: FrameStream, hands: Hands, wish: OpenShell, channel: Bytes): Promise<Channel> {
   const challenged = await challenge(stream, hands, wish);
   const asked = await ask(stream, hands, wish, challenged, channel);
-  const opened = await answer(stream, wish, asked);
+  const opened = await answer(stream, hands, wish, asked);
   const { link, handed } = await Link.finish(stream, asked.initiated, await stream.next(ANSWER_MS));
   const start = {
     passage: asked.passage,
@@ -175,7 +176,12 @@ async function ask(
   const fault = broken(value);
   if (fault !== undefined) throw new ConsoleError("wish_form", fault);
   const grant = grantBytes(value);
-  const signature = await key.sign(NAMESPACE_GRANT, grant);
+  const { user, seconds, reason, ticket, server } = wish;
+  const signature = await key.sign(NAMESPACE_GRANT, grant, {
+    what: { kind: "visit", user, seconds, reason, ticket },
+    customer: trust.log.name,
+    server: { id: server.id, name: trust.log.agents.get(server.id)?.name ?? server.name },
+  });
   const passage: Passage = {
     server: wish.server.id,
     visit: visitOf(grantHash(grant)),
@@ -199,24 +205,46 @@ async function ask(
 }
 
 /** Waits for guard's yes, and for a second person where one is needed. */
-async function answer(stream: FrameStream, wish: OpenShell, asked: Asked): Promise<wire.VisitOpened> {
+async function answer(
+  stream: FrameStream,
+  hands: Hands,
+  wish: OpenShell,
+  asked: Asked,
+): Promise<wire.VisitOpened> {
   let frame = await next(stream);
-  if (frame.kind === Kind.NeedSecond) frame = await second(stream, wish, asked, body(wire.needSecond, frame));
+  if (frame.kind === Kind.NeedSecond) {
+    frame = await second(stream, hands, wish, asked, body(wire.needSecond, frame));
+  }
   if (frame.kind !== Kind.VisitOpened) throw outOfTurn(frame);
   const opened = body(wire.visitOpened, frame);
   if (!equal(opened.visit, asked.passage.visit)) throw outOfTurn(frame);
   return { ...opened, ends_in_secs: Math.min(opened.ends_in_secs, wish.seconds) };
 }
 
+/** Who may sign second: every other person whose key is an approver's. */
+function approvers({ log }: TrustStore, key: Signer): string[] {
+  const own = log.person(key.id, "engineer")?.key.person;
+  const others = [...log.people.values()].filter(
+    ({ role, key: { person } }) => role === "approver" && person !== own,
+  );
+  return [...new Set(others.map((one) => one.key.person))];
+}
+
 /** Another person signs: asked for at the relay, or given by root on the server itself, who may be faster. */
 async function second(
   stream: FrameStream,
+  { trust, key }: Hands,
   wish: OpenShell,
   asked: Asked,
   need: wire.NeedSecond,
 ): Promise<Frame> {
   const withinMs = (need.within_secs + 5) * 1000;
-  wish.onSecond?.(await words(grantHash(asked.grant)));
+  wish.onSecond?.({
+    words: await words(grantHash(asked.grant)),
+    expiresAt: Date.now() + need.within_secs * 1000,
+    approvers: need.remote ? approvers(trust, key) : [],
+    local: need.local,
+  });
   const over = new AbortController();
   const late = setTimeout(() => over.abort(), withinMs);
   try {

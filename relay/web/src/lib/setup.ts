@@ -1,0 +1,104 @@
+// The owner's signing key, the recovery file, and the first entry of the customer's log.
+//
+// The recovery key signs that entry and is then forgotten here: it lives in the file alone. With a passkey the passkey is
+// the root, and the file replaces it should it be lost. A browser's own key can be no root, so on that trial road the
+// file holds the root itself. Never: a private half that is kept in the browser, or sent.
+
+import { append } from "./api_log";
+import { type Bytes, random } from "./bytes";
+import { type Entry, entryBytes, entryHash, type First, type NamedKey, packEntry, type What } from "./entry";
+import { ConsoleError } from "./errors";
+import type { SavedFile } from "./facade";
+import { keyOf } from "./ids";
+import { deviceKey, makePasskey, type Signer, signers } from "./keys";
+import { BATCH_SECS_MAX, ENGINEER_DAYS_MAX } from "./limits";
+import { wallSecs } from "./outside";
+import * as seat from "./seat";
+import { makeSeed, type Seed } from "./seed";
+import { NAMESPACE_LOG } from "./ssh";
+
+const DAY_SECS = 86_400;
+
+interface Prepared {
+  readonly account: string;
+  readonly key: Signer;
+  /** Private half in the saved file. */
+  readonly saved: Seed;
+}
+
+let prepared: Prepared | undefined;
+/** The install token's key that the first entry let in: for the first command, without another touch. */
+let firstBatch: Seed | undefined;
+
+/** See the facade's `Setup.makeKey`. `others`: credentials for signing in. */
+export async function makeKey(
+  kind: "passkey" | "device",
+  label: string,
+  others: readonly Bytes[],
+): Promise<SavedFile> {
+  const account = seat.account();
+  const before = (await signers(account)).find((one) => one.kind === kind);
+  const made = () => (kind === "device" ? deviceKey(account) : makePasskey(account, label, others));
+  const key = before ?? (await made());
+  const saved = await makeSeed();
+  prepared = { account, key, saved };
+  const what = kind === "passkey" ? "recovery" : "root";
+  return {
+    name: `cloud-doctor-${what}-${fileName(account)}.key`,
+    text: saved.file(`${what} key of ${account}`),
+  };
+}
+
+function fileName(account: string): string {
+  return account.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 64);
+}
+
+/** See the facade's `Setup.finish`. `customer`: its name at the relay, which becomes the log's. */
+export async function finish(customer: string): Promise<void> {
+  if (prepared === undefined || prepared.account !== seat.account())
+    throw new ConsoleError("setup_key_first");
+  const { account, key, saved } = prepared;
+  const batch = await makeSeed();
+  const at = wallSecs();
+  const first: First[] = [
+    {
+      "add-person": {
+        key: { key: key.blob, person: account, signer: key.kind === "passkey" ? "webauthn" : "device" },
+        role: "engineer",
+        until: at + ENGINEER_DAYS_MAX * DAY_SECS,
+      },
+    },
+    { "enrol-batch": { key: batch.open, until: at + Math.min(DAY_SECS, BATCH_SECS_MAX), uses: 1, note: "" } },
+  ];
+  const what: What = { genesis: { name: customer, ...(await rootsOf(prepared)), salt: random(16), first } };
+  const entry: Entry = { version: 1, seq: 0, prev: new Uint8Array(32), at, by: keyOf(saved.blob), what };
+  const bytes = entryBytes(entry);
+  const signature = await saved.sign(NAMESPACE_LOG, bytes);
+  const genesis = packEntry({ entry: bytes, signature });
+  await append(genesis);
+  await seat.pin(genesis, entryHash({ entry: bytes, signature }));
+  firstBatch = batch;
+  prepared = undefined;
+}
+
+/** Who changes the log, and who replaces them. */
+async function rootsOf({
+  account,
+  key,
+  saved,
+}: Prepared): Promise<{ roots: NamedKey[]; recovery: NamedKey }> {
+  const file: NamedKey = { key: saved.blob, person: account, signer: "sshsig" };
+  if (key.kind === "passkey") {
+    return { roots: [{ key: key.blob, person: account, signer: "webauthn" }], recovery: file };
+  }
+  // A trial: nothing stands above the root, so a key that nobody has takes that place.
+  return { roots: [file], recovery: { key: (await makeSeed()).blob, person: "nobody", signer: "sshsig" } };
+}
+
+/** The first install token's key, once: the log has it already. */
+export function takeFirstBatch(uses: number): Seed | undefined {
+  if (uses !== 1) return undefined;
+  const batch = firstBatch;
+  firstBatch = undefined;
+  return batch;
+}
