@@ -9,13 +9,15 @@ import { ConsoleError } from "./errors";
 import type { Api, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
 import { agentOf, keyOf, parseId, short } from "./ids";
 import { deviceKey, type Signer, signers } from "./keys";
+import * as later from "./later";
 import { exchangePair } from "./noise";
 import { wallSecs } from "./outside";
+import * as own from "./own";
 import * as seat from "./seat";
+import { open, TERM } from "./shell";
 import { fingerprint, fingerprintOf, openssh } from "./ssh";
 import * as store from "./store";
 import { faultOf, type TrustStore } from "./trust_store";
-import { open, TERM } from "./visit";
 import { hold } from "./window";
 import { matches, parsePin, words } from "./words";
 
@@ -41,7 +43,9 @@ export const api: Api = {
     seat.leave();
   },
   async servers() {
-    return (await relay.servers()).map(serverOf);
+    const lines = await relay.servers();
+    const here = lines.some((line) => line.here > 0) ? await later.whoIsWhere() : undefined;
+    return lines.map((line) => ({ ...serverOf(line), labels: line.labels, here: here?.get(line.id) ?? [] }));
   },
 };
 
@@ -147,6 +151,7 @@ async function engineersKey(copy: TrustStore, wished?: string): Promise<Signer> 
 /** Notes that this window has a shell until it is over. */
 function mark(shell: Shell): void {
   held.add(shell.id);
+  own.mark(shell);
   shell.onState((state) => {
     if (state.kind === "ended") held.delete(shell.id);
   });
@@ -156,7 +161,7 @@ function mark(shell: Shell): void {
  * Takes up again the shells that this browser has open on a server, after a reload. Output begins with what was there
  * before (marked `past`), all of it or the last 256 KiB. Shells that another window has are left to it.
  */
-export async function resumeShells(server: Server): Promise<Shell[]> {
+export async function resumeShells(server: Pick<Server, "id">): Promise<Shell[]> {
   const copy = seat.pinned();
   const kept = await store.shells();
   const ofTenant = kept.filter(
@@ -214,5 +219,6 @@ export async function connect(): Promise<Offered> {
   if (!(await hasEd25519()) || !(await hasX25519())) throw new ConsoleError("browser_too_old");
   const [only, more] = await store.tenants();
   if (only !== undefined && more === undefined) await seat.choose(parseId(only, 32));
-  return { api, trust, openShell, resumeShells };
+  const { approvals, audit } = later;
+  return { api, trust, openShell, resumeShells, approvals, audit, visits: later.visits(resumeShells) };
 }
