@@ -12,7 +12,7 @@ import { ofThisWindow } from "./own";
 import * as seat from "./seat";
 import * as store from "./store";
 import { bindingOn } from "./visit";
-import { heard, pastVisits, running } from "./visits_list";
+import { heard, outdated, pastVisits, running } from "./visits_list";
 import { View } from "./watch";
 import { hold } from "./window";
 
@@ -185,6 +185,7 @@ async function endOther(visit: VisitView): Promise<void> {
   });
   view.end();
   const state = await stateWithin(view, ({ kind }) => kind === "ended");
+  outdated();
   if (ENDED.includes(endOf(state))) return;
   view.leave();
   throw state.kind === "ended" && state.error !== undefined

@@ -16,7 +16,7 @@ const PAGE = 100;
 /** Pages of streams that are fetched for one answer. */
 const PAGES_MAX = 5;
 /** How old an answer of a server about its shells may be. */
-const ASKED_MS = 15_000;
+const ASKED_MS = 5_000;
 /** Streams that only look are no visit of anybody's. */
 const LOOKING: readonly string[] = ["watch", "ask"];
 const TYPING: readonly string[] = ["shell", "attach", "exec"];
@@ -59,6 +59,11 @@ export function heard(
   const shells = found.map((shell) => ({ server, shell, at }));
   answers.set(look, { at, shells });
   return shells;
+}
+
+/** Something ended: what servers named before is old. */
+export function outdated(): void {
+  answers.clear();
 }
 
 async function ownShells(): Promise<readonly store.StoredShell[]> {
