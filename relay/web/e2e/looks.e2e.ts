@@ -27,7 +27,8 @@ beforeAll(async () => {
   road.client("tenant", "engineer", "add", file, "--name", "demo", "--device");
   await facade.trust.refresh();
   const [only] = await facade.api.servers();
-  if (only === undefined || facade.visits === undefined || facade.audit === undefined) throw new Error("parts");
+  if (only === undefined || facade.visits === undefined || facade.audit === undefined)
+    throw new Error("parts");
   [server, visits, audit] = [only, facade.visits, facade.audit];
   open = () =>
     facade.openShell({ server, user: USER, seconds: 600, reason: "why", ticket: "T-1", cols: 91, rows: 31 });
@@ -75,7 +76,10 @@ test("a shell is watched as it is drawn, by name, and again without a new grant"
   await until("the writer is told", () => names.join() === "demo");
   shell.resize(100, 40);
   type(shell, "echo during-$((6*7)); seq 1 20000; echo all\\ of\\ it\n");
-  await until("it is drawn there too", () => theirs().includes("during-42") && theirs().includes("all of it"));
+  await until(
+    "it is drawn there too",
+    () => theirs().includes("during-42") && theirs().includes("all of it"),
+  );
   await until("the new size is told", () => size === "100x40");
   view.leave();
   expect(view.state).toMatchObject({ kind: "ended", reason: "left" });
