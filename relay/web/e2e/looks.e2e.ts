@@ -15,6 +15,8 @@ let server: Server;
 let visits: Visits;
 let audit: AuditLog;
 let open: () => Promise<Shell>;
+/** Lists this browser's own key. */
+let letIn: (role: "engineer" | "approver", name: string) => Promise<void>;
 
 beforeAll(async () => {
   road = await Road.build();
@@ -22,10 +24,13 @@ beforeAll(async () => {
   const facade = await connect();
   await facade.api.login(ACCOUNT, PASSWORD);
   await facade.trust.pin(road.tenant.words);
-  const file = join(road.folder, "device.pub");
-  writeFileSync(file, `${(await facade.trust.deviceKey()).openssh} browser\n`);
-  road.client("tenant", "engineer", "add", file, "--name", "demo", "--device");
-  await facade.trust.refresh();
+  letIn = async (role, name) => {
+    const file = join(road.folder, `${name}.pub`);
+    writeFileSync(file, `${(await facade.trust.deviceKey()).openssh} browser\n`);
+    road.client("tenant", role, "add", file, "--name", name, "--device");
+    await facade.trust.refresh();
+  };
+  await letIn("engineer", "demo");
   const [only] = await facade.api.servers();
   if (only === undefined || facade.visits === undefined || facade.audit === undefined)
     throw new Error("parts");
@@ -111,6 +116,21 @@ test("a shell of one's own that another browser has is ended over a look", async
   });
   const [past] = await visits.past();
   expect(past).toMatchObject({ id: visit?.id, mine: true, shells: [] });
+});
+
+test("an approver ends a visit, whoever opened it", async () => {
+  const shell = await open();
+  await until("it is kept", async () => (await store.shell(shell.id))?.secret !== undefined);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  // Another browser, with a key of its own.
+  await store.forgetShell(shell.id);
+  await store.forgetDeviceKey(ACCOUNT);
+  for (const { id } of await store.looks()) await store.forgetLook(id);
+  await letIn("approver", "boss");
+  const [visit] = await visits.running();
+  await visits.end(visit?.id ?? "");
+  await until("it is ended", () => shell.state.kind === "ended");
+  expect(shell.state).toMatchObject({ reason: "ended" });
 });
 
 test("the server's audit is read under seal and verified, and so is its file", async () => {

@@ -266,7 +266,7 @@ test("saying no takes one line; what is over says who said what, and the visit t
   await approvals.deny("a1", "  not\nnow \u202e");
   expect(calls.at(-1)).toEqual(["POST", "/a1/denial", { why: "not now \\u{202e}" }]);
   await approvals.deny("a1", "x".repeat(500));
-  expect((calls.at(-1)?.[2] as { why: string }).why.length).toBe(200);
+  expect(calls.at(-1)?.[2]).toEqual({ why: "x".repeat(200) });
   await approvals.withdraw("a1");
   expect(calls.at(-1)).toEqual(["DELETE", "/a1", undefined]);
   const bytes = grant();

@@ -6,10 +6,10 @@ import { Channel } from "./channel";
 import { hasEd25519 } from "./ed25519";
 import { decode, entryHash, LogError } from "./entry";
 import { ConsoleError } from "./errors";
-import type { Api, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
+import type { Api, Here, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
 import { agentOf, keyOf, parseId, short } from "./ids";
 import { deviceKey, type Signer, signers } from "./keys";
-import * as later from "./later";
+import { later } from "./later";
 import { exchangePair } from "./noise";
 import { wallSecs } from "./outside";
 import * as own from "./own";
@@ -44,10 +44,22 @@ export const api: Api = {
   },
   async servers() {
     const lines = await relay.servers();
-    const here = lines.some((line) => line.here > 0) ? await later.whoIsWhere() : undefined;
-    return lines.map((line) => ({ ...serverOf(line), labels: line.labels, here: here?.get(line.id) ?? [] }));
+    const here = await whoIsWhere(lines);
+    return lines.map((line) => {
+      const there = here && { here: here.get(line.id) ?? [] };
+      return { ...serverOf(line), labels: line.labels, ...there };
+    });
   },
 };
+
+/** Who is on which server, where anybody is. The list is worth something without it. */
+async function whoIsWhere(
+  lines: readonly relay.ServerLine[],
+): Promise<ReadonlyMap<string, readonly Here[]> | undefined> {
+  if (lines.every(({ here }) => here === 0)) return new Map();
+  const { whoIsWhere: found } = await import("./fleet");
+  return found().catch(() => undefined);
+}
 
 function serverOf(line: relay.ServerLine): Server {
   const record = seat.pinnedIfAny()?.log.agents.get(line.id);
@@ -205,6 +217,10 @@ async function resume(id: string): Promise<Shell | undefined> {
   return shell;
 }
 
+const approvals = later(async () => (await import("./approvals")).approvals);
+const visits = later(async () => (await import("./visits")).visits(resumeShells));
+const audit = later(async () => (await import("./audit_log")).auditLog);
+
 async function hasX25519(): Promise<boolean> {
   return exchangePair().then(
     () => true,
@@ -219,6 +235,5 @@ export async function connect(): Promise<Offered> {
   if (!(await hasEd25519()) || !(await hasX25519())) throw new ConsoleError("browser_too_old");
   const [only, more] = await store.tenants();
   if (only !== undefined && more === undefined) await seat.choose(parseId(only, 32));
-  const { approvals, audit } = later;
-  return { api, trust, openShell, resumeShells, approvals, audit, visits: later.visits(resumeShells) };
+  return { api, trust, openShell, resumeShells, approvals, visits, audit };
 }

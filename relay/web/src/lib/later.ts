@@ -1,39 +1,20 @@
-// Parts of the library that the first page does not need: fetched when they are first asked for.
+// Parts of the library that are fetched when somebody first asks them for something, so that the first page comes sooner.
 
-import type { Approvals, AuditLog, Here, ServerFacts, Shell, Visits } from "./facade";
+import { ConsoleError } from "./errors";
 
-const theApprovals = async () => (await import("./approvals")).approvals;
-const theAudit = async () => (await import("./audit_log")).auditLog;
-const theFleet = () => import("./fleet");
+type Works = (...args: never[]) => Promise<unknown>;
+type Work = (...args: readonly unknown[]) => Promise<unknown>;
 
-export const approvals: Approvals = {
-  list: async () => (await theApprovals()).list(),
-  changed: async (signal) => (await theApprovals()).changed(signal),
-  approve: async (id) => (await theApprovals()).approve(id),
-  deny: async (id, sentence) => (await theApprovals()).deny(id, sentence),
-  withdraw: async (id) => (await theApprovals()).withdraw(id),
-};
-
-export const audit: AuditLog = {
-  read: async (...asked) => (await theAudit()).read(...asked),
-  verify: async (server, file) => (await theAudit()).verify(server, file),
-};
-
-/** `resume` takes up shells of one's own on a server. */
-export function visits(resume: (server: { readonly id: string }) => Promise<readonly Shell[]>): Visits {
-  const the = async () => (await import("./visits")).visits(resume);
-  return {
-    running: async () => (await the()).running(),
-    past: async (before) => (await the()).past(before),
-    end: async (visit) => (await the()).end(visit),
-    watch: async (...asked) => (await the()).watch(...asked),
+/** Stands for a part, all of whose functions return promises, until it is here. Throws `relay_unreachable` when it cannot be fetched. */
+export function later<T extends { readonly [Name in keyof T]: Works }>(fetched: () => Promise<T>): T {
+  const work = (name: string | symbol): Work => {
+    return async (...args) => {
+      const part = await fetched().catch((error: unknown) => {
+        throw new ConsoleError("relay_unreachable", error instanceof Error ? error.message : "");
+      });
+      return (Reflect.get(part, name) as unknown as Work)(...args);
+    };
   };
-}
-
-export async function facts(server: string): Promise<ServerFacts> {
-  return (await theFleet()).facts(server);
-}
-
-export async function whoIsWhere(): Promise<ReadonlyMap<string, readonly Here[]>> {
-  return (await theFleet()).whoIsWhere();
+  // Whoever awaits it must not take it for a promise.
+  return new Proxy({} as T, { get: (_, name) => (name === "then" ? undefined : work(name)) });
 }
