@@ -242,6 +242,7 @@ test("approving signs the exact bytes as a second signature, after saying what t
         kind: "approve",
         engineer: "eve",
         user: "root",
+        scopes: [{ kind: "shell", user: "root" }],
         seconds: 600,
         reason: "slow site",
         ticket: "T-9",

@@ -214,12 +214,11 @@ async function approve(id: string): Promise<void> {
   const hindrance = hindranceOf(log, grant, request, mine);
   const [key] = others(log, grant, mine.able);
   if (hindrance !== undefined || key === undefined) throw new ConsoleError(hindrance?.id ?? "approval_own");
-  const said = saidBy(log, grant);
-  const { engineer, seconds, reason, ticket } = said;
-  const user = [...new Set(said.scopes.map((one) => one.user))].filter((one) => one !== "").join(", ");
+  const { engineer, scopes, seconds, reason, ticket } = saidBy(log, grant);
+  const user = [...new Set(scopes.map((one) => one.user))].filter((one) => one !== "").join(", ");
   const six = await wordsOf(grantHash(request.grant));
   const signature = await key.sign(NAMESPACE_SECOND, request.grant, {
-    what: { kind: "approve", engineer, user, seconds, reason, ticket, words: six },
+    what: { kind: "approve", engineer, user, scopes, seconds, reason, ticket, words: six },
     customer: log.name,
     server: frameOf(log, request).server,
   });

@@ -64,7 +64,10 @@ export type TouchWhat =
       readonly kind: "approve";
       /** Who will work there: the name in the log. */
       readonly engineer: string;
+      /** Of all scopes, with commas. */
       readonly user: string;
+      /** What may be done there: a shell, a command, or only a look. */
+      readonly scopes?: Approval["scopes"];
       readonly seconds: number;
       readonly reason: string;
       readonly ticket: string;
