@@ -117,6 +117,23 @@ export class Road {
     });
   }
 
+  /** The command line client at work. */
+  spawn(...args: string[]): ChildProcess {
+    const env = { ...process.env, CLOUD_DOCTOR_HOME: join(this.folder, "home"), LC_ALL: "C.UTF-8" };
+    const all = ["--key", join(this.folder, "key"), ...args];
+    const stdio = ["ignore", "pipe", "pipe"] as const;
+    const child = spawn(join(PROGRAMS, "cloud-doctor"), all, { env, stdio: [...stdio] });
+    this.started.push(child);
+    return child;
+  }
+
+  /** Lets keys of these kinds sign second, and no others. */
+  allowSecond(...kinds: string[]): void {
+    const ceiling = join(this.folder, "a/etc/ceiling.toml");
+    const second = `second = ${JSON.stringify(kinds)}`;
+    writeFileSync(ceiling, readFileSync(ceiling, "utf8").replace(/^signers = .*/gm, `$&\n${second}`));
+  }
+
   private secret(name: string, text: string): string {
     const path = join(this.folder, name);
     writeFileSync(path, text);

@@ -1,9 +1,9 @@
-// The relay's HTTP API, by cookie: who is signed in, which servers are reachable, the trust log, approvals.
+// The relay's HTTP API, by cookie: who is signed in, which servers are reachable, the trust log.
 //
 // What comes back is parsed at this edge. Never: believed about a key, a grant or a server's identity; those come from
 // the trust log alone.
 
-import { type Bytes, base64url, unbase64url } from "./bytes";
+import { type Bytes, unbase64url } from "./bytes";
 import { ConsoleError, type MessageId, oneLine } from "./errors";
 import { parseId } from "./ids";
 import { outside } from "./outside";
@@ -11,7 +11,7 @@ import type { Head } from "./trust";
 
 const CALL_MS = 20_000;
 /** Longest time that the relay holds a call that waits for news. */
-const WAIT_SECS = 25;
+export const WAIT_SECS = 25;
 const SAID_CHARS_MAX = 800;
 
 /** A call that did not work. `mayPass`: the same one may work a moment later. */
@@ -187,6 +187,9 @@ export interface ServerLine {
   readonly build: string;
   readonly lastSeenAt: number | undefined;
   readonly online: { readonly since: number; readonly rttMs: number } | undefined;
+  readonly labels: readonly string[];
+  /** How many accounts are there now. */
+  readonly here: number;
 }
 
 export async function servers(): Promise<ServerLine[]> {
@@ -207,6 +210,8 @@ function server(line: Json): ServerLine {
       since: number(since.since, "since") * 1000,
       rttMs: typeof since.rtt_ms === "number" ? since.rtt_ms : 0,
     },
+    labels: Array.isArray(line.labels) ? line.labels.map(said) : [],
+    here: typeof line.here === "number" ? line.here : 0,
   };
 }
 
@@ -232,34 +237,4 @@ export async function logPage(from: number): Promise<LogPage> {
 export async function ticket(): Promise<string> {
   const made = string(object(await call("POST", "/api/v1/stream-tickets"), "ticket").ticket, "ticket");
   return /^[A-Za-z0-9_-]{1,128}$/.test(made) ? made : odd("ticket");
-}
-
-/** A request for a second signature. */
-export interface ApprovalWish {
-  readonly server: string;
-  readonly grant: Bytes;
-  readonly signature: Bytes;
-  readonly challenge: Bytes;
-  readonly validSecs: number;
-}
-
-/** Asks for a second signature; returns the request's id. */
-export async function askApproval(wish: ApprovalWish): Promise<string> {
-  const answer = await call("POST", "/api/v1/approvals", {
-    server: wish.server,
-    grant: base64url(wish.grant),
-    signature: base64url(wish.signature),
-    challenge: base64url(wish.challenge),
-    valid_secs: wish.validSecs,
-  });
-  return string(object(answer, "approval").id, "approval id");
-}
-
-/** The second signature of a request, once it is there; comes back after a while without one. */
-export async function waitApproval(id: string): Promise<Bytes | undefined> {
-  const path = `/api/v1/approvals/${encodeURIComponent(id)}?wait=${WAIT_SECS}`;
-  const manner = { byItself: true, heldSecs: WAIT_SECS };
-  const answer = object(await call("GET", path, undefined, manner), "approval");
-  const second = answer.second;
-  return second === null || second === undefined ? undefined : bytes(second, "signature");
 }

@@ -46,6 +46,13 @@ export function base64(bytes: Uint8Array): string {
   return btoa(text);
 }
 
+/** Reads standard base64 with padding, in its one form; `undefined` when it is none. */
+export function unbase64(text: string): Bytes | undefined {
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.length % 4 !== 0) return undefined;
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  return base64(bytes) === text ? bytes : undefined;
+}
+
 /** base64url without padding, as the relay's JSON has bytes. */
 export function base64url(bytes: Uint8Array): string {
   return base64(bytes).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");

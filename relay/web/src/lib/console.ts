@@ -7,17 +7,18 @@ import { Channel } from "./channel";
 import { hasEd25519 } from "./ed25519";
 import { decode, entryHash, LogError } from "./entry";
 import { ConsoleError } from "./errors";
-import type { Api, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
+import type { Api, Here, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
 import { agentOf, keyOf, parseId, short } from "./ids";
 import { deviceKey, type Signer, signers } from "./keys";
 import { later } from "./later";
 import { exchangePair } from "./noise";
 import { wallSecs } from "./outside";
+import * as own from "./own";
 import * as seat from "./seat";
+import { open, TERM } from "./shell";
 import { fingerprint, fingerprintOf, openssh } from "./ssh";
 import * as store from "./store";
 import { faultOf, type TrustStore } from "./trust_store";
-import { open, TERM } from "./visit";
 import { hold } from "./window";
 import { matches, parsePin, words } from "./words";
 
@@ -40,9 +41,23 @@ export const api: Api = {
     seat.leave();
   },
   async servers() {
-    return (await relay.servers()).map(serverOf);
+    const lines = await relay.servers();
+    const here = await whoIsWhere(lines);
+    return lines.map((line) => {
+      const there = here && { here: here.get(line.id) ?? [] };
+      return { ...serverOf(line), labels: line.labels, ...there };
+    });
   },
 };
+
+/** Who is on which server, where anybody is. The list is worth something without it. */
+async function whoIsWhere(
+  lines: readonly relay.ServerLine[],
+): Promise<ReadonlyMap<string, readonly Here[]> | undefined> {
+  if (lines.every(({ here }) => here === 0)) return new Map();
+  const { whoIsWhere: found } = await import("./fleet");
+  return found().catch(() => undefined);
+}
 
 function serverOf(line: relay.ServerLine): Server {
   const record = seat.pinnedIfAny()?.log.agents.get(line.id);
@@ -146,6 +161,7 @@ async function engineersKey(copy: TrustStore, wished?: string): Promise<Signer> 
 /** Notes that this window has a shell until it is over. */
 function mark(shell: Shell): void {
   held.add(shell.id);
+  own.mark(shell);
   shell.onState((state) => {
     if (state.kind === "ended") held.delete(shell.id);
   });
@@ -155,7 +171,7 @@ function mark(shell: Shell): void {
  * Takes up again the shells that this browser has open on a server, after a reload. Output begins with what was there
  * before (marked `past`), all of it or the last 256 KiB. Shells that another window has are left to it.
  */
-export async function resumeShells(server: Server): Promise<Shell[]> {
+export async function resumeShells(server: Pick<Server, "id">): Promise<Shell[]> {
   const copy = seat.pinned();
   const kept = await store.shells();
   const ofTenant = kept.filter(
@@ -202,6 +218,9 @@ async function resume(id: string): Promise<Shell | undefined> {
 const account = later(async () => (await import("./account")).account);
 const people = later(async () => (await import("./people")).people);
 const joining = later(async () => (await import("./joining")).joining);
+const approvals = later(async () => (await import("./approvals")).approvals);
+const visits = later(async () => (await import("./visits")).visits(resumeShells));
+const audit = later(async () => (await import("./audit_log")).auditLog);
 
 async function hasX25519(): Promise<boolean> {
   return exchangePair().then(
@@ -218,5 +237,5 @@ export async function connect(): Promise<Offered> {
   await comeBack();
   const [only, more] = await store.tenants();
   if (only !== undefined && more === undefined) await seat.choose(parseId(only, 32));
-  return { api, trust, openShell, resumeShells, access, account, people, joining };
+  return { api, trust, openShell, resumeShells, access, account, people, joining, approvals, visits, audit };
 }

@@ -64,7 +64,10 @@ export type TouchWhat =
       readonly kind: "approve";
       /** Who will work there: the name in the log. */
       readonly engineer: string;
+      /** Of all scopes, with commas. */
       readonly user: string;
+      /** What may be done there: a shell, a command, or only a look. */
+      readonly scopes?: Approval["scopes"];
       readonly seconds: number;
       readonly reason: string;
       readonly ticket: string;
@@ -196,7 +199,10 @@ export interface Book {
 /** Where a request for a second signature stands. */
 export type ApprovalState = "waiting" | "approved" | "denied" | "expired" | "withdrawn";
 
-/** A request for a second signature. Who, what and where come from the signed grant, never from the relay. */
+/**
+ * A request for a second signature. Who, what and where come from the signed grant, never from the relay; of one that is
+ * answered the signature is not kept at hand, so there it is the relay's word.
+ */
 export interface Approval {
   readonly id: string;
   readonly state: ApprovalState;
@@ -205,7 +211,11 @@ export interface Approval {
   /** Whose account asked, as the relay has it. */
   readonly account: string;
   readonly server: { readonly id: string; readonly name: string };
-  readonly scopes: readonly { readonly kind: "shell" | "exec"; readonly user: string }[];
+  /** The audit belongs to no user: "". */
+  readonly scopes: readonly {
+    readonly kind: "shell" | "exec" | "watch" | "audit";
+    readonly user: string;
+  }[];
   readonly seconds: number;
   readonly reason: string;
   readonly ticket: string;

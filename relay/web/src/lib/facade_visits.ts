@@ -17,7 +17,7 @@ export interface Server {
   readonly lastSeenAt?: number;
   /** Missing: no tunnel. */
   readonly online?: { readonly since: number; readonly rttMs: number };
-  /** From the trust log. */
+  /** What the customer's people call it by: words and `key=value`. The relay's. */
   readonly labels?: readonly string[];
   /** Who is there now, as far as the relay can know. */
   readonly here?: readonly Here[];
@@ -136,6 +136,14 @@ export interface OpenShell {
   readonly signal?: AbortSignal;
 }
 
+/** How one waits for another person's signature, where one's own is not enough. */
+export interface Waiting {
+  /** Another person must sign. The promise waits on. */
+  readonly onSecond?: (second: Second) => void;
+  /** Takes the request back: the promise fails with `cancelled`. */
+  readonly signal?: AbortSignal;
+}
+
 /** What the asker sees while another person must sign. */
 export interface Second {
   /** Six words that both see. */
@@ -237,6 +245,7 @@ export interface ShellView {
   /** Channel id. */
   readonly id: string;
   readonly kind: "shell" | "exec";
+  /** "": sealed, so nobody in between knows. */
   readonly user: string;
   readonly since: number;
   readonly watchers: readonly string[];
@@ -276,10 +285,12 @@ export interface Visits {
    */
   end(visit: string): Promise<void>;
   /**
-   * Opens a view of somebody's shell by a grant of one's own (by passkey: the touch). Throws `refusal_ceiling`,
-   * `device_not_trusted`, `refusal_no_channel`, `touch_declined`, `passkey_cancelled`.
+   * Opens a view of somebody's shell by a grant of one's own (by passkey: the touch). A shell whose user is not known
+   * (`ShellView.user` is "") is looked for as `how.user`, else as root's. Throws `refusal_ceiling`, `device_not_trusted`,
+   * `refusal_no_channel`, `watch_other_user`, `refusal_watched`, `touch_declined`, `passkey_cancelled`, and what opening a
+   * visit throws.
    */
-  watch(server: Server, shell: string): Promise<Watched>;
+  watch(server: Server, shell: string, how?: Waiting & { readonly user?: string }): Promise<Watched>;
 }
 
 /** A line of a host's audit whose signature and place in the chain were checked here. */
@@ -314,7 +325,7 @@ export interface AuditLog {
    * The newest lines, or those before one, over the sealed road by a grant of one's own (by passkey: the touch; once for
    * 15 minutes). Throws `refusal_ceiling`, `device_not_trusted`, `touch_declined`, `passkey_cancelled`.
    */
-  read(server: Server, before?: number): Promise<AuditCopy>;
+  read(server: Server, before?: number, how?: Waiting): Promise<AuditCopy>;
   /**
    * A file from a server's audit directory, verified with the identity that the log names for this server. Nothing leaves
    * the browser. Throws `audit_not_a_log` when no line is one.

@@ -31,7 +31,12 @@ export const challenge = struct({
 });
 export type Challenge = TypeOf<typeof challenge>;
 
-export const scope = variants({ shell: struct({ user: text }), exec: struct({ user: text }) });
+export const scope = variants({
+  shell: struct({ user: text }),
+  exec: struct({ user: text }),
+  watch: struct({ user: text }),
+  audit: struct({}),
+});
 export type Scope = TypeOf<typeof scope>;
 
 export const grant = struct({
@@ -68,6 +73,16 @@ export async function verifyChallenge(bytes: Bytes, signature: Bytes, identity: 
   }
 }
 
+/** Reads a challenge that somebody else has verified; `undefined` when it is none. */
+export function readChallenge(bytes: Bytes): Challenge | undefined {
+  try {
+    return unpackSigned(challenge, bytes, CHALLENGE_BYTES_MAX);
+  } catch (error) {
+    if (error instanceof PackError) return undefined;
+    throw error;
+  }
+}
+
 /** What a grant names and the prologue of channels holds. */
 export function challengeHash(bytes: Bytes): Bytes {
   return sha256(CHALLENGE_CONTEXT, bytes);
@@ -81,16 +96,29 @@ export function grantHash(bytes: Bytes): Bytes {
 /** The rule that a grant breaks, if any. */
 export type GrantFault = "no-scope" | "scope-order" | "scopes" | "user" | "reason" | "ticket" | "time";
 
-function user(of: Scope): string {
-  return "shell" in of ? of.shell.user : of.exec.user;
+/** What a scope is about, as Rust orders them. */
+export const SCOPE_KINDS = ["shell", "exec", "watch", "audit"] as const;
+export type ScopeKind = (typeof SCOPE_KINDS)[number];
+
+/** A scope in plain values; the audit belongs to no user. */
+export function scopeOf(one: Scope): { readonly kind: ScopeKind; readonly user: string | undefined } {
+  if ("shell" in one) return { kind: "shell", user: one.shell.user };
+  if ("exec" in one) return { kind: "exec", user: one.exec.user };
+  return "watch" in one ? { kind: "watch", user: one.watch.user } : { kind: "audit", user: undefined };
 }
 
-/** Sorts as Rust does: shells before commands, then by the user's bytes. */
+/** Sorts as Rust does: shells, commands, looks at shells, the audit; then by the user's bytes. */
 function before(a: Scope, b: Scope): boolean {
-  if ("shell" in a !== "shell" in b) return "shell" in a;
-  const [one, other] = [utf8(user(a)), utf8(user(b))];
+  const [left, right] = [scopeOf(a), scopeOf(b)];
+  if (left.kind !== right.kind) return SCOPE_KINDS.indexOf(left.kind) < SCOPE_KINDS.indexOf(right.kind);
+  const [one, other] = [utf8(left.user ?? ""), utf8(right.user ?? "")];
   const at = one.findIndex((byte, index) => byte !== other[index]);
   return at < 0 ? one.length < other.length : (one[at] ?? 0) < (other[at] ?? -1);
+}
+
+function namesUser(one: Scope): boolean {
+  const { user } = scopeOf(one);
+  return user === undefined || (user !== "" && chars(user) <= NAME_CHARS_MAX);
 }
 
 /** The rule that is broken, if any. */
@@ -103,7 +131,7 @@ export function broken(value: Grant): GrantFault | undefined {
     [value.scopes.length > 0, "no-scope"],
     [sorted, "scope-order"],
     [value.scopes.length <= SCOPES_MAX, "scopes"],
-    [value.scopes.every((one) => user(one) !== "" && chars(user(one)) <= NAME_CHARS_MAX), "user"],
+    [value.scopes.every(namesUser), "user"],
     [chars(value.reason) <= REASON_CHARS_MAX, "reason"],
     [chars(value.ticket) <= NAME_CHARS_MAX, "ticket"],
     [value.ttl_secs > 0, "time"],

@@ -28,6 +28,9 @@ export const ENGINEER_DAYS_MAX = 90;
 export const BATCH_SECS_MAX = 7 * 86_400;
 export const BATCH_USES_MAX = 10_000;
 
+export const WATCH_TAIL_BYTES = 256 << 10;
+export const AUDIT_PAGE_BYTES = 48 << 10;
+
 export const OUTPUT_WINDOW_BYTES = 1 << 20;
 export const INPUT_BUFFER_BYTES = 256 << 10;
 export const ABANDONED_MAX = 256;

@@ -1,4 +1,4 @@
-// One sealed link of a shell: a stream through the relay with the keys of its handshake.
+// One sealed link of a shell, or of a look at one: a stream through the relay with the keys of its handshake.
 //
 // A handshake is made for exactly one visit, channel, kind and resume secret. Never: a message that is not sealed, or an
 // old secret once a newer one was handed out.
@@ -28,7 +28,7 @@ import {
   type ToClient,
   type ToHolder,
 } from "./session";
-import { FrameStream, StreamError } from "./stream";
+import { FrameStream, StreamError, type StreamNote } from "./stream";
 import { channelReply, handed, openChannel, type Refused, refused, type Told } from "./wire";
 
 /** A handshake is two messages; a server that needs longer is not there. */
@@ -125,6 +125,11 @@ export async function knock(
   return { initiated, frame: message(Kind.OpenChannel, openChannel, open) };
 }
 
+function purposeOf(kind: Binding["kind"], resume: Handed | undefined): StreamNote["purpose"] {
+  if (kind === "watch") return "watch";
+  return resume === undefined ? "shell" : "attach";
+}
+
 /** Adds a handshake to those that were never answered. */
 export function remember(unanswered: readonly Bytes[], ephemeral: Bytes): readonly Bytes[] {
   return [...unanswered, ephemeral].slice(-ABANDONED_MAX);
@@ -161,7 +166,7 @@ export class Link {
     unanswered: readonly Bytes[],
     noted: (ephemeral: Bytes) => Promise<void>,
   ): Promise<{ readonly link: Link; readonly handed: Handed }> {
-    const purpose = resume === undefined ? "shell" : "attach";
+    const purpose = purposeOf(passage.binding.kind, resume);
     const note = { purpose, channel: hex(passage.binding.channel), visit: hex(passage.visit) } as const;
     const stream = await FrameStream.open(passage.server, note);
     try {

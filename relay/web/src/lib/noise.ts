@@ -26,7 +26,10 @@ export interface ExchangePair {
   readonly open: Bytes;
 }
 
-export type ChannelKind = "shell" | "exec";
+export type ChannelKind = "shell" | "exec" | "watch" | "ask";
+
+/** Their numbers in the prologue. */
+const KINDS: Readonly<Record<ChannelKind, number>> = { shell: 1, exec: 2, watch: 3, ask: 4 };
 
 /** Everything that a handshake is tied to. */
 export interface Binding {
@@ -62,7 +65,7 @@ function prologue(binding: Binding, resume: number): Bytes {
     uint(binding.version, 2),
     binding.challenge,
     binding.grant,
-    Uint8Array.of(binding.kind === "shell" ? 1 : 2),
+    Uint8Array.of(KINDS[binding.kind]),
     binding.channel,
     uint(resume, 8),
   );

@@ -27,6 +27,10 @@ import {
 import { told } from "./wire";
 
 const SMALL_BYTES_MAX = 4 << 10;
+/** Eight names of 128 characters, four bytes each, fit. */
+const WATCHERS_BYTES_MAX = 8 << 10;
+/** Types from this one on only inform: who does not know one reads on. All below must be understood. */
+const INFORMATION = 0xc0;
 
 /** Sealed inside the first handshake message: what the channel is to be. */
 export const openRequest = struct({
@@ -71,6 +75,7 @@ export type FinReason = (typeof FIN_REASONS)[number];
 export const finReason: Codec<FinReason> = oneOf<FinReason>(FIN_REASONS, "unknown");
 
 export const notice = struct({ ends_in_secs: u64 });
+export const watchers = struct({ people: list(text) });
 
 export type Stream = "out" | "err";
 
@@ -82,7 +87,9 @@ export type ToHolder =
   | { readonly type: "resize"; readonly cols: number; readonly rows: number }
   | { readonly type: "ping"; readonly number: number }
   | { readonly type: "close" }
-  | { readonly type: "bye" };
+  | { readonly type: "bye" }
+  | { readonly type: "look"; readonly from: number; readonly last: number }
+  | { readonly type: "end" };
 
 /** Holder to client. */
 export type ToClient =
@@ -93,7 +100,11 @@ export type ToClient =
   | { readonly type: "exit"; readonly status: ExitStatus }
   | { readonly type: "notice"; readonly endsInSecs: number }
   | { readonly type: "pong"; readonly number: number }
-  | { readonly type: "fin"; readonly reason: FinReason };
+  | { readonly type: "fin"; readonly reason: FinReason }
+  | { readonly type: "size"; readonly cols: number; readonly rows: number }
+  | { readonly type: "watchers"; readonly people: readonly string[] }
+  /** Something that a newer holder tells and that may be left unread. */
+  | { readonly type: "unknown"; readonly tag: number };
 
 /** A record whose plain form is not a message of this version. */
 export class SessionError extends Error {}
@@ -115,6 +126,10 @@ export function encode(message: ToHolder): Bytes {
       return Uint8Array.of(0x08);
     case "bye":
       return Uint8Array.of(0x09);
+    case "look":
+      return concat(Uint8Array.of(0x0a), uint(message.from, 8), uint(message.last, 8));
+    case "end":
+      return Uint8Array.of(0x0b);
   }
 }
 
@@ -156,9 +171,14 @@ class Fields {
     return data;
   }
 
-  packed<T>(codec: Codec<T>): T {
+  u16(at: number): number {
+    this.need(at + 2);
+    return this.view.getUint16(at);
+  }
+
+  packed<T>(codec: Codec<T>, max = SMALL_BYTES_MAX): T {
     try {
-      return unpack(codec, this.bytes.subarray(1), SMALL_BYTES_MAX);
+      return unpack(codec, this.bytes.subarray(1), max);
     } catch (error) {
       throw error instanceof PackError ? new SessionError(error.why) : error;
     }
@@ -169,7 +189,8 @@ class Fields {
 export function decode(bytes: Uint8Array): ToClient {
   const fields = new Fields(bytes);
   fields.need(1);
-  switch (bytes[0]) {
+  const [tag = 0] = bytes;
+  switch (tag) {
     case 0x81:
       return { type: "welcome", welcome: fields.packed(welcome) };
     case 0x82:
@@ -189,7 +210,13 @@ export function decode(bytes: Uint8Array): ToClient {
       return { type: "pong", number: fields.u64(1) };
     case 0x88:
       return { type: "fin", reason: fields.packed(finReason) };
+    case 0x89:
+      fields.exactly(5);
+      return { type: "size", cols: fields.u16(1), rows: fields.u16(3) };
+    case INFORMATION:
+      return { type: "watchers", people: fields.packed(watchers, WATCHERS_BYTES_MAX).people };
     default:
-      throw new SessionError(`session message type ${bytes[0]} is unknown`);
+      if (tag > INFORMATION) return { type: "unknown", tag };
+      throw new SessionError(`session message type ${tag} is unknown`);
   }
 }

@@ -1,11 +1,12 @@
-// What this browser keeps, in IndexedDB: pinned logs, which keys sign, links for new people, and open shells with
-// what they need to come back.
+// What this browser keeps, in IndexedDB: pinned logs, which keys sign, links for new people, and open shells and looks
+// with what they need to come back.
 //
 // Private keys are in it as WebCrypto's own, which cannot be read out. A log only grows: an entry that is there is never
 // written again. Never: a password, a cookie, or a byte of a terminal.
 
 import { type Bytes, equal } from "./bytes";
 import type { Binding, ExchangePair, Handed } from "./noise";
+import type { Ground } from "./visit";
 
 const NAME = "cloud-doctor";
 const VERSION = 3;
@@ -35,6 +36,30 @@ export interface StoredShell {
   readonly endsAt: number;
   /** Output bytes received, roughly. */
   readonly received: number;
+}
+
+/** A view of a watched shell: what it needs to come back. */
+export interface StoredView {
+  readonly secret?: Handed;
+  readonly unanswered: readonly Bytes[];
+}
+
+/** A visit that only looks: at shells, or at the host's audit. */
+export interface StoredLook {
+  /** Visit in hexadecimal. */
+  readonly id: string;
+  readonly account: string;
+  /** Customer in hexadecimal. */
+  readonly tenant: string;
+  /** Whose shells it sees; none: it reads the audit. */
+  readonly user: string | undefined;
+  /** It was opened with an approver's key. */
+  readonly approver: boolean;
+  readonly ground: Ground;
+  /** Milliseconds since 1970. */
+  readonly endsAt: number;
+  /** By channel id in hexadecimal. */
+  readonly views: Readonly<Record<string, StoredView>>;
 }
 
 interface StoredEntry {
@@ -108,6 +133,7 @@ function database(): Promise<IDBDatabase> {
       }
       if (oldVersion < 2) request.result.createObjectStore("passkeys", { keyPath: "id" });
       request.result.createObjectStore("joins", { keyPath: ["account", "id"] });
+      request.result.createObjectStore("looks", { keyPath: "id" });
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -115,7 +141,7 @@ function database(): Promise<IDBDatabase> {
   return opened;
 }
 
-type Table = "entries" | "keys" | "shells" | "proofs" | "passkeys" | "joins";
+type Table = "entries" | "keys" | "shells" | "proofs" | "passkeys" | "joins" | "looks";
 
 async function read<T>(table: Table, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
   const transaction = (await database()).transaction(table, "readonly");
@@ -230,4 +256,27 @@ export async function keepShell(shell: StoredShell): Promise<void> {
 
 export async function forgetShell(id: string): Promise<void> {
   await write("shells", (store) => store.delete(id));
+}
+
+export async function looks(): Promise<StoredLook[]> {
+  return read<StoredLook[]>("looks", (store) => store.getAll());
+}
+
+export async function keepLook(look: StoredLook): Promise<void> {
+  await write("looks", (store) => store.put(look));
+}
+
+/** Keeps a view of a look that is still there; another window may have kept another one meanwhile. */
+export async function keepView(look: string, channel: string, view: StoredView): Promise<void> {
+  await write("looks", (store) => {
+    const there = store.get(look) as IDBRequest<StoredLook | undefined>;
+    there.onsuccess = () => {
+      const kept = there.result;
+      if (kept !== undefined) store.put({ ...kept, views: { ...kept.views, [channel]: view } });
+    };
+  });
+}
+
+export async function forgetLook(id: string): Promise<void> {
+  await write("looks", (store) => store.delete(id));
 }

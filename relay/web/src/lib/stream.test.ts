@@ -118,6 +118,7 @@ test("every end has a name, and whether another try may help", async () => {
     [4404, { id: "close_4404", args: [] }, true],
     [1012, { id: "close_1012", args: [] }, true],
     [4400, { id: "close_4400", args: [] }, false],
+    // Coming back by itself would only undo it.
     [4409, { id: "close_4409", args: [] }, false],
     [1006, { id: "lost_closed", args: ["1006"] }, true],
   ];

@@ -20,8 +20,8 @@ const OPEN_MS = 10_000;
 
 /** Close codes of a client's stream, as proto/src/close.rs; others are a lost connection. */
 const CODES = [1000, 1012, 4400, 4404, 4408, 4409, 4410, 4411, 4412, 4429, 4503] as const;
-/** After these another stream would be no better: what was said is none of the protocol, or somebody has ended it. */
-const FINAL: readonly number[] = [4400, 4409];
+/** What another try would not help, or would only undo. */
+const FOR_GOOD: readonly number[] = [4400, 4409];
 
 /** The stream is no more. `mayPass`: another one may work. */
 export class StreamError extends ConsoleError {
@@ -35,8 +35,8 @@ export class StreamError extends ConsoleError {
 
 /** What the relay notes for its list of sessions. */
 export interface StreamNote {
-  readonly purpose: "shell" | "attach";
-  readonly channel: string;
+  readonly purpose: "shell" | "attach" | "watch" | "ask";
+  readonly channel?: string;
   readonly visit?: string;
 }
 
@@ -44,7 +44,7 @@ function closed(code: number): StreamError {
   const known = CODES.find((one) => one === code);
   if (known === undefined) return lost("lost_closed", code);
   const why: MessageId = `close_${known}`;
-  return new StreamError(!FINAL.includes(known), "stream_closed", { id: why, args: [] });
+  return new StreamError(!FOR_GOOD.includes(known), "stream_closed", { id: why, args: [] });
 }
 
 function lost(why: MessageId, ...args: readonly number[]): StreamError {
@@ -68,7 +68,8 @@ export class FrameStream {
   /** Opens a stream to a server. Throws `RelayError` or `StreamError`. */
   static async open(server: string, note: StreamNote): Promise<FrameStream> {
     const ticket = await api.ticket();
-    const query = new URLSearchParams({ purpose: note.purpose, channel: note.channel });
+    const query = new URLSearchParams({ purpose: note.purpose });
+    if (note.channel !== undefined) query.set("channel", note.channel);
     if (note.visit !== undefined) query.set("visit", note.visit);
     const url = new URL(`/api/v1/servers/${encodeURIComponent(server)}/stream?${query}`, outside.origin());
     url.protocol = url.protocol === "http:" ? "ws:" : "wss:";

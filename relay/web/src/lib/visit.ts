@@ -1,19 +1,17 @@
-// Opening a visit: challenge, checks, grant, signature, and the first shell, in as few round trips as possible.
+// Opening a visit: challenge, checks, grant, signature, and what comes first in it, in as few round trips as possible.
 //
 //   page                                     guard
 //    │ ChallengeRequest ───────────────────▶ │
 //    │ ◀─────────────────────────── Challenge │  is it the server that was meant?
-//    │ OpenVisit + OpenChannel ────────────▶ │  signed here, for exactly this challenge
+//    │ OpenVisit + first OpenChannel ──────▶ │  signed here, for exactly this challenge
 //    │ ◀──────── NeedSecond | VisitOpened ... │
-//    │ ◀──────────────────────── ChannelReply │  holder; from here on everything is sealed
+//    │ ◀──────────────────────── ChannelReply │  from here on everything is sealed
 //
 // Never: signing for a server whose key is not the one in the trust log, or below the highest head that was seen.
 
-import * as api from "./api";
-import { type Bytes, equal, hex, random } from "./bytes";
-import { Channel } from "./channel";
+import { type Bytes, equal } from "./bytes";
 import { ConsoleError } from "./errors";
-import type { OpenShell } from "./facade";
+import type { Second, TouchWhat } from "./facade";
 import { type Frame, Kind, message } from "./frame";
 import {
   broken,
@@ -22,30 +20,23 @@ import {
   grantBytes,
   grantHash,
   NotGenuine,
+  type Scope,
   verifyChallenge,
 } from "./grant";
 import { agentOf, visitOf } from "./ids";
 import type { Signer } from "./keys";
 import { CONTROL_BYTES_MAX, ENTRIES_PAGE, PROTO_VERSION, PROTO_VERSION_MIN } from "./limits";
-import { body, Cut, knock, Link, outOfTurn, type Passage, refusal, remember } from "./link";
-import { Broken, exchangePair, type Initiated } from "./noise";
+import { body, Cut, outOfTurn, refusal } from "./link";
+import { type Binding, Broken, type ExchangePair, exchangePair } from "./noise";
 import { wallSecs } from "./outside";
-import { signerOf } from "./passkey";
+import { second } from "./second";
 import { NAMESPACE_GRANT } from "./ssh";
-import { FrameStream } from "./stream";
+import { FrameStream, type StreamNote } from "./stream";
 import type { TrustStore } from "./trust_store";
-import { hold } from "./window";
 import * as wire from "./wire";
-import { words } from "./words";
 
 /** Guard answers from memory; a server that needs longer is not there. */
-const ANSWER_MS = 15_000;
-/** A relay that cannot be asked for a moment is asked again after this time. */
-const ASK_AGAIN_MS = 2_000;
-/** The server itself says when nobody signed; its word may need a moment. */
-const LATE_MS = 1_000;
-/** What the terminal of a page is like. */
-export const TERM = "xterm-256color";
+export const ANSWER_MS = 15_000;
 
 /** Whose hands a visit is opened with. */
 export interface Hands {
@@ -54,26 +45,62 @@ export interface Hands {
   readonly key: Signer;
 }
 
-interface Challenged {
-  readonly challenge: Challenge;
-  readonly hash: Bytes;
-  readonly bytes: Bytes;
+/** How a visit is waited for. */
+export interface Patience {
+  /** Another person must sign. The promise waits on. */
+  readonly onSecond?: (second: Second) => void;
+  /** Takes the request back: the promise fails with `cancelled`. */
+  readonly signal?: AbortSignal;
 }
 
-interface Asked {
-  readonly passage: Passage;
-  readonly initiated: Initiated;
+/** What a visit is to be. */
+export interface VisitWish extends Patience {
+  readonly server: { readonly id: string; readonly name: string };
+  readonly scopes: readonly Scope[];
+  readonly seconds: number;
+  readonly reason: string;
+  readonly ticket: string;
+  /** The same in plain values, for whoever touches a key. */
+  readonly what: TouchWhat;
+}
+
+/** What every channel of a visit is tied to. */
+export interface Ground {
+  /** Agent id in hexadecimal. */
+  readonly server: string;
+  readonly visit: Bytes;
+  readonly version: number;
+  /** Hash of the challenge. */
+  readonly challenge: Bytes;
+  /** Hash of the grant. */
+  readonly grant: Bytes;
+  readonly ours: ExchangePair;
+  readonly theirs: Bytes;
+}
+
+/** What the handshakes of one channel are tied to. */
+export function bindingOn(ground: Ground, kind: Binding["kind"], channel: Bytes): Binding {
+  const { version, challenge, grant } = ground;
+  return { version, challenge, grant, kind, channel };
+}
+
+/** A grant that was sent, as whoever signs second gets it. */
+export interface Asked {
+  readonly ground: Ground;
   readonly grant: Bytes;
   readonly signature: Bytes;
   readonly challenge: Bytes;
 }
 
-/** Opens a visit and its shell. Throws `ConsoleError`; nothing was started then. */
-export async function open(hands: Hands, wish: OpenShell): Promise<Channel> {
-  const channel = random(16);
-  const stream = await FrameStream.open(wish.server.id, { purpose: "shell", channel: hex(channel) });
+/** Does something on a new stream, which is left when it fails. Throws `ConsoleError`. */
+export async function onStream<T>(
+  server: string,
+  note: StreamNote,
+  work: (stream: FrameStream) => Promise<T>,
+): Promise<T> {
+  const stream = await FrameStream.open(server, note);
   try {
-    return await openOn(stream, hands, wish, channel);
+    return await work(stream);
   } catch (error) {
     stream.leave();
     if (error instanceof Cut) throw error.error;
@@ -81,35 +108,41 @@ export async function open(hands: Hands, wish: OpenShell): Promise<Channel> {
   }
 }
 
-async function openOn(stream: FrameStream, hands: Hands, wish: OpenShell, channel: Bytes): Promise<Channel> {
+/**
+ * Opens a visit on a stream. `first` makes the first handshake, which is sent together with the grant; its answer is the
+ * stream's next frame. Throws `ConsoleError`; nothing was started then.
+ */
+export async function openVisit(
+  stream: FrameStream,
+  hands: Hands,
+  wish: VisitWish,
+  first: (ground: Ground) => Promise<Bytes>,
+): Promise<{ readonly ground: Ground; readonly endsInSecs: number }> {
   const challenged = await challenge(stream, hands, wish);
-  const asked = await ask(stream, hands, wish, challenged, channel);
-  const opened = await answer(stream, hands, wish, asked);
-  const { link, handed } = await Link.finish(stream, asked.initiated, await stream.next(ANSWER_MS));
-  const start = {
-    passage: asked.passage,
-    account: hands.account,
-    tenant: hex(hands.trust.log.tenant),
-    user: wish.user,
-    size: { cols: wish.cols, rows: wish.rows },
-    endsInSecs: opened.ends_in_secs,
-    unanswered: remember([], asked.initiated.ephemeral),
-    release: (await hold(hex(channel))) ?? (() => undefined),
-    received: 0,
-    joins: false,
-  };
-  return Channel.begin(start, link, handed);
+  notCancelled(wish);
+  const asked = await ask(stream, hands, wish, challenged, first);
+  const endsInSecs = await answer(stream, hands, wish, asked);
+  return { ground: asked.ground, endsInSecs };
+}
+
+function notCancelled({ signal }: Patience): void {
+  if (signal?.aborted) throw new ConsoleError("cancelled");
 }
 
 /** The next frame that is no refusal. */
-async function next(stream: FrameStream, waitMs = ANSWER_MS): Promise<Frame> {
+export async function next(stream: FrameStream, waitMs = ANSWER_MS): Promise<Frame> {
   const frame = await stream.next(waitMs);
   if (frame.kind === Kind.Refused) throw refusal(body(wire.refused, frame));
   return frame;
 }
 
+interface Challenged {
+  readonly challenge: Challenge;
+  readonly bytes: Bytes;
+}
+
 /** Asks for a challenge and verifies it against the trust log, which grows by the entries that came with it. */
-async function challenge(stream: FrameStream, { trust }: Hands, wish: OpenShell): Promise<Challenged> {
+async function challenge(stream: FrameStream, { trust }: Hands, wish: VisitWish): Promise<Challenged> {
   const { id, name } = wish.server;
   const head = trust.log.head();
   const offer = { proto_min: PROTO_VERSION_MIN, proto_max: PROTO_VERSION, trust_seq: head.seq };
@@ -128,7 +161,7 @@ async function challenge(stream: FrameStream, { trust }: Hands, wish: OpenShell)
   // The server may have been taken off the list by the entries that just came.
   const still = trust.log.agents.get(id)?.identity;
   if (still === undefined || !equal(still, value.identity)) throw new ConsoleError("not_that_server", name);
-  return { challenge: value, hash: challengeHash(reply.challenge), bytes: reply.challenge };
+  return { challenge: value, bytes: reply.challenge };
 }
 
 /** Whoever narrows the offer on the way would choose the version for both sides. */
@@ -151,21 +184,22 @@ async function catchUp(trust: TrustStore, value: Challenge, reply: wire.Challeng
 async function ask(
   stream: FrameStream,
   { trust, key }: Hands,
-  wish: OpenShell,
+  wish: VisitWish,
   challenged: Challenged,
-  channel: Bytes,
+  first: (ground: Ground) => Promise<Bytes>,
 ): Promise<Asked> {
-  const identity = challenged.challenge.identity;
+  const { version, identity, agent_key: theirs, trust_seq } = challenged.challenge;
   const ours = await exchangePair();
   const head = trust.log.head();
+  const hash = challengeHash(challenged.bytes);
   const value = {
-    version: challenged.challenge.version,
+    version,
     tenant: trust.log.tenant,
     agent: agentOf(identity),
-    challenge: challenged.hash,
+    challenge: hash,
     client_key: ours.open,
     engineer: key.id,
-    scopes: [{ shell: { user: wish.user } }],
+    scopes: wish.scopes,
     ttl_secs: wish.seconds,
     reason: wish.reason,
     ticket: wish.ticket,
@@ -176,115 +210,32 @@ async function ask(
   const fault = broken(value);
   if (fault !== undefined) throw new ConsoleError("wish_form", fault);
   const grant = grantBytes(value);
-  const { user, seconds, reason, ticket, server } = wish;
+  const { id, name } = wish.server;
   const signature = await key.sign(NAMESPACE_GRANT, grant, {
-    what: { kind: "visit", user, seconds, reason, ticket },
+    what: wish.what,
     customer: trust.log.name,
-    server: { id: server.id, name: trust.log.agents.get(server.id)?.name ?? server.name },
+    server: { id, name: trust.log.agents.get(id)?.name ?? name },
   });
-  const passage: Passage = {
-    server: wish.server.id,
-    visit: visitOf(grantHash(grant)),
-    binding: {
-      version: value.version,
-      challenge: challenged.hash,
-      grant: grantHash(grant),
-      kind: "shell",
-      channel,
-    },
-    ours,
-    theirs: challenged.challenge.agent_key,
-    request: { user: wish.user, attach: false, abandoned: [], term: TERM, lang: "", argv: [] },
-  };
-  const { initiated, frame } = await knock(passage, undefined, []);
-  const entries = trust.log.entriesFrom(challenged.challenge.trust_seq + 1, ENTRIES_PAGE);
+  notCancelled(wish);
+  const granted = grantHash(grant);
+  const visit = visitOf(granted);
+  const ground: Ground = { server: id, visit, version, challenge: hash, grant: granted, ours, theirs };
+  const frame = await first(ground);
+  const entries = trust.log.entriesFrom(trust_seq + 1, ENTRIES_PAGE);
   const opening = { grant, engineer: { key: key.id, sshsig: signature }, second: null, entries };
   stream.send(message(Kind.OpenVisit, wire.openVisit, opening));
   stream.send(frame);
-  return { passage, initiated, grant, signature, challenge: challenged.bytes };
+  return { ground, grant, signature, challenge: challenged.bytes };
 }
 
-/** Waits for guard's yes, and for a second person where one is needed. */
-async function answer(
-  stream: FrameStream,
-  hands: Hands,
-  wish: OpenShell,
-  asked: Asked,
-): Promise<wire.VisitOpened> {
+/** Waits for guard's yes, and for a second person where one is needed. Returns for how long the visit is open. */
+async function answer(stream: FrameStream, hands: Hands, wish: VisitWish, asked: Asked): Promise<number> {
   let frame = await next(stream);
   if (frame.kind === Kind.NeedSecond) {
     frame = await second(stream, hands, wish, asked, body(wire.needSecond, frame));
   }
   if (frame.kind !== Kind.VisitOpened) throw outOfTurn(frame);
   const opened = body(wire.visitOpened, frame);
-  if (!equal(opened.visit, asked.passage.visit)) throw outOfTurn(frame);
-  return { ...opened, ends_in_secs: Math.min(opened.ends_in_secs, wish.seconds) };
-}
-
-/** Who may sign second: every other person whose key is an approver's. */
-function approvers({ log }: TrustStore, key: Signer): string[] {
-  const own = log.person(key.id, "engineer")?.key.person;
-  const others = [...log.people.values()].filter(
-    ({ role, key: { person } }) => role === "approver" && person !== own,
-  );
-  return [...new Set(others.map((one) => one.key.person))];
-}
-
-/** Another person signs: asked for at the relay, or given by root on the server itself, who may be faster. */
-async function second(
-  stream: FrameStream,
-  { trust, key }: Hands,
-  wish: OpenShell,
-  asked: Asked,
-  need: wire.NeedSecond,
-): Promise<Frame> {
-  const withinMs = (need.within_secs + 5) * 1000;
-  wish.onSecond?.({
-    words: await words(grantHash(asked.grant)),
-    expiresAt: Date.now() + need.within_secs * 1000,
-    approvers: need.remote ? approvers(trust, key) : [],
-    local: need.local,
-  });
-  const over = new AbortController();
-  const late = setTimeout(() => over.abort(), withinMs);
-  try {
-    if (need.remote) void bring(stream, wish, asked, need, over.signal);
-    return await next(stream, withinMs + LATE_MS);
-  } catch (error) {
-    throw over.signal.aborted ? new ConsoleError("nobody_signed") : error;
-  } finally {
-    clearTimeout(late);
-    over.abort();
-  }
-}
-
-/** Brings the second signature from the relay to the server, once somebody has given it. */
-async function bring(
-  stream: FrameStream,
-  wish: OpenShell,
-  asked: Asked,
-  need: wire.NeedSecond,
-  over: AbortSignal,
-): Promise<void> {
-  const { grant, signature, challenge: signed } = asked;
-  let id: string | undefined;
-  while (!over.aborted) {
-    try {
-      id ??= await api.askApproval({
-        server: wish.server.id,
-        grant,
-        signature,
-        challenge: signed,
-        validSecs: need.within_secs,
-      });
-      const sshsig = await api.waitApproval(id);
-      const key = sshsig === undefined ? undefined : signerOf(sshsig);
-      if (sshsig === undefined || key === undefined || over.aborted) continue;
-      return stream.send(message(Kind.Second, wire.second, { second: { key, sshsig } }));
-    } catch (error) {
-      // Root on the server may still say yes; the server itself says when the time is over.
-      if (!(error instanceof api.RelayError && error.mayPass)) return;
-      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
-    }
-  }
+  if (!equal(opened.visit, asked.ground.visit)) throw outOfTurn(frame);
+  return Math.min(opened.ends_in_secs, wish.seconds);
 }

@@ -27,7 +27,7 @@ export type Signed = TypeOf<typeof signed>;
 
 export const openVisit = struct({ grant: bin, engineer: signed, second: option(signed), entries: list(bin) });
 
-export const channelKind = oneOf(["shell", "exec"]);
+export const channelKind = oneOf(["shell", "exec", "watch", "ask"]);
 
 export const channelInfo = struct({
   channel: id16,
