@@ -5,22 +5,16 @@ import "fake-indexeddb/auto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import {
-  ConsoleError,
-  connect,
-  type Facade,
-  type Server,
-  type Shell,
-  type ShellState,
-  say,
-} from "../src/lib/console";
+import { connect } from "../src/lib/console";
+import { ConsoleError, say } from "../src/lib/errors";
+import type { Offered, Second, Server, Shell, ShellState } from "../src/lib/facade";
 import { Decoder, encode, Kind } from "../src/lib/frame";
 import english from "../src/lib/messages.en.json";
 import { outside } from "../src/lib/outside";
 import { ACCOUNT, PASSWORD, Road, USER, until } from "./road";
 
 let road: Road;
-let facade: Facade;
+let facade: Offered;
 
 /** A screen that keeps everything and is honest about what it drew. */
 class Screen {
@@ -237,7 +231,7 @@ test("where the customer asks for a second person, both see the same six words",
   road.client("tenant", "approver", "add", join(road.folder, "boss.pub"), "--name", "boss");
   road.client("tenant", "policy", "set", "--second-for", USER);
   let six = "";
-  const onSecond = (words: string): void => {
+  const onSecond = ({ words }: Second): void => {
     six = words;
   };
   const asked = facade.openShell({ ...wish(await server()), onSecond });

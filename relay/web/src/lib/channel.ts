@@ -9,8 +9,8 @@
 // before it is kept (a reload in between would come back with a dead one, and the server would take us for a thief).
 
 import { type Bytes, hex } from "./bytes";
-import type { Exit, Shell, ShellState } from "./console";
 import { ConsoleError, type Sentence } from "./errors";
+import type { Exit, Shell, ShellState } from "./facade";
 import { INPUT_BUFFER_BYTES, VISIT_SECS_MAX } from "./limits";
 import { Cut, Link, type Passage, remember, toldSentence } from "./link";
 import type { Handed } from "./noise";

@@ -12,8 +12,8 @@
 import * as api from "./api";
 import { type Bytes, equal, hex, random } from "./bytes";
 import { Channel } from "./channel";
-import type { OpenShell } from "./console";
 import { ConsoleError } from "./errors";
+import type { OpenShell } from "./facade";
 import { type Frame, Kind, message } from "./frame";
 import {
   broken,
@@ -83,7 +83,7 @@ export async function open(hands: Hands, wish: OpenShell): Promise<Channel> {
 async function openOn(stream: FrameStream, hands: Hands, wish: OpenShell, channel: Bytes): Promise<Channel> {
   const challenged = await challenge(stream, hands, wish);
   const asked = await ask(stream, hands, wish, challenged, channel);
-  const opened = await answer(stream, wish, asked);
+  const opened = await answer(stream, hands, wish, asked);
   const { link, handed } = await Link.finish(stream, asked.initiated, await stream.next(ANSWER_MS));
   const start = {
     passage: asked.passage,
@@ -199,24 +199,46 @@ async function ask(
 }
 
 /** Waits for guard's yes, and for a second person where one is needed. */
-async function answer(stream: FrameStream, wish: OpenShell, asked: Asked): Promise<wire.VisitOpened> {
+async function answer(
+  stream: FrameStream,
+  hands: Hands,
+  wish: OpenShell,
+  asked: Asked,
+): Promise<wire.VisitOpened> {
   let frame = await next(stream);
-  if (frame.kind === Kind.NeedSecond) frame = await second(stream, wish, asked, body(wire.needSecond, frame));
+  if (frame.kind === Kind.NeedSecond) {
+    frame = await second(stream, hands, wish, asked, body(wire.needSecond, frame));
+  }
   if (frame.kind !== Kind.VisitOpened) throw outOfTurn(frame);
   const opened = body(wire.visitOpened, frame);
   if (!equal(opened.visit, asked.passage.visit)) throw outOfTurn(frame);
   return { ...opened, ends_in_secs: Math.min(opened.ends_in_secs, wish.seconds) };
 }
 
+/** Who may sign second: every other person whose key is an approver's. */
+function approvers({ log }: TrustStore, key: DeviceKey): string[] {
+  const own = log.person(key.id, "engineer")?.key.person;
+  const others = [...log.people.values()].filter(
+    ({ role, key: { person } }) => role === "approver" && person !== own,
+  );
+  return [...new Set(others.map((one) => one.key.person))];
+}
+
 /** Another person signs: asked for at the relay, or given by root on the server itself, who may be faster. */
 async function second(
   stream: FrameStream,
+  { trust, key }: Hands,
   wish: OpenShell,
   asked: Asked,
   need: wire.NeedSecond,
 ): Promise<Frame> {
   const withinMs = (need.within_secs + 5) * 1000;
-  wish.onSecond?.(await words(grantHash(asked.grant)));
+  wish.onSecond?.({
+    words: await words(grantHash(asked.grant)),
+    expiresAt: Date.now() + need.within_secs * 1000,
+    approvers: need.remote ? approvers(trust, key) : [],
+    local: need.local,
+  });
   const over = new AbortController();
   const late = setTimeout(() => over.abort(), withinMs);
   try {

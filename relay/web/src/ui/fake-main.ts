@@ -1,5 +1,5 @@
 // The pages over the made-up world, for screenshots and axe: what the address says after `?` changes that world.
-import { ConsoleError } from "../lib/console";
+import { ConsoleError } from "../lib/errors";
 import { fake, someWorld } from "./fake";
 import { start } from "./start";
 

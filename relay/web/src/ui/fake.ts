@@ -1,13 +1,6 @@
 // A made-up relay, customer and shell, for looking at the pages and for tests. Never in what is shipped.
-import {
-  ConsoleError,
-  type Facade,
-  type OpenShell,
-  type Server,
-  type Shell,
-  type ShellState,
-  type TrustView,
-} from "../lib/console";
+import { ConsoleError } from "../lib/errors";
+import type { Offered, OpenShell, Server, Shell, ShellState, TrustView } from "../lib/facade";
 
 /** What the made-up world holds; a test changes what it is about. */
 export interface World {
@@ -174,13 +167,13 @@ const SCREEN = [
 ].join("");
 
 /** The facade over such a world, and the shells that were opened through it. */
-export function fake(world: World): { facade: Facade; shells: FakeShell[] } {
+export function fake(world: World): { facade: Offered; shells: FakeShell[] } {
   const shells: FakeShell[] = [];
   const now = Date.now();
   const signedIn = () => {
     if (!world.signedIn) throw new ConsoleError("signed_out");
   };
-  const facade: Facade = {
+  const facade: Offered = {
     api: {
       async me() {
         signedIn();
@@ -220,7 +213,12 @@ export function fake(world: World): { facade: Facade; shells: FakeShell[] } {
     },
     async openShell(wish: OpenShell) {
       if (world.second) {
-        wish.onSecond?.("candle orbit frozen pelican nurse magnet");
+        wish.onSecond?.({
+          words: "candle orbit frozen pelican nurse magnet",
+          expiresAt: Date.now() + 10 * MINUTE,
+          approvers: ["王伟"],
+          local: true,
+        });
         await new Promise(() => {});
       }
       const id = (shells.length + 1).toString(16).padStart(32, "0");

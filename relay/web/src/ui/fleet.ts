@@ -1,5 +1,5 @@
 // The servers as the relay lists them, with what the customer's list of keys says about each.
-import type { Server } from "../lib/console";
+import type { Server } from "../lib/facade";
 import { facade } from "./facade";
 
 /** A server that the list does not name is a reason to fetch what is new in it, but not at every look. */

@@ -1,5 +1,5 @@
 // Who is signed in, and what this browser trusts. One place asks; pages read.
-import type { Me } from "../lib/console";
+import type { Me } from "../lib/facade";
 import { facade } from "./facade";
 import { leaveAll } from "./shells.svelte";
 import { isError } from "./words.svelte";

@@ -1,5 +1,6 @@
 // The open terminals. They outlive the page that shows them: going to the list and back loses nothing.
-import type { OpenShell, Sentence, Server, Shell, ShellState } from "../lib/console";
+import type { Sentence } from "../lib/errors";
+import type { OpenShell, Server, Shell, ShellState } from "../lib/facade";
 import { facade } from "./facade";
 import { dark, fontSize } from "./settings.svelte";
 import type { Hooks, TerminalView } from "./terminal/view";

@@ -1,5 +1,5 @@
 // What a shell is doing, in words and as a shape.
-import type { EndReason, ShellState } from "../lib/console";
+import type { EndReason, ShellState } from "../lib/facade";
 import { clockTime, roundTrip, span } from "./times.svelte";
 import { sentence, type TextId, t, told } from "./words.svelte";
 

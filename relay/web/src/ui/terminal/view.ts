@@ -7,7 +7,7 @@ import { WebglAddon } from "@xterm/addon-webgl";
 import { type IDisposable, Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import "./terminal.css";
-import type { Shell } from "../../lib/console";
+import type { Shell } from "../../lib/facade";
 import { isAnswer, linkAddress, OutputFilter, replyPasses } from "./filter";
 import { DARK, LIGHT } from "./palette";
 import { asks, look, type Paste } from "./paste";
