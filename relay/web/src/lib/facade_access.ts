@@ -58,7 +58,10 @@ export interface SetupOffer {
  * at `makeKey`; after `finish` there is a customer without servers, so a reload goes on at the install command.
  */
 export interface Setup {
-  /** Throws `setup_wrong` (no such code), `setup_used` (it was used, or is too old). Uses nothing up. */
+  /**
+   * Throws `setup_wrong` (no such code), `setup_used` (it was used, or is too old). Uses nothing up. "": the set-up that
+   * the signed-in account began and has not finished.
+   */
   look(code: string): Promise<SetupOffer>;
   /**
    * Uses the code up: the owner's account, named `account`, and the customer at the relay, and signs in. A passkey asks
