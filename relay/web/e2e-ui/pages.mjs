@@ -31,7 +31,7 @@ async function setUp(page, to) {
   await page.locator("dialog button.primary").click();
   // One more touch makes the install token.
   await page.locator("dialog .entry", { hasText: /token|令牌/ }).waitFor();
-  await page.locator("dialog button.primary:enabled").click();
+  await page.locator("dialog button.primary[aria-disabled=false]").click();
   await page.locator(".waits a").waitFor();
 }
 

@@ -71,12 +71,18 @@ interface Asked {
 export async function open(hands: Hands, wish: OpenShell): Promise<Channel> {
   const channel = random(16);
   const stream = await FrameStream.open(wish.server.id, { purpose: "shell", channel: hex(channel) });
+  const abandon = () => stream.abandon();
+  wish.signal?.addEventListener("abort", abandon);
   try {
+    if (wish.signal?.aborted === true) abandon();
     return await openOn(stream, hands, wish, channel);
   } catch (error) {
     stream.leave();
+    if (wish.signal?.aborted === true) throw new ConsoleError("cancelled");
     if (error instanceof Cut) throw error.error;
     throw error instanceof Broken ? new ConsoleError("handshake_broken") : error;
+  } finally {
+    wish.signal?.removeEventListener("abort", abandon);
   }
 }
 
