@@ -45,9 +45,6 @@ export const WALKS = {
     if (!download.suggestedFilename().includes("recovery")) throw new Error(download.suggestedFilename());
     await tabTo(page, "main button.primary");
     await page.keyboard.press("Enter");
-    await focused(page, "dialog button.primary");
-    await page.keyboard.press("Enter");
-    await page.locator("dialog .entry", { hasText: "token" }).waitFor();
     await touch(page);
     await page.locator(".waits a").waitFor();
     await tabTo(page, ".waits a");

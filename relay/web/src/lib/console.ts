@@ -4,9 +4,9 @@ import * as relay from "./api";
 import { type Bytes, hex } from "./bytes";
 import { Channel } from "./channel";
 import { hasEd25519 } from "./ed25519";
-import { decode, entryHash, LogError } from "./entry";
+import { decode, entryHash, LogError, type NamedKey } from "./entry";
 import { ConsoleError } from "./errors";
-import type { Api, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
+import type { Api, KeyView, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
 import { agentOf, keyOf, parseId, short } from "./ids";
 import { deviceKey } from "./keys";
 import { exchangePair } from "./noise";
@@ -126,6 +126,16 @@ function nameOf(genesis: Bytes): Bytes {
   }
 }
 
+const KINDS: Readonly<Record<string, KeyView["kind"]>> = {
+  sshsig: "ssh",
+  webauthn: "passkey",
+  device: "device",
+};
+
+function keyView(key: NamedKey): KeyView {
+  return { name: key.person, fingerprint: fingerprintOf(keyOf(key.key)), kind: KINDS[key.signer] ?? "ssh" };
+}
+
 function viewOf({ log }: TrustStore): TrustView {
   const head = log.head();
   return {
@@ -135,16 +145,17 @@ function viewOf({ log }: TrustStore): TrustView {
     head: short(head.hash),
     at: log.newestClaim() * 1000,
     people: [...log.people.values()].map(({ key, role, until }) => ({
-      name: key.person,
-      fingerprint: fingerprintOf(keyOf(key.key)),
+      ...keyView(key),
       role,
-      kind: key.signer === "device" ? "device" : "ssh",
       until: until * 1000,
     })),
-    roots: [...log.roots.values()].map((key) => ({
-      name: key.person,
-      fingerprint: fingerprintOf(keyOf(key.key)),
-    })),
+    roots: [...log.roots.values()].map(keyView),
+    recovery: keyView(log.recovery),
+    policy: {
+      ...(log.policy.visit === null ? {} : { seconds: log.policy.visit }),
+      secondFor: log.policy.second_for,
+      never: log.policy.never,
+    },
     servers: [...log.agents.values()].map(({ identity, name }) => ({ id: hex(agentOf(identity)), name })),
   };
 }

@@ -62,9 +62,8 @@ export interface TrustView {
   readonly people: readonly PersonView[];
   readonly roots: readonly KeyView[];
   readonly servers: readonly { readonly id: string; readonly name: string }[];
-  /** Missing: an older library does not say. */
-  readonly recovery?: KeyView;
-  readonly policy?: Policy;
+  readonly recovery: KeyView;
+  readonly policy: Policy;
 }
 
 export interface PersonView extends KeyView {

@@ -11,8 +11,7 @@ export interface KeyView {
   readonly name: string;
   /** `SHA256:…` */
   readonly fingerprint: string;
-  /** Missing: `ssh`. */
-  readonly kind?: KeyKind;
+  readonly kind: KeyKind;
 }
 
 /** A signing key of the account that is signed in. Never one for signing in. */

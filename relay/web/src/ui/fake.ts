@@ -90,7 +90,7 @@ function first(world: World): Pick<Facade, "api" | "trust"> {
         roots: world.roots,
         people: world.people,
         policy: world.policy,
-        recovery: { name: "olga@acme.example, on paper", fingerprint: print("R") },
+        recovery: { name: "olga@acme.example, on paper", fingerprint: print("R"), kind: "ssh" },
         servers: world.servers.filter((one) => one.trusted).map(({ id, name }) => ({ id, name })),
       }),
       deviceKey: async () => ({

@@ -11,11 +11,13 @@ test("two keys of one person are one person, whatever they may do", () => {
     head: "",
     at: 0,
     servers: [],
-    roots: [{ name: "olga", fingerprint: "O" }],
+    recovery: { name: "olga", fingerprint: "R", kind: "ssh" },
+    policy: { secondFor: [], never: [] },
+    roots: [{ name: "olga", fingerprint: "O", kind: "ssh" }],
     people: [
-      { name: "wei", fingerprint: "W", role: "approver", until: 9 },
-      { name: "olga", fingerprint: "O", role: "engineer", until: 7 },
-      { name: "eve", fingerprint: "E", role: "engineer", until: 5 },
+      { name: "wei", fingerprint: "W", kind: "ssh", role: "approver", until: 9 },
+      { name: "olga", fingerprint: "O", kind: "ssh", role: "engineer", until: 7 },
+      { name: "eve", fingerprint: "E", kind: "ssh", role: "engineer", until: 5 },
       { name: "olga", fingerprint: "P", kind: "passkey", role: "engineer", until: 8 },
     ],
   };

@@ -2,10 +2,8 @@
 import { ConsoleError } from "../../lib/errors";
 import type { Access, Facade, Joining, OwnAccount, People, Setup } from "../../lib/facade";
 import type { Sign } from "./sign";
-import { DAY, HOUR, KEY_WORDS, ME, print, type World } from "./world";
-
-/** Time for a page to show that it waits. */
-export const soon = (ms = 60) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+import { commandOf } from "./visits";
+import { DAY, HOUR, KEY_WORDS, ME, print, soon, type World } from "./world";
 
 export function fakeAccess(world: World): Access {
   return {
@@ -53,20 +51,21 @@ export function fakeSetup(world: World, sign: Sign): Setup {
         text: "Cloud Doctor recovery key of ACME Logistics\n-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n-----END OPENSSH PRIVATE KEY-----\n",
       };
     },
-    async finish() {
+    async finish(token) {
       await sign({
         kind: "log",
         entry: {
           kind: "genesis",
           customer: world.customer,
-          roots: [{ name: ME, fingerprint: print("E") }],
-          recovery: { name: ME, fingerprint: print("R") },
+          roots: [{ name: ME, fingerprint: print("E"), kind: "passkey" }],
+          recovery: { name: ME, fingerprint: print("R"), kind: "ssh" },
         },
       });
       world.tenant = true;
       world.pinned = true;
       world.root = true;
       world.servers = [];
+      return commandOf(world, token, "own");
     },
   };
 }

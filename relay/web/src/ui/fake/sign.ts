@@ -88,7 +88,7 @@ function entryOf(world: World, change: Change): EntryWhat {
     case "remove-server":
       return { kind: "remove-server", name, id };
     case "add-person": {
-      const key = { name: change.name, fingerprint: change.key };
+      const key = { name: change.name, fingerprint: change.key, kind: "passkey" as const };
       return {
         kind: "add-person",
         key,
@@ -98,7 +98,10 @@ function entryOf(world: World, change: Change): EntryWhat {
       };
     }
     case "remove-person":
-      return { kind: "remove-person", key: { name: person?.name ?? "", fingerprint: change.key } };
+      return {
+        kind: "remove-person",
+        key: { name: person?.name ?? "", fingerprint: change.key, kind: person?.kind ?? "ssh" },
+      };
     case "set-policy":
       return { kind: "set-policy", policy: change.policy };
   }
@@ -123,7 +126,7 @@ function apply(world: World, change: Change): void {
       const { key: fingerprint, name, role, until } = change;
       world.people = [
         ...world.people.filter((one) => one.fingerprint !== fingerprint),
-        { name, fingerprint, role, until },
+        { name, fingerprint, role, until, kind: "passkey" },
       ];
       world.candidates = world.candidates.filter((one) => one.key !== fingerprint);
       break;

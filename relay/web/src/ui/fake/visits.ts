@@ -1,12 +1,16 @@
 // Servers, visits and audits of the made-up world.
 import { ConsoleError } from "../../lib/errors";
-import type { AuditLog, Fleet, Visits } from "../../lib/facade";
-import { soon } from "./access";
+import type { AuditLog, Fleet, InstallCommand, Visits } from "../../lib/facade";
 import { FakeWatched, SCREEN } from "./shells";
 import type { Sign } from "./sign";
-import { DAY, ME, someServers, WORDS, type World } from "./world";
+import { DAY, ME, someServers, soon, WORDS, type World } from "./world";
 
-export function fakeFleet(world: World, sign: Sign): Fleet {
+/** A command with a fresh token; its server comes by itself. */
+export function commandOf(
+  world: World,
+  { label, uses, seconds }: { label: string; uses: number; seconds: number },
+  preset: string,
+): InstallCommand {
   const arrive = () => {
     const [first] = someServers(Date.now());
     if (first)
@@ -15,6 +19,21 @@ export function fakeFleet(world: World, sign: Sign): Fleet {
         { ...first, id: "0c".repeat(32), name: "first-server", labels: [], here: [] },
       ];
   };
+  const expiresAt = Date.now() + seconds * 1000;
+  world.tokens = [
+    { id: `t${Date.now()}`, label, by: ME, madeAt: Date.now(), expiresAt, uses, used: 0 },
+    ...world.tokens,
+  ];
+  setTimeout(arrive, world.arrivesMs);
+  return {
+    token: "t9",
+    uses,
+    expiresAt,
+    command: `sudo cloud-doctor-agent enrol --relay relay.acme.example:8443 --relay-pin sha256:q0Zk3vJ8m1x2c5b7n9a4s6d8f0g1h3j5k7l9pA --trust "${WORDS}" --preset ${preset} --token cd-T8Qm1V0Zk0q3vJ8m1x2c5b7n9a4s6d8f0g1h3j5k7l9 && sudo systemctl enable --now cloud-doctor.target`,
+  };
+}
+
+export function fakeFleet(world: World, sign: Sign): Fleet {
   return {
     facts: async (id) => ({
       os: world.servers.find((one) => one.id === id)?.os.split(" · ")[0] ?? "",
@@ -73,20 +92,10 @@ export function fakeFleet(world: World, sign: Sign): Fleet {
             },
           }),
     }),
-    async install({ label, uses, seconds, preset }) {
-      const expiresAt = Date.now() + seconds * 1000;
-      await sign({ kind: "log", entry: { kind: "enrol-batch", note: label, until: expiresAt, uses } });
-      world.tokens = [
-        { id: `t${Date.now()}`, label, by: ME, madeAt: Date.now(), expiresAt, uses, used: 0 },
-        ...world.tokens,
-      ];
-      setTimeout(arrive, world.arrivesMs);
-      return {
-        token: "t9",
-        uses,
-        expiresAt,
-        command: `sudo cloud-doctor-agent enrol --relay relay.acme.example:8443 --relay-pin sha256:q0Zk3vJ8m1x2c5b7n9a4s6d8f0g1h3j5k7l9pA --trust "${WORDS}" --preset ${preset} --token cd-T8Qm1V0Zk0q3vJ8m1x2c5b7n9a4s6d8f0g1h3j5k7l9 && sudo systemctl enable --now cloud-doctor.target`,
-      };
+    async install({ preset, ...wish }) {
+      const until = Date.now() + wish.seconds * 1000;
+      await sign({ kind: "log", entry: { kind: "enrol-batch", note: wish.label, until, uses: wish.uses } });
+      return commandOf(world, wish, preset);
     },
     tokens: async () => world.tokens,
     async revoke(id) {

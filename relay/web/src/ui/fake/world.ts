@@ -26,6 +26,9 @@ export const WORDS = "harbor velvet quantum mirror siren uncle";
 export const KEY_WORDS = "candle orbit frozen pelican nurse magnet";
 export const ME = "eve@example.com";
 
+/** Time for a page to show that it waits. */
+export const soon = (ms = 60) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
 export interface World {
   signedIn: boolean;
   admin: boolean;
@@ -202,10 +205,10 @@ function someVisits(now: number): { running: VisitView[]; past: VisitView[] } {
 }
 
 function someHistory(now: number): EntryView[] {
-  const key = (name: string, letter: string, kind?: KeyView["kind"]): KeyView => ({
+  const key = (name: string, letter: string, kind: KeyView["kind"] = "ssh"): KeyView => ({
     name,
     fingerprint: print(letter),
-    ...(kind ? { kind } : {}),
+    kind,
   });
   const olga = key("olga@acme.example", "O", "passkey");
   const whats: EntryWhat[] = [
@@ -361,7 +364,13 @@ export function someWorld(now: number): World {
     people: [
       { name: ME, fingerprint: print("E"), role: "engineer", kind: "passkey", until: now + 60 * DAY },
       { name: ME, fingerprint: print("D"), role: "engineer", kind: "device", until: now + 9 * DAY },
-      { name: "mallory@vendor.example", fingerprint: print("M"), role: "engineer", until: now - 2 * DAY },
+      {
+        name: "mallory@vendor.example",
+        fingerprint: print("M"),
+        kind: "ssh",
+        role: "engineer",
+        until: now - 2 * DAY,
+      },
       {
         name: "olga@acme.example",
         fingerprint: print("O"),
@@ -369,7 +378,7 @@ export function someWorld(now: number): World {
         kind: "passkey",
         until: now + 80 * DAY,
       },
-      { name: "王伟", fingerprint: print("W"), role: "approver", until: now + 80 * DAY },
+      { name: "王伟", fingerprint: print("W"), kind: "ssh", role: "approver", until: now + 80 * DAY },
     ],
     policy: { seconds: 14_400, secondFor: ["root", "postgres"], never: ["backup"] },
     history: someHistory(now),
