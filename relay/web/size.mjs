@@ -28,11 +28,21 @@ function needed(source, into) {
 const kb = (names) =>
   [...names].reduce((all, name) => all + gzipSync(text(name), { level: 9 }).length, gzipSync(page).length) /
   1000;
-const english = assets.filter((name) => name.startsWith("english-"));
-const first = kb(new Set([...needed(page, new Set()), ...english]));
-// What comes later, when somebody asks for it: the other language, searching, the words to compare, settings, keys.
-const later = /^(chinese|addon-search|words|Settings|Keys)-/;
-const whole = kb(assets.filter((name) => !later.test(name)));
+
+/** What is needed at once together with files of these names. */
+function together(names) {
+  const all = new Set([...needed(page, new Set()), ...assets.filter((name) => name.startsWith("english-"))]);
+  for (const name of assets.filter((one) => names.some((start) => one.startsWith(`${start}-`)))) {
+    all.add(name);
+    needed(text(name), all);
+  }
+  return kb(all);
+}
+
+// The first sight is the sign-in. A terminal needs its page besides, but no sign-in. What comes later, when somebody asks
+// for it, is left out: the other language, searching, the words to compare, the other rooms and what they say.
+const first = together(["SignIn"]);
+const whole = together(["Server", "view"]);
 const madeUp = assets.filter((name) => text(name).includes(MADE_UP));
 const lines = [
   `first load ${first.toFixed(1)} kB gz (at most ${FIRST_KB_MAX})`,

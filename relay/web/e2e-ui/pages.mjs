@@ -4,9 +4,38 @@
 const SERVER = `servers/${"01".repeat(32)}`;
 const DEEP = `${SERVER}?user=deploy&reason=site%20is%20slow&ticket=T-1234`;
 
+async function fillSetup(page) {
+  await page.locator("#account").fill("olga@acme.example");
+  await page.locator("#customer").fill("ACME Logistics");
+  await page.keyboard.press("Tab");
+}
+
+/** Walks through set-up: 1 the key, 2 the file, 3 the touch, 4 the server that arrived. */
+async function setUp(page, to) {
+  await fillSetup(page);
+  await page.keyboard.press("Enter");
+  const key = page.locator("button.primary:not([type=submit])");
+  await key.waitFor();
+  if (to === 1) return;
+  await key.click();
+  await page.locator("details").waitFor();
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.locator("button.primary").click(),
+  ]);
+  if (!download.suggestedFilename().endsWith(".txt")) throw new Error(download.suggestedFilename());
+  if (to === 2) return;
+  await page.locator("button.primary").click();
+  await page.locator("dialog").waitFor();
+  if (to === 3) return;
+  await page.locator("dialog button.primary").click();
+  await page.locator(".waits a").waitFor();
+}
+
 /** Opens a terminal and waits until it has drawn. */
 async function openTerminal(page) {
   await page.locator("button[type=submit]").click();
+  await page.locator("dialog button.primary").click();
   await page.locator(".xterm-screen:visible").first().waitFor();
   await page.waitForFunction(() => globalThis.made.shells.at(-1)?.drawn > 0);
   await page.evaluate(() => document.fonts.ready);
@@ -44,11 +73,46 @@ export const PAGES = [
       await page.locator("#words").fill("harbor velvet quantum mirror");
     },
   },
-  { name: "trust-waiting", world: "untrusted", at: "trust", steps: (page) => page.locator("dl").waitFor() },
+  { name: "trust-bare", world: "untrusted&bare", at: "trust", steps: (page) => page.locator("dl").waitFor() },
   { name: "trust", at: "trust", steps: (page) => page.locator("dl").waitFor() },
-  { name: "servers", at: "servers", steps: (page) => page.locator("a.line").first().waitFor() },
+  {
+    name: "trust-newcomer",
+    world: "newcomer",
+    at: "trust",
+    async steps(page) {
+      await page.locator("article").waitFor();
+      await page.locator("article input[type=checkbox]").check();
+    },
+  },
+  {
+    name: "trust-renew",
+    world: "rootless",
+    at: "trust",
+    async steps(page) {
+      await page.locator("button[aria-expanded]").first().click();
+      await page.locator(".change pre").waitFor();
+      await page.locator("button[aria-expanded]").last().click();
+    },
+  },
+  {
+    name: "servers",
+    at: "servers",
+    widths: [360, 1280, 3840],
+    steps: (page) => page.locator("a.line").first().waitFor(),
+  },
   { name: "servers-filter", at: "servers?q=web", steps: (page) => page.locator("a.line").first().waitFor() },
-  { name: "servers-empty", world: "empty", at: "servers", steps: (page) => page.locator("ol").waitFor() },
+  {
+    name: "servers-empty",
+    world: "empty",
+    at: "servers",
+    steps: (page) => page.locator("main a.button").waitFor(),
+  },
+  {
+    name: "servers-empty-bare",
+    world: "empty&bare",
+    at: "servers",
+    steps: (page) => page.locator("ol").waitFor(),
+  },
   { name: "server-start", at: DEEP, steps: (page) => page.locator("form").waitFor() },
   {
     name: "server-second",
@@ -56,10 +120,11 @@ export const PAGES = [
     at: DEEP,
     async steps(page) {
       await page.locator("button[type=submit]").click();
+      await page.locator("dialog button.primary").click();
       await page.locator(".second").waitFor();
     },
   },
-  { name: "terminal", at: DEEP, steps: openTerminal },
+  { name: "terminal", at: DEEP, widths: [360, 1280, 3840], steps: openTerminal },
   {
     name: "terminal-root",
     at: DEEP.replace("deploy", "root"),
@@ -135,6 +200,198 @@ export const PAGES = [
     },
   },
   { name: "settings", at: "settings" },
+  { name: "settings-signin", at: "settings/signin", steps: (page) => page.locator("form").first().waitFor() },
+  {
+    name: "settings-totp",
+    at: "settings/signin",
+    async steps(page) {
+      await page.locator("section").last().locator("button").click();
+      await page.locator("section").last().locator("input").fill("123456");
+      await page.locator("section").last().locator("button[type=submit]").click();
+      await page.locator(".codes").waitFor();
+      await page.locator(".codes").scrollIntoViewIfNeeded();
+    },
+  },
+  { name: "settings-keys", at: "settings/keys", steps: (page) => page.locator(".lines").waitFor() },
+  { name: "settings-sessions", at: "settings/sessions", steps: (page) => page.locator(".lines").waitFor() },
+  {
+    name: "settings-people",
+    at: "settings/people",
+    async steps(page) {
+      await page.locator(".lines").first().waitFor();
+      await page.locator("button[type=submit]").click();
+      await page.locator("pre").waitFor();
+    },
+  },
+  { name: "settings-tokens", at: "settings/tokens", steps: (page) => page.locator(".lines").waitFor() },
+  {
+    name: "settings-remove",
+    at: "settings/people",
+    async steps(page) {
+      await page.locator(".lines .act button").first().click();
+      await page.locator("dialog").waitFor();
+    },
+  },
+  { name: "setup", world: "out", at: "setup/K7QX9M2P", steps: (page) => page.locator("#customer").waitFor() },
+  {
+    name: "setup-keyless",
+    world: "out&keyless&inside=WeChat",
+    at: "setup/K7QX9M2P",
+    async steps(page) {
+      await fillSetup(page);
+      await page.keyboard.type("correct horse battery");
+      await page.keyboard.press("Enter");
+      await page.locator(".note").waitFor();
+    },
+  },
+  { name: "setup-key", world: "out", at: "setup/K7QX9M2P", steps: (page) => setUp(page, 1) },
+  { name: "setup-file", world: "out", at: "setup/K7QX9M2P", steps: (page) => setUp(page, 2) },
+  { name: "setup-touch", world: "out", at: "setup/K7QX9M2P", steps: (page) => setUp(page, 3) },
+  { name: "setup-server", world: "out", at: "setup/K7QX9M2P", steps: (page) => setUp(page, 4) },
+  {
+    name: "setup-wrong",
+    world: "out",
+    at: "setup/wrong",
+    steps: (page) => page.locator("[role=alert]").waitFor(),
+  },
+  { name: "join", world: "out", at: "join/T0ken", steps: (page) => page.locator("#account").waitFor() },
+  {
+    name: "join-waiting",
+    world: "out",
+    at: "join/T0ken",
+    async steps(page) {
+      await page.locator("form button[type=submit]").click();
+      await page.locator("button.primary:not([type=submit])").click();
+      await page.locator(".words").waitFor();
+    },
+  },
+  {
+    name: "sign-in-code",
+    world: "out&totp",
+    at: "servers",
+    async steps(page) {
+      await page.locator("#account").fill("eve@example.com");
+      await page.locator("#password").fill("right");
+      await page.keyboard.press("Enter");
+      await page.locator("#code").fill("000000");
+      await page.keyboard.press("Enter");
+      await page.locator("[role=alert]").waitFor();
+    },
+  },
+  {
+    name: "touch",
+    at: DEEP,
+    world: "",
+    steps: (page) =>
+      page
+        .locator("button[type=submit]")
+        .click()
+        .then(() => page.locator("dialog").waitFor()),
+  },
+  {
+    name: "approvals",
+    at: "approvals",
+    widths: [360, 1280, 3840],
+    steps: (page) => page.locator("article").first().waitFor(),
+  },
+  {
+    name: "approvals-empty",
+    world: "empty",
+    at: "approvals",
+    steps: (page) => page.locator(".teach").waitFor(),
+  },
+  {
+    name: "approvals-touch",
+    at: "approvals",
+    async steps(page) {
+      await page.locator("article button.primary").first().click();
+      await page.locator("dialog").waitFor();
+    },
+  },
+  {
+    name: "approvals-deny",
+    at: "approvals",
+    async steps(page) {
+      await page.locator("article button:not(.primary)").first().click();
+      await page.locator("article form input").fill("今晚有发布 — tomorrow, please");
+    },
+  },
+  { name: "visits", at: "visits", steps: (page) => page.locator(".running").first().waitFor() },
+  { name: "visits-empty", world: "empty", at: "visits", steps: (page) => page.locator(".teach").waitFor() },
+  {
+    name: "visits-end",
+    at: "visits",
+    async steps(page) {
+      await page.locator(".running button.danger").first().click();
+      await page.locator("dialog").waitFor();
+    },
+  },
+  {
+    name: "watch",
+    at: `watch/${"01".repeat(32)}/${"a1".repeat(16)}`,
+    async steps(page) {
+      await page.locator("dialog button.primary").click();
+      await page.locator(".xterm-screen:visible").first().waitFor();
+      await page.waitForFunction(() => globalThis.made.watched.at(-1)?.drawn > 0);
+      await page.locator("dialog").waitFor({ state: "detached" });
+      await page.waitForTimeout(300);
+    },
+  },
+  {
+    name: "terminal-watched",
+    at: DEEP,
+    async steps(page) {
+      await openTerminal(page);
+      await page.evaluate(() => globalThis.made.shells[0].watchers.become(["olga@acme.example", "王伟"]));
+      await page.locator(".watched").waitFor();
+    },
+  },
+  { name: "add", at: "add", steps: (page) => page.locator("form").waitFor() },
+  {
+    name: "add-command",
+    at: "add",
+    async steps(page) {
+      await page.locator("button[type=submit]").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator(".waits a").waitFor();
+    },
+  },
+  {
+    name: "add-rootless",
+    world: "rootless",
+    at: "add",
+    steps: (page) => page.locator("pre").first().waitFor(),
+  },
+  { name: "about", at: `${SERVER}/about`, steps: (page) => page.locator(".rule").first().waitFor() },
+  {
+    name: "about-rename",
+    world: "rootless",
+    at: `${SERVER}/about`,
+    async steps(page) {
+      await page.locator(".changes input").first().fill("web-eins");
+      await page.locator(".changes pre").waitFor();
+      await page.locator("summary").click();
+    },
+  },
+  { name: "audit", at: `${SERVER}/audit`, steps: (page) => page.locator("button.primary:enabled").waitFor() },
+  {
+    name: "audit-read",
+    at: `${SERVER}/audit`,
+    async steps(page) {
+      await page.locator("button.primary").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator(".entry").first().waitFor();
+    },
+  },
+  {
+    name: "audit-broken",
+    at: `${SERVER}/audit`,
+    async steps(page) {
+      const log = { name: "audit-0001.log", mimeType: "text/plain", buffer: Buffer.from("{}\n") };
+      await page.locator("input[type=file]").setInputFiles(log);
+      await page.locator(".entry").first().waitFor();
+    },
+  },
   {
     name: "keys",
     at: "servers",

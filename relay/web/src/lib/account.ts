@@ -1,12 +1,9 @@
 // One's own account at the relay: how it signs in, and where it does. Never: a key that signs on a server made or used.
 
 import * as relay from "./api_access";
-import { type Bytes, unbase64url } from "./bytes";
 import { ConsoleError, oneLine } from "./errors";
 import type { OwnAccount } from "./facade";
 import { make } from "./passkey_login";
-import * as seat from "./seat";
-import * as store from "./store";
 
 /** Longest name of a program that is shown. */
 const AGENT_CHARS_MAX = 200;
@@ -62,13 +59,6 @@ export const account: OwnAccount = {
 
 /** Makes a passkey with which the signed-in account signs in from now on. */
 export async function addSignInPasskey(label: string): Promise<void> {
-  const signing = (await store.passkeys(seat.account())).map(({ credential }) => credential);
-  const { id, options } = await relay.beginPasskey(signing);
-  await relay.keepPasskey(id, label, await make(options, signing));
-}
-
-/** Credentials with which this account signs in: none of them may become one that signs on servers. */
-export async function signInCredentials(): Promise<Bytes[]> {
-  const ids = (await relay.passkeys()).map(({ id }) => unbase64url(id));
-  return ids.filter((id) => id !== undefined);
+  const { id, options } = await relay.beginPasskey();
+  await relay.keepPasskey(id, label, await make(options));
 }

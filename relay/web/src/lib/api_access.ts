@@ -2,7 +2,6 @@
 
 import { array, call, type Json, number, object, said, string } from "./api";
 import { type Asked, ask } from "./api_sign_in";
-import { type Bytes, base64url } from "./bytes";
 
 /** The page of the provider where a sign-in goes on. */
 export async function beginProviderLogin(): Promise<string> {
@@ -79,8 +78,8 @@ export function momentIfAny(value: unknown): number | undefined {
   return value === null || value === undefined ? undefined : moment(value);
 }
 
-export function beginPasskey(exclude: readonly Bytes[]): Promise<Asked> {
-  return ask("/api/v1/me/passkeys/start", { exclude: exclude.map(base64url) });
+export function beginPasskey(): Promise<Asked> {
+  return ask("/api/v1/me/passkeys/start", { exclude: [] });
 }
 
 export async function keepPasskey(id: string, name: string, credential: Json): Promise<void> {

@@ -1,149 +1,16 @@
-// Changes of the customer's log by a root key of this browser, and the command lines that do the same elsewhere.
-//
-// What is signed is made here from what the page shows. Never: an entry that the log's own rules would refuse, since a
-// touch would be spent on nothing.
+// The customer's log for pages: reading it, changing it, and letting in who came by a link.
 
-import * as relay from "./api_log";
-import { type Bytes, hex } from "./bytes";
-import { type Entry, entryBytes, LogError, type NamedKey, packEntry, type What } from "./entry";
-import { ConsoleError } from "./errors";
-import type { Change } from "./facade";
-import { parseId } from "./ids";
-import { type Signer, signers } from "./keys";
-import { whatOf } from "./log_view";
-import { wallSecs } from "./outside";
+import type { Book } from "./facade";
+import { later } from "./later";
+import { commandLine } from "./log_command";
 import * as seat from "./seat";
-import { fingerprint, NAMESPACE_LOG } from "./ssh";
-import type { TrustLog } from "./trust";
-import { faultOf } from "./trust_store";
 
-/** A key of this account in this browser that may change the log. */
-async function rootKey(log: TrustLog): Promise<Signer | undefined> {
-  const mine = await signers(seat.account());
-  return mine.find(({ id }) => log.roots.has(hex(id)));
-}
+const work = later(async () => (await import("./log_write")).work);
 
-export async function mayWrite(): Promise<boolean> {
-  return (await rootKey(seat.pinned().log)) !== undefined;
-}
-
-/** Signs an entry and delivers it. Throws `not_root`, `touch_declined`, `passkey_cancelled`, `log_moved`, `rule_…`. */
-export async function write(what: What): Promise<void> {
-  const copy = seat.pinned();
-  await copy.sync();
-  const { log } = copy;
-  const key = await rootKey(log);
-  if (key === undefined) throw new ConsoleError("not_root");
-  const head = log.head();
-  const at = Math.max(wallSecs(), log.newestClaim());
-  const entry: Entry = { version: 1, seq: head.seq + 1, prev: head.hash, at, by: key.id, what };
-  allowed(log, entry);
-  const server = serverOf(log, what);
-  const bytes = entryBytes(entry);
-  const about = {
-    what: { kind: "log", entry: whatOf(log, what) },
-    customer: log.name,
-    ...(server === undefined ? {} : { server }),
-  } as const;
-  const signature = await key.sign(NAMESPACE_LOG, bytes, about);
-  await relay.append(packEntry({ entry: bytes, signature }));
-  await copy.sync();
-}
-
-function allowed(log: TrustLog, entry: Entry): void {
-  try {
-    log.allows(entry);
-  } catch (error) {
-    throw error instanceof LogError ? new ConsoleError("change_refused", faultOf(error)) : error;
-  }
-}
-
-function serverOf(log: TrustLog, what: What): { id: string; name: string } | undefined {
-  const agent: Bytes | undefined =
-    "rename-agent" in what
-      ? what["rename-agent"].agent
-      : "remove-agent" in what
-        ? what["remove-agent"].agent
-        : undefined;
-  const record = agent === undefined ? undefined : log.agents.get(hex(agent));
-  return agent === undefined || record === undefined ? undefined : { id: hex(agent), name: record.name };
-}
-
-/** The entry that a change is. `candidate`: the key of somebody whom the log does not know yet. */
-export function entryOf(
-  log: TrustLog,
-  change: Exclude<Change, { readonly kind: "label-server" }>,
-  candidate: (fingerprint: string) => NamedKey | undefined,
-): What {
-  switch (change.kind) {
-    case "rename-server":
-      return { "rename-agent": { agent: agentId(change.server), name: change.name } };
-    case "remove-server":
-      return { "remove-agent": { agent: agentId(change.server) } };
-    case "add-person": {
-      const known = person(log, change.key)?.[1].key ?? candidate(change.key);
-      if (known === undefined) throw new ConsoleError("nobody_there");
-      const until = Math.floor(change.until / 1000);
-      return { "add-person": { key: { ...known, person: change.name }, role: change.role, until } };
-    }
-    case "remove-person": {
-      const id = parseId(person(log, change.key)?.[0] ?? "", 32);
-      if (id === undefined) throw new ConsoleError("nobody_there");
-      return { "remove-person": { key: id } };
-    }
-    case "set-policy": {
-      const { seconds, secondFor, never } = change.policy;
-      return {
-        "set-policy": { policy: { visit: seconds ?? null, second_for: [...secondFor], never: [...never] } },
-      };
-    }
-  }
-}
-
-function agentId(id: string): Bytes {
-  const bytes = parseId(id, 32);
-  if (bytes === undefined) throw new ConsoleError("nobody_there");
-  return bytes;
-}
-
-function person(log: TrustLog, print: string) {
-  return [...log.people].find(([, { key }]) => fingerprint(key.key) === print);
-}
-
-/** A word as a shell reads it. */
-export function quoted(word: string): string {
-  return /^[A-Za-z0-9_./:@[\],=+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}
-
-/** The command line that does the same where a root key is. */
-export function command(log: TrustLog, change: Change, openssh: (fingerprint: string) => string): string {
-  const line = (...words: readonly string[]) => ["cloud-doctor", ...words].map(quoted).join(" ");
-  switch (change.kind) {
-    case "rename-server":
-      return line("tenant", "server", "rename", change.server.slice(0, 12), change.name);
-    case "remove-server":
-      return line("tenant", "server", "remove", change.server.slice(0, 12));
-    case "label-server":
-      return line("servers", "label", change.server.slice(0, 12), ...change.labels);
-    case "remove-person": {
-      const role = person(log, change.key)?.[1].role ?? "engineer";
-      return line("tenant", role, "remove", change.key);
-    }
-    case "add-person": {
-      const days = String(Math.max(1, Math.min(90, Math.round((change.until / 1000 - wallSecs()) / 86_400))));
-      if (person(log, change.key) !== undefined)
-        return line("tenant", change.role, "renew", change.key, "--days", days);
-      const add = line("tenant", change.role, "add", "key.pub", "--name", change.name, "--days", days);
-      return `echo ${quoted(openssh(change.key))} > key.pub && ${add}`;
-    }
-    case "set-policy": {
-      const { seconds, secondFor, never } = change.policy;
-      const visit = seconds === undefined ? [] : ["--visit", `${seconds}s`];
-      const users = [
-        ...secondFor.flatMap((user) => ["--second-for", user]),
-        ...never.flatMap((user) => ["--never", user]),
-      ];
-      return line("tenant", "policy", "set", ...visit, ...users);
-    }
-  }
-}
+export const book: Book = {
+  history: () => work.history(),
+  mayWrite: () => work.mayWrite(),
+  command: (change) => commandLine(seat.pinned().log, change),
+  sign: (change) => work.sign(change),
+  candidates: () => work.candidates(),
+};

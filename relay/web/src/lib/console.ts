@@ -2,13 +2,15 @@
 
 import { access, comeBack } from "./access";
 import * as relay from "./api";
+import { book } from "./book";
 import { type Bytes, hex } from "./bytes";
 import { Channel } from "./channel";
 import { hasEd25519 } from "./ed25519";
 import { decode, entryHash, LogError } from "./entry";
 import { ConsoleError } from "./errors";
-import type { Api, Here, Offered, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
-import { agentOf, keyOf, parseId, short } from "./ids";
+import type { Api, Facade, Here, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
+import { agentOf, parseId, short } from "./ids";
+import { keyView, policyView } from "./key_view";
 import { deviceKey, type Signer, signers } from "./keys";
 import { later } from "./later";
 import { exchangePair } from "./noise";
@@ -16,8 +18,9 @@ import { wallSecs } from "./outside";
 import * as own from "./own";
 import * as seat from "./seat";
 import { open, TERM } from "./shell";
-import { fingerprint, fingerprintOf, openssh } from "./ssh";
+import { fingerprint, openssh } from "./ssh";
 import * as store from "./store";
+import { onTouch } from "./touch";
 import { faultOf, type TrustStore } from "./trust_store";
 import { hold } from "./window";
 import { matches, parsePin, words } from "./words";
@@ -115,16 +118,13 @@ function viewOf({ log }: TrustStore): TrustView {
     head: short(head.hash),
     at: log.newestClaim() * 1000,
     people: [...log.people.values()].map(({ key, role, until }) => ({
-      name: key.person,
-      fingerprint: fingerprintOf(keyOf(key.key)),
+      ...keyView(key),
       role,
-      kind: key.signer === "device" ? "device" : "ssh",
       until: until * 1000,
     })),
-    roots: [...log.roots.values()].map((key) => ({
-      name: key.person,
-      fingerprint: fingerprintOf(keyOf(key.key)),
-    })),
+    roots: [...log.roots.values()].map(keyView),
+    recovery: keyView(log.recovery),
+    policy: policyView(log.policy),
     servers: [...log.agents.values()].map(({ identity, name }) => ({ id: hex(agentOf(identity)), name })),
   };
 }
@@ -215,9 +215,12 @@ async function resume(id: string): Promise<Shell | undefined> {
   return shell;
 }
 
+const setup = later(async () => (await import("./first_steps")).setup);
 const account = later(async () => (await import("./account")).account);
 const people = later(async () => (await import("./people")).people);
 const joining = later(async () => (await import("./joining")).joining);
+const keys = later(async () => (await import("./own_keys")).keys);
+const fleet = later(async () => (await import("./fleet")).fleet);
 const approvals = later(async () => (await import("./approvals")).approvals);
 const visits = later(async () => (await import("./visits")).visits(resumeShells));
 const audit = later(async () => (await import("./audit_log")).auditLog);
@@ -230,12 +233,29 @@ async function hasX25519(): Promise<boolean> {
 }
 
 /** Reads what this browser has kept. Await it once, before anything is drawn. */
-export async function connect(): Promise<Offered> {
+export async function connect(): Promise<Facade> {
   // Without X25519 and Ed25519 nothing can be checked or sealed: said at once, not at the first server.
   if (globalThis.crypto?.subtle === undefined) throw new ConsoleError("not_secure");
   if (!(await hasEd25519()) || !(await hasX25519())) throw new ConsoleError("browser_too_old");
   await comeBack();
   const [only, more] = await store.tenants();
   if (only !== undefined && more === undefined) await seat.choose(parseId(only, 32));
-  return { api, trust, openShell, resumeShells, access, account, people, joining, approvals, visits, audit };
+  return {
+    api,
+    trust,
+    openShell,
+    resumeShells,
+    access,
+    setup,
+    joining,
+    account,
+    people,
+    keys,
+    book,
+    approvals,
+    fleet,
+    visits,
+    audit,
+    onTouch,
+  };
 }

@@ -1,9 +1,10 @@
 // Errors as ids and values: code matches on the id, pages make the sentence. Never: a sentence in code.
 
 import type english from "./messages.en.json";
+import type rooms from "./messages.rooms.en.json";
 
-/** Ids of the sentences in messages.en.json and messages.zh.json. */
-export type MessageId = keyof typeof english;
+/** Ids of the sentences in messages.en.json and messages.rooms.en.json, and their Chinese ones. */
+export type MessageId = keyof typeof english | keyof typeof rooms;
 
 /** A sentence: its id, and what stands at its `{0}`, `{1}` …, which may be sentences themselves. */
 export interface Sentence {

@@ -2,10 +2,10 @@
 // hands, or code.
 //
 // Names of servers, people and customers, reasons and sentences are strangers' texts: they are shown as text. Every
-// function that fails throws a `ConsoleError` whose id is a key of messages.en.json and messages.zh.json; `say` makes
-// its words. Any function that speaks to the relay may throw `signed_out`, `relay_unreachable`, `relay_says_no`,
-// `relay_odd` and `too_many_tries`; only what is special is named at a function. All times are milliseconds since 1970,
-// all lengths of time seconds. Ids and hashes are hex in small letters.
+// function that fails throws a `ConsoleError` whose id is a key of messages.en.json or, where only a later room meets it,
+// of messages.rooms.en.json; `say` makes its words. Any function that speaks to the relay may throw `signed_out`,
+// `relay_unreachable`, `relay_says_no`, `relay_odd` and `too_many_tries`; only what is special is named at a function.
+// All times are milliseconds since 1970, all lengths of time seconds. Ids and hashes are hex in small letters.
 //
 // In four files: here who is signed in, the pinned customer and the whole; facade_access.ts accounts, set-up, joining;
 // facade_sign.ts keys, the touch, the log and approvals; facade_visits.ts servers, shells, visits, the host's audit.
@@ -62,9 +62,8 @@ export interface TrustView {
   readonly people: readonly PersonView[];
   readonly roots: readonly KeyView[];
   readonly servers: readonly { readonly id: string; readonly name: string }[];
-  /** Missing: an older library does not say. */
-  readonly recovery?: KeyView;
-  readonly policy?: Policy;
+  readonly recovery: KeyView;
+  readonly policy: Policy;
 }
 
 export interface PersonView extends KeyView {

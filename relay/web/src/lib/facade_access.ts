@@ -2,6 +2,7 @@
 // people's. Types only. An account sees servers; it gives no power on any of them: that is facade_sign.ts.
 
 import type { SavedFile } from "./facade_sign";
+import type { InstallCommand } from "./facade_visits";
 
 /** The ways in that this relay and this browser have. */
 export interface Ways {
@@ -53,12 +54,15 @@ export interface SetupOffer {
 }
 
 /**
- * The first run of a relay, for its owner: `look` → `begin` → `makeKey` → the person saves the file → `finish` → an
- * install command (`Fleet.install`). After `begin` somebody is signed in whose `me().tenant` is `null`, so a reload goes on
- * at `makeKey`; after `finish` there is a customer without servers, so a reload goes on at the install command.
+ * The first run of a relay, for its owner: `look` → `begin` → `makeKey` → the person saves the file → `finish`, which
+ * brings the install command. After `begin` somebody is signed in whose `me().tenant` is `null`, so a reload goes on at
+ * `makeKey`; after `finish` there is a customer without servers, and a reload makes another command (`Fleet.install`).
  */
 export interface Setup {
-  /** Throws `setup_wrong` (no such code), `setup_used` (it was used, or is too old). Uses nothing up. */
+  /**
+   * Throws `setup_wrong` (no such code), `setup_used` (it was used, or is too old). Uses nothing up. "": the set-up that
+   * the signed-in account began and has not finished.
+   */
   look(code: string): Promise<SetupOffer>;
   /**
    * Uses the code up: the owner's account, named `account`, and the customer at the relay, and signs in. A passkey asks
@@ -72,10 +76,11 @@ export interface Setup {
    */
   makeKey(kind: "passkey" | "device"): Promise<SavedFile>;
   /**
-   * Signs the log's first entry with the key of `makeKey` (by passkey: the touch, `what` is `genesis`), lets the same key
-   * open visits and approve, delivers it and pins it. Throws `touch_declined`, `passkey_cancelled`; may be called again.
+   * Delivers and pins the log's first entry, which trusts the key of `makeKey` as root, engineer and approver and holds an
+   * install token. Signed by the recovery key, which is in memory still, or by the new key (by passkey: the touch, `what`
+   * is `genesis`). May be called again. Throws `touch_declined`, `passkey_cancelled`.
    */
-  finish(): Promise<void>;
+  finish(token: { label: string; uses: number; seconds: number }): Promise<InstallCommand>;
 }
 
 /** What an invitation says. The customer comes from the link itself, not from the relay. */

@@ -11,8 +11,7 @@ export interface KeyView {
   readonly name: string;
   /** `SHA256:…` */
   readonly fingerprint: string;
-  /** Missing: `ssh`. */
-  readonly kind?: KeyKind;
+  readonly kind: KeyKind;
 }
 
 /** A signing key of the account that is signed in. Never one for signing in. */
@@ -66,9 +65,9 @@ export type TouchWhat =
       readonly engineer: string;
       /** Of all scopes, with commas. */
       readonly user: string;
+      readonly seconds: number;
       /** What may be done there: a shell, a command, or only a look. */
       readonly scopes?: Approval["scopes"];
-      readonly seconds: number;
       readonly reason: string;
       readonly ticket: string;
       readonly words: string;

@@ -110,8 +110,6 @@ export interface Fleet {
     seconds: number;
     preset: "own" | "vendor" | "checks-only";
   }): Promise<InstallCommand>;
-  /** The command line that makes one where a root key is. */
-  installCommand(wish: { uses: number; seconds: number }): string;
   /** Newest first. For admins. */
   tokens(): Promise<readonly InstallToken[]>;
   /** Nothing can be enrolled with it any more. */

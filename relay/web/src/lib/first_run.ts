@@ -31,7 +31,7 @@ export const begin: Setup["begin"] = async (code, { account, customer, way }) =>
   const names = { code, account, tenant_name: customer };
   if ("passkey" in way) {
     const { id, options } = await access.beginSetupPasskey(names);
-    await access.setUpByPasskey(code, id, account, await make(options, []));
+    await access.setUpByPasskey(code, id, account, await make(options));
   } else if (!(await access.setUp(names, way.password))) {
     await relay.login(account, way.password);
   }

@@ -1,7 +1,8 @@
 // What the relay knows of machines and of who is on them, from what agents and clients say. Never: believed for a decision.
 
 import { openStreams, server } from "./api_visits";
-import type { Here, ServerFacts } from "./facade";
+import type { Fleet, Here, ServerFacts } from "./facade";
+import { install, revoke, tokens } from "./install";
 
 /** Whatever is known of a server. */
 export async function facts(id: string): Promise<ServerFacts> {
@@ -24,3 +25,5 @@ export async function whoIsWhere(): Promise<ReadonlyMap<string, readonly Here[]>
     [...all].map(([id, people]) => [id, [...people.values()].sort((a, b) => a.since - b.since)]),
   );
 }
+
+export const fleet: Fleet = { facts, install, tokens, revoke };

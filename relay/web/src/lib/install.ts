@@ -4,14 +4,13 @@
 // never in the arguments of the agent. Never: kept in the browser.
 
 import * as relay from "./api_log";
-import * as book from "./book";
 import { base64url, concat } from "./bytes";
 import type { InstallCommand, InstallToken } from "./facade";
 import { BATCH_SECS_MAX } from "./limits";
+import { write } from "./log_write";
 import { wallSecs } from "./outside";
 import * as seat from "./seat";
-import { makeSeed } from "./seed";
-import { takeFirstBatch } from "./setup";
+import { makeSeed, type Seed } from "./seed";
 import { words } from "./words";
 
 export interface InstallWish {
@@ -21,15 +20,18 @@ export interface InstallWish {
   readonly preset: "own" | "vendor" | "checks-only";
 }
 
+/** Lets a new token's key into the log (by passkey: the touch) and makes the command that uses it. */
 export async function install(wish: InstallWish): Promise<InstallCommand> {
+  const batch = await makeSeed();
   const seconds = Math.min(wish.seconds, BATCH_SECS_MAX);
-  let batch = takeFirstBatch(wish.uses);
-  if (batch === undefined) {
-    batch = await makeSeed();
-    const until = wallSecs() + seconds;
-    await book.write({ "enrol-batch": { key: batch.open, until, uses: wish.uses, note: wish.label } });
-  }
-  const made = await relay.makeToken(wish.label, wish.uses, seconds);
+  const until = wallSecs() + seconds;
+  await write({ "enrol-batch": { key: batch.open, until, uses: wish.uses, note: wish.label } });
+  return commandOf(batch, { ...wish, seconds });
+}
+
+/** The command of a token whose key the log has already. */
+export async function commandOf(batch: Seed, wish: InstallWish): Promise<InstallCommand> {
+  const made = await relay.makeToken(wish.label, wish.uses, wish.seconds);
   const tenant = seat.pinned().log.tenant;
   const token = `cdt1.${base64url(concat(made.secret, batch.seed, tenant))}`;
   const pins = made.pins.map((pin) => `--relay-pin ${pin}`).join(" ");

@@ -106,7 +106,7 @@ async function enter(link: JoinLink, account: string, way: Way): Promise<void> {
   if ("password" in way) await relay.join(link.token, account, way.password);
   else {
     const { id, options } = await relay.beginJoinPasskey(link.token, account);
-    await relay.joinByPasskey(link.token, id, account, await make(options, []));
+    await relay.joinByPasskey(link.token, id, account, await make(options));
   }
   begun = { id: hex(linkId(link.token)), account };
   await keep(link, account);

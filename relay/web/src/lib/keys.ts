@@ -82,10 +82,10 @@ function odd(): never {
 }
 
 /**
- * Makes a passkey for signing. `others`: credentials for signing in, which must not be taken for it. Throws
- * `passkey_cancelled`, `passkey_missing`.
+ * Makes a passkey for signing. An authenticator may hold one for signing in besides: what tells them apart is the length of
+ * the user handle, and that signing asks for it by its id. Throws `passkey_cancelled`, `passkey_missing`.
  */
-export async function makePasskey(account: string, label: string, others: readonly Bytes[]): Promise<Signer> {
+export async function makePasskey(account: string, label: string): Promise<Signer> {
   const rpId = location.hostname;
   const made = await atBrowser(() =>
     navigator.credentials.create({
@@ -95,7 +95,6 @@ export async function makePasskey(account: string, label: string, others: readon
         rp: { id: rpId, name: "Cloud Doctor" },
         user: { id: random(SIGNING_HANDLE_BYTES), name: `${account} · ${label}`, displayName: label },
         pubKeyCredParams: COSE.map((alg) => ({ type: "public-key", alg })),
-        excludeCredentials: others.map((id) => ({ type: "public-key", id })),
         // Not offered by the browser when somebody signs in: it is found by its id alone.
         authenticatorSelection: { userVerification: "required", residentKey: "discouraged" },
         attestation: "none",
@@ -148,7 +147,6 @@ export async function atBrowser(call: () => Promise<Credential | null>): Promise
   } catch (error) {
     const name = error instanceof DOMException ? error.name : "";
     if (name === "NotSupportedError" || name === "SecurityError") throw new ConsoleError("passkey_missing");
-    if (name === "InvalidStateError") throw new ConsoleError("passkey_known");
   }
   throw new ConsoleError("passkey_cancelled");
 }

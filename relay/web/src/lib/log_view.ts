@@ -1,23 +1,11 @@
 // The log in plain values, for pages that make sentences of it. Never: an entry that was not verified.
 
 import { hex } from "./bytes";
-import { decode, type Entry, entryHash, type NamedKey, type Policy, type What } from "./entry";
-import type { EntryView, EntryWhat, KeyKind, KeyView, Policy as PolicyView } from "./facade";
+import { decode, type Entry, entryHash, type NamedKey, type What } from "./entry";
+import type { EntryView, EntryWhat, KeyView } from "./facade";
 import { agentOf, batchOf, keyOf, short } from "./ids";
-import { fingerprint } from "./ssh";
+import { keyView, policyView } from "./key_view";
 import type { TrustLog } from "./trust";
-
-export function kindOf(signer: NamedKey["signer"]): KeyKind {
-  return signer === "webauthn" ? "passkey" : signer === "device" ? "device" : "ssh";
-}
-
-export function keyView({ key, person, signer }: NamedKey): KeyView {
-  return { name: person, fingerprint: fingerprint(key), kind: kindOf(signer) };
-}
-
-export function policyView({ visit, second_for, never }: Policy): PolicyView {
-  return { ...(visit === null ? {} : { seconds: visit }), secondFor: second_for, never };
-}
 
 /** What is known before an entry: names of keys and servers that it takes away or changes. */
 class Known {
@@ -29,7 +17,7 @@ class Known {
 
   key(id: Uint8Array): KeyView {
     const known = this.keys.get(hex(id));
-    return known === undefined ? { name: short(id), fingerprint: short(id) } : keyView(known);
+    return known === undefined ? { name: short(id), fingerprint: short(id), kind: "ssh" } : keyView(known);
   }
 
   server(id: Uint8Array): string {

@@ -1,8 +1,8 @@
 // The account's signing keys in plain values: which are here, and what the log trusts each for.
 
-import { type Bytes, hex } from "./bytes";
+import { hex } from "./bytes";
 import { ConsoleError } from "./errors";
-import type { OwnKey } from "./facade";
+import type { OwnKey, SigningKeys } from "./facade";
 import { deviceKey, forget as forgetKey, makePasskey as make, type Signer, signers } from "./keys";
 import * as seat from "./seat";
 import { fingerprint, openssh } from "./ssh";
@@ -30,22 +30,16 @@ async function view({ id, blob, kind, label, madeAt }: Signer): Promise<OwnKey> 
 }
 
 /** The one that would sign first, first. */
-export async function list(): Promise<OwnKey[]> {
+async function list(): Promise<OwnKey[]> {
   return Promise.all((await signers(seat.account())).map(view));
 }
 
-/** `others`: credentials for signing in. */
-export async function makePasskey(label: string, others: readonly Bytes[]): Promise<OwnKey> {
-  return view(await make(seat.account(), label, others));
-}
-
-export async function makeDevice(): Promise<OwnKey> {
-  return view(await deviceKey(seat.account()));
-}
-
-export async function forget(id: string): Promise<void> {
-  await forgetKey(seat.account(), id);
-}
+export const keys: SigningKeys = {
+  list,
+  makePasskey: async (label) => view(await make(seat.account(), label)),
+  makeDevice: async () => view(await deviceKey(seat.account())),
+  forget: (id) => forgetKey(seat.account(), id),
+};
 
 /** An own key by its id. Throws `no_signing_key`. */
 export async function byId(id: string): Promise<Signer> {

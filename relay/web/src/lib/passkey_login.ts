@@ -37,8 +37,8 @@ export async function answer(options: Json): Promise<Json> {
   });
 }
 
-/** Makes one. `signing`: credentials that sign on servers, which must not be taken for it. */
-export async function make(options: Json, signing: readonly Bytes[]): Promise<Json> {
+/** Makes one. */
+export async function make(options: Json): Promise<Json> {
   const user = object(options.user, "user");
   const name = string(user.name, "user name");
   const excluded = array(options.excludeCredentials ?? [], "excluded").map((one) =>
@@ -55,7 +55,7 @@ export async function make(options: Json, signing: readonly Bytes[]): Promise<Js
       type: "public-key",
       alg: number(object(one, "algorithm").alg, "algorithm"),
     })),
-    excludeCredentials: [...excluded, ...signing].map((id) => ({ type: "public-key", id })),
+    excludeCredentials: excluded.map((id) => ({ type: "public-key", id })),
     // Found by the browser itself: nobody names an account before it is theirs.
     authenticatorSelection: {
       userVerification: "required",

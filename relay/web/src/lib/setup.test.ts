@@ -3,7 +3,7 @@
 
 import "fake-indexeddb/auto";
 import { beforeEach, expect, test } from "vitest";
-import * as book from "./book";
+import { book } from "./book";
 import { type Bytes, base64url, hex, unbase64url } from "./bytes";
 import { decode, entryHash } from "./entry";
 import { keyOf } from "./ids";
@@ -14,6 +14,8 @@ import * as seat from "./seat";
 import { finish, makeKey } from "./setup";
 import { ed25519Blob } from "./ssh";
 import { TrustLog } from "./trust";
+
+const TOKEN = { label: "first", uses: 1, seconds: 86_400 };
 
 /** What the relay has. */
 let log: Bytes[] = [];
@@ -77,16 +79,15 @@ function keyIn(file: string): Bytes {
 }
 
 test("a trial with the browser's own key: the file holds the root, the first token needs no touch", async () => {
-  const file = await makeKey("device", "this browser", []);
+  const file = await makeKey("device", "this browser");
   expect(file.name).toBe("cloud-doctor-root-ann.key");
-  await finish("Ann & Co");
+  const made = await finish("Ann & Co", TOKEN);
   const copy = await TrustLog.replay(log);
   expect(copy.name).toBe("Ann & Co");
   expect([...copy.roots.keys()]).toEqual([hex(keyOf(ed25519Blob(keyIn(file.text))))]);
   expect([...copy.people.values()].map((one) => [one.key.person, one.key.signer, one.role])).toEqual([
     ["ann", "device", "engineer"],
   ]);
-  const made = await install({ label: "", uses: 1, seconds: 86_400, preset: "own" });
   expect(log.length).toBe(1);
   const [, token = ""] = /echo cdt1\.(\S+) >/.exec(made.command) ?? [];
   const parts = unbase64url(token) ?? new Uint8Array(0);
@@ -111,24 +112,20 @@ test("a trial with the browser's own key: the file holds the root, the first tok
 });
 
 test("the log's history is told in plain values", async () => {
-  await makeKey("device", "this browser", []);
-  await finish("Ann & Co");
+  await makeKey("device", "this browser");
+  await finish("Ann & Co", TOKEN);
   const [genesis] = history(seat.pinned().log);
   expect(genesis?.by).toEqual({ kind: "root", name: "ann" });
   expect(genesis?.what).toMatchObject({ kind: "genesis", customer: "Ann & Co" });
   expect(await book.mayWrite()).toBe(false);
-  const line = book.command(
-    seat.pinned().log,
-    { kind: "rename-server", server: "ab".repeat(32), name: "it's" },
-    () => "",
-  );
+  const line = book.command({ kind: "rename-server", server: "ab".repeat(32), name: "it's" });
   expect(line).toBe("cloud-doctor tenant server rename abababababab 'it'\\''s'");
 });
 
 test("without a key in memory nothing is begun", async () => {
-  await makeKey("device", "this browser", []);
-  await finish("Ann & Co");
+  await makeKey("device", "this browser");
+  await finish("Ann & Co", TOKEN);
   log = [];
-  await expect(finish("Ann & Co")).rejects.toMatchObject({ id: "setup_key_first" });
+  await expect(finish("Ann & Co", TOKEN)).rejects.toMatchObject({ id: "setup_key_first" });
   expect(log).toEqual([]);
 });

@@ -5,11 +5,12 @@
 // file holds the root itself. Never: a private half that is kept in the browser, or sent.
 
 import { append } from "./api_log";
-import { type Bytes, random } from "./bytes";
+import { random } from "./bytes";
 import { type Entry, entryBytes, entryHash, type First, type NamedKey, packEntry, type What } from "./entry";
 import { ConsoleError } from "./errors";
-import type { SavedFile } from "./facade";
+import type { InstallCommand, SavedFile } from "./facade";
 import { keyOf } from "./ids";
+import { commandOf } from "./install";
 import { deviceKey, makePasskey, type Signer, signers } from "./keys";
 import { BATCH_SECS_MAX, ENGINEER_DAYS_MAX } from "./limits";
 import { wallSecs } from "./outside";
@@ -27,18 +28,12 @@ interface Prepared {
 }
 
 let prepared: Prepared | undefined;
-/** The install token's key that the first entry let in: for the first command, without another touch. */
-let firstBatch: Seed | undefined;
 
-/** See the facade's `Setup.makeKey`. `others`: credentials for signing in. */
-export async function makeKey(
-  kind: "passkey" | "device",
-  label: string,
-  others: readonly Bytes[],
-): Promise<SavedFile> {
+/** See the facade's `Setup.makeKey`. */
+export async function makeKey(kind: "passkey" | "device", label: string): Promise<SavedFile> {
   const account = seat.account();
   const before = (await signers(account)).find((one) => one.kind === kind);
-  const made = () => (kind === "device" ? deviceKey(account) : makePasskey(account, label, others));
+  const made = () => (kind === "device" ? deviceKey(account) : makePasskey(account, label));
   const key = before ?? (await made());
   const saved = await makeSeed();
   prepared = { account, key, saved };
@@ -54,12 +49,16 @@ function fileName(account: string): string {
 }
 
 /** See the facade's `Setup.finish`. `customer`: its name at the relay, which becomes the log's. */
-export async function finish(customer: string): Promise<void> {
+export async function finish(
+  customer: string,
+  token: { readonly label: string; readonly uses: number; readonly seconds: number },
+): Promise<InstallCommand> {
   if (prepared === undefined || prepared.account !== seat.account())
     throw new ConsoleError("setup_key_first");
   const { account, key, saved } = prepared;
   const batch = await makeSeed();
   const at = wallSecs();
+  const until = at + Math.min(token.seconds, BATCH_SECS_MAX);
   const first: First[] = [
     {
       "add-person": {
@@ -68,7 +67,7 @@ export async function finish(customer: string): Promise<void> {
         until: at + ENGINEER_DAYS_MAX * DAY_SECS,
       },
     },
-    { "enrol-batch": { key: batch.open, until: at + Math.min(DAY_SECS, BATCH_SECS_MAX), uses: 1, note: "" } },
+    { "enrol-batch": { key: batch.open, until, uses: token.uses, note: token.label } },
   ];
   const what: What = { genesis: { name: customer, ...(await rootsOf(prepared)), salt: random(16), first } };
   const entry: Entry = { version: 1, seq: 0, prev: new Uint8Array(32), at, by: keyOf(saved.blob), what };
@@ -77,8 +76,8 @@ export async function finish(customer: string): Promise<void> {
   const genesis = packEntry({ entry: bytes, signature });
   await append(genesis);
   await seat.pin(genesis, entryHash({ entry: bytes, signature }));
-  firstBatch = batch;
   prepared = undefined;
+  return commandOf(batch, { ...token, preset: "own" });
 }
 
 /** Who changes the log, and who replaces them. */
@@ -93,12 +92,4 @@ async function rootsOf({
   }
   // A trial: nothing stands above the root, so a key that nobody has takes that place.
   return { roots: [file], recovery: { key: (await makeSeed()).blob, person: "nobody", signer: "sshsig" } };
-}
-
-/** The first install token's key, once: the log has it already. */
-export function takeFirstBatch(uses: number): Seed | undefined {
-  if (uses !== 1) return undefined;
-  const batch = firstBatch;
-  firstBatch = undefined;
-  return batch;
 }

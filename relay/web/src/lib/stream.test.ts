@@ -147,6 +147,14 @@ test("silence ends the stream, before and after it is open", async () => {
   expect(await next).toEqual(["stream_lost", { id: "lost_silent", args: [] }]);
 });
 
+test("whoever waits for a frame learns at once that the stream was abandoned", async () => {
+  const [stream] = await opened();
+  const waits = expect(stream.next(60_000)).rejects.toMatchObject({ id: "stream_closed" });
+  stream.abandon();
+  await waits;
+  expect(Fake.last.closed).toBe(1000);
+});
+
 test("another subprotocol is another relay", async () => {
   const opening = FrameStream.open("s", note).catch(fault);
   await vi.advanceTimersByTimeAsync(0);

@@ -1,15 +1,37 @@
 // The pages over the made-up world, for screenshots and axe: what the address says after `?` changes that world.
 import { ConsoleError } from "../lib/errors";
 import { fake, someWorld } from "./fake";
+import { KEY_WORDS, print } from "./fake/world";
 import { start } from "./start";
 
 const asked = new URLSearchParams(location.search);
 const world = someWorld(Date.now());
 world.signedIn = !asked.has("out");
 world.pinned = !asked.has("unpinned");
-world.trusted = !asked.has("untrusted");
 world.second = asked.has("second");
-if (asked.has("empty")) world.servers = [];
+world.root = !asked.has("rootless");
+world.passkeys = !asked.has("keyless");
+world.inside = asked.get("inside") ?? "";
+world.totp = asked.has("totp");
+world.bare = asked.has("bare");
+if (asked.has("untrusted")) {
+  world.trusted = false;
+  world.keys = world.keys.map((key) => ({ ...key, trusted: { root: false } }));
+}
+if (asked.has("device")) world.keys = world.keys.filter((key) => key.kind === "device");
+if (asked.has("empty"))
+  Object.assign(world, { servers: [], approvals: [], running: [], past: [], tokens: [] });
+if (asked.has("newcomer")) {
+  const since = Date.now() - 120_000;
+  const key = {
+    key: print("N"),
+    kind: "passkey" as const,
+    words: KEY_WORDS,
+    role: "engineer" as const,
+    since,
+  };
+  world.candidates = [{ account: "peggy@acme.example", ...key }];
+}
 const made = fake(world);
 Object.assign(window, { made, world, ConsoleError });
 void start(async () => made.facade);

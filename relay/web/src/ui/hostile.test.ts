@@ -1,8 +1,9 @@
 // @vitest-environment jsdom
 // WEB-06: what strangers call things is text wherever it is shown.
-import { flushSync, mount, unmount } from "svelte";
+import { type Component, flushSync, mount, unmount } from "svelte";
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { ConsoleError } from "../lib/errors";
+import type { TouchHook } from "../lib/facade";
 import { useFacade } from "./facade";
 import { FakeShell, fake, someWorld } from "./fake";
 import { HOSTILE } from "./hostile";
@@ -11,8 +12,9 @@ beforeAll(async () => {
   // jsdom has neither.
   vi.stubGlobal("matchMedia", () => ({ matches: false, addEventListener() {} }));
   HTMLDialogElement.prototype.showModal ??= () => {};
-  const { words } = await import("./words.svelte");
+  const { words, roomWords } = await import("./words.svelte");
   await words();
+  await roomWords();
 });
 
 let shown: Record<string, unknown> | undefined;
@@ -104,4 +106,79 @@ test.each(HOSTILE)("WEB-06 people in the customer's list: %j", async (text) => {
     expect(document.querySelector("dl")).not.toBeNull();
   });
   isText(text);
+});
+
+/** Shows a page over a world, and waits for something on it. */
+async function open(page: Component, selector: string): Promise<void> {
+  shown = mount(page, { target: document.body });
+  await vi.waitFor(() => {
+    flushSync();
+    expect(document.querySelector(selector)).not.toBeNull();
+  });
+}
+
+test.each(HOSTILE)("WEB-06 requests, visits and a host's audit: %j", async (text) => {
+  const world = someWorld(Date.now());
+  const [request, visit, entry] = [world.approvals[0], world.running[0], world.audit.entries[0]];
+  if (!request || !visit || !entry) throw new Error("the made-up world has all three");
+  const server = { id: "01", name: `server ${text}` };
+  const both = { server, reason: `reason ${text}`, ticket: `ticket ${text}` };
+  world.approvals = [
+    { ...request, ...both, engineer: text, scopes: [{ kind: "shell", user: `user ${text}` }] },
+  ];
+  world.running = [{ ...visit, ...both, account: text, users: [`user ${text}`], second: `second ${text}` }];
+  const fields = { engineer: text, scopes: `scopes ${text}`, detail: `detail ${text}` };
+  world.audit = { ...world.audit, entries: [{ ...entry, event: "visit-opened", fields }] };
+  const { facade } = fake(world);
+  facade.onTouch?.(async () => true);
+  useFacade(facade);
+  const { approvals, followApprovals } = await import("./approvals.svelte");
+  const stop = followApprovals();
+  await vi.waitFor(() => expect(approvals().value).toBe(world.approvals));
+  await open((await import("./pages/Approvals.svelte")).default, "article");
+  for (const part of [text, server.name, both.reason, both.ticket, `user ${text}`]) isText(part);
+  stop();
+  await unmount(shown ?? {});
+  await open((await import("./pages/Visits.svelte")).default, ".running");
+  for (const part of [text, server.name, both.reason, both.ticket, `second ${text}`]) isText(part);
+  await unmount(shown ?? {});
+  const { auditSaying } = await import("./audit");
+  const { default: Say } = await import("./parts/Say.svelte");
+  const said = auditSaying(world.audit.entries[0] ?? entry);
+  if (!said) throw new Error("a visit has a sentence");
+  shown = mount(Say, { target: document.body, props: said });
+  isText(text);
+});
+
+test("a touch says what will be signed, as text, and no is no", async () => {
+  const { default: TouchDialog } = await import("./parts/TouchDialog.svelte");
+  const { askBeforeTouches } = await import("./touch.svelte");
+  const text = HOSTILE[0] ?? "";
+  let ask: TouchHook | undefined;
+  const { facade } = fake(someWorld(Date.now()));
+  useFacade({
+    ...facade,
+    onTouch: (hook) => {
+      ask = hook;
+    },
+  });
+  askBeforeTouches();
+  const what = { kind: "visit", user: "root", seconds: 1800, reason: text, ticket: "T-1" } as const;
+  const key = { label: "laptop", fingerprint: "SHA256:x" };
+  const touch = {
+    what,
+    customer: "ACME",
+    server: { id: "01", name: "web-1" },
+    key,
+    over: new Promise(() => {}),
+  };
+  const answer = ask?.(touch);
+  shown = mount(TouchDialog, { target: document.body });
+  await vi.waitFor(() => {
+    flushSync();
+    expect(document.querySelector("dialog")).not.toBeNull();
+  });
+  for (const part of [text, "web-1", "root", "30 min", "T-1", "ACME", "laptop"]) isText(part);
+  document.querySelector<HTMLButtonElement>("dialog button:not(.primary)")?.click();
+  expect(await answer).toBe(false);
 });

@@ -1,5 +1,5 @@
 // Who is signed in, and what this browser trusts. One place asks; pages read.
-import type { Me } from "../lib/facade";
+import type { Me, SecondStep } from "../lib/facade";
 import { facade } from "./facade";
 import { leaveAll } from "./shells.svelte";
 import { isError } from "./words.svelte";
@@ -43,8 +43,14 @@ export function checkTrust(): void {
   state.pinned = facade().trust.state() === "pinned";
 }
 
-export async function signIn(account: string, password: string): Promise<void> {
-  await facade().api.login(account, password);
+export async function signIn(account: string, password: string, second?: SecondStep): Promise<void> {
+  await (second ? facade().api.login(account, password, second) : facade().api.login(account, password));
+  await begin();
+}
+
+/** Signed in by one of the other ways. */
+export async function signInBy(work: () => Promise<void>): Promise<void> {
+  await work();
   await begin();
 }
 

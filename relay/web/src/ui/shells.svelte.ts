@@ -15,18 +15,24 @@ export class Tab {
   skipped = $state(0);
   /** What the server told at the start. */
   notice = $state.raw<Sentence | undefined>();
+  /** Who watches it now. */
+  watchers = $state.raw<readonly string[]>([]);
   view: TerminalView | undefined;
-  readonly #stop: () => void;
+  readonly #stops: readonly (() => void)[];
 
   constructor(shell: Shell) {
     this.shell = shell;
     this.state = shell.state;
     this.notice = shell.notice;
-    this.#stop = shell.onState((state) => {
+    const stop = shell.onState((state) => {
       if (state.kind === "skipped") this.skipped += state.bytes;
       else this.state = state;
       this.notice ??= shell.notice;
     });
+    const unwatch = shell.onWatchers?.((names) => {
+      this.watchers = names;
+    });
+    this.#stops = unwatch ? [stop, unwatch] : [stop];
   }
 
   get ended(): boolean {
@@ -34,7 +40,7 @@ export class Tab {
   }
 
   dispose(): void {
-    this.#stop();
+    for (const stop of this.#stops) stop();
     this.view?.dispose();
   }
 }

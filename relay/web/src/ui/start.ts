@@ -5,6 +5,7 @@ import type { Offered } from "../lib/facade";
 import "../theme.css";
 import { useFacade } from "./facade";
 import { begin, failed } from "./session.svelte";
+import { askBeforeTouches } from "./touch.svelte";
 import { words } from "./words.svelte";
 
 export async function start(connect: () => Promise<Offered>): Promise<void> {
@@ -14,6 +15,7 @@ export async function start(connect: () => Promise<Offered>): Promise<void> {
   mount(App, { target });
   try {
     useFacade(await connect());
+    askBeforeTouches();
   } catch (error) {
     failed(error);
     return;

@@ -21,6 +21,11 @@ const ENDS: Record<EndReason, TextId> = {
   error: "end-error",
 };
 
+/** How a shell or a visit ended, for reasons that need nothing else. */
+export function endOf(reason: EndReason): string {
+  return t(ENDS[reason]);
+}
+
 export function stateWords(state: ShellState, now: number): string {
   switch (state.kind) {
     case "connected":
@@ -43,7 +48,7 @@ function endWords(state: Extract<ShellState, { kind: "ended" }>): string {
   if (state.exit && "code" in state.exit) return t("exit-code", { code: state.exit.code });
   if (state.exit && "signal" in state.exit) return t("exit-signal", { signal: state.exit.signal });
   if (state.exit) return t("exit-not-started", { why: told(state.exit.notStarted) });
-  return t(ENDS[state.reason]);
+  return endOf(state.reason);
 }
 
 export function stateMark(state: ShellState, now: number): "ok" | "warning" | "critical" | "unknown" {

@@ -60,3 +60,11 @@ export function exactTime(milliseconds: number): string {
   const local = new Intl.DateTimeFormat(language(), { dateStyle: "full", timeStyle: "long" }).format(at);
   return `${local} · ${at.toISOString().slice(0, 19)}Z`;
 }
+
+/** `16 GB`, `980 MB`: as engineers write it, in thousands. */
+export function bytes(count: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
+  const at = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, count)) / 3)));
+  const value = count / 1000 ** at;
+  return `${value < 10 && at > 0 ? value.toFixed(1) : Math.round(value)} ${units[at]}`;
+}

@@ -7,7 +7,7 @@ import { WebglAddon } from "@xterm/addon-webgl";
 import { type IDisposable, Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import "./terminal.css";
-import type { Shell } from "../../lib/facade";
+import type { Screen, Shell, Watched } from "../../lib/facade";
 import { isAnswer, linkAddress, OutputFilter, replyPasses } from "./filter";
 import { DARK, LIGHT } from "./palette";
 import { asks, look, type Paste } from "./paste";
@@ -49,7 +49,9 @@ export async function fontsReady(): Promise<void> {
 
 export class TerminalView {
   readonly element = document.createElement("div");
-  readonly #shell: Shell;
+  readonly #shell: Screen;
+  /** Missing: it is only watched, and nothing goes there. */
+  readonly #writer: Shell | undefined;
   #hooks: Hooks;
   readonly #terminal: Terminal;
   readonly #fit = new FitAddon();
@@ -61,9 +63,10 @@ export class TerminalView {
   /** Chunks of old output that are not drawn yet: nothing is answered meanwhile. */
   #past = 0;
 
-  constructor(shell: Shell, looks: Looks, hooks: Hooks) {
+  constructor(shell: Shell | Watched, looks: Looks, hooks: Hooks) {
     constructStyles(document);
     this.#shell = shell;
+    this.#writer = "input" in shell ? shell : undefined;
     this.#hooks = hooks;
     this.#filter = new OutputFilter((title) => this.#hooks.title(title));
     this.element.className = "terminal";
@@ -101,8 +104,13 @@ export class TerminalView {
   }
 
   fit(): void {
-    if (!this.#opened || this.element.clientWidth === 0) return;
+    if (!this.#opened || !this.#writer || this.element.clientWidth === 0) return;
     this.#fit.fit();
+  }
+
+  /** As large as the writer's: what is watched is drawn as it was meant, and its room scrolls. */
+  resize(cols: number, rows: number): void {
+    this.#terminal.resize(cols, rows);
   }
 
   look(looks: Looks): void {
@@ -169,10 +177,8 @@ export class TerminalView {
   #wire(): void {
     const terminal = this.#terminal;
     const own = (one: IDisposable) => this.#ends.push(() => one.dispose());
-    own(terminal.onData((data) => this.#send(data)));
-    own(terminal.onBinary((data) => this.#input(Uint8Array.from(data, (char) => char.charCodeAt(0) & 255))));
-    own(terminal.onResize(({ cols, rows }) => this.#shell.resize(cols, rows)));
-    this.#shell.resize(terminal.cols, terminal.rows);
+    if (this.#writer) this.#wireInput(this.#writer, own);
+    else this.freeze();
     terminal.attachCustomKeyEventHandler((event) => this.#key(event));
     const onPaste = (event: ClipboardEvent) => this.#onPaste(event);
     this.element.addEventListener("paste", onPaste, { capture: true });
@@ -186,6 +192,14 @@ export class TerminalView {
         if (state.kind === "ended") this.freeze();
       }),
     );
+  }
+
+  #wireInput(shell: Shell, own: (one: IDisposable) => void): void {
+    const terminal = this.#terminal;
+    own(terminal.onData((data) => this.#send(data)));
+    own(terminal.onBinary((data) => this.#input(Uint8Array.from(data, (char) => char.charCodeAt(0) & 255))));
+    own(terminal.onResize(({ cols, rows }) => shell.resize(cols, rows)));
+    shell.resize(terminal.cols, terminal.rows);
   }
 
   #show(bytes: Uint8Array, drawn: () => void, past: boolean): void {
@@ -204,7 +218,7 @@ export class TerminalView {
   /** Refused only while so much waits for a server that is away that no person typed it. */
   #input(bytes: Uint8Array): void {
     try {
-      this.#shell.input(bytes);
+      this.#writer?.input(bytes);
     } catch (error) {
       this.#hooks.refused(error);
     }

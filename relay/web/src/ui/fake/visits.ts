@@ -1,0 +1,160 @@
+// Servers, visits and audits of the made-up world.
+import { ConsoleError } from "../../lib/errors";
+import type { AuditLog, Fleet, InstallCommand, Visits } from "../../lib/facade";
+import { FakeWatched, SCREEN } from "./shells";
+import type { Sign } from "./sign";
+import { DAY, ME, someServers, soon, WORDS, type World } from "./world";
+
+/** A command with a fresh token; its server comes by itself. */
+export function commandOf(
+  world: World,
+  { label, uses, seconds }: { label: string; uses: number; seconds: number },
+  preset: string,
+): InstallCommand {
+  const arrive = () => {
+    const [first] = someServers(Date.now());
+    if (first)
+      world.servers = [
+        ...world.servers,
+        { ...first, id: "0c".repeat(32), name: "first-server", labels: [], here: [] },
+      ];
+  };
+  const expiresAt = Date.now() + seconds * 1000;
+  world.tokens = [
+    { id: `t${Date.now()}`, label, by: ME, madeAt: Date.now(), expiresAt, uses, used: 0 },
+    ...world.tokens,
+  ];
+  setTimeout(arrive, world.arrivesMs);
+  return {
+    token: "t9",
+    uses,
+    expiresAt,
+    command: `sudo cloud-doctor-agent enrol --relay relay.acme.example:8443 --relay-pin sha256:q0Zk3vJ8m1x2c5b7n9a4s6d8f0g1h3j5k7l9pA --trust "${WORDS}" --preset ${preset} --token cd-T8Qm1V0Zk0q3vJ8m1x2c5b7n9a4s6d8f0g1h3j5k7l9 && sudo systemctl enable --now cloud-doctor.target`,
+  };
+}
+
+export function fakeFleet(world: World, sign: Sign): Fleet {
+  return {
+    facts: async (id) => ({
+      os: world.servers.find((one) => one.id === id)?.os.split(" · ")[0] ?? "",
+      kernel: "6.1.0-28-amd64",
+      arch: "x86_64",
+      cpus: 8,
+      memoryBytes: 16_700_000_000,
+      bootedAt: Date.now() - 41 * DAY,
+      build: "0.3.0",
+      enrolledAt: Date.now() - 30 * DAY,
+      address: "198.51.100.40",
+      carrier: "quic",
+      rttMs: 23,
+      ...(id.startsWith("02")
+        ? {}
+        : {
+            ceiling: {
+              preset: "vendor",
+              locked: false,
+              limits: { seconds: 14_400, detachedSeconds: 900, idleSeconds: 3600, channels: 8 },
+              rules: [
+                {
+                  scope: "shell",
+                  mode: "ask",
+                  users: ["root"],
+                  hours: ["Mon-Fri 08:00-18:00"],
+                  seconds: 3600,
+                  signers: ["sshsig", "webauthn"],
+                  second: ["local", "webauthn"],
+                },
+                {
+                  scope: "shell",
+                  mode: "allow",
+                  users: ["*"],
+                  hours: [],
+                  signers: ["sshsig", "webauthn", "device"],
+                  second: ["local"],
+                },
+                {
+                  scope: "watch",
+                  mode: "allow",
+                  users: [],
+                  hours: [],
+                  signers: ["webauthn"],
+                  second: ["local"],
+                },
+                {
+                  scope: "exec",
+                  mode: "never",
+                  users: ["root", "*"],
+                  hours: [],
+                  signers: ["sshsig"],
+                  second: ["local"],
+                },
+              ],
+            },
+          }),
+    }),
+    async install({ preset, ...wish }) {
+      const until = Date.now() + wish.seconds * 1000;
+      await sign({ kind: "log", entry: { kind: "enrol-batch", note: wish.label, until, uses: wish.uses } });
+      return commandOf(world, wish, preset);
+    },
+    tokens: async () => world.tokens,
+    async revoke(id) {
+      world.tokens = world.tokens.filter((one) => one.id !== id);
+    },
+  };
+}
+
+export function fakeVisits(world: World, sign: Sign, watched: FakeWatched[]): Visits {
+  return {
+    running: async () => world.running,
+    past: async () => world.past,
+    async end(id) {
+      const visit = world.running.find((one) => one.id === id);
+      if (!visit) throw new ConsoleError("refusal_no_visit");
+      if (!visit.mine) {
+        const { account: engineer, reason, users } = visit;
+        await sign({ kind: "end", engineer, user: users[0] ?? "", reason }, visit.server);
+      }
+      world.running = world.running.filter((one) => one.id !== id);
+      world.past = [{ ...visit, shells: [], end: "ended", endedAt: Date.now() }, ...world.past];
+      for (const one of watched) if (one.visit === id) one.become({ kind: "ended", reason: "ended" });
+    },
+    async watch(server, id) {
+      const visit = world.running.find((one) => one.shells.some((shell) => shell.id === id));
+      const shell = visit?.shells.find((one) => one.id === id);
+      if (!visit || !shell) throw new ConsoleError("refusal_no_channel");
+      await sign({ kind: "watch", engineer: visit.account, user: shell.user, seconds: 1080 }, server);
+      const made = new FakeWatched(id, server.id, shell.user, visit.endsAt ?? 0, visit.account, visit.id);
+      made.watchers.become([...shell.watchers, ME]);
+      made.print(SCREEN);
+      watched.push(made);
+      return made;
+    },
+  };
+}
+
+export function fakeAudit(world: World, sign: Sign): AuditLog {
+  return {
+    async read(server, before) {
+      await sign({ kind: "audit", seconds: 900, reason: "" }, server);
+      if (before === undefined) return world.audit;
+      const entries = world.audit.entries.map((one) => ({
+        ...one,
+        seq: one.seq - world.audit.entries.length,
+      }));
+      return { ...world.audit, entries, more: false };
+    },
+    async verify(_server, file) {
+      await soon();
+      const text = await file.text();
+      if (!text.startsWith("{")) throw new ConsoleError("audit_not_a_log");
+      return {
+        ...world.audit,
+        entries: world.audit.entries.slice(0, 6),
+        first: 0,
+        fault: { seq: 4107, kind: "chain" },
+        more: false,
+      };
+    },
+  };
+}

@@ -1,0 +1,67 @@
+// The pages that come when somebody goes there, each with the texts that only these rooms have.
+import type { Component } from "svelte";
+import { offers } from "./facade";
+import { roomWords } from "./words.svelte";
+
+const ROOMS = {
+  setup: () => import("./pages/Setup.svelte"),
+  join: () => import("./pages/Join.svelte"),
+  pin: () => import("./pages/Pin.svelte"),
+  add: () => import("./pages/Add.svelte"),
+  about: () => import("./pages/About.svelte"),
+  audit: () => import("./pages/Audit.svelte"),
+  approvals: () => import("./pages/Approvals.svelte"),
+  visits: () => import("./pages/Visits.svelte"),
+  watch: () => import("./pages/Watch.svelte"),
+  trust: () => import("./pages/Trust.svelte"),
+  settings: () => import("./pages/Settings.svelte"),
+};
+
+/** Those whose texts are there from the beginning. */
+const FIRST = {
+  "sign-in": () => import("./pages/SignIn.svelte"),
+  server: () => import("./pages/Server.svelte"),
+};
+
+export type Room = keyof typeof ROOMS | keyof typeof FIRST;
+
+/** A page's code and its texts. */
+export async function room(name: Room): Promise<Component> {
+  if (name === "server" || name === "sign-in") return (await FIRST[name]()).default as Component;
+  const [{ default: page }] = await Promise.all([ROOMS[name](), roomWords()]);
+  return page as Component;
+}
+
+/** Whether the library has what a room needs. */
+export function isOffered(name: Room | "servers"): boolean {
+  switch (name) {
+    case "setup":
+      return offers("setup", "access", "fleet");
+    case "join":
+      return offers("joining", "access", "keys");
+    case "about":
+    case "add":
+      return offers("fleet", "book");
+    case "audit":
+    case "approvals":
+      return offers(name);
+    case "visits":
+    case "watch":
+      return offers("visits");
+    case "sign-in":
+    case "servers":
+    case "server":
+    case "pin":
+    case "trust":
+    case "settings":
+      return true;
+  }
+}
+
+/** Fetches what is likely to be needed next, while nothing else happens. */
+export function fetchAhead(): void {
+  const ahead = () =>
+    void Promise.all([roomWords(), FIRST.server(), import("./parts/TouchDialog.svelte")]).catch(() => {});
+  if ("requestIdleCallback" in globalThis) requestIdleCallback(ahead, { timeout: 5000 });
+  else setTimeout(ahead, 2000);
+}
