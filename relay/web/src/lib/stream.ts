@@ -177,6 +177,12 @@ export class FrameStream {
       this.socket.send(bytes.slice(at, at + PIECE_BYTES));
   }
 
+  /** Leaves, and whoever waits for a frame learns it. */
+  abandon(): void {
+    this.fail(closed(1000));
+    this.socket.close(1000);
+  }
+
   /** Leaves. Nothing is heard any more. */
   leave(): void {
     this.wake = undefined;
