@@ -72,6 +72,7 @@ let waiting: Record<string, unknown>[] = [];
 let past: Record<string, unknown>[] = [];
 let calls: [string, string, unknown][] = [];
 let refuse: string | undefined;
+let holds = true;
 
 beforeEach(() => {
   [keys, running, waiting, past, calls, refuse] = [[boss], [], [], [], [], undefined];
@@ -88,9 +89,10 @@ beforeEach(() => {
         ? new Response(null, { status: 204 })
         : new Response(JSON.stringify({ code: refuse }), { status: 409 });
     if (path === "") {
-      // Held until somebody lets go.
-      if (url.searchParams.has("seen")) await new Promise((resolve) => setTimeout(resolve, 50));
-      return say({ approvals: waiting, seen: "first" });
+      // Held until there is news, as long as the relay has room for that.
+      const held = url.searchParams.has("seen") && holds;
+      if (held) await new Promise((resolve) => setTimeout(resolve, 50));
+      return say({ approvals: waiting, seen: held ? "second" : "first" });
     }
     if (path === "/past") return say({ approvals: past, more: false });
     return say(waiting.find(({ id }) => path === `/${id}`) ?? past[0]);
@@ -297,4 +299,9 @@ test("waiting for news ends with news, and quietly with the signal", async () =>
   const waits = approvals.changed(over.signal);
   over.abort();
   await waits;
+  // A relay that cannot hold the call is not asked again at once.
+  holds = false;
+  const began = performance.now();
+  await approvals.changed(new AbortController().signal);
+  expect(performance.now() - began).toBeGreaterThan(2_000);
 });

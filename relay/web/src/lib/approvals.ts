@@ -23,8 +23,9 @@ import { words } from "./words";
 const PAST_MAX = 100;
 /** Longest sentence of somebody who says no. */
 const WHY_CHARS_MAX = 200;
-/** An older relay tells no news: then it is asked this often. */
-const ASK_MS = 5_000;
+/** An answer without news that comes sooner than this was not waited for: then the relay is asked this often. */
+const SOON_MS = 1_000;
+const ASK_MS = 3_000;
 
 const STATES: Readonly<Record<relay.Request["state"], ApprovalState>> = {
   waiting: "waiting",
@@ -195,9 +196,15 @@ async function changed(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  const news =
-    seen === undefined ? new Promise((resolve) => setTimeout(resolve, ASK_MS)) : relay.waiting(seen);
-  await Promise.race([news, gone]);
+  const known = seen;
+  const news = async (): Promise<void> => {
+    const asked = performance.now();
+    const found = known === undefined ? undefined : await relay.waiting(known);
+    // A relay that holds too many calls already, or none, answers at once.
+    const early = performance.now() - asked < SOON_MS;
+    if (found?.seen === known && early) await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+  };
+  await Promise.race([news(), gone]);
 }
 
 async function approve(id: string): Promise<void> {

@@ -191,7 +191,7 @@ export async function openLook(wish: LookWish, asked: Question): Promise<{ look:
   const account = seat.account();
   const scope: Scope = wish.user === undefined ? { audit: {} } : { watch: { user: wish.user } };
   const visit = { ...wish, scopes: [scope], reason: "", ticket: "" };
-  return onStream(wish.server.id, { purpose: "ask" }, async (stream) => {
+  const work = async (stream: FrameStream): Promise<{ look: Look; answer: Answer }> => {
     let first: Initiated | undefined;
     const { ground, endsInSecs } = await openVisit(stream, { account, trust, key }, visit, async (on) => {
       const begun = await begin(on, asked);
@@ -214,7 +214,8 @@ export async function openLook(wish: LookWish, asked: Question): Promise<{ look:
     const look = new Look(stored, stream);
     open.set(stored.id, look);
     return { look, answer: found };
-  });
+  };
+  return onStream(wish.server.id, { purpose: "ask" }, work, wish.signal);
 }
 
 /** The account's keys here that the log lets look, approvers' first: their signature is the customer's. */

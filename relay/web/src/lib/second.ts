@@ -18,8 +18,14 @@ import { words } from "./words";
 
 /** A relay that cannot be asked for a moment is asked again after this time. */
 const ASK_AGAIN_MS = 2_000;
+/** No news sooner than this is no reason to ask again at once. */
+const NEWS_MS = 1_000;
 /** The server itself says when nobody signed; its word may need a moment. */
 const LATE_MS = 6_000;
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
 
 /** Who may sign second: every other person whose key is an approver's. */
 function approvers({ log }: TrustStore, key: Signer): string[] {
@@ -99,7 +105,11 @@ class Request {
         this.over();
         return true;
       }
-      return this.take(await approvals.request(this.id, true));
+      const asked = performance.now();
+      if (this.take(await approvals.request(this.id, true))) return true;
+      // A relay that holds too many calls already answers at once.
+      if (performance.now() - asked < NEWS_MS) await pause(NEWS_MS);
+      return false;
     } catch (error) {
       if (!(error instanceof RelayError)) throw error;
       // Root on the server may still say yes; the server itself says when the time is over.
@@ -107,7 +117,7 @@ class Request {
         if (this.need.local) return true;
         throw error;
       }
-      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+      await pause(ASK_AGAIN_MS);
       return false;
     }
   }

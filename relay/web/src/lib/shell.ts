@@ -1,10 +1,11 @@
-// A shell's first channel: opened together with its visit.
+// A shell's first channel: opened together with its visit. Never: a shell whose handshake is not tied to that visit's grant.
 
 import { hex, random } from "./bytes";
 import { Channel } from "./channel";
 import type { OpenShell } from "./facade";
 import { knock, Link, type Passage, remember } from "./link";
 import type { Initiated } from "./noise";
+import type { FrameStream } from "./stream";
 import { ANSWER_MS, bindingOn, type Hands, onStream, openVisit } from "./visit";
 import { hold } from "./window";
 
@@ -14,7 +15,8 @@ export const TERM = "xterm-256color";
 /** Opens a visit and its shell. Throws `ConsoleError`; nothing was started then. */
 export async function open(hands: Hands, wish: OpenShell): Promise<Channel> {
   const channel = random(16);
-  return onStream(wish.server.id, { purpose: "shell", channel: hex(channel) }, async (stream) => {
+  const note = { purpose: "shell", channel: hex(channel) } as const;
+  const work = async (stream: FrameStream): Promise<Channel> => {
     const { user, seconds, reason, ticket } = wish;
     const what = { kind: "visit", user, seconds, reason, ticket } as const;
     let first: { passage: Passage; initiated: Initiated } | undefined;
@@ -44,5 +46,6 @@ export async function open(hands: Hands, wish: OpenShell): Promise<Channel> {
       joins: false,
     };
     return Channel.begin(start, link, handed);
-  });
+  };
+  return onStream(wish.server.id, note, work, wish.signal);
 }

@@ -92,19 +92,26 @@ export interface Asked {
   readonly challenge: Bytes;
 }
 
-/** Does something on a new stream, which is left when it fails. Throws `ConsoleError`. */
+/** Does something on a new stream, which is left when it fails or is taken back. Throws `ConsoleError`. */
 export async function onStream<T>(
   server: string,
   note: StreamNote,
   work: (stream: FrameStream) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   const stream = await FrameStream.open(server, note);
+  const abandon = () => stream.abandon();
+  signal?.addEventListener("abort", abandon);
   try {
+    if (signal?.aborted) abandon();
     return await work(stream);
   } catch (error) {
     stream.leave();
+    if (signal?.aborted) throw new ConsoleError("cancelled");
     if (error instanceof Cut) throw error.error;
     throw error instanceof Broken ? new ConsoleError("handshake_broken") : error;
+  } finally {
+    signal?.removeEventListener("abort", abandon);
   }
 }
 
