@@ -136,6 +136,8 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         console: Console::embedded(),
         tls: config.certificate.is_some(),
         public_name: config.public_name.clone(),
+        public_port: config.public_port,
+        signing_name: config.signing_name.clone(),
         stop: stop.clone(),
         agents: AgentsListener { addr: tunnels.local_addr().map_err(ServeError::Address)?, pins: keys.pins() },
         store,
@@ -143,11 +145,12 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         broker,
     });
     let clients = bind_clients(&config, certificates.as_ref(), &api).await?;
+    let clients_addr = clients.local_addr().map_err(ServeError::Address)?;
     let operator = bind_admin(&config, &api).await?;
     let bound = Bound {
         agents: api.agents.addr,
         agent_pins: api.agents.pins,
-        clients: clients.local_addr().map_err(ServeError::Address)?,
+        clients: *api.clients.get_or_init(|| clients_addr),
         client_pin: certificates.as_ref().and_then(Certificates::pin),
         admin: operator.as_ref().map(Server::local_addr).transpose().map_err(ServeError::Address)?,
     };
@@ -255,7 +258,10 @@ async fn housekeeping(api: Arc<Api>, stop: CancellationToken) {
 
 async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
     for login in api.in_use.logins() {
-        api.store.touch_login(&login, now).await?;
+        // What has ended carries nothing any more, however it ended.
+        if !api.store.touch_login(&login, None, now).await? {
+            api.in_use.cut_login(&login);
+        }
     }
     api.store.forget_logins(now).await?;
     let yesterday = UnixTime(now.0.saturating_sub(DAY_SECS));

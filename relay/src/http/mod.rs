@@ -8,20 +8,26 @@
 
 mod accounts;
 mod approvals;
+mod arrival;
 pub mod caller;
 pub mod console;
 mod edge;
 mod encoding;
 mod invitations;
+mod logins;
 mod page;
+mod passkeys;
 pub mod problem;
 mod server;
 mod servers;
 mod sessions;
+mod set_up;
 mod sign_in;
+mod site;
 mod stream;
 mod tokens;
 mod trust_log;
+mod ways;
 
 pub use console::Console;
 pub use server::{Server, ServerLimits};
@@ -36,7 +42,7 @@ use crate::tunnels::registry::Registry;
 use axum::Router;
 use cloud_doctor_proto::pin::Pin;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,6 +61,8 @@ pub struct Api {
     parts: Parts,
     /// Logins with open streams: those are in use.
     pub in_use: InUse,
+    /// Where clients reach this relay, once that is bound.
+    pub clients: OnceLock<SocketAddr>,
     approvals: watch::Sender<u64>,
     waiting: Semaphore,
 }
@@ -82,6 +90,10 @@ pub struct Parts {
     pub tls: bool,
     /// The name that clients must use, if one is configured.
     pub public_name: Option<String>,
+    /// The port by which pages reach this relay, if it is not the one that it listens on.
+    pub public_port: Option<u16>,
+    /// The host name that keys for grants are made for, if it is another one.
+    pub signing_name: Option<String>,
     /// Says that the relay stops.
     pub stop: CancellationToken,
     /// Where agents reach this relay.
@@ -104,7 +116,7 @@ impl Api {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let (approvals, waiting) = (watch::Sender::new(0), Semaphore::new(WAITING_MAX));
-        Arc::new(Self { parts, in_use: InUse::default(), approvals, waiting })
+        Arc::new(Self { parts, in_use: InUse::default(), clients: OnceLock::new(), approvals, waiting })
     }
 
     /// Ends when the relay begins to stop.
@@ -148,11 +160,21 @@ impl Modify for Bearer {
 
 fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
     let quick = OpenApiRouter::new()
-        .routes(routes!(sign_in::set_up))
+        .routes(routes!(set_up::set_up))
+        .routes(routes!(set_up::begin))
+        .routes(routes!(set_up::finish))
         .routes(routes!(sign_in::login))
         .routes(routes!(sign_in::logout))
         .routes(routes!(sign_in::me))
         .routes(routes!(sign_in::change_password))
+        .routes(routes!(ways::list))
+        .routes(routes!(logins::list, logins::end_others))
+        .routes(routes!(logins::end_one))
+        .routes(routes!(passkeys::ask))
+        .routes(routes!(passkeys::sign_in))
+        .routes(routes!(passkeys::list, passkeys::finish))
+        .routes(routes!(passkeys::begin))
+        .routes(routes!(passkeys::rename, passkeys::remove))
         .routes(routes!(servers::list))
         .routes(routes!(servers::remove))
         .routes(routes!(trust_log::read, trust_log::append))

@@ -56,6 +56,24 @@ problems! {
     WrongLogin UNAUTHORIZED "wrong-login"
         "Account or password is wrong." "The relay does not say which." "Check both. An admin of your relay can replace the account."
         "账号或密码错误。" "中继不会说明是哪一个。" "请检查两者。中继管理员可以重建账号。";
+    WrongPasskey UNAUTHORIZED "wrong-passkey"
+        "This passkey does not sign you in." "The relay does not know it, or what it signed was not asked for in the last five minutes." "Try again. If it stays, use another way to sign in, and make a new passkey in the settings."
+        "无法使用此通行密钥登录。" "中继不认识它,或它签名的内容并非过去五分钟内请求的。" "请重试。若仍失败,请使用其他登录方式,并在设置中创建新的通行密钥。";
+    SignInAgain FORBIDDEN "sign-in-again"
+        "Sign in again before you do that." "A change of the ways to sign in needs a login that is younger than 15 minutes." "Sign in again here, then repeat it."
+        "请先重新登录,再执行此操作。" "更改登录方式需要 15 分钟内的登录。" "请重新登录后再试。";
+    NoPasskeys CONFLICT "no-passkeys-here"
+        "Passkeys do not work at this address." "They need the relay's own host name and port; an address of numbers will not do." "Open the console by public_name from relay.toml, or as localhost. Behind a proxy, check clients.public_port."
+        "通行密钥在此地址不可用。" "通行密钥需要中继自己的主机名和端口;数字地址不可用。" "请使用 relay.toml 中的 public_name 或 localhost 打开控制台。若在代理之后,请检查 clients.public_port。";
+    PasskeyRefused UNPROCESSABLE_ENTITY "passkey-refused"
+        "This passkey was not accepted." "It is not what was asked for: made elsewhere, for something else, too late, or without checking who you are." "Try again. If your device cannot check who you are, use another one."
+        "未接受此通行密钥。" "它不符合要求:在别处创建、用于其他用途、已超时,或未验证您的身份。" "请重试。若您的设备无法验证身份,请换一台设备。";
+    PasskeyKnown CONFLICT "passkey-known"
+        "This passkey is registered already." "Each passkey belongs to one account, once." "Use it to sign in, or make another one."
+        "此通行密钥已注册。" "每个通行密钥只属于一个账号,且仅一次。" "请用它登录,或另建一个。";
+    LastWay CONFLICT "last-way-in"
+        "This is your last way in." "Without it nobody could sign in to this account." "Add another way to sign in first."
+        "这是您最后的登录方式。" "没有它,将无法登录此账号。" "请先添加其他登录方式。";
     Limited TOO_MANY_REQUESTS "limited"
         "Too many attempts." "This account, network or session has asked too often in the last minute." "Wait a minute and try again."
         "尝试次数过多。" "该账号、网络或会话在过去一分钟内请求过于频繁。" "请等待一分钟后重试。";
@@ -185,6 +203,12 @@ impl Problem {
     #[must_use]
     pub fn and(self, name: &'static str, value: Value) -> Self {
         Self { extra: Some((name, value)), ..self }
+    }
+
+    /// Whether it is this one.
+    #[must_use]
+    pub fn is(&self, code: Code) -> bool {
+        self.code == code
     }
 
     /// The answer in the language that the request prefers.

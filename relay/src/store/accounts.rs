@@ -1,6 +1,7 @@
 //! People who may sign in to the relay. Signing in opens no server: that takes a signed grant.
 
 use super::audit::note;
+use super::logins::end_logins;
 use super::rows::{damaged, int, time};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
@@ -63,8 +64,8 @@ pub struct Account {
 pub struct AccountWithHash {
     /// The account.
     pub account: Account,
-    /// PHC string.
-    pub password: String,
+    /// PHC string; `None`: the account has no password.
+    pub password: Option<String>,
     /// It signed in from the place that was asked for.
     pub knows_place: bool,
 }
@@ -112,11 +113,12 @@ impl Store {
         let sql = "SELECT a.account_id, a.tenant_id, a.name, a.role, a.created_at, a.password, \
                    EXISTS (SELECT 1 FROM known_places p WHERE p.tenant_id = a.tenant_id \
                    AND p.account_id = a.account_id AND p.prefix = ? AND p.seen_at >= ?) AS knows_place \
-                   FROM accounts a WHERE a.name = ?";
+                   FROM accounts a WHERE a.name = ? AND a.disabled_at IS NULL";
         let query = sqlx::query(sql).bind(place).bind(int(since)).bind(name);
         let Some(row) = query.fetch_optional(&self.readers).await? else { return Ok(None) };
         let knows_place = row.try_get("knows_place")?;
-        Ok(Some(AccountWithHash { account: account(&row)?, password: row.try_get("password")?, knows_place }))
+        let password = Some(row.try_get("password")?).filter(|hash: &String| !hash.is_empty());
+        Ok(Some(AccountWithHash { account: account(&row)?, password, knows_place }))
     }
 }
 
@@ -200,12 +202,7 @@ impl Scoped<'_> {
             .bind(of.0)
             .execute(&mut *tx)
             .await?;
-        sqlx::query("DELETE FROM logins WHERE tenant_id = ? AND account_id = ? AND token_hash <> ?")
-            .bind(self.tenant.0)
-            .bind(of.0)
-            .bind(keep.as_slice())
-            .execute(&mut *tx)
-            .await?;
+        end_logins(&mut tx, self.tenant, of, Some(keep)).await?;
         note(&mut tx, self.tenant, by, ("password-changed", by.account), now).await?;
         tx.commit().await?;
         Ok(())

@@ -4,11 +4,14 @@
 
 mod accounts;
 mod approvals;
+mod authenticator;
 mod browser;
 mod client;
 mod console;
 mod customer;
 mod edges;
+mod logins;
+mod passkeys;
 mod program;
 mod routes;
 mod streams;
