@@ -4,6 +4,7 @@
 //! and takes `now`. Never: a default password, a secret stored in clear, an answer that tells whether an account
 //! exists (AUT-02), a limit that locks a person out of a place where they signed in before (AUT-01).
 
+mod codes;
 mod passkeys;
 mod passwords;
 mod pending;
@@ -11,6 +12,7 @@ mod setup;
 mod tickets;
 mod token;
 
+pub use codes::{OneTimeCode, hash_of_typed};
 pub use passkeys::{EXCLUDED_MAX, Made, Owner, PasskeyRefused, Passkeys, Site, User};
 pub use passwords::{Busy, PASSWORD_CHARS, Passwords, Queue};
 pub use setup::{SETUP_CODE_LIFETIME, SetupAnswer, SetupCode, SetupDoor};

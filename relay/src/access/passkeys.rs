@@ -57,6 +57,8 @@ pub enum Owner {
         /// The customer's.
         tenant: String,
     },
+    /// The account that the code with this hash lets in.
+    Reset([u8; 32]),
 }
 
 /// The account as authenticators show it.

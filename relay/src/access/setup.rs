@@ -1,5 +1,6 @@
 //! First-run set-up: a one-time code that the relay prints on its own terminal and keeps only in memory.
 
+use super::codes::plain;
 use data_encoding::BASE32_NOPAD;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,9 +34,7 @@ impl SetupCode {
     }
 
     fn is(&self, typed: &str) -> bool {
-        let typed: String =
-            typed.chars().filter(char::is_ascii_alphanumeric).take(64).map(|c| c.to_ascii_uppercase()).collect();
-        self.0.as_bytes().ct_eq(typed.as_bytes()).into()
+        self.0.as_bytes().ct_eq(plain(typed).as_bytes()).into()
     }
 }
 

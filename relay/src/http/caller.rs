@@ -62,6 +62,13 @@ impl Caller {
         api.store.of(self.account.tenant)
     }
 
+    /// For what needs a [`Fresh`] login only sometimes.
+    pub(super) async fn must_be_fresh(&self, api: &Api) -> Result<(), Problem> {
+        let login = api.store.login(&self.login).await?.ok_or(Code::SignedOut)?;
+        let fresh = clock::now() <= login.created_at.plus_secs(FRESH_SECS);
+        if fresh { Ok(()) } else { Err(Code::SignInAgain.into()) }
+    }
+
     /// For the audit.
     #[must_use]
     pub fn actor(&self) -> Actor<'_> {
@@ -119,11 +126,8 @@ impl FromRequestParts<Arc<Api>> for Fresh {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, api).await?;
-        let login = api.store.login(&caller.login).await?.ok_or(Code::SignedOut)?;
-        match clock::now() <= login.created_at.plus_secs(FRESH_SECS) {
-            true => Ok(Fresh(caller)),
-            false => Err(Code::SignInAgain.into()),
-        }
+        caller.must_be_fresh(api).await?;
+        Ok(Fresh(caller))
     }
 }
 

@@ -18,6 +18,7 @@ mod logins;
 mod page;
 mod passkeys;
 pub mod problem;
+mod resets;
 mod server;
 mod servers;
 mod sessions;
@@ -186,7 +187,11 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::list, approvals::ask))
         .routes(routes!(approvals::sign))
         .routes(routes!(accounts::list, accounts::add))
-        .routes(routes!(accounts::remove))
+        .routes(routes!(accounts::change, accounts::remove))
+        .routes(routes!(resets::make))
+        .routes(routes!(resets::to_password))
+        .routes(routes!(resets::begin))
+        .routes(routes!(resets::to_passkey))
         .routes(routes!(invitations::invite))
         .routes(routes!(invitations::end))
         .layer(axum::middleware::from_fn(edge::deadline));

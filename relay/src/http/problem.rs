@@ -89,6 +89,9 @@ problems! {
     Unknown NOT_FOUND "unknown"
         "There is nothing of this name." "It does not exist, was removed, or belongs to somebody else." "Check the name or id, or list what there is."
         "没有此名称的对象。" "它不存在、已被删除,或属于他人。" "请检查名称或编号,或先列出现有对象。";
+    ResetCode FORBIDDEN "reset-code"
+        "This link does not count." "It was used, is older than 15 minutes, or the account has a new password since." "Ask an admin of your relay for another one."
+        "此链接无效。" "它已被使用、超过 15 分钟,或账号此后已设置新密码。" "请向中继管理员索取新的链接。";
     SetupClosed NOT_FOUND "set-up-closed"
         "There is no set-up open." "This relay has an account already, or the code's 30 minutes are over." "Sign in. If there is no account yet, restart the relay: it prints a new code."
         "当前没有可用的初始化。" "此中继已有账号,或代码的 30 分钟有效期已过。" "请登录。若尚无账号,请重启中继,它会打印新的代码。";
@@ -111,8 +114,8 @@ problems! {
         "This name is not accepted." "A name has 1 to 128 printable characters." "Choose another one."
         "不接受此名称。" "名称须为 1 至 128 个可打印字符。" "请换一个名称。";
     Yourself CONFLICT "yourself"
-        "You cannot remove your own account." "Somebody must be left who can let you in again." "Ask another admin."
-        "不能删除自己的账号。" "必须保留能让您重新登录的人。" "请联系其他管理员。";
+        "You cannot do that to your own account." "Somebody must be left who can let you in again." "Ask another admin."
+        "不能对自己的账号执行此操作。" "必须保留能让您重新登录的人。" "请联系其他管理员。";
     HeadMoved CONFLICT "head-moved"
         "The trust log has moved on." "Somebody appended an entry after the one that yours continues." "Fetch the newer entries, check them, sign again."
         "信任日志已更新。" "在您的条目之前已有他人追加了新条目。" "请获取并检查新条目,然后重新签名。";

@@ -91,7 +91,8 @@ pub(super) async fn me(State(api): State<Arc<Api>>, caller: Caller) -> Result<Js
 /// A change of password.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct ChangePassword {
-    /// The one that counts now.
+    /// The one that counts now. Without one, the login must be younger than 15 minutes instead.
+    #[serde(default)]
     old: String,
     /// The next: 12 to 256 characters.
     new: String,
@@ -111,9 +112,10 @@ pub(super) async fn change_password(
     let prefix = Prefix::of(client.ip());
     api.access.may_guess(prefix, clock::instant())?;
     let found = api.store.account_by_name(&caller.account.name, &prefix.bytes(), now).await?;
-    let stored = found.and_then(|found| found.password);
-    if !api.access.passwords.verify(&asked.old, stored, Queue::Known).await? {
-        return Err(Code::WrongLogin.into());
+    match found.and_then(|found| found.password) {
+        None => caller.must_be_fresh(&api).await?,
+        stored if api.access.passwords.verify(&asked.old, stored.clone(), Queue::Known).await? => {}
+        Some(_) => return Err(Code::WrongLogin.into()),
     }
     let new = api.access.passwords.hash(new).await?;
     let account = caller.account.account;

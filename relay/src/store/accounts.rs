@@ -2,7 +2,9 @@
 
 use super::audit::note;
 use super::logins::end_logins;
+use super::resets::forget_code;
 use super::rows::{damaged, int, time};
+use super::standing::{ChangeRefused, is_admin, may_change};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::Row as _;
@@ -82,6 +84,9 @@ pub enum NameTaken {
     /// Names are unique on the relay.
     #[error("this account name is taken")]
     Taken,
+    /// Whoever wanted it is no admin any more.
+    #[error("only an admin may do that")]
+    NotAdmin,
     /// See there.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -147,6 +152,9 @@ impl Scoped<'_> {
         now: UnixTime,
     ) -> Result<(), NameTaken> {
         let mut tx = self.store.begin().await?;
+        if !is_admin(&mut tx, self.tenant, by).await? {
+            return Err(NameTaken::NotAdmin);
+        }
         let sql = "INSERT INTO accounts (tenant_id, name, role, password, created_at) VALUES (?, ?, ?, ?, ?) \
                    ON CONFLICT (name) DO NOTHING";
         let query = sqlx::query(sql).bind(self.tenant.0).bind(name).bind(role.id()).bind(password).bind(int(now));
@@ -159,28 +167,24 @@ impl Scoped<'_> {
         Ok(())
     }
 
-    /// Removes an account and its logins; says which it was. `None`: there is none of this name.
+    /// Removes an account and its logins; says which it was.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub async fn remove_account(
-        &self,
-        name: &str,
-        by: Actor<'_>,
-        now: UnixTime,
-    ) -> Result<Option<AccountRef>, StoreError> {
+    /// [`ChangeRefused`].
+    pub async fn remove_account(&self, name: &str, by: Actor<'_>, now: UnixTime) -> Result<AccountRef, ChangeRefused> {
         let mut tx = self.store.begin().await?;
-        let sql = "DELETE FROM accounts WHERE tenant_id = ? AND name = ? RETURNING account_id";
-        let Some(row) = sqlx::query(sql).bind(self.tenant.0).bind(name).fetch_optional(&mut *tx).await? else {
-            return Ok(None);
+        let of = may_change(&mut tx, self.tenant, name, by).await?;
+        let removed = async {
+            let sql = "DELETE FROM accounts WHERE tenant_id = ? AND account_id = ?";
+            sqlx::query(sql).bind(self.tenant.0).bind(of.0).execute(&mut *tx).await?;
+            // Whoever gets this name next must not find another's guests.
+            let sql = "DELETE FROM invitations WHERE tenant_id = ? AND account = ?";
+            sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
+            note(&mut tx, self.tenant, by, ("account-removed", name), now).await?;
+            Ok::<_, StoreError>(tx.commit().await?)
         };
-        let account = AccountRef(row.try_get("account_id")?);
-        // Whoever gets this name next must not find another's guests.
-        let sql = "DELETE FROM invitations WHERE tenant_id = ? AND account = ?";
-        sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
-        note(&mut tx, self.tenant, by, ("account-removed", name), now).await?;
-        tx.commit().await?;
-        Ok(Some(account))
+        removed.await?;
+        Ok(of)
     }
 
     /// Sets a password and ends every login of the account but `keep`.
@@ -203,6 +207,7 @@ impl Scoped<'_> {
             .execute(&mut *tx)
             .await?;
         end_logins(&mut tx, self.tenant, of, Some(keep)).await?;
+        forget_code(&mut tx, self.tenant, of).await?;
         note(&mut tx, self.tenant, by, ("password-changed", by.account), now).await?;
         tx.commit().await?;
         Ok(())

@@ -15,7 +15,9 @@ mod enrol_tokens;
 mod invitations;
 mod logins;
 mod passkeys;
+mod resets;
 mod rows;
+mod standing;
 mod streams;
 mod tenants;
 mod trust_log;
@@ -28,6 +30,8 @@ pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
 pub use invitations::{Guest, Invitation, NewInvitation};
 pub use logins::{Lifetime, Login, LoginId, LoginKind, LoginRow, NewLogin, Way};
 pub use passkeys::{KnownPasskey, NewPasskey, PasskeyNotAdded, PasskeyRow, WayNotRemoved};
+pub use resets::ResetRefused;
+pub use standing::{Change, ChangeRefused, Standing};
 pub use streams::{StreamClosed, StreamOpened, StreamRow};
 pub use tenants::{AlreadySetUp, FirstAccount, FirstPasskey, Tenant};
 pub use trust_log::{AppendError, EnrolError, Enrolment};
@@ -162,6 +166,7 @@ impl Store {
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM logins").execute(&mut *tx).await?;
         sqlx::query("DELETE FROM invitations").execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM reset_codes").execute(&mut *tx).await?;
         sqlx::query("UPDATE enrol_tokens SET revoked_at = ? WHERE revoked_at IS NULL")
             .bind(rows::int(now))
             .execute(&mut *tx)

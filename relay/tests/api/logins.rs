@@ -20,8 +20,16 @@ async fn logins(world: &World, token: &str) -> Vec<Value> {
 impl World {
     /// A login of the same account that began an hour ago and was not used since.
     pub(crate) async fn old_login(&self, token: &str) -> String {
+        let me = self.get("/api/v1/me", token).await;
+        self.old_login_of(me["account"].as_str().unwrap(), token).await
+    }
+
+    /// The same of a named account of the customer that the token belongs to.
+    pub(crate) async fn old_login_of(&self, name: &str, token: &str) -> String {
         let store = self.store().await;
-        let account = store.login(&BearerToken::parse(token).unwrap().hash()).await.unwrap().unwrap().account;
+        let tenant = store.login(&BearerToken::parse(token).unwrap().hash()).await.unwrap().unwrap().account.tenant;
+        let accounts = store.of(tenant).accounts().await.unwrap();
+        let account = accounts.into_iter().find(|account| account.name == name).unwrap();
         let (token, now) = (BearerToken::random().unwrap(), clock::now());
         let login = NewLogin {
             token_hash: &token.hash(),

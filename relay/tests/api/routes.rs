@@ -39,6 +39,9 @@ async fn every_route_needs_a_login_but_those_that_make_one() {
             "/api/v1/login",
             "/api/v1/login/passkey",
             "/api/v1/login/passkey/start",
+            "/api/v1/reset",
+            "/api/v1/reset/passkey",
+            "/api/v1/reset/start",
             "/api/v1/setup",
             "/api/v1/setup/passkey",
             "/api/v1/setup/passkey/start",
@@ -94,7 +97,7 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
             assert_eq!(answer.body, unknown.body, "{method} {url}: not yours and not there are the same");
         }
     }
-    assert_eq!(refused, 12, "routes that name something");
+    assert_eq!(refused, 14, "routes that name something");
     assert_eq!(state(&world, &ann).await, before);
     world.stop().await;
 }
