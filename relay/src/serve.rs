@@ -1,6 +1,6 @@
 //! Starting and stopping the relay: everything is checked and bound before anything is said to be ready.
 
-use crate::access::{Access, Passwords, SETUP_CODE_LIFETIME, SetupCode, SetupDoor};
+use crate::access::{Access, Passwords, SETUP_CODE_LIFETIME, SecondStep, SetupCode, SetupDoor};
 use crate::broker::Broker;
 use crate::config::{RelayConfig, database};
 use crate::data_dir::{DataDir, DataDirError};
@@ -11,7 +11,7 @@ use crate::store::{OpenError, Store, StoreError};
 use crate::tls::{self, CertificateError, CertificateFiles, CertificateSource, Certificates, FilesError};
 use crate::tunnels::gate::GateLimits;
 use crate::tunnels::registry::Registry;
-use crate::tunnels::{Heads, KeyFileError, ListenError, ListenerKeys, Tunnels};
+use crate::tunnels::{Heads, KeyFileError, ListenError, ListenerKeys, Tunnels, secret_file};
 use crate::{admin, clock};
 use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
@@ -30,6 +30,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 const STREAMS_DAYS: u64 = 90;
 /// Batches of old streams forgotten in one round, so that a round is short whatever has gathered.
 const STREAM_BATCHES: u32 = 20;
+/// Under this key stand the secrets of second steps in the database.
+const FACTORS_FILE: &str = "factors.key";
 /// How often certificate files are looked at.
 const FILES_LOOK: Duration = Duration::from_secs(10);
 /// How long stopping may take before what is left is cut.
@@ -48,7 +50,7 @@ pub enum ServeError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// See there.
-    #[error("the key of the agents' listener: {0}")]
+    #[error("a key file: {0}")]
     Keys(#[from] KeyFileError),
     /// See there.
     #[error(transparent)]
@@ -114,6 +116,7 @@ pub struct Running {
 pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let dir = DataDir::lock(&config.data_dir)?;
     let keys = ListenerKeys::load_or_create(dir.path())?;
+    let factors = secret_file(&dir.path().join(FACTORS_FILE))?;
     let certificates = match &config.certificate {
         Some(source) => Some(Certificates::load(source, &config.tls_dir(), &config.certificate_names())?),
         None => None,
@@ -126,9 +129,10 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let limits = GateLimits { per_prefix: config.limits.agents, ..GateLimits::for_cores(cores) };
     let tunnels = Tunnels::listen(config.agents_listen, limits, &keys, store.clone(), registry.clone(), heads.clone())?;
     let (door, setup_code) = set_up_door(&store).await?;
+    let second_step = SecondStep::new(&factors, clock::instant());
     let broker = Arc::new(Broker::new(registry.clone(), config.limits.opens, clock::instant()));
     let api = Api::new(http::Parts {
-        access: Access::new(store.clone(), Passwords::new(), door, clock::instant()),
+        access: Access::new(store.clone(), Passwords::new(), second_step, door, clock::instant()),
         logs: Logs::new(store.clone(), heads, registry.clone()),
         metrics: Arc::new(Metrics::default()),
         tasks: tasks.clone(),

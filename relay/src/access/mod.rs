@@ -11,6 +11,7 @@ mod pending;
 mod setup;
 mod tickets;
 mod token;
+mod totp;
 
 pub use codes::{OneTimeCode, hash_of_typed};
 pub use passkeys::{EXCLUDED_MAX, Made, Owner, PasskeyRefused, Passkeys, Site, User};
@@ -18,6 +19,7 @@ pub use passwords::{Busy, PASSWORD_CHARS, Passwords, Queue};
 pub use setup::{SETUP_CODE_LIFETIME, SetupAnswer, SetupCode, SetupDoor};
 pub use tickets::{NoTicket, Tickets};
 pub use token::{BearerToken, Lasting, needs_touch};
+pub use totp::{RECOVERY_CODES, SecondStep, TotpRefused, recovery_codes, step_after};
 
 use crate::store::{Account, Lifetime, LoginKind, NewLogin, Store, StoreError, Way};
 use crate::tunnels::gate::{Buckets, Prefix, Rate};
@@ -47,6 +49,15 @@ pub enum SignInRefused {
     /// No such account, or not its password: the relay does not say which.
     #[error("account or password is wrong")]
     Wrong,
+    /// The password was right; the account asks for a code as well.
+    #[error("a code is needed as well")]
+    CodeNeeded,
+    /// The password was right, the code is not, or was used.
+    #[error("the code is wrong")]
+    WrongCode,
+    /// The account's secret cannot be opened: `factors.key` is another one than it was sealed under.
+    #[error("the secret of the second step cannot be opened")]
+    Secret,
     /// See there.
     #[error(transparent)]
     Passkey(#[from] PasskeyRefused),
@@ -82,6 +93,8 @@ pub struct Attempt<'a> {
     pub account: &'a str,
     /// What was typed.
     pub password: &'a str,
+    /// The second step's code, if one was typed.
+    pub code: &'a str,
     /// From where, and for how long.
     pub by: Newcomer<'a>,
 }
@@ -107,6 +120,8 @@ pub struct Access {
     pub passwords: Passwords,
     /// The one-time set-up, while it is open.
     pub setup: SetupDoor,
+    /// The second step after a password.
+    pub second_step: SecondStep,
     /// Passkeys that are being made and asked for.
     pub passkeys: Passkeys,
     /// One-time tickets for the streams of pages.
@@ -127,14 +142,14 @@ struct Limits {
 impl Access {
     /// Over the store; `setup` is open when the relay has no account yet.
     #[must_use]
-    pub fn new(store: Store, passwords: Passwords, setup: SetupDoor, now: Instant) -> Self {
+    pub fn new(store: Store, passwords: Passwords, second_step: SecondStep, setup: SetupDoor, now: Instant) -> Self {
         let limits = Limits {
             accounts: Buckets::new(PER_ACCOUNT, now),
             prefixes: Buckets::new(PER_PREFIX, now),
             calls: Buckets::new(CALLS, now),
         };
         let (passkeys, tickets, limits) = (Passkeys::new(now), Tickets::default(), Mutex::new(limits));
-        Self { store, passwords, setup, passkeys, tickets, limits }
+        Self { store, passwords, setup, second_step, passkeys, tickets, limits }
     }
 
     /// Checks a password and begins a login.
@@ -165,6 +180,8 @@ impl Access {
         let (account, hash) = found.map(|found| (found.account, found.password)).unzip();
         let right = self.passwords.verify(attempt.password, hash.flatten(), queue).await?;
         let Some(account) = account.filter(|_| right) else { return Err(SignInRefused::Wrong) };
+        let client = attempt.by.client.to_string();
+        self.second_step.ask(&self.store, &account, attempt.code, &client, (now, instant)).await?;
         self.begin(account, Way::Password, &attempt.by, now).await?.ok_or(SignInRefused::Wrong)
     }
 
@@ -253,13 +270,14 @@ mod tests {
         let first = FirstAccount { tenant_name: "t".into(), account: "ann".into(), password };
         store.set_up(&first, "", NOW).await.unwrap();
         let start = Instant::now();
-        (dir, Access::new(store, passwords, SetupDoor::closed(), start), start)
+        let second_step = SecondStep::new(&[7; 32], start);
+        (dir, Access::new(store, passwords, second_step, SetupDoor::closed(), start), start)
     }
 
     fn attempt<'a>(password: &'a str, client: &str) -> Attempt<'a> {
         let (client, lasting) = (client.parse().unwrap(), Lasting::Short);
         let by = Newcomer { client, user_agent: "", kind: LoginKind::Program, lasting };
-        Attempt { account: "ann", password, by }
+        Attempt { account: "ann", password, code: "", by }
     }
 
     #[tokio::test]

@@ -43,10 +43,17 @@ impl<T> Pending<T> {
         Ok(BASE64URL_NOPAD.encode(&secret))
     }
 
+    /// Takes what was kept under this id, if it fits; else it stays.
+    pub(super) fn take_if(&self, id: &str, now: Instant, fits: impl FnOnce(&T) -> bool) -> Option<T> {
+        let hash: [u8; 32] = Sha256::digest(BASE64URL_NOPAD.decode(id.as_bytes()).ok()?).into();
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.get(&hash).filter(|one| now < one.ends && fits(&one.what))?;
+        held.remove(&hash).map(|one| one.what)
+    }
+
     /// Takes what was kept under this id.
     pub(super) fn take(&self, id: &str, now: Instant) -> Option<T> {
-        let secret = BASE64URL_NOPAD.decode(id.as_bytes()).ok()?;
-        let hash: [u8; 32] = Sha256::digest(secret).into();
+        let hash: [u8; 32] = Sha256::digest(BASE64URL_NOPAD.decode(id.as_bytes()).ok()?).into();
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash)?;
         (now < held.ends).then_some(held.what)
     }
@@ -76,6 +83,7 @@ mod tests {
         let [once, late, last] = ["once", "late", "last"].map(|what| pending.keep(what, start).unwrap());
         assert_eq!((pending.take(&once, start), pending.take(&once, start)), (Some("once"), None));
         assert_eq!(pending.take(&last, start + PENDING_LIFETIME - Duration::from_millis(1)), Some("last"));
+        assert_eq!(pending.take_if(&late, start, |what| *what == "other"), None, "and stays");
         assert_eq!(pending.take(&late, start + PENDING_LIFETIME), None);
         for bad in ["", "x", &late[1..], &BASE64URL_NOPAD.encode(&[0; 32])] {
             assert_eq!(pending.take(bad, start), None, "{bad}");

@@ -102,8 +102,10 @@ fn outcome(attempt: &Result<SignedIn, SignInRefused>) -> LoginOutcome {
         Err(SignInRefused::Limited | SignInRefused::Passkey(PasskeyRefused::Limited) | SignInRefused::Busy(_)) => {
             LoginOutcome::Limited
         }
-        Err(SignInRefused::Wrong | SignInRefused::Passkey(_)) => LoginOutcome::Wrong,
-        Err(SignInRefused::Store(_) | SignInRefused::Randomness(_)) => LoginOutcome::Failed,
+        Err(SignInRefused::Wrong | SignInRefused::WrongCode | SignInRefused::Passkey(_)) => LoginOutcome::Wrong,
+        // Half-way in: the code comes with the next attempt.
+        Err(SignInRefused::CodeNeeded) => LoginOutcome::CodeNeeded,
+        Err(SignInRefused::Store(_) | SignInRefused::Secret | SignInRefused::Randomness(_)) => LoginOutcome::Failed,
     }
 }
 

@@ -27,6 +27,7 @@ mod sign_in;
 mod site;
 mod stream;
 mod tokens;
+mod totp;
 mod trust_log;
 mod ways;
 
@@ -171,6 +172,10 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(ways::list))
         .routes(routes!(logins::list, logins::end_others))
         .routes(routes!(logins::end_one))
+        .routes(routes!(totp::show, totp::confirm))
+        .routes(routes!(totp::begin))
+        .routes(routes!(totp::remove))
+        .routes(routes!(totp::renew))
         .routes(routes!(passkeys::ask))
         .routes(routes!(passkeys::sign_in))
         .routes(routes!(passkeys::list, passkeys::finish))

@@ -56,6 +56,21 @@ problems! {
     WrongLogin UNAUTHORIZED "wrong-login"
         "Account or password is wrong." "The relay does not say which." "Check both. An admin of your relay can replace the account."
         "账号或密码错误。" "中继不会说明是哪一个。" "请检查两者。中继管理员可以重建账号。";
+    CodeNeeded UNAUTHORIZED "code-needed"
+        "A code is needed as well." "The password is right; this account asks for six digits from an app besides." "Send the code too: from the app, or one of the recovery codes."
+        "还需要验证码。" "密码正确;此账号还要求应用中的六位验证码。" "请同时发送验证码:来自应用,或使用一个恢复代码。";
+    WrongCode UNAUTHORIZED "wrong-code"
+        "This code does not count." "It is not the code of this moment, or it was used before." "Wait for the app's next code. If its clock is wrong, use a recovery code."
+        "此验证码无效。" "它不是当前的验证码,或已被使用。" "请等待应用的下一个验证码。若设备时间不准,请使用恢复代码。";
+    TotpOn CONFLICT "second-step-on"
+        "Codes from an app are on already." "An account has one app." "Turn them off first, then on again with another app."
+        "应用验证码已启用。" "每个账号只绑定一个应用。" "请先关闭,再用其他应用启用。";
+    TotpOff CONFLICT "second-step-off"
+        "Codes from an app are not on." "This account signs in without them." "Turn them on first."
+        "应用验证码未启用。" "此账号登录时不需要验证码。" "请先启用。";
+    TotpNotBegun CONFLICT "second-step-not-begun"
+        "Nothing waits for this code." "The secret was shown more than five minutes ago, to another sign-in, or was confirmed already." "Begin again: a new secret is shown."
+        "没有等待确认的密钥。" "密钥显示已超过五分钟、属于另一次登录,或已确认。" "请重新开始,将显示新的密钥。";
     WrongPasskey UNAUTHORIZED "wrong-passkey"
         "This passkey does not sign you in." "The relay does not know it, or what it signed was not asked for in the last five minutes." "Try again. If it stays, use another way to sign in, and make a new passkey in the settings."
         "无法使用此通行密钥登录。" "中继不认识它,或它签名的内容并非过去五分钟内请求的。" "请重试。若仍失败,请使用其他登录方式,并在设置中创建新的通行密钥。";

@@ -16,7 +16,7 @@ use cloud_doctor_proto::ids::TenantId;
 use cloud_doctor_proto::limits::NAME_CHARS_MAX;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tracing::warn;
+use tracing::{error, warn};
 use utoipa::ToSchema;
 
 /// Who signs in.
@@ -26,6 +26,9 @@ pub(super) struct Login {
     account: String,
     /// Its password.
     password: String,
+    /// Where the account asks for one: of its app, or one on paper.
+    #[serde(default)]
+    code: String,
     /// What the login is for.
     #[serde(flatten)]
     keep: Keep,
@@ -41,7 +44,8 @@ pub(super) async fn login(
     Body(asked): Body<Login>,
 ) -> Result<Welcome, Problem> {
     let arrival = Arrival::new(&api, client, &headers, asked.keep)?;
-    let attempt = Attempt { account: &asked.account, password: &asked.password, by: arrival.newcomer() };
+    let attempt =
+        Attempt { account: &asked.account, password: &asked.password, code: &asked.code, by: arrival.newcomer() };
     let signed_in = api.access.sign_in(attempt, clock::now(), clock::instant()).await;
     arrival.welcome(signed_in).await
 }
@@ -149,6 +153,12 @@ impl From<SignInRefused> for Problem {
                 problem if problem.is(Code::PasskeyRefused) => Code::WrongPasskey.into(),
                 problem => problem,
             },
+            SignInRefused::CodeNeeded => Code::CodeNeeded.into(),
+            SignInRefused::WrongCode => Code::WrongCode.into(),
+            SignInRefused::Secret => {
+                error!("the secret of a second step cannot be opened: factors.key is not the one it was sealed under");
+                Code::Failed.into()
+            }
             SignInRefused::Limited => Code::Limited.into(),
             SignInRefused::Busy(busy) => busy.into(),
             SignInRefused::Store(error) => error.into(),

@@ -20,6 +20,7 @@ mod rows;
 mod standing;
 mod streams;
 mod tenants;
+mod totp;
 mod trust_log;
 
 pub use accounts::{Account, AccountRef, AccountWithHash, NameTaken, NotARole, Role};
@@ -34,6 +35,7 @@ pub use resets::ResetRefused;
 pub use standing::{Change, ChangeRefused, Standing};
 pub use streams::{StreamClosed, StreamOpened, StreamRow};
 pub use tenants::{AlreadySetUp, FirstAccount, FirstPasskey, Tenant};
+pub use totp::{NewTotp, TotpRow};
 pub use trust_log::{AppendError, EnrolError, Enrolment};
 
 use cloud_doctor_proto::time::UnixTime;
@@ -157,16 +159,19 @@ impl Store {
         Ok(Self { readers: pool.clone(), writer: pool })
     }
 
-    /// Ends every login and invitation and revokes every enrolment token: after a restore, what was taken back since the backup
-    /// must not count again (FLT-26).
+    /// Ends every login, invitation and one-time code, and revokes every enrolment token: after a restore, what was taken
+    /// back or used since the backup must not count again (FLT-26). Codes of apps count from after `step` on.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn forget_credentials(&self, now: UnixTime) -> Result<(), StoreError> {
+    pub async fn forget_credentials(&self, now: UnixTime, step: u64) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM logins").execute(&mut *tx).await?;
         sqlx::query("DELETE FROM invitations").execute(&mut *tx).await?;
         sqlx::query("DELETE FROM reset_codes").execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM recovery_codes").execute(&mut *tx).await?;
+        let sql = "UPDATE totp SET last_step = max(last_step, ?)";
+        sqlx::query(sql).bind(rows::unsigned(step)).execute(&mut *tx).await?;
         sqlx::query("UPDATE enrol_tokens SET revoked_at = ? WHERE revoked_at IS NULL")
             .bind(rows::int(now))
             .execute(&mut *tx)

@@ -200,7 +200,7 @@ async fn flt_26_a_restored_database_revives_no_credential() {
     let account = scoped.accounts().await.unwrap().remove(0);
     assert!(scoped.begin_login(&account, &login(&[3; 32]), NOW).await.unwrap());
     assert!(world.store.login(&[3; 32]).await.unwrap().is_some());
-    world.store.forget_credentials(NOW).await.unwrap();
+    world.store.forget_credentials(NOW, 0).await.unwrap();
     assert!(world.store.login(&[3; 32]).await.unwrap().is_none());
     assert!(matches!(world.store.enrol_token_tenant(&[1; 32], NOW).await, Err(TokenRefused::Revoked(_))));
 }

@@ -14,6 +14,7 @@ mod logins;
 mod passkeys;
 mod program;
 mod routes;
+mod second_step;
 mod standing;
 mod streams;
 mod tls;
