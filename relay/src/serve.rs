@@ -1,6 +1,8 @@
 //! Starting and stopping the relay: everything is checked and bound before anything is said to be ready.
 
-use crate::access::{Access, Passwords, SETUP_CODE_LIFETIME, SecondStep, SetupCode, SetupDoor};
+use crate::access::{
+    Access, FetchError, Oidc, OidcSettings, Passwords, SETUP_CODE_LIFETIME, SecondStep, SetupCode, SetupDoor,
+};
 use crate::broker::Broker;
 use crate::config::{RelayConfig, database};
 use crate::data_dir::{DataDir, DataDirError};
@@ -17,6 +19,7 @@ use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +79,17 @@ pub enum ServeError {
     /// The kernel does not tell where we listen.
     #[error("cannot tell the address that was bound: {0}")]
     Address(#[source] io::Error),
+    /// The identity provider cannot be used.
+    #[error("the identity provider: {0}")]
+    Oidc(#[from] FetchError),
+    /// Its secret cannot be read.
+    #[error("oidc.client_secret_file: {path}: {source}", path = path.display())]
+    OidcSecret {
+        /// Which file.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(#[from] getrandom::Error),
@@ -129,10 +143,11 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let limits = GateLimits { per_prefix: config.limits.agents, ..GateLimits::for_cores(cores) };
     let tunnels = Tunnels::listen(config.agents_listen, limits, &keys, store.clone(), registry.clone(), heads.clone())?;
     let (door, setup_code) = set_up_door(&store).await?;
+    let oidc = config.oidc.clone().map(identity_provider).transpose()?;
     let second_step = SecondStep::new(&factors, clock::instant());
     let broker = Arc::new(Broker::new(registry.clone(), config.limits.opens, clock::instant()));
     let api = Api::new(http::Parts {
-        access: Access::new(store.clone(), Passwords::new(), second_step, door, clock::instant()),
+        access: Access::new(store.clone(), Passwords::new(), second_step, oidc, door, clock::instant()),
         logs: Logs::new(store.clone(), heads, registry.clone()),
         metrics: Arc::new(Metrics::default()),
         tasks: tasks.clone(),
@@ -165,6 +180,16 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     tasks.spawn(housekeeping(api.clone(), stop.clone()));
     let files = follow_certificate(&config, certificates.as_ref(), &api);
     Ok(Running { bound, setup_code, api, certificates, files, tasks, stop, _dir: dir })
+}
+
+fn identity_provider(settings: OidcSettings) -> Result<Oidc, ServeError> {
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| ServeError::OidcSecret { path: path.clone(), source })?;
+        Ok::<_, ServeError>(text.trim().to_owned())
+    };
+    let secret = settings.client_secret_file.as_ref().map(read).transpose()?;
+    Ok(Oidc::new(settings, secret, clock::instant())?)
 }
 
 async fn set_up_door(store: &Store) -> Result<(SetupDoor, Option<SetupCode>), ServeError> {

@@ -5,6 +5,7 @@
 //! exists (AUT-02), a limit that locks a person out of a place where they signed in before (AUT-01).
 
 mod codes;
+mod oidc;
 mod passkeys;
 mod passwords;
 mod pending;
@@ -14,6 +15,7 @@ mod token;
 mod totp;
 
 pub use codes::{OneTimeCode, hash_of_typed};
+pub use oidc::{FetchError, Oidc, OidcGuests, OidcRefused, OidcSettings, Person, Purpose, Sent};
 pub use passkeys::{EXCLUDED_MAX, Made, Owner, PasskeyRefused, Passkeys, Site, User};
 pub use passwords::{Busy, PASSWORD_CHARS, Passwords, Queue};
 pub use setup::{SETUP_CODE_LIFETIME, SetupAnswer, SetupCode, SetupDoor};
@@ -122,6 +124,8 @@ pub struct Access {
     pub setup: SetupDoor,
     /// The second step after a password.
     pub second_step: SecondStep,
+    /// The identity provider, if one is configured.
+    pub oidc: Option<Oidc>,
     /// Passkeys that are being made and asked for.
     pub passkeys: Passkeys,
     /// One-time tickets for the streams of pages.
@@ -142,14 +146,21 @@ struct Limits {
 impl Access {
     /// Over the store; `setup` is open when the relay has no account yet.
     #[must_use]
-    pub fn new(store: Store, passwords: Passwords, second_step: SecondStep, setup: SetupDoor, now: Instant) -> Self {
+    pub fn new(
+        store: Store,
+        passwords: Passwords,
+        second_step: SecondStep,
+        oidc: Option<Oidc>,
+        setup: SetupDoor,
+        now: Instant,
+    ) -> Self {
         let limits = Limits {
             accounts: Buckets::new(PER_ACCOUNT, now),
             prefixes: Buckets::new(PER_PREFIX, now),
             calls: Buckets::new(CALLS, now),
         };
         let (passkeys, tickets, limits) = (Passkeys::new(now), Tickets::default(), Mutex::new(limits));
-        Self { store, passwords, setup, second_step, passkeys, tickets, limits }
+        Self { store, passwords, setup, second_step, oidc, passkeys, tickets, limits }
     }
 
     /// Checks a password and begins a login.
@@ -271,7 +282,7 @@ mod tests {
         store.set_up(&first, "", NOW).await.unwrap();
         let start = Instant::now();
         let second_step = SecondStep::new(&[7; 32], start);
-        (dir, Access::new(store, passwords, second_step, SetupDoor::closed(), start), start)
+        (dir, Access::new(store, passwords, second_step, None, SetupDoor::closed(), start), start)
     }
 
     fn attempt<'a>(password: &'a str, client: &str) -> Attempt<'a> {

@@ -1,9 +1,11 @@
 //! `relay.toml`: read as a whole, all errors reported together, nothing bound before it is right.
 
+mod oidc;
 mod reader;
 
 pub use reader::ConfigErrors;
 
+use crate::access::OidcSettings;
 use crate::http::ServerLimits;
 use crate::tls::{AcmeSettings, CertificateFiles, CertificateSource};
 use crate::tunnels::gate::Rate;
@@ -29,6 +31,8 @@ pub struct RelayConfig {
     pub agents_listen: SocketAddr,
     /// TCP address for clients.
     pub clients_listen: SocketAddr,
+    /// The identity provider that signs people in.
+    pub oidc: Option<OidcSettings>,
     /// Their certificate; `None` is plain HTTP, on loopback.
     pub certificate: Option<CertificateSource>,
     /// TCP address of the operator's listener.
@@ -84,6 +88,7 @@ impl RelayConfig {
             public_name: None,
             public_port: None,
             signing_name: None,
+            oidc: None,
             agents_listen: any(8443),
             clients_listen: any(8443),
             certificate: Some(CertificateSource::SelfSigned),
@@ -108,6 +113,7 @@ impl RelayConfig {
         let public_port = reader.number("clients.public_port", 1..=65_535).and_then(|port| u16::try_from(port).ok());
         let signing_name = signing_name(&mut reader, public_name.as_deref());
         let clients_listen = reader.address("clients.listen").unwrap_or(default.clients_listen);
+        let oidc = oidc::oidc(&mut reader);
         let certificate = certificate(&mut reader, public_name.as_deref(), clients_listen);
         let config = Self {
             agents_listen: reader.address("agents.listen").unwrap_or(default.agents_listen),
@@ -118,6 +124,7 @@ impl RelayConfig {
             public_name,
             public_port,
             signing_name,
+            oidc,
             clients_listen,
             certificate,
         };

@@ -26,6 +26,11 @@ pub(super) struct Keep {
     browser: bool,
 }
 
+impl Keep {
+    /// In the page that asks.
+    pub(super) const BROWSER: Self = Self { lasting: false, browser: true };
+}
+
 /// A login. The token is shown once.
 #[derive(Serialize, ToSchema)]
 pub(super) struct LoggedIn {

@@ -15,6 +15,7 @@ mod edge;
 mod encoding;
 mod invitations;
 mod logins;
+mod oidc;
 mod page;
 mod passkeys;
 pub mod problem;
@@ -176,6 +177,10 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(totp::begin))
         .routes(routes!(totp::remove))
         .routes(routes!(totp::renew))
+        .routes(routes!(oidc::start))
+        .routes(routes!(oidc::sign_in))
+        .routes(routes!(oidc::show, oidc::link, oidc::unlink))
+        .routes(routes!(oidc::start_link))
         .routes(routes!(passkeys::ask))
         .routes(routes!(passkeys::sign_in))
         .routes(routes!(passkeys::list, passkeys::finish))

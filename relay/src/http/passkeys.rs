@@ -167,7 +167,8 @@ pub(super) async fn remove(
     caller: Caller,
     Id(Bytes(id)): Id<Bytes>,
 ) -> Result<StatusCode, Problem> {
-    caller.scoped(&api).remove_passkey(caller.account.account, &id, caller.actor(), clock::now()).await?;
+    let issuer = api.access.oidc.as_ref().map(|oidc| oidc.settings().issuer.as_str());
+    caller.scoped(&api).remove_passkey(caller.account.account, &id, issuer, caller.actor(), clock::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -71,6 +71,24 @@ problems! {
     TotpNotBegun CONFLICT "second-step-not-begun"
         "Nothing waits for this code." "The secret was shown more than five minutes ago, to another sign-in, or was confirmed already." "Begin again: a new secret is shown."
         "没有等待确认的密钥。" "密钥显示已超过五分钟、属于另一次登录,或已确认。" "请重新开始,将显示新的密钥。";
+    OidcRefused UNAUTHORIZED "identity-refused"
+        "The identity provider did not sign you in here." "What came back was not asked for by this browser in the last five minutes, or is not signed as it must be. The relay's log says more." "Try again from the sign-in page."
+        "未能通过身份提供商登录。" "返回的内容并非此浏览器在过去五分钟内请求的,或签名不符合要求。详情见中继日志。" "请从登录页面重试。";
+    ProviderAway BAD_GATEWAY "provider-away"
+        "The identity provider does not answer." "The relay asked it and got no usable answer; its log says which." "Try again in a minute, or sign in another way."
+        "身份提供商没有响应。" "中继已向其请求,但未得到可用的回答;详情见中继日志。" "请一分钟后重试,或使用其他登录方式。";
+    NotAllowed FORBIDDEN "not-allowed"
+        "You may not sign in here." "The identity provider knows you, but the rules of this relay (e-mail domain or group) do not let you in." "Ask the relay's operator."
+        "您无权在此登录。" "身份提供商认识您,但此中继的规则(邮箱域名或用户组)不允许您登录。" "请联系中继运维人员。";
+    NoAccount FORBIDDEN "no-account"
+        "You have no account on this relay." "The identity provider knows you, but no account here is linked to you." "Sign in another way and link your account in the settings, or ask an admin for an account."
+        "您在此中继没有账号。" "身份提供商认识您,但此处没有与您关联的账号。" "请用其他方式登录并在设置中关联账号,或向管理员申请账号。";
+    AccountExists CONFLICT "account-exists"
+        "There is an account of your name already." "It may be yours or somebody else's: a name alone opens none." "If it is yours, sign in to it another way and link it in the settings."
+        "已有与您同名的账号。" "它可能属于您,也可能属于他人:仅凭名称不能登录。" "若是您的账号,请用其他方式登录并在设置中关联。";
+    LinkedAlready CONFLICT "linked-already"
+        "This is linked already." "Each person at the identity provider has one account here, and each account one person." "Unlink the other first."
+        "已关联。" "身份提供商中的每个人在此只有一个账号,每个账号也只对应一个人。" "请先解除另一个关联。";
     WrongPasskey UNAUTHORIZED "wrong-passkey"
         "This passkey does not sign you in." "The relay does not know it, or what it signed was not asked for in the last five minutes." "Try again. If it stays, use another way to sign in, and make a new passkey in the settings."
         "无法使用此通行密钥登录。" "中继不认识它,或它签名的内容并非过去五分钟内请求的。" "请重试。若仍失败,请使用其他登录方式,并在设置中创建新的通行密钥。";

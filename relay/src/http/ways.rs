@@ -20,8 +20,17 @@ pub(super) struct Ways {
     password: bool,
     /// By a passkey: where the page is reached by the relay's own host name and port.
     passkey: bool,
+    /// At an identity provider, if one is configured.
+    oidc: Option<Provider>,
     /// The host name that keys for grants are made for, when it is not this one. Nothing of it signs in here.
     signing_name: Option<String>,
+}
+
+/// An identity provider.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Provider {
+    /// What people call it.
+    name: String,
 }
 
 /// Says which ways to sign in there are.
@@ -32,6 +41,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, headers: HeaderMap) -> Jso
         set_up: api.access.setup.is_open(clock::instant()),
         password: true,
         passkey: site(&api, &headers).is_ok(),
+        oidc: api.access.oidc.as_ref().map(|oidc| Provider { name: oidc.settings().name.clone() }),
         signing_name: api.signing_name.clone(),
     })
 }

@@ -176,7 +176,7 @@ impl Scoped<'_> {
         Ok(true)
     }
 
-    /// Takes a passkey away from its own account.
+    /// Takes a passkey away from its own account, which may have another way in at `issuer`.
     ///
     /// # Errors
     /// [`WayNotRemoved`].
@@ -184,6 +184,7 @@ impl Scoped<'_> {
         &self,
         of: AccountRef,
         credential_id: &[u8],
+        issuer: Option<&str>,
         by: Actor<'_>,
         now: UnixTime,
     ) -> Result<(), WayNotRemoved> {
@@ -192,7 +193,7 @@ impl Scoped<'_> {
         let query = sqlx::query(sql).bind(self.tenant.0).bind(of.0).bind(credential_id);
         let row = query.fetch_optional(&mut *tx).await.map_err(StoreError::from)?.ok_or(WayNotRemoved::Unknown)?;
         let name: String = row.try_get("name").map_err(StoreError::from)?;
-        still_has_a_way_in(&mut tx, self.tenant, of).await?;
+        still_has_a_way_in(&mut tx, self.tenant, of, issuer).await?;
         note(&mut tx, self.tenant, by, ("passkey-removed", &name), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
@@ -227,14 +228,16 @@ pub(super) async fn insert(
     }
 }
 
-/// Asked before a change that took something away is committed.
+/// Asked before a change that took something away is committed. Identities count at the provider in use only.
 pub(super) async fn still_has_a_way_in(
     tx: &mut Transaction<'static, Sqlite>,
     tenant: TenantRef,
     of: AccountRef,
+    issuer: Option<&str>,
 ) -> Result<(), WayNotRemoved> {
-    let sql = "SELECT (password <> '') + (SELECT count(*) FROM passkeys p WHERE p.account_id = a.account_id) \
+    let sql = "SELECT (password <> '') + (SELECT count(*) FROM passkeys p WHERE p.account_id = a.account_id) + \
+               (SELECT count(*) FROM identities i WHERE i.account_id = a.account_id AND i.issuer = ?) \
                FROM accounts a WHERE tenant_id = ? AND account_id = ?";
-    let ways = sqlx::query_scalar::<_, i64>(sql).bind(tenant.0).bind(of.0).fetch_one(&mut **tx).await;
+    let ways = sqlx::query_scalar::<_, i64>(sql).bind(issuer).bind(tenant.0).bind(of.0).fetch_one(&mut **tx).await;
     if ways.map_err(StoreError::from)? > 0 { Ok(()) } else { Err(WayNotRemoved::Last) }
 }

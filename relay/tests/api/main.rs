@@ -11,8 +11,12 @@ mod console;
 mod customer;
 mod edges;
 mod logins;
+#[path = "../../../tests/src/not_tested.rs"]
+mod not_tested;
+mod oidc;
 mod passkeys;
 mod program;
+mod provider;
 mod routes;
 mod second_step;
 mod standing;

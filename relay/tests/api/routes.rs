@@ -37,6 +37,8 @@ async fn every_route_needs_a_login_but_those_that_make_one() {
         open,
         [
             "/api/v1/login",
+            "/api/v1/login/oidc",
+            "/api/v1/login/oidc/start",
             "/api/v1/login/passkey",
             "/api/v1/login/passkey/start",
             "/api/v1/reset",

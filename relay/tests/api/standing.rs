@@ -98,8 +98,10 @@ async fn aut_14_nothing_that_an_admin_may_do_succeeds_after_the_role_is_gone() {
 async fn aut_14_of_two_admins_who_take_each_others_role_away_one_stays() {
     let (world, ann) = World::with_ann().await;
     world.add(&ann, "eve", "admin").await.ok();
+    world.add(&ann, "zoe", "member").await.ok();
+    let zoe = world.sign_in("zoe", PASSWORD).await;
     for _ in 0..4 {
-        let (ann, eve) = (world.old_login_of("ann", &ann).await, world.old_login_of("eve", &ann).await);
+        let (ann, eve) = (world.old_login_of("ann", &zoe).await, world.old_login_of("eve", &zoe).await);
         let member = json!({"role": "member"});
         let (one, other) = tokio::join!(world.edit(&ann, "eve", member.clone()), world.edit(&eve, "ann", member));
         let mut statuses = [one.status, other.status];
