@@ -4,6 +4,7 @@
 //! credential (FLT-26): logins end and enrolment tokens are revoked. Never: a file that others can read, or data of
 //! before that is deleted.
 
+use crate::access::step_after;
 use crate::config::database;
 use crate::data_dir::{DataDir, DataDirError, LOCK_FILE};
 use crate::store::{OpenError, Store, StoreError};
@@ -14,10 +15,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Beside the database: keys, certificates and configuration. Those that exist are copied.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "agent-listener.key",
     "agent-listener-next.key",
     "reset.key",
+    "factors.key",
     "relay.toml",
     "tls/self-signed.pem",
     "tls/self-signed.key",
@@ -117,7 +119,7 @@ pub async fn restore(
     let target = database(data_dir);
     copy_file(&stored, &target)?;
     let store = Store::open(&target).await?;
-    let done = store.forget_credentials(now).await;
+    let done = store.forget_credentials(now, step_after(now)).await;
     store.close().await;
     done?;
     sync_dir(data_dir)?;

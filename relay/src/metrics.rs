@@ -18,6 +18,8 @@ pub enum LoginOutcome {
     Ok,
     /// Wrong account or password.
     Wrong,
+    /// The password was right; a code is asked for.
+    CodeNeeded,
     /// Over a limit.
     Limited,
     /// The relay could not tell.
@@ -29,6 +31,7 @@ impl LoginOutcome {
         match self {
             LoginOutcome::Ok => "ok",
             LoginOutcome::Wrong => "wrong",
+            LoginOutcome::CodeNeeded => "code_needed",
             LoginOutcome::Limited => "limited",
             LoginOutcome::Failed => "failed",
         }

@@ -1,6 +1,8 @@
 //! Starting and stopping the relay: everything is checked and bound before anything is said to be ready.
 
-use crate::access::{Access, Passwords, SETUP_CODE_LIFETIME, SetupCode, SetupDoor};
+use crate::access::{
+    Access, FetchError, Oidc, OidcSettings, Passwords, SETUP_CODE_LIFETIME, SecondStep, SetupCode, SetupDoor,
+};
 use crate::broker::Broker;
 use crate::config::{RelayConfig, database};
 use crate::data_dir::{DataDir, DataDirError};
@@ -11,12 +13,13 @@ use crate::store::{OpenError, Store, StoreError};
 use crate::tls::{self, CertificateError, CertificateFiles, CertificateSource, Certificates, FilesError};
 use crate::tunnels::gate::GateLimits;
 use crate::tunnels::registry::Registry;
-use crate::tunnels::{Heads, KeyFileError, ListenError, ListenerKeys, Tunnels};
+use crate::tunnels::{Heads, KeyFileError, ListenError, ListenerKeys, Tunnels, secret_file};
 use crate::{admin, clock};
 use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +33,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 const HISTORY_DAYS: u64 = 90;
 /// Batches of old streams forgotten in one round, so that a round is short whatever has gathered.
 const STREAM_BATCHES: u32 = 20;
+/// Under this key stand the secrets of second steps in the database.
+const FACTORS_FILE: &str = "factors.key";
 /// How often certificate files are looked at.
 const FILES_LOOK: Duration = Duration::from_secs(10);
 /// How long stopping may take before what is left is cut.
@@ -48,7 +53,7 @@ pub enum ServeError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// See there.
-    #[error("the key of the agents' listener: {0}")]
+    #[error("a key file: {0}")]
     Keys(#[from] KeyFileError),
     /// See there.
     #[error(transparent)]
@@ -74,6 +79,17 @@ pub enum ServeError {
     /// The kernel does not tell where we listen.
     #[error("cannot tell the address that was bound: {0}")]
     Address(#[source] io::Error),
+    /// The identity provider cannot be used.
+    #[error("the identity provider: {0}")]
+    Oidc(#[from] FetchError),
+    /// Its secret cannot be read.
+    #[error("oidc.client_secret_file: {path}: {source}", path = path.display())]
+    OidcSecret {
+        /// Which file.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(#[from] getrandom::Error),
@@ -114,6 +130,7 @@ pub struct Running {
 pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let dir = DataDir::lock(&config.data_dir)?;
     let keys = ListenerKeys::load_or_create(dir.path())?;
+    let factors = secret_file(&dir.path().join(FACTORS_FILE))?;
     let certificates = match &config.certificate {
         Some(source) => Some(Certificates::load(source, &config.tls_dir(), &config.certificate_names())?),
         None => None,
@@ -126,9 +143,11 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let limits = GateLimits { per_prefix: config.limits.agents, ..GateLimits::for_cores(cores) };
     let tunnels = Tunnels::listen(config.agents_listen, limits, &keys, store.clone(), registry.clone(), heads.clone())?;
     let (door, setup_code) = set_up_door(&store).await?;
+    let oidc = config.oidc.clone().map(identity_provider).transpose()?;
+    let second_step = SecondStep::new(&factors, clock::instant());
     let broker = Arc::new(Broker::new(registry.clone(), config.limits.opens, clock::instant()));
     let api = Api::new(http::Parts {
-        access: Access::new(store.clone(), Passwords::new(), door, clock::instant()),
+        access: Access::new(store.clone(), Passwords::new(), second_step, oidc, door, clock::instant()),
         logs: Logs::new(store.clone(), heads, registry.clone()),
         metrics: Arc::new(Metrics::default()),
         tasks: tasks.clone(),
@@ -137,6 +156,8 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         tls: config.certificate.is_some(),
         public_name: config.public_name.clone(),
         console_origins: config.console_origins.clone(),
+        public_port: config.public_port,
+        signing_name: config.signing_name.clone(),
         stop: stop.clone(),
         agents: AgentsListener { addr: tunnels.local_addr().map_err(ServeError::Address)?, pins: keys.pins() },
         store,
@@ -144,11 +165,12 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         broker,
     });
     let clients = bind_clients(&config, certificates.as_ref(), &api).await?;
+    let clients_addr = clients.local_addr().map_err(ServeError::Address)?;
     let operator = bind_admin(&config, &api).await?;
     let bound = Bound {
         agents: api.agents.addr,
         agent_pins: api.agents.pins,
-        clients: clients.local_addr().map_err(ServeError::Address)?,
+        clients: *api.clients.get_or_init(|| clients_addr),
         client_pin: certificates.as_ref().and_then(Certificates::pin),
         admin: operator.as_ref().map(Server::local_addr).transpose().map_err(ServeError::Address)?,
     };
@@ -159,6 +181,16 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     tasks.spawn(housekeeping(api.clone(), stop.clone()));
     let files = follow_certificate(&config, certificates.as_ref(), &api);
     Ok(Running { bound, setup_code, api, certificates, files, tasks, stop, _dir: dir })
+}
+
+fn identity_provider(settings: OidcSettings) -> Result<Oidc, ServeError> {
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| ServeError::OidcSecret { path: path.clone(), source })?;
+        Ok::<_, ServeError>(text.trim().to_owned())
+    };
+    let secret = settings.client_secret_file.as_ref().map(read).transpose()?;
+    Ok(Oidc::new(settings, secret, clock::instant())?)
 }
 
 async fn set_up_door(store: &Store) -> Result<(SetupDoor, Option<SetupCode>), ServeError> {
@@ -256,7 +288,10 @@ async fn housekeeping(api: Arc<Api>, stop: CancellationToken) {
 
 async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
     for login in api.in_use.logins() {
-        api.store.touch_login(&login, now).await?;
+        // What has ended carries nothing any more, however it ended.
+        if !api.store.touch_login(&login, None, now).await? {
+            api.in_use.cut_login(&login);
+        }
     }
     api.store.forget_logins(now).await?;
     let days_ago = |days: u64| UnixTime(now.0.saturating_sub(days * DAY_SECS));

@@ -405,7 +405,10 @@ fn explain_says_who_may_look() {
     let host = Host::with_ceiling(LOOK);
     let said = host.ask(&["explain"]);
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
-    assert!(text.contains("watch of root, * (any but root): with an approver's own signature (local sshsig)"), "{text}");
+    assert!(
+        text.contains("watch of root, * (any but root): with an approver's own signature (local sshsig)"),
+        "{text}"
+    );
     assert!(text.contains("audit of this server: with an approver's own signature"), "{text}");
     let checked = host.ask(&["ceiling", "check"]);
     assert!(checked.status.success() && !String::from_utf8_lossy(&checked.stdout).contains("cannot do"), "{checked:?}");

@@ -4,24 +4,35 @@
 //! and takes `now`. Never: a default password, a secret stored in clear, an answer that tells whether an account
 //! exists (AUT-02), a limit that locks a person out of a place where they signed in before (AUT-01).
 
+mod codes;
+mod oidc;
+mod passkeys;
 mod passwords;
+mod pending;
 mod setup;
 mod tickets;
 mod token;
+mod totp;
 
+pub use codes::{OneTimeCode, hash_of_typed};
+pub use oidc::{FetchError, Oidc, OidcGuests, OidcRefused, OidcSettings, Person, Purpose, Sent};
+pub use passkeys::{EXCLUDED_MAX, Made, Owner, PasskeyRefused, Passkeys, Site, User};
 pub use passwords::{Busy, PASSWORD_CHARS, Passwords, Queue};
 pub use setup::{SETUP_CODE_LIFETIME, SetupAnswer, SetupCode, SetupDoor};
 pub use tickets::{NoTicket, Tickets};
 pub use token::{BearerToken, Lasting, needs_touch};
+pub use totp::{RECOVERY_CODES, SecondStep, TotpRefused, recovery_codes, step_after};
 
-use crate::store::{Account, Lifetime, Store, StoreError};
+use crate::store::{Account, Lifetime, LoginKind, NewLogin, Store, StoreError, Way};
 use crate::tunnels::gate::{Buckets, Prefix, Rate};
 use cloud_doctor_proto::limits::NAME_CHARS_MAX;
+use cloud_doctor_proto::refusal::one_line;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
 use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+use webauthn_rs::prelude::PublicKeyCredential;
 
 /// Attempts per account from places where it never signed in (H-12).
 const PER_ACCOUNT: Rate = Rate::per_minute(5);
@@ -29,6 +40,8 @@ const PER_ACCOUNT: Rate = Rate::per_minute(5);
 const PER_PREFIX: Rate = Rate::per_minute(30);
 /// How long a place stays known after the last sign-in there.
 const PLACE_DAYS: u64 = 90;
+/// What is kept of what a client calls itself.
+const USER_AGENT_CHARS: usize = 200;
 /// Requests of a signed-in account: a console with many open lists stays far below.
 const CALLS: Rate = Rate { per_minute: 1_200, burst: 200 };
 
@@ -38,6 +51,18 @@ pub enum SignInRefused {
     /// No such account, or not its password: the relay does not say which.
     #[error("account or password is wrong")]
     Wrong,
+    /// The password was right; the account asks for a code as well.
+    #[error("a code is needed as well")]
+    CodeNeeded,
+    /// The password was right, the code is not, or was used.
+    #[error("the code is wrong")]
+    WrongCode,
+    /// The account's secret cannot be opened: `factors.key` is another one than it was sealed under.
+    #[error("the secret of the second step cannot be opened")]
+    Secret,
+    /// See there.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyRefused),
     /// Too many attempts for this account or from this network.
     #[error("too many attempts")]
     Limited,
@@ -70,8 +95,21 @@ pub struct Attempt<'a> {
     pub account: &'a str,
     /// What was typed.
     pub password: &'a str,
-    /// From where.
+    /// The second step's code, if one was typed.
+    pub code: &'a str,
+    /// From where, and for how long.
+    pub by: Newcomer<'a>,
+}
+
+/// Who signs in, apart from what they show.
+#[derive(Debug, Clone, Copy)]
+pub struct Newcomer<'a> {
+    /// The address they come from.
     pub client: IpAddr,
+    /// What their client calls itself.
+    pub user_agent: &'a str,
+    /// What the login will be kept in.
+    pub kind: LoginKind,
     /// For how long.
     pub lasting: Lasting,
 }
@@ -84,6 +122,12 @@ pub struct Access {
     pub passwords: Passwords,
     /// The one-time set-up, while it is open.
     pub setup: SetupDoor,
+    /// The second step after a password.
+    pub second_step: SecondStep,
+    /// The identity provider, if one is configured.
+    pub oidc: Option<Oidc>,
+    /// Passkeys that are being made and asked for.
+    pub passkeys: Passkeys,
     /// One-time tickets for the streams of pages.
     pub tickets: Tickets,
     limits: Mutex<Limits>,
@@ -102,13 +146,21 @@ struct Limits {
 impl Access {
     /// Over the store; `setup` is open when the relay has no account yet.
     #[must_use]
-    pub fn new(store: Store, passwords: Passwords, setup: SetupDoor, now: Instant) -> Self {
+    pub fn new(
+        store: Store,
+        passwords: Passwords,
+        second_step: SecondStep,
+        oidc: Option<Oidc>,
+        setup: SetupDoor,
+        now: Instant,
+    ) -> Self {
         let limits = Limits {
             accounts: Buckets::new(PER_ACCOUNT, now),
             prefixes: Buckets::new(PER_PREFIX, now),
             calls: Buckets::new(CALLS, now),
         };
-        Self { store, passwords, setup, tickets: Tickets::default(), limits: Mutex::new(limits) }
+        let (passkeys, tickets, limits) = (Passkeys::new(now), Tickets::default(), Mutex::new(limits));
+        Self { store, passwords, setup, second_step, oidc, passkeys, tickets, limits }
     }
 
     /// Checks a password and begins a login.
@@ -121,7 +173,7 @@ impl Access {
         now: UnixTime,
         instant: Instant,
     ) -> Result<SignedIn, SignInRefused> {
-        let prefix = Prefix::of(attempt.client);
+        let prefix = Prefix::of(attempt.by.client);
         self.may_guess(prefix, instant)?;
         // No account has a longer name, and what no account has must cost nothing.
         if attempt.account.len() > 4 * NAME_CHARS_MAX {
@@ -137,15 +189,59 @@ impl Access {
         }
         let queue = if known { Queue::Known } else { Queue::Strangers };
         let (account, hash) = found.map(|found| (found.account, found.password)).unzip();
-        let right = self.passwords.verify(attempt.password, hash, queue).await?;
+        let right = self.passwords.verify(attempt.password, hash.flatten(), queue).await?;
         let Some(account) = account.filter(|_| right) else { return Err(SignInRefused::Wrong) };
+        let client = attempt.by.client.to_string();
+        self.second_step.ask(&self.store, &account, attempt.code, &client, (now, instant)).await?;
+        self.begin(account, Way::Password, &attempt.by, now).await?.ok_or(SignInRefused::Wrong)
+    }
+
+    /// Checks a passkey and begins a login. Nobody named an account before; the passkey says whose it is.
+    ///
+    /// # Errors
+    /// [`SignInRefused`]. Whatever is wrong with a passkey is [`SignInRefused::Passkey`].
+    pub async fn sign_in_by_passkey(
+        &self,
+        id: &str,
+        brought: &PublicKeyCredential,
+        by: &Newcomer<'_>,
+        now: UnixTime,
+        instant: Instant,
+    ) -> Result<SignedIn, SignInRefused> {
+        self.may_guess(Prefix::of(by.client), instant)?;
+        let asked = self.passkeys.asked(id, instant)?;
+        let credential_id = brought.get_credential_id();
+        let known = self.store.passkey(credential_id).await?.ok_or(PasskeyRefused::Unknown)?;
+        let passkey = asked.answered(&known, brought)?;
+        self.store.of(known.account.tenant).used_passkey(credential_id, &passkey, now).await?;
+        let signed_in = self.begin(known.account, Way::Passkey, by, now).await?;
+        Ok(signed_in.ok_or(PasskeyRefused::Unknown)?)
+    }
+
+    /// Begins a login of somebody who has shown who they are. `None`: their account was disabled meanwhile.
+    ///
+    /// # Errors
+    /// [`SignInRefused::Store`] and [`SignInRefused::Randomness`].
+    pub async fn begin(
+        &self,
+        account: Account,
+        way: Way,
+        by: &Newcomer<'_>,
+        now: UnixTime,
+    ) -> Result<Option<SignedIn>, SignInRefused> {
         let token = BearerToken::random()?;
-        let ends_at = now.plus_secs(attempt.lasting.age_secs());
-        let lifetime = Lifetime { ends_at, idle_secs: attempt.lasting.idle_secs() };
-        let client = attempt.client.to_string();
-        let scoped = self.store.of(account.tenant);
-        scoped.begin_login(&account, &token.hash(), (&place, &client), now, lifetime).await?;
-        Ok(SignedIn { account, token, ends_at })
+        let ends_at = now.plus_secs(by.lasting.age_secs());
+        let new = NewLogin {
+            token_hash: &token.hash(),
+            kind: by.kind,
+            way,
+            place: &Prefix::of(by.client).bytes(),
+            client: &by.client.to_string(),
+            user_agent: &one_line(by.user_agent, USER_AGENT_CHARS),
+            lifetime: Lifetime { ends_at, idle_secs: by.lasting.idle_secs() },
+        };
+        let begun = self.store.of(account.tenant).begin_login(&account, &new, now).await?;
+        Ok(begun.then_some(SignedIn { account, token, ends_at }))
     }
 
     /// Counts a guess of anything (a password, a set-up code) against the network it comes from.
@@ -185,18 +281,22 @@ mod tests {
         let first = FirstAccount { tenant_name: "t".into(), account: "ann".into(), password };
         store.set_up(&first, "", NOW).await.unwrap();
         let start = Instant::now();
-        (dir, Access::new(store, passwords, SetupDoor::closed(), start), start)
+        let second_step = SecondStep::new(&[7; 32], start);
+        (dir, Access::new(store, passwords, second_step, None, SetupDoor::closed(), start), start)
     }
 
     fn attempt<'a>(password: &'a str, client: &str) -> Attempt<'a> {
-        Attempt { account: "ann", password, client: client.parse().unwrap(), lasting: Lasting::Short }
+        let (client, lasting) = (client.parse().unwrap(), Lasting::Short);
+        let by = Newcomer { client, user_agent: "", kind: LoginKind::Program, lasting };
+        Attempt { account: "ann", password, code: "", by }
     }
 
     #[tokio::test]
     async fn aut_08_logins_end_by_idleness_and_by_age() {
         let (_dir, access, start) = access().await;
         for (lasting, idle, age) in [(Lasting::Short, 900, 12 * 3600), (Lasting::Long, 12 * 3600, 30 * DAY_SECS)] {
-            let attempt = Attempt { lasting, ..attempt(PASSWORD, "192.0.2.1") };
+            let attempt = attempt(PASSWORD, "192.0.2.1");
+            let attempt = Attempt { by: Newcomer { lasting, ..attempt.by }, ..attempt };
             let signed_in = access.sign_in(attempt, NOW, start).await.unwrap();
             assert_eq!(signed_in.ends_at, NOW.plus_secs(age));
             let (store, hash) = (&access.store, signed_in.token.hash());
@@ -205,7 +305,7 @@ mod tests {
             assert!(alive(NOW.plus_secs(idle)).await && !alive(NOW.plus_secs(idle + 1)).await, "{lasting:?}");
             // Used again and again it ends all the same.
             let last = NOW.plus_secs(age - 1);
-            store.touch_login(&hash, last).await.unwrap();
+            assert!(store.touch_login(&hash, None, last).await.unwrap());
             assert!(alive(last).await && !alive(NOW.plus_secs(age)).await, "{lasting:?}");
             // What has ended is forgotten, what has not stays.
             store.forget_logins(last).await.unwrap();

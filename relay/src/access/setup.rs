@@ -1,5 +1,6 @@
 //! First-run set-up: a one-time code that the relay prints on its own terminal and keeps only in memory.
 
+use super::codes::plain;
 use data_encoding::BASE32_NOPAD;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,9 +34,7 @@ impl SetupCode {
     }
 
     fn is(&self, typed: &str) -> bool {
-        let typed: String =
-            typed.chars().filter(char::is_ascii_alphanumeric).take(64).map(|c| c.to_ascii_uppercase()).collect();
-        self.0.as_bytes().ct_eq(typed.as_bytes()).into()
+        self.0.as_bytes().ct_eq(plain(typed).as_bytes()).into()
     }
 }
 
@@ -87,6 +86,12 @@ impl SetupDoor {
         }
     }
 
+    /// Whether somebody who knows the code may set up now.
+    #[must_use]
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|(_, deadline)| now < *deadline)
+    }
+
     /// Set-up is done: the code is forgotten.
     pub fn close(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -106,8 +111,10 @@ mod tests {
         assert_eq!(typed.len(), 27, "{typed}");
         let door = SetupDoor::open(code.clone(), start + SETUP_CODE_LIFETIME);
         assert_eq!(door.ask("", start), SetupAnswer::Wrong);
+        assert!(door.is_open(start) && !door.is_open(start + SETUP_CODE_LIFETIME));
         assert_eq!(door.ask(&typed.replace('-', " ").to_lowercase(), start), SetupAnswer::Right);
         door.close();
+        assert!(!door.is_open(start));
         assert_eq!(door.ask(&typed, start), SetupAnswer::Closed);
         let door = SetupDoor::open(code, start + SETUP_CODE_LIFETIME);
         assert_eq!(door.ask(&typed, start + SETUP_CODE_LIFETIME), SetupAnswer::Closed);

@@ -1,9 +1,11 @@
 //! `relay.toml`: read as a whole, all errors reported together, nothing bound before it is right.
 
+mod oidc;
 mod reader;
 
 pub use reader::ConfigErrors;
 
+use crate::access::OidcSettings;
 use crate::http::ServerLimits;
 use crate::tls::{AcmeSettings, CertificateFiles, CertificateSource};
 use crate::tunnels::gate::Rate;
@@ -21,12 +23,18 @@ pub struct RelayConfig {
     pub data_dir: PathBuf,
     /// The name that clients must use.
     pub public_name: Option<String>,
+    /// The port by which pages reach this relay, if it is not the one that it listens on.
+    pub public_port: Option<u16>,
+    /// The host name that keys for grants are made for, if it is another one.
+    pub signing_name: Option<String>,
     /// UDP address for agents.
     pub agents_listen: SocketAddr,
     /// TCP address for clients.
     pub clients_listen: SocketAddr,
     /// Origins of consoles besides the relay's own.
     pub console_origins: Vec<String>,
+    /// The identity provider that signs people in.
+    pub oidc: Option<OidcSettings>,
     /// Their certificate; `None` is plain HTTP, on loopback.
     pub certificate: Option<CertificateSource>,
     /// TCP address of the operator's listener.
@@ -80,6 +88,9 @@ impl RelayConfig {
         Self {
             data_dir,
             public_name: None,
+            public_port: None,
+            signing_name: None,
+            oidc: None,
             agents_listen: any(8443),
             clients_listen: any(8443),
             console_origins: Vec::new(),
@@ -102,8 +113,11 @@ impl RelayConfig {
         let mut reader = Reader::new(text)?;
         let default = Self::default_in(data_dir);
         let public_name = reader.text("public_name").filter(|name| reader.check_name("public_name", name));
+        let public_port = reader.number("clients.public_port", 1..=65_535).and_then(|port| u16::try_from(port).ok());
+        let signing_name = signing_name(&mut reader, public_name.as_deref());
         let clients_listen = reader.address("clients.listen").unwrap_or(default.clients_listen);
         let console_origins = reader.origins("clients.console_origins");
+        let oidc = oidc::oidc(&mut reader);
         let certificate = certificate(&mut reader, public_name.as_deref(), clients_listen);
         let config = Self {
             agents_listen: reader.address("agents.listen").unwrap_or(default.agents_listen),
@@ -112,6 +126,9 @@ impl RelayConfig {
             log: log(&mut reader, default.log),
             data_dir: default.data_dir,
             public_name,
+            public_port,
+            signing_name,
+            oidc,
             clients_listen,
             console_origins,
             certificate,
@@ -136,6 +153,23 @@ impl RelayConfig {
 #[must_use]
 pub fn database(data_dir: &Path) -> PathBuf {
     data_dir.join("relay.db")
+}
+
+/// Browsers let a page use passkeys of the domains above its own, so neither name may lie below the other.
+fn signing_name(reader: &mut Reader, public: Option<&str>) -> Option<String> {
+    let name = reader.text("clients.signing_name")?.to_ascii_lowercase();
+    if !reader.check_name("clients.signing_name", &name) {
+        return None;
+    }
+    let Some(public) = public.map(str::to_ascii_lowercase) else {
+        reader.wrong("clients.signing_name", "needs public_name");
+        return None;
+    };
+    if public == name || public.ends_with(&format!(".{name}")) || name.ends_with(&format!(".{public}")) {
+        reader.wrong("clients.signing_name", "must be neither public_name nor above or below it");
+        return None;
+    }
+    Some(name)
 }
 
 fn certificate(reader: &mut Reader, name: Option<&str>, listen: SocketAddr) -> Option<CertificateSource> {
@@ -276,6 +310,20 @@ mod tests {
         }
         assert_eq!(errors("[clients]\nconsole_origins = 'https://c.example'").len(), 1);
         assert_eq!(errors(&config("5")).len(), 1);
+    }
+
+    #[test]
+    fn keys_for_grants_and_for_signing_in_share_no_domain() {
+        let names = |public: &str, signing: &str| {
+            errors(&format!("{public}\n[clients]\nsigning_name = '{signing}'\npublic_port = 443")).len()
+        };
+        let public = "public_name = 'relay.example.com'";
+        assert_eq!(names(public, "sign.example.com"), 0);
+        for bad in ["relay.example.com", "RELAY.example.com", "example.com", "sign.relay.example.com", "a b", ""] {
+            assert_eq!(names(public, bad), 1, "{bad}");
+        }
+        assert_eq!(names("", "sign.example.com"), 1);
+        assert_eq!(errors("[clients]\npublic_port = 65536").len(), 1);
     }
 
     #[test]

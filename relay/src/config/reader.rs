@@ -71,6 +71,25 @@ impl Reader {
         }
     }
 
+    pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let texts: Option<Vec<String>> = value
+            .as_array()
+            .and_then(|all| all.iter().map(|one| one.as_str().filter(|t| !t.is_empty()).map(str::to_owned)).collect());
+        if texts.is_none() {
+            self.wrong(key, "must be a list of texts in quotes, such as [\"one\", \"two\"]");
+        }
+        texts.unwrap_or_default()
+    }
+
+    pub(super) fn flag(&mut self, key: &str) -> bool {
+        let Some(value) = self.take(key) else { return false };
+        if value.as_bool().is_none() {
+            self.wrong(key, "must be true or false");
+        }
+        value.as_bool().unwrap_or_default()
+    }
+
     pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u32>) -> Option<u32> {
         let value = self.take(key)?;
         let number = value.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| range.contains(n));
@@ -129,7 +148,7 @@ impl Reader {
 
     /// The result, unless something was wrong or is left over.
     pub(super) fn finish<T>(mut self, value: T) -> Result<T, ConfigErrors> {
-        const SECTIONS: [&str; 6] = ["agents", "clients", "acme", "admin", "limits", "log"];
+        const SECTIONS: [&str; 7] = ["agents", "clients", "oidc", "acme", "admin", "limits", "log"];
         for (name, left) in std::mem::take(&mut self.left) {
             match left {
                 Value::Table(section) if SECTIONS.contains(&name.as_str()) => {

@@ -9,11 +9,14 @@ use crate::clock;
 use crate::store::{Account, Actor, Role, Scoped};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
+
+/// What a page sends with what it asks by a timer: nobody is known to sit there, so it keeps no login from ending.
+const BY_ITSELF: HeaderName = HeaderName::from_static("x-cloud-doctor-by-itself");
 
 /// The address at the other end of the connection.
 #[derive(Debug, Clone, Copy)]
@@ -45,11 +48,25 @@ pub enum Shown {
 #[derive(Debug, Clone)]
 pub struct Admin(pub Caller);
 
+/// Somebody who signed in a short while ago: a cookie that was stolen later must not make itself a way in that stays.
+#[derive(Debug, Clone)]
+pub struct Fresh(pub Caller);
+
+/// As long as a page's login may go unused.
+const FRESH_SECS: u64 = 15 * 60;
+
 impl Caller {
     /// The database as this caller's customer sees it.
     #[must_use]
     pub fn scoped<'a>(&self, api: &'a Api) -> Scoped<'a> {
         api.store.of(self.account.tenant)
+    }
+
+    /// For what needs a [`Fresh`] login only sometimes.
+    pub(super) async fn must_be_fresh(&self, api: &Api) -> Result<(), Problem> {
+        let login = api.store.login(&self.login).await?.ok_or(Code::SignedOut)?;
+        let fresh = clock::now() <= login.created_at.plus_secs(FRESH_SECS);
+        if fresh { Ok(()) } else { Err(Code::SignInAgain.into()) }
     }
 
     /// For the audit.
@@ -86,10 +103,11 @@ impl FromRequestParts<Arc<Api>> for Caller {
         if !api.access.may_call(&found.account.name, clock::instant()) {
             return Err(Code::Limited.into());
         }
-        if needs_touch(found.used_at, now) {
-            api.store.touch_login(&login, now).await?;
+        let client = client.ip().to_string();
+        if needs_touch(found.used_at, now) && !parts.headers.contains_key(&BY_ITSELF) {
+            api.store.touch_login(&login, Some(&client), now).await?;
         }
-        Ok(Caller { account: found.account, login, client: client.ip().to_string(), by })
+        Ok(Caller { account: found.account, login, client, by })
     }
 }
 
@@ -101,6 +119,15 @@ impl FromRequestParts<Arc<Api>> for Admin {
             Role::Admin => Ok(Admin(caller)),
             Role::Member => Err(Code::NotAdmin.into()),
         }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Fresh {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        caller.must_be_fresh(api).await?;
+        Ok(Fresh(caller))
     }
 }
 

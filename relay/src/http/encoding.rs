@@ -23,6 +23,13 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+impl std::str::FromStr for Bytes {
+    type Err = data_encoding::DecodeError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        BASE64URL_NOPAD.decode(text.as_bytes()).map(Self)
+    }
+}
+
 impl PartialSchema for Bytes {
     fn schema() -> RefOr<Schema> {
         let format = SchemaFormat::Custom("base64url".to_owned());

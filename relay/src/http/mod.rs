@@ -8,6 +8,7 @@
 
 mod accounts;
 mod approvals;
+mod arrival;
 pub mod caller;
 pub mod console;
 mod edge;
@@ -15,16 +16,24 @@ mod encoding;
 mod invitations;
 mod join;
 mod joins;
+mod logins;
+mod oidc;
 mod page;
+mod passkeys;
 pub mod problem;
+mod resets;
 mod server;
 mod servers;
 mod sessions;
+mod set_up;
 mod sign_in;
+mod site;
 mod stream;
 mod tokens;
+mod totp;
 mod trust_log;
 mod wait;
+mod ways;
 
 pub use console::Console;
 pub use server::{Server, ServerLimits};
@@ -39,7 +48,7 @@ use crate::tunnels::registry::Registry;
 use axum::Router;
 use cloud_doctor_proto::pin::Pin;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -58,6 +67,8 @@ pub struct Api {
     parts: Parts,
     /// Logins with open streams: those are in use.
     pub in_use: InUse,
+    /// Where clients reach this relay, once that is bound.
+    pub clients: OnceLock<SocketAddr>,
     approvals: watch::Sender<u64>,
     joins: watch::Sender<u64>,
     waiting: Semaphore,
@@ -88,6 +99,10 @@ pub struct Parts {
     pub public_name: Option<String>,
     /// Origins of consoles besides the relay's own.
     pub console_origins: Vec<String>,
+    /// The port by which pages reach this relay, if it is not the one that it listens on.
+    pub public_port: Option<u16>,
+    /// The host name that keys for grants are made for, if it is another one.
+    pub signing_name: Option<String>,
     /// Says that the relay stops.
     pub stop: CancellationToken,
     /// Where agents reach this relay.
@@ -111,7 +126,7 @@ impl Api {
     pub fn new(parts: Parts) -> Arc<Self> {
         let (approvals, joins) = (watch::Sender::new(0), watch::Sender::new(0));
         let waiting = Semaphore::new(WAITING_MAX);
-        Arc::new(Self { parts, in_use: InUse::default(), approvals, joins, waiting })
+        Arc::new(Self { parts, in_use: InUse::default(), clients: OnceLock::new(), approvals, joins, waiting })
     }
 
     /// Ends when the relay begins to stop.
@@ -155,11 +170,29 @@ impl Modify for Bearer {
 
 fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
     let quick = OpenApiRouter::new()
-        .routes(routes!(sign_in::set_up))
+        .routes(routes!(set_up::set_up))
+        .routes(routes!(set_up::begin))
+        .routes(routes!(set_up::finish))
         .routes(routes!(sign_in::login))
         .routes(routes!(sign_in::logout))
         .routes(routes!(sign_in::me))
         .routes(routes!(sign_in::change_password))
+        .routes(routes!(ways::list))
+        .routes(routes!(logins::list, logins::end_others))
+        .routes(routes!(logins::end_one))
+        .routes(routes!(totp::show, totp::confirm))
+        .routes(routes!(totp::begin))
+        .routes(routes!(totp::remove))
+        .routes(routes!(totp::renew))
+        .routes(routes!(oidc::start))
+        .routes(routes!(oidc::sign_in))
+        .routes(routes!(oidc::show, oidc::link, oidc::unlink))
+        .routes(routes!(oidc::start_link))
+        .routes(routes!(passkeys::ask))
+        .routes(routes!(passkeys::sign_in))
+        .routes(routes!(passkeys::list, passkeys::finish))
+        .routes(routes!(passkeys::begin))
+        .routes(routes!(passkeys::rename, passkeys::remove))
         .routes(routes!(servers::list))
         .routes(routes!(servers::facts, servers::remove))
         .routes(routes!(servers::label))
@@ -176,7 +209,11 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::sign))
         .routes(routes!(approvals::deny))
         .routes(routes!(accounts::list, accounts::add))
-        .routes(routes!(accounts::remove))
+        .routes(routes!(accounts::change, accounts::remove))
+        .routes(routes!(resets::make))
+        .routes(routes!(resets::to_password))
+        .routes(routes!(resets::begin))
+        .routes(routes!(resets::to_passkey))
         .routes(routes!(joins::list, joins::make))
         .routes(routes!(joins::revoke))
         .routes(routes!(joins::end))

@@ -29,12 +29,31 @@ fn cookie_name(api: &Api) -> String {
 
 /// The login in the request's cookie. Two cookies of our name are none: one of them is not ours.
 pub(super) fn cookie(api: &Api, headers: &HeaderMap) -> Option<BearerToken> {
-    let name = cookie_name(api);
+    BearerToken::parse(named_cookie(headers, &cookie_name(api))?)
+}
+
+/// The one cookie of this name.
+fn named_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut ours = pairs.filter(|(found, _)| *found == name).map(|(_, value)| value);
     let (value, None) = (ours.next()?, ours.next()) else { return None };
-    BearerToken::parse(value)
+    Some(value)
+}
+
+/// The cookie that knows the browser again when it comes back from an identity provider.
+fn browser_cookie_name(api: &Api) -> String {
+    format!("{}-oidc", cookie_name(api))
+}
+
+/// What that cookie holds.
+pub(super) fn browser_cookie<'a>(api: &Api, headers: &'a HeaderMap) -> Option<&'a str> {
+    named_cookie(headers, &browser_cookie_name(api))
+}
+
+/// `Set-Cookie` before a browser goes to an identity provider; as long as it may take there.
+pub(super) fn set_browser_cookie(api: &Api, value: &str) -> Result<HeaderValue, Problem> {
+    header_of(&format!("{}={value}; {ATTRIBUTES}; Max-Age=300", browser_cookie_name(api)))
 }
 
 /// `Set-Cookie` of a new login. It ends with the browser's session, and earlier as the login does.

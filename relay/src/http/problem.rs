@@ -56,6 +56,57 @@ problems! {
     WrongLogin UNAUTHORIZED "wrong-login"
         "Account or password is wrong." "The relay does not say which." "Check both. An admin of your relay can replace the account."
         "账号或密码错误。" "中继不会说明是哪一个。" "请检查两者。中继管理员可以重建账号。";
+    CodeNeeded UNAUTHORIZED "code-needed"
+        "A code is needed as well." "The password is right; this account asks for six digits from an app besides." "Send the code too: from the app, or one of the recovery codes."
+        "还需要验证码。" "密码正确;此账号还要求应用中的六位验证码。" "请同时发送验证码:来自应用,或使用一个恢复代码。";
+    WrongCode UNAUTHORIZED "wrong-code"
+        "This code does not count." "It is not the code of this moment, or it was used before." "Wait for the app's next code. If its clock is wrong, use a recovery code."
+        "此验证码无效。" "它不是当前的验证码,或已被使用。" "请等待应用的下一个验证码。若设备时间不准,请使用恢复代码。";
+    TotpOn CONFLICT "second-step-on"
+        "Codes from an app are on already." "An account has one app." "Turn them off first, then on again with another app."
+        "应用验证码已启用。" "每个账号只绑定一个应用。" "请先关闭,再用其他应用启用。";
+    TotpOff CONFLICT "second-step-off"
+        "Codes from an app are not on." "This account signs in without them." "Turn them on first."
+        "应用验证码未启用。" "此账号登录时不需要验证码。" "请先启用。";
+    TotpNotBegun CONFLICT "second-step-not-begun"
+        "Nothing waits for this code." "The secret was shown more than five minutes ago, to another sign-in, or was confirmed already." "Begin again: a new secret is shown."
+        "没有等待确认的密钥。" "密钥显示已超过五分钟、属于另一次登录,或已确认。" "请重新开始,将显示新的密钥。";
+    OidcRefused UNAUTHORIZED "identity-refused"
+        "The identity provider did not sign you in here." "What came back was not asked for by this browser in the last five minutes, or is not signed as it must be. The relay's log says more." "Try again from the sign-in page."
+        "未能通过身份提供商登录。" "返回的内容并非此浏览器在过去五分钟内请求的,或签名不符合要求。详情见中继日志。" "请从登录页面重试。";
+    ProviderAway BAD_GATEWAY "provider-away"
+        "The identity provider does not answer." "The relay asked it and got no usable answer; its log says which." "Try again in a minute, or sign in another way."
+        "身份提供商没有响应。" "中继已向其请求,但未得到可用的回答;详情见中继日志。" "请一分钟后重试,或使用其他登录方式。";
+    NotAllowed FORBIDDEN "not-allowed"
+        "You may not sign in here." "The identity provider knows you, but the rules of this relay (e-mail domain or group) do not let you in." "Ask the relay's operator."
+        "您无权在此登录。" "身份提供商认识您,但此中继的规则(邮箱域名或用户组)不允许您登录。" "请联系中继运维人员。";
+    NoAccount FORBIDDEN "no-account"
+        "You have no account on this relay." "The identity provider knows you, but no account here is linked to you." "Sign in another way and link your account in the settings, or ask an admin for an account."
+        "您在此中继没有账号。" "身份提供商认识您,但此处没有与您关联的账号。" "请用其他方式登录并在设置中关联账号,或向管理员申请账号。";
+    AccountExists CONFLICT "account-exists"
+        "There is an account of your name already." "It may be yours or somebody else's: a name alone opens none." "If it is yours, sign in to it another way and link it in the settings."
+        "已有与您同名的账号。" "它可能属于您,也可能属于他人:仅凭名称不能登录。" "若是您的账号,请用其他方式登录并在设置中关联。";
+    LinkedAlready CONFLICT "linked-already"
+        "This is linked already." "Each person at the identity provider has one account here, and each account one person." "Unlink the other first."
+        "已关联。" "身份提供商中的每个人在此只有一个账号,每个账号也只对应一个人。" "请先解除另一个关联。";
+    WrongPasskey UNAUTHORIZED "wrong-passkey"
+        "This passkey does not sign you in." "The relay does not know it, or what it signed was not asked for in the last five minutes." "Try again. If it stays, use another way to sign in, and make a new passkey in the settings."
+        "无法使用此通行密钥登录。" "中继不认识它,或它签名的内容并非过去五分钟内请求的。" "请重试。若仍失败,请使用其他登录方式,并在设置中创建新的通行密钥。";
+    SignInAgain FORBIDDEN "sign-in-again"
+        "Sign in again before you do that." "A change of the ways to sign in needs a login that is younger than 15 minutes." "Sign in again here, then repeat it."
+        "请先重新登录,再执行此操作。" "更改登录方式需要 15 分钟内的登录。" "请重新登录后再试。";
+    NoPasskeys CONFLICT "no-passkeys-here"
+        "Passkeys do not work at this address." "They need the relay's own host name and port; an address of numbers will not do." "Open the console by public_name from relay.toml, or as localhost. Behind a proxy, check clients.public_port."
+        "通行密钥在此地址不可用。" "通行密钥需要中继自己的主机名和端口;数字地址不可用。" "请使用 relay.toml 中的 public_name 或 localhost 打开控制台。若在代理之后,请检查 clients.public_port。";
+    PasskeyRefused UNPROCESSABLE_ENTITY "passkey-refused"
+        "This passkey was not accepted." "It is not what was asked for: made elsewhere, for something else, too late, or without checking who you are." "Try again. If your device cannot check who you are, use another one."
+        "未接受此通行密钥。" "它不符合要求:在别处创建、用于其他用途、已超时,或未验证您的身份。" "请重试。若您的设备无法验证身份,请换一台设备。";
+    PasskeyKnown CONFLICT "passkey-known"
+        "This passkey is registered already." "Each passkey belongs to one account, once." "Use it to sign in, or make another one."
+        "此通行密钥已注册。" "每个通行密钥只属于一个账号,且仅一次。" "请用它登录,或另建一个。";
+    LastWay CONFLICT "last-way-in"
+        "This is your last way in." "Without it nobody could sign in to this account." "Add another way to sign in first."
+        "这是您最后的登录方式。" "没有它,将无法登录此账号。" "请先添加其他登录方式。";
     Limited TOO_MANY_REQUESTS "limited"
         "Too many attempts." "This account, network or session has asked too often in the last minute." "Wait a minute and try again."
         "尝试次数过多。" "该账号、网络或会话在过去一分钟内请求过于频繁。" "请等待一分钟后重试。";
@@ -71,6 +122,9 @@ problems! {
     Unknown NOT_FOUND "unknown"
         "There is nothing of this name." "It does not exist, was removed, or belongs to somebody else." "Check the name or id, or list what there is."
         "没有此名称的对象。" "它不存在、已被删除,或属于他人。" "请检查名称或编号,或先列出现有对象。";
+    ResetCode FORBIDDEN "reset-code"
+        "This link does not count." "It was used, is older than 15 minutes, or the account has a new password since." "Ask an admin of your relay for another one."
+        "此链接无效。" "它已被使用、超过 15 分钟,或账号此后已设置新密码。" "请向中继管理员索取新的链接。";
     SetupClosed NOT_FOUND "set-up-closed"
         "There is no set-up open." "This relay has an account already, or the code's 30 minutes are over." "Sign in. If there is no account yet, restart the relay: it prints a new code."
         "当前没有可用的初始化。" "此中继已有账号,或代码的 30 分钟有效期已过。" "请登录。若尚无账号,请重启中继,它会打印新的代码。";
@@ -102,8 +156,8 @@ problems! {
         "These labels are not accepted." "A label is a word or key=value, at most 48 printable characters each, without blanks and commas; a server has at most 16." "Choose others, or take some off first."
         "不接受这些标签。" "标签是一个词或 key=value,各部分最多 48 个可打印字符,不含空白和逗号;每台服务器最多 16 个。" "请更换标签,或先移除一些。";
     Yourself CONFLICT "yourself"
-        "You cannot remove your own account." "Somebody must be left who can let you in again." "Ask another admin."
-        "不能删除自己的账号。" "必须保留能让您重新登录的人。" "请联系其他管理员。";
+        "You cannot do that to your own account." "Somebody must be left who can let you in again." "Ask another admin."
+        "不能对自己的账号执行此操作。" "必须保留能让您重新登录的人。" "请联系其他管理员。";
     HeadMoved CONFLICT "head-moved"
         "The trust log has moved on." "Somebody appended an entry after the one that yours continues." "Fetch the newer entries, check them, sign again."
         "信任日志已更新。" "在您的条目之前已有他人追加了新条目。" "请获取并检查新条目,然后重新签名。";
@@ -194,6 +248,12 @@ impl Problem {
     #[must_use]
     pub fn and(self, name: &'static str, value: Value) -> Self {
         Self { extra: Some((name, value)), ..self }
+    }
+
+    /// Whether it is this one.
+    #[must_use]
+    pub fn is(&self, code: Code) -> bool {
+        self.code == code
     }
 
     /// The answer in the language that the request prefers.

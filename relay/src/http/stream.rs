@@ -191,7 +191,7 @@ impl End {
 impl Drop for End {
     fn drop(&mut self) {
         let cut = self.place.as_ref().is_some_and(|place| place.cut.is_cancelled());
-        let reason = if cut { "account removed or password changed" } else { "not opened" };
+        let reason = if cut { "the login ended" } else { "not opened" };
         let without = || StreamClosed { bytes_up: 0, bytes_down: 0, reason: reason.to_owned() };
         let closed = self.closed.take().unwrap_or_else(without);
         let (api, tenant, stream, place) = (self.api.clone(), self.tenant, self.stream, self.place.take());
@@ -251,7 +251,7 @@ impl InUse {
     }
 
     /// Cuts the streams of a login.
-    pub(super) fn cut_login(&self, login: &[u8; 32]) {
+    pub(crate) fn cut_login(&self, login: &[u8; 32]) {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(streams) = table.get(login) {
             streams.cut.cancel();

@@ -1,7 +1,10 @@
 //! People who may sign in to the relay. Signing in opens no server: that takes a signed grant.
 
 use super::audit::note;
+use super::logins::end_logins;
+use super::resets::forget_code;
 use super::rows::{damaged, int, time};
+use super::standing::{ChangeRefused, is_admin, may_change};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::sqlite::SqliteRow;
@@ -63,8 +66,8 @@ pub struct Account {
 pub struct AccountWithHash {
     /// The account.
     pub account: Account,
-    /// PHC string.
-    pub password: String,
+    /// PHC string; `None`: the account has no password.
+    pub password: Option<String>,
     /// It signed in from the place that was asked for.
     pub knows_place: bool,
 }
@@ -81,6 +84,9 @@ pub enum NameTaken {
     /// Names are unique on the relay.
     #[error("this account name is taken")]
     Taken,
+    /// Whoever wanted it is no admin any more.
+    #[error("only an admin may do that")]
+    NotAdmin,
     /// See there.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -112,11 +118,12 @@ impl Store {
         let sql = "SELECT a.account_id, a.tenant_id, a.name, a.role, a.created_at, a.password, \
                    EXISTS (SELECT 1 FROM known_places p WHERE p.tenant_id = a.tenant_id \
                    AND p.account_id = a.account_id AND p.prefix = ? AND p.seen_at >= ?) AS knows_place \
-                   FROM accounts a WHERE a.name = ?";
+                   FROM accounts a WHERE a.name = ? AND a.disabled_at IS NULL";
         let query = sqlx::query(sql).bind(place).bind(int(since)).bind(name);
         let Some(row) = query.fetch_optional(&self.readers).await? else { return Ok(None) };
         let knows_place = row.try_get("knows_place")?;
-        Ok(Some(AccountWithHash { account: account(&row)?, password: row.try_get("password")?, knows_place }))
+        let password = Some(row.try_get("password")?).filter(|hash: &String| !hash.is_empty());
+        Ok(Some(AccountWithHash { account: account(&row)?, password, knows_place }))
     }
 }
 
@@ -145,37 +152,37 @@ impl Scoped<'_> {
         now: UnixTime,
     ) -> Result<(), NameTaken> {
         let mut tx = self.store.begin().await?;
-        insert_account(&mut tx, self.tenant, (name, role, password), now).await?;
+        if !is_admin(&mut tx, self.tenant, by).await? {
+            return Err(NameTaken::NotAdmin);
+        }
+        let added = insert_account(&mut tx, self.tenant, (name, role, password), now).await?;
+        added.ok_or(NameTaken::Taken)?;
         note(&mut tx, self.tenant, by, ("account-added", name), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
 
-    /// Removes an account and its logins; says which it was. `None`: there is none of this name.
+    /// Removes an account and its logins; says which it was.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub async fn remove_account(
-        &self,
-        name: &str,
-        by: Actor<'_>,
-        now: UnixTime,
-    ) -> Result<Option<AccountRef>, StoreError> {
+    /// [`ChangeRefused`].
+    pub async fn remove_account(&self, name: &str, by: Actor<'_>, now: UnixTime) -> Result<AccountRef, ChangeRefused> {
         let mut tx = self.store.begin().await?;
-        let sql = "DELETE FROM accounts WHERE tenant_id = ? AND name = ? RETURNING account_id";
-        let Some(row) = sqlx::query(sql).bind(self.tenant.0).bind(name).fetch_optional(&mut *tx).await? else {
-            return Ok(None);
+        let of = may_change(&mut tx, self.tenant, name, by).await?;
+        let removed = async {
+            let sql = "DELETE FROM accounts WHERE tenant_id = ? AND account_id = ?";
+            sqlx::query(sql).bind(self.tenant.0).bind(of.0).execute(&mut *tx).await?;
+            // Whoever gets this name next must not find another's guests.
+            let sql = "DELETE FROM invitations WHERE tenant_id = ? AND account = ?";
+            sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
+            let sql = "UPDATE joins SET ended_as = coalesce(ended_as, 'revoked'), ended_at = coalesce(ended_at, ?), \
+                       account = NULL WHERE tenant_id = ? AND account = ?";
+            sqlx::query(sql).bind(int(now)).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
+            note(&mut tx, self.tenant, by, ("account-removed", name), now).await?;
+            Ok::<_, StoreError>(tx.commit().await?)
         };
-        let account = AccountRef(row.try_get("account_id")?);
-        // Whoever gets this name next must not find another's guests.
-        let sql = "DELETE FROM invitations WHERE tenant_id = ? AND account = ?";
-        sqlx::query(sql).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
-        let sql = "UPDATE joins SET ended_as = coalesce(ended_as, 'revoked'), ended_at = coalesce(ended_at, ?), \
-                   account = NULL WHERE tenant_id = ? AND account = ?";
-        sqlx::query(sql).bind(int(now)).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
-        note(&mut tx, self.tenant, by, ("account-removed", name), now).await?;
-        tx.commit().await?;
-        Ok(Some(account))
+        removed.await?;
+        Ok(of)
     }
 
     /// Sets a password and ends every login of the account but `keep`.
@@ -197,28 +204,24 @@ impl Scoped<'_> {
             .bind(of.0)
             .execute(&mut *tx)
             .await?;
-        sqlx::query("DELETE FROM logins WHERE tenant_id = ? AND account_id = ? AND token_hash <> ?")
-            .bind(self.tenant.0)
-            .bind(of.0)
-            .bind(keep.as_slice())
-            .execute(&mut *tx)
-            .await?;
+        end_logins(&mut tx, self.tenant, of, Some(keep)).await?;
+        forget_code(&mut tx, self.tenant, of).await?;
         note(&mut tx, self.tenant, by, ("password-changed", by.account), now).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
-/// Adds an account within a transaction.
+/// Adds an account within a transaction. `None`: somebody has this name.
 pub(super) async fn insert_account(
     tx: &mut Transaction<'static, Sqlite>,
     tenant: TenantRef,
     (name, role, password): (&str, Role, &str),
     now: UnixTime,
-) -> Result<Account, NameTaken> {
+) -> Result<Option<Account>, StoreError> {
     let sql = "INSERT INTO accounts (tenant_id, name, role, password, created_at) VALUES (?, ?, ?, ?, ?) \
                ON CONFLICT (name) DO NOTHING RETURNING account_id, tenant_id, name, role, created_at";
     let query = sqlx::query(sql).bind(tenant.0).bind(name).bind(role.id()).bind(password).bind(int(now));
-    let row = query.fetch_optional(&mut **tx).await.map_err(StoreError::from)?;
-    Ok(account(&row.ok_or(NameTaken::Taken)?).map_err(StoreError::from)?)
+    let row = query.fetch_optional(&mut **tx).await?;
+    Ok(row.as_ref().map(account).transpose()?)
 }

@@ -4,7 +4,7 @@
 use super::accounts::insert_account;
 use super::audit::note;
 use super::rows::{bytes, int, time};
-use super::{Account, Actor, NameTaken, Role, Scoped, Store, StoreError, TenantRef};
+use super::{Account, Actor, Role, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::join::JoinId;
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::Row as _;
@@ -214,11 +214,8 @@ impl Store {
         };
         let joined = join(&row).map_err(StoreError::from)?;
         let tenant = TenantRef(row.try_get("tenant_id").map_err(StoreError::from)?);
-        let account = match insert_account(&mut tx, tenant, (name, Role::Member, password), now).await {
-            Ok(account) => account,
-            Err(NameTaken::Taken) => return Err(JoinRefused::Taken),
-            Err(NameTaken::Store(error)) => return Err(error.into()),
-        };
+        let account = insert_account(&mut tx, tenant, (name, Role::Member, password), now).await?;
+        let account = account.ok_or(JoinRefused::Taken)?;
         let by = Actor { account: name, client };
         note(&mut tx, tenant, by, ("joined", &format!("{} {}", joined.id, joined.invited.person)), now).await?;
         tx.commit().await.map_err(StoreError::from)?;

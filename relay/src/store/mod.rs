@@ -12,13 +12,18 @@ mod agents;
 mod approvals;
 mod audit;
 mod enrol_tokens;
+mod identities;
 mod invitations;
 mod joins;
 mod labels;
 mod logins;
+mod passkeys;
+mod resets;
 mod rows;
+mod standing;
 mod streams;
 mod tenants;
+mod totp;
 mod trust_log;
 
 pub use accounts::{Account, AccountRef, AccountWithHash, NameTaken, NotARole, Role};
@@ -26,12 +31,17 @@ pub use agents::{AgentRow, AgentSeen, NewAgent};
 pub use approvals::{AnswerRefused, Approval, ApprovalState, Closing, Ended, NewApproval};
 pub use audit::{Actor, AuditRow};
 pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
+pub use identities::{Identity, IdentityRow, NotCreated};
 pub use invitations::{Guest, Invitation, NewInvitation};
 pub use joins::{Invited, Join, JoinKey, JoinRefused, JoinState, NewJoin, StepRefused};
 pub use labels::{LABELS_MAX, Label, LabelsRefused, NotALabel};
-pub use logins::{Lifetime, Login};
+pub use logins::{Lifetime, Login, LoginId, LoginKind, LoginRow, NewLogin, Way};
+pub use passkeys::{KnownPasskey, NewPasskey, PasskeyNotAdded, PasskeyRow, WayNotRemoved};
+pub use resets::ResetRefused;
+pub use standing::{Change, ChangeRefused, Standing};
 pub use streams::{StreamClosed, StreamOpened, StreamRow, WhichStreams};
-pub use tenants::{AlreadySetUp, FirstAccount, Tenant};
+pub use tenants::{AlreadySetUp, FirstAccount, FirstPasskey, Tenant};
+pub use totp::{NewTotp, TotpRow};
 pub use trust_log::{AppendError, EnrolError, Enrolment};
 
 use cloud_doctor_proto::time::UnixTime;
@@ -155,12 +165,12 @@ impl Store {
         Ok(Self { readers: pool.clone(), writer: pool })
     }
 
-    /// Ends every login, invitation and link and revokes every enrolment token: after a restore, what was taken back
-    /// since the backup must not count again (FLT-26).
+    /// Ends every login, invitation, link and one-time code, and revokes every enrolment token: after a restore, what was
+    /// taken back or used since the backup must not count again (FLT-26). Codes of apps count from after `step` on.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn forget_credentials(&self, now: UnixTime) -> Result<(), StoreError> {
+    pub async fn forget_credentials(&self, now: UnixTime, step: u64) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM logins").execute(&mut *tx).await?;
         sqlx::query("DELETE FROM invitations").execute(&mut *tx).await?;
@@ -168,6 +178,10 @@ impl Store {
             .bind(rows::int(now))
             .execute(&mut *tx)
             .await?;
+        sqlx::query("DELETE FROM reset_codes").execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM recovery_codes").execute(&mut *tx).await?;
+        let sql = "UPDATE totp SET last_step = max(last_step, ?)";
+        sqlx::query(sql).bind(rows::unsigned(step)).execute(&mut *tx).await?;
         sqlx::query("UPDATE enrol_tokens SET revoked_at = ? WHERE revoked_at IS NULL")
             .bind(rows::int(now))
             .execute(&mut *tx)

@@ -2,7 +2,10 @@
 
 use super::audit::note;
 use super::rows::{bytes_or_none, int, time};
-use super::{Actor, NameTaken, Role, Scoped, Store, StoreError, TenantRef};
+use super::{
+    Account, AccountRef, Actor, NameTaken, NewPasskey, PasskeyNotAdded, Role, Scoped, Store, StoreError, TenantRef,
+    passkeys,
+};
 use cloud_doctor_proto::ids::TenantId;
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::{Row as _, Sqlite, Transaction};
@@ -27,8 +30,17 @@ pub struct FirstAccount {
     pub tenant_name: String,
     /// The account's name.
     pub account: String,
-    /// PHC string of its password.
+    /// PHC string of its password; empty when it has none.
     pub password: String,
+}
+
+/// The passkey of an account that is made with it.
+#[derive(Debug, Clone)]
+pub struct FirstPasskey {
+    /// What passkeys call the account.
+    pub handle: [u8; 16],
+    /// The passkey.
+    pub passkey: NewPasskey,
 }
 
 /// Somebody was set up before: set-up happens once.
@@ -58,13 +70,36 @@ impl Store {
     /// [`AlreadySetUp`].
     pub async fn set_up(&self, first: &FirstAccount, client: &str, now: UnixTime) -> Result<TenantRef, AlreadySetUp> {
         let mut tx = self.begin().await?;
-        let exists = sqlx::query("SELECT 1 FROM accounts LIMIT 1").fetch_optional(&mut *tx).await;
-        if exists.map_err(StoreError::from)?.is_some() {
-            return Err(AlreadySetUp::Done);
-        }
-        let tenant = insert(&mut tx, first, client, now).await?;
+        nobody_yet(&mut tx).await?;
+        let made = insert(&mut tx, first, client, now).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(tenant)
+        Ok(made.tenant)
+    }
+
+    /// Makes the first customer and an account with a passkey, if there is none.
+    ///
+    /// # Errors
+    /// [`AlreadySetUp`].
+    pub async fn set_up_with_passkey(
+        &self,
+        first: &FirstAccount,
+        key: &FirstPasskey,
+        client: &str,
+        now: UnixTime,
+    ) -> Result<Account, AlreadySetUp> {
+        let mut tx = self.begin().await?;
+        nobody_yet(&mut tx).await?;
+        let made = insert(&mut tx, first, client, now).await?;
+        let sql = "UPDATE accounts SET user_handle = ? WHERE tenant_id = ? AND account_id = ?";
+        let query = sqlx::query(sql).bind(key.handle.as_slice()).bind(made.tenant.0).bind(made.account.0);
+        query.execute(&mut *tx).await.map_err(StoreError::from)?;
+        passkeys::insert(&mut tx, made.tenant, made.account, &key.passkey, now).await.map_err(|e| match e {
+            PasskeyNotAdded::Store(error) => AlreadySetUp::Store(error),
+            // Without an account there is no passkey either.
+            PasskeyNotAdded::Known | PasskeyNotAdded::TooMany => AlreadySetUp::Done,
+        })?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(made)
     }
 
     /// Adds a further customer with its first account, an admin.
@@ -77,10 +112,15 @@ impl Store {
         if taken.fetch_optional(&mut *tx).await.map_err(StoreError::from)?.is_some() {
             return Err(NameTaken::Taken);
         }
-        let tenant = insert(&mut tx, first, "", now).await?;
+        let made = insert(&mut tx, first, "", now).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(tenant)
+        Ok(made.tenant)
     }
+}
+
+async fn nobody_yet(tx: &mut Transaction<'static, Sqlite>) -> Result<(), AlreadySetUp> {
+    let exists = sqlx::query("SELECT 1 FROM accounts LIMIT 1").fetch_optional(&mut **tx).await;
+    if exists.map_err(StoreError::from)?.is_some() { Err(AlreadySetUp::Done) } else { Ok(()) }
 }
 
 async fn insert(
@@ -88,7 +128,7 @@ async fn insert(
     first: &FirstAccount,
     client: &str,
     now: UnixTime,
-) -> Result<TenantRef, StoreError> {
+) -> Result<Account, StoreError> {
     let tenant = sqlx::query("INSERT INTO tenants (name, created_at) VALUES (?, ?)")
         .bind(&first.tenant_name)
         .bind(int(now))
@@ -96,17 +136,24 @@ async fn insert(
         .await?
         .last_insert_rowid();
     let account = "INSERT INTO accounts (tenant_id, name, role, password, created_at) VALUES (?, ?, ?, ?, ?)";
-    sqlx::query(account)
+    let account = sqlx::query(account)
         .bind(tenant)
         .bind(&first.account)
         .bind(Role::Admin.id())
         .bind(&first.password)
         .bind(int(now))
         .execute(&mut **tx)
-        .await?;
+        .await?
+        .last_insert_rowid();
     let by = Actor { account: &first.account, client };
     note(tx, TenantRef(tenant), by, ("set-up", &first.tenant_name), now).await?;
-    Ok(TenantRef(tenant))
+    Ok(Account {
+        account: AccountRef(account),
+        tenant: TenantRef(tenant),
+        name: first.account.clone(),
+        role: Role::Admin,
+        created_at: now,
+    })
 }
 
 impl Scoped<'_> {

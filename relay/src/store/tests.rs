@@ -7,6 +7,17 @@ use cloud_doctor_proto::ids::{AgentId, Hash, StreamId, VerifyKey};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 const MINUTE: Lifetime = Lifetime { ends_at: UnixTime(NOW.0 + 60), idle_secs: 60 };
+fn login(token_hash: &[u8; 32]) -> NewLogin<'_> {
+    NewLogin {
+        token_hash,
+        kind: LoginKind::Program,
+        way: Way::Password,
+        place: b"place",
+        client: "192.0.2.1",
+        user_agent: "",
+        lifetime: MINUTE,
+    }
+}
 const WHO: Actor<'static> = Actor { account: "ann", client: "192.0.2.1" };
 
 struct World {
@@ -187,9 +198,9 @@ async fn flt_26_a_restored_database_revives_no_credential() {
     let scoped = world.store.of(world.tenant);
     scoped.add_enrol_token(&token(1, 5), WHO, NOW).await.unwrap();
     let account = scoped.accounts().await.unwrap().remove(0);
-    scoped.begin_login(&account, &[3; 32], (b"place", "192.0.2.1"), NOW, MINUTE).await.unwrap();
+    assert!(scoped.begin_login(&account, &login(&[3; 32]), NOW).await.unwrap());
     assert!(world.store.login(&[3; 32]).await.unwrap().is_some());
-    world.store.forget_credentials(NOW).await.unwrap();
+    world.store.forget_credentials(NOW, 0).await.unwrap();
     assert!(world.store.login(&[3; 32]).await.unwrap().is_none());
     assert!(matches!(world.store.enrol_token_tenant(&[1; 32], NOW).await, Err(TokenRefused::Revoked(_))));
 }
@@ -266,7 +277,7 @@ async fn flt_24_a_damaged_database_knows_nobody_it_did_not_know() {
     let scoped = world.store.of(world.tenant);
     scoped.add_enrol_token(&token(1, 5), WHO, NOW).await.unwrap();
     let account = scoped.accounts().await.unwrap().remove(0);
-    scoped.begin_login(&account, &[3; 32], (b"place", "192.0.2.1"), NOW, MINUTE).await.unwrap();
+    assert!(scoped.begin_login(&account, &login(&[3; 32]), NOW).await.unwrap());
     let dir = tempfile::tempdir().unwrap();
     world.store.copy_to(&dir.path().join("good.db")).await.unwrap();
     let good = std::fs::read(dir.path().join("good.db")).unwrap();

@@ -120,7 +120,7 @@ impl ResolvesServerCert for Resolver {
 }
 
 /// The provider, named wherever it is needed, never the process's default.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 

@@ -32,7 +32,7 @@ pub enum KeyFileError {
         source: io::Error,
     },
     /// Not what was written there.
-    #[error("{} is damaged: restore it from a backup (deleting it gives the relay a new identity that agents refuse)", path.display())]
+    #[error("{} is damaged: restore it from a backup (a new one does not stand in for it: agents refuse it, and codes of apps count no more)", path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -80,7 +80,11 @@ impl std::fmt::Debug for ListenerKeys {
     }
 }
 
-fn load_or_create(path: &Path) -> Result<[u8; 32], KeyFileError> {
+/// Reads a secret from its file, making it when it is missing. Blocking: call it before serving.
+///
+/// # Errors
+/// [`KeyFileError`] when the file cannot be read, written or believed.
+pub fn load_or_create(path: &Path) -> Result<[u8; 32], KeyFileError> {
     match load(path) {
         Err(KeyFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
         other => return other,

@@ -24,7 +24,7 @@ mod wire;
 
 pub(crate) use guests::secret_hash;
 pub use heads::Heads;
-pub use keys::{KeyFileError, ListenerKeys};
+pub use keys::{KeyFileError, ListenerKeys, load_or_create as secret_file};
 pub use quic::ListenError;
 
 use crate::clock;

@@ -66,7 +66,7 @@ fn set_cookie(answer: &Answer) -> String {
     line.unwrap_or_else(|| panic!("no cookie: {answer:?}")).to_owned()
 }
 
-fn cookie(answer: &Answer) -> String {
+pub(crate) fn cookie(answer: &Answer) -> String {
     set_cookie(answer).split(';').next().unwrap().to_owned()
 }
 

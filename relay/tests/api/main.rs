@@ -4,16 +4,25 @@
 
 mod accounts;
 mod approvals;
+mod authenticator;
 mod browser;
 mod client;
 mod console;
 mod customer;
 mod edges;
 mod joins;
+mod logins;
+#[path = "../../../tests/src/not_tested.rs"]
+mod not_tested;
+mod oidc;
 mod origins;
+mod passkeys;
 mod program;
+mod provider;
 mod routes;
+mod second_step;
 mod servers;
+mod standing;
 mod streams;
 mod tls;
 mod tokens;

@@ -1,0 +1,75 @@
+//! The `[oidc]` section: which identity provider signs people in, and whom of them.
+
+use super::reader::Reader;
+use crate::access::{OidcGuests, OidcSettings};
+
+/// The provider, if one is configured.
+pub(super) fn oidc(reader: &mut Reader) -> Option<OidcSettings> {
+    let (issuer, client_id) = (reader.text("oidc.issuer"), reader.text("oidc.client_id"));
+    let client_secret_file = reader.text("oidc.client_secret_file").map(Into::into);
+    let name = reader.text("oidc.name");
+    let domains = reader.texts("oidc.allowed_domains").iter().map(|domain| domain.to_ascii_lowercase()).collect();
+    let (groups_claim, groups) = (reader.text("oidc.groups_claim"), reader.texts("oidc.allowed_groups"));
+    let create_accounts = reader.flag("oidc.create_accounts");
+    let guests = OidcGuests { domains, groups_claim: groups_claim.unwrap_or_else(|| "groups".to_owned()), groups };
+    let Some(issuer) = issuer else {
+        let rest = client_id.is_some() || client_secret_file.is_some() || name.is_some() || create_accounts;
+        if rest || !guests.domains.is_empty() || !guests.groups.is_empty() {
+            reader.wrong("oidc.issuer", "is missing: without it the other keys of [oidc] mean nothing");
+        }
+        return None;
+    };
+    if !is_safe(&issuer) {
+        reader.wrong("oidc.issuer", "must be an https:// address (http:// only for a provider on this machine)");
+    }
+    if create_accounts && guests.domains.is_empty() && guests.groups.is_empty() {
+        reader
+            .wrong("oidc.create_accounts", "needs allowed_domains or allowed_groups: else everybody there could come");
+    }
+    let Some(client_id) = client_id else {
+        reader.wrong("oidc.client_id", "is missing: the provider gives it to you when you register the relay there");
+        return None;
+    };
+    let name = name.unwrap_or_else(|| host(&issuer).to_owned());
+    Some(OidcSettings { issuer, client_id, client_secret_file, name, guests, create_accounts })
+}
+
+fn host(issuer: &str) -> &str {
+    let rest = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+fn is_safe(issuer: &str) -> bool {
+    let name = host(issuer).rsplit_once(':').map_or(host(issuer), |(name, _)| name);
+    let plain = issuer.starts_with("http://") && ["localhost", "127.0.0.1", "[::1]"].contains(&name);
+    let whole = !name.is_empty() && !issuer.contains(['?', '#', '@', ' ']);
+    whole && (plain || issuer.starts_with("https://"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::config::RelayConfig;
+
+    fn errors(text: &str) -> Vec<String> {
+        RelayConfig::parse(text, "/d".into()).err().map(|e| e.0).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_provider_is_whole_and_reached_by_tls() {
+        let with = |issuer: &str, rest: &str| errors(&format!("[oidc]\nissuer = '{issuer}'\nclient_id = 'x'\n{rest}"));
+        for good in ["https://id.example", "https://id.example/realms/a", "http://127.0.0.1:9", "http://localhost/x"] {
+            assert!(with(good, "").is_empty(), "{good}");
+        }
+        for bad in ["http://id.example", "http://localhost.evil.example", "id.example", "", "https://", "https://a?b"] {
+            assert_eq!(with(bad, "").len(), 1, "{bad}");
+        }
+        let good = "https://id.example";
+        assert_eq!(with(good, "create_accounts = true").len(), 1, "for whom?");
+        assert!(with(good, "create_accounts = true\nallowed_domains = ['Example.com']").is_empty());
+        assert_eq!(with(good, "allowed_domains = 'x'\nallowed_groups = [1]\ncreate_accounts = 'yes'\nx = 1").len(), 4);
+        assert_eq!(errors("[oidc]\nclient_id = 'x'").len(), 1, "no issuer");
+        assert_eq!(errors("[oidc]\nissuer = 'https://id.example'").len(), 1, "no client");
+        assert!(errors("[oidc]").is_empty());
+    }
+}

@@ -1,0 +1,58 @@
+// A real OpenID provider (oidc-provider) on this machine, for the relay's tests. Whoever comes is signed in at once as
+// "pat"; everything else is as the package does it.
+//
+// Arguments: client id, client secret. Says its issuer in one line; ends with its standard input.
+
+import http from "node:http";
+import Provider from "oidc-provider";
+
+const [clientId, clientSecret] = process.argv.slice(2);
+const redirect = "http://localhost/oidc/callback";
+const server = http.createServer();
+server.listen(0, "127.0.0.1", () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, {
+    clients: [{ client_id: clientId, client_secret: clientSecret, redirect_uris: [redirect] }],
+    pkce: { required: () => true },
+    claims: { email: ["email", "email_verified"], profile: ["preferred_username", "groups"] },
+    conformIdTokenClaims: false,
+    features: { devInteractions: { enabled: false } },
+    interactions: { url: (_, interaction) => `/person/${interaction.uid}` },
+    findAccount: (_, id) => ({
+      accountId: id,
+      claims: () => ({
+        sub: id,
+        email: `${id}@example.com`,
+        email_verified: true,
+        preferred_username: id,
+        groups: ["sre"],
+      }),
+    }),
+    async loadExistingGrant(ctx) {
+      const grant = new ctx.oidc.provider.Grant({
+        clientId: ctx.oidc.client.clientId,
+        accountId: ctx.oidc.session.accountId,
+      });
+      grant.addOIDCScope("openid email profile");
+      await grant.save();
+      return grant;
+    },
+  });
+  // The relay's port is known only after it knows this provider.
+  provider.Client.prototype.redirectUriAllowed = (uri) => {
+    const asked = new URL(uri);
+    asked.port = "";
+    return asked.href === redirect;
+  };
+  const handle = provider.callback();
+  server.on("request", (request, response) => {
+    if (request.url.startsWith("/person/")) {
+      provider.interactionFinished(request, response, { login: { accountId: "pat" } });
+    } else {
+      handle(request, response);
+    }
+  });
+  process.stdout.write(`${issuer}\n`);
+});
+process.stdin.resume();
+process.stdin.on("end", () => process.exit(0));
