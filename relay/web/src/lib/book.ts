@@ -13,4 +13,6 @@ export const book: Book = {
   command: (change) => commandLine(seat.pinned().log, change),
   sign: (change) => work.sign(change),
   candidates: () => work.candidates(),
+  ahead: () => work.ahead(),
+  mayApprove: () => work.mayApprove(),
 };

@@ -2,6 +2,7 @@
 // proto/src/trust/entry.rs and broken.rs. Nothing here is verified.
 
 import type { Bytes } from "./bytes";
+import { scope } from "./grant";
 import { id16, id32, sha256 } from "./ids";
 import { ENTRY_BYTES_MAX } from "./limits";
 import {
@@ -66,6 +67,17 @@ const batch = struct({ key: id32, until: u64, uses: u32, note: text });
 const first = variants({ "add-person": person, "enrol-batch": batch });
 export type First = TypeOf<typeof first>;
 
+/** A second signature ahead: for one engineer's key, on one server, for some hours. */
+export const ahead = struct({
+  agent: id32,
+  engineer: id32,
+  scopes: list(scope),
+  from: u64,
+  until: u64,
+  note: text,
+});
+export type Ahead = TypeOf<typeof ahead>;
+
 export const what = variants({
   genesis: struct({
     name: text,
@@ -83,6 +95,8 @@ export const what = variants({
   "add-agent": struct({ identity: id32, name: text }),
   "rename-agent": struct({ agent: id32, name: text }),
   "remove-agent": struct({ agent: id32 }),
+  "sign-ahead": struct({ ahead }),
+  "end-ahead": struct({ seq: u64 }),
   "set-policy": struct({ policy }),
 });
 export type What = TypeOf<typeof what>;
@@ -116,6 +130,12 @@ export type Rule =
   | "RecoveryKind"
   | "PasskeyKind"
   | "FirstCount"
+  | "AheadSelf"
+  | "AheadDevice"
+  | "AheadHours"
+  | "AheadScopes"
+  | "AheadMany"
+  | "NoAhead"
   | "Nobody"
   | "BatchDays"
   | "BatchUses"

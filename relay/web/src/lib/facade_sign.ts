@@ -136,7 +136,28 @@ export type EntryWhat =
       readonly labels: readonly string[];
       readonly id: string;
     }
+  | ({ readonly kind: "sign-ahead" } & AheadView)
+  /** Missing: the log does not have it any more. */
+  | { readonly kind: "end-ahead"; readonly seq: number; readonly what?: AheadView }
   | { readonly kind: "set-policy"; readonly policy: Policy };
+
+/** A second signature that was given ahead: for one key, on one server, from when to when. */
+export interface AheadView {
+  readonly server: { readonly id: string; readonly name: string };
+  readonly engineer: KeyView;
+  readonly scopes: Approval["scopes"];
+  readonly from: number;
+  readonly until: number;
+  readonly note: string;
+}
+
+/** One that still counts, or will. */
+export interface StandingAhead extends AheadView {
+  /** Number of its entry. */
+  readonly seq: number;
+  /** Who signed it, by the name in the log. */
+  readonly by: string;
+}
 
 /** A verified entry. */
 export interface EntryView {
@@ -165,6 +186,18 @@ export type Change =
       readonly until: number;
     }
   | { readonly kind: "remove-person"; readonly key: string }
+  /** By an approver's or root's key: a visit as these users needs no second signature within these hours. */
+  | {
+      readonly kind: "sign-ahead";
+      readonly server: string;
+      /** Fingerprint of the engineer's key. */
+      readonly engineer: string;
+      readonly users: readonly string[];
+      readonly from: number;
+      readonly until: number;
+      readonly note: string;
+    }
+  | { readonly kind: "end-ahead"; readonly seq: number }
   | { readonly kind: "set-policy"; readonly policy: Policy };
 
 /** Somebody whose account has a key that the log does not know yet. */
@@ -193,6 +226,10 @@ export interface Book {
    */
   sign(change: Change): Promise<void>;
   candidates(): Promise<readonly Candidate[]>;
+  /** Second signatures given ahead that have not ended, soonest first. */
+  ahead(): Promise<readonly StandingAhead[]>;
+  /** Whether a key of this account in this browser may sign ahead: an approver's or a root's. */
+  mayApprove(): Promise<boolean>;
 }
 
 /** Where a request for a second signature stands. */

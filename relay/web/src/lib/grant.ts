@@ -108,12 +108,17 @@ export function scopeOf(one: Scope): { readonly kind: ScopeKind; readonly user: 
 }
 
 /** Sorts as Rust does: shells, commands, looks at shells, the audit; then by the user's bytes. */
-function before(a: Scope, b: Scope): boolean {
+export function before(a: Scope, b: Scope): boolean {
   const [left, right] = [scopeOf(a), scopeOf(b)];
   if (left.kind !== right.kind) return SCOPE_KINDS.indexOf(left.kind) < SCOPE_KINDS.indexOf(right.kind);
   const [one, other] = [utf8(left.user ?? ""), utf8(right.user ?? "")];
   const at = one.findIndex((byte, index) => byte !== other[index]);
   return at < 0 ? one.length < other.length : (one[at] ?? 0) < (other[at] ?? -1);
+}
+
+/** Whether it only looks: it starts nothing and types nothing. */
+export function onlyLooks(one: Scope): boolean {
+  return "watch" in one || "audit" in one;
 }
 
 function namesUser(one: Scope): boolean {

@@ -25,6 +25,10 @@ export const REASON_CHARS_MAX = 500;
 
 export const VISIT_SECS_MAX = 8 * 3600;
 export const ENGINEER_DAYS_MAX = 90;
+export const AHEAD_SECS_MAX = 86_400;
+export const AHEAD_START_SECS_MAX = 7 * 86_400;
+export const AHEAD_SCOPES_MAX = 8;
+export const AHEAD_MAX = 64;
 export const BATCH_SECS_MAX = 7 * 86_400;
 export const BATCH_USES_MAX = 10_000;
 

@@ -31,6 +31,15 @@ export function commandLine(log: TrustLog, change: Change): string {
       // The client that made the link has its secret, and takes the key that the link vouches for.
       return line("tenant", change.role, "accept");
     }
+    case "sign-ahead":
+      return line(
+        ...["approve", "--ahead", change.server.slice(0, 12), "--for", change.engineer],
+        ...change.users.flatMap((user) => ["--user", user]),
+        ...["--from", stamp(change.from), "--until", stamp(change.until)],
+        ...(change.note === "" ? [] : ["--why", change.note]),
+      );
+    case "end-ahead":
+      return line("approve", "--end-ahead", String(change.seq));
     case "set-policy": {
       const { seconds, secondFor, never } = change.policy;
       const visit = seconds === undefined ? [] : ["--visit", `${seconds}s`];
@@ -41,6 +50,11 @@ export function commandLine(log: TrustLog, change: Change): string {
       return line("tenant", "policy", "set", ...visit, ...users);
     }
   }
+}
+
+/** As RFC 3339 has it, to the minute. */
+function stamp(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16)}Z`;
 }
 
 function roleOf(log: TrustLog, print: string): "engineer" | "approver" | undefined {

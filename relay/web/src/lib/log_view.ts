@@ -1,8 +1,9 @@
 // The log in plain values, for pages that make sentences of it. Never: an entry that was not verified.
 
 import { hex } from "./bytes";
-import { decode, type Entry, entryHash, type NamedKey, type What } from "./entry";
-import type { EntryView, EntryWhat, KeyView } from "./facade";
+import { type Ahead, decode, type Entry, entryHash, type NamedKey, type What } from "./entry";
+import type { AheadView, EntryView, EntryWhat, KeyView, StandingAhead } from "./facade";
+import { scopeOf } from "./grant";
 import { agentOf, batchOf, keyOf, short } from "./ids";
 import { keyView, policyView } from "./key_view";
 import type { TrustLog } from "./trust";
@@ -13,7 +14,20 @@ class Known {
   readonly servers = new Map<string, string>();
   /** Install tokens' notes. */
   readonly tokens = new Map<string, string>();
+  /** What was signed ahead, by the numbers of entries. */
+  readonly signed = new Map<number, Ahead>();
   recovery = "";
+
+  ahead({ agent, engineer, scopes, from, until, note }: Ahead): AheadView {
+    return {
+      server: { id: hex(agent), name: this.server(agent) },
+      engineer: this.key(engineer),
+      scopes: scopes.map(scopeOf).map(({ kind, user = "" }) => ({ kind, user })),
+      from: from * 1000,
+      until: until * 1000,
+      note,
+    };
+  }
 
   key(id: Uint8Array): KeyView {
     const known = this.keys.get(hex(id));
@@ -31,7 +45,8 @@ class Known {
     return { kind, name: this.key(by).name };
   }
 
-  learn({ what }: Entry): void {
+  learn({ what, seq }: Entry): void {
+    if ("sign-ahead" in what) this.signed.set(seq, what["sign-ahead"].ahead);
     const keep = (...keys: readonly NamedKey[]) => {
       for (const key of keys) this.keys.set(hex(keyOf(key.key)), key);
     };
@@ -84,6 +99,12 @@ function plain(what: What, known: Known): EntryWhat {
     const { note, until, uses } = what["enrol-batch"];
     return { kind: "enrol-batch", note, until: until * 1000, uses };
   }
+  if ("sign-ahead" in what) return { kind: "sign-ahead", ...known.ahead(what["sign-ahead"].ahead) };
+  if ("end-ahead" in what) {
+    const { seq } = what["end-ahead"];
+    const ended = known.signed.get(seq);
+    return { kind: "end-ahead", seq, ...(ended === undefined ? {} : { what: known.ahead(ended) }) };
+  }
   if ("set-policy" in what) return { kind: "set-policy", policy: policyView(what["set-policy"].policy) };
   return plainServer(what, known);
 }
@@ -112,6 +133,14 @@ function walk(log: TrustLog, known: Known, each: (entry: Entry, hash: Uint8Array
     each(entry, entryHash(signed));
     known.learn(entry);
   }
+}
+
+/** Second signatures given ahead that have not ended, soonest first. */
+export function standing(log: TrustLog): StandingAhead[] {
+  const known = new Known();
+  walk(log, known, () => undefined);
+  const all = [...log.ahead].map(([seq, { what, person }]) => ({ ...known.ahead(what), seq, by: person }));
+  return all.sort((a, b) => a.from - b.from);
 }
 
 /** The verified entries, newest first. */

@@ -6,22 +6,38 @@
 import { setLabels as label } from "./api_labels";
 import * as relay from "./api_log";
 import { type Bytes, hex } from "./bytes";
-import { type Entry, entryBytes, LogError, type NamedKey, packEntry, type What } from "./entry";
+import { type Ahead, type Entry, entryBytes, LogError, type NamedKey, packEntry, type What } from "./entry";
 import { ConsoleError } from "./errors";
 import type { Change } from "./facade";
+import { before, type Scope } from "./grant";
 import { parseId } from "./ids";
 import { type Signer, signers } from "./keys";
-import { history, whatOf } from "./log_view";
+import { history, standing, whatOf } from "./log_view";
 import { wallSecs } from "./outside";
 import * as seat from "./seat";
 import { fingerprint, NAMESPACE_LOG } from "./ssh";
 import type { TrustLog } from "./trust";
+import { approversAt } from "./trust_ahead";
 import { faultOf } from "./trust_store";
 
 /** A key of this account in this browser that may change the log. */
 async function rootKey(log: TrustLog): Promise<Signer | undefined> {
   const mine = await signers(seat.account());
   return mine.find(({ id }) => log.roots.has(hex(id)));
+}
+
+/** A key of this account in this browser that may sign ahead and end it: an approver's, or a root's. */
+async function approversKey(log: TrustLog): Promise<Signer | undefined> {
+  const able = approversAt(log, wallSecs());
+  return (await signers(seat.account())).find(({ id, kind }) => kind === "passkey" && able.has(hex(id)));
+}
+
+/** Whose key signs this. */
+async function keyFor(log: TrustLog, what: What): Promise<Signer> {
+  const ahead = "sign-ahead" in what || "end-ahead" in what;
+  const key = await (ahead ? approversKey(log) : rootKey(log));
+  if (key === undefined) throw new ConsoleError(ahead ? "approval_not_yours" : "not_root");
+  return key;
 }
 
 export async function mayWrite(): Promise<boolean> {
@@ -33,8 +49,7 @@ export async function write(what: What): Promise<void> {
   const copy = seat.pinned();
   await copy.sync();
   const { log } = copy;
-  const key = await rootKey(log);
-  if (key === undefined) throw new ConsoleError("not_root");
+  const key = await keyFor(log, what);
   const head = log.head();
   const at = Math.max(wallSecs(), log.newestClaim());
   const entry: Entry = { version: 1, seq: head.seq + 1, prev: head.hash, at, by: key.id, what };
@@ -92,6 +107,10 @@ export function entryOf(
       if (id === undefined) throw new ConsoleError("nobody_there");
       return { "remove-person": { key: id } };
     }
+    case "sign-ahead":
+      return { "sign-ahead": { ahead: aheadOf(log, change) } };
+    case "end-ahead":
+      return { "end-ahead": { seq: change.seq } };
     case "set-policy": {
       const { seconds, secondFor, never } = change.policy;
       return {
@@ -99,6 +118,15 @@ export function entryOf(
       };
     }
   }
+}
+
+function aheadOf(log: TrustLog, change: Extract<Change, { readonly kind: "sign-ahead" }>): Ahead {
+  const engineer = parseId(person(log, change.engineer)?.[0] ?? "", 32);
+  if (engineer === undefined) throw new ConsoleError("nobody_there");
+  const shells: Scope[] = [...new Set(change.users)].map((user) => ({ shell: { user } }));
+  const [from, until] = [Math.floor(change.from / 1000), Math.floor(change.until / 1000)];
+  const scopes = shells.sort((a, b) => (before(a, b) ? -1 : 1));
+  return { agent: agentId(change.server), engineer, scopes, from, until, note: change.note };
 }
 
 function agentId(id: string): Bytes {
@@ -130,4 +158,6 @@ export const work = {
   mayWrite,
   sign,
   candidates: async () => (await import("./joining")).candidates(),
+  ahead: async () => standing(seat.pinned().log),
+  mayApprove: async () => (await approversKey(seat.pinned().log)) !== undefined,
 };

@@ -21,6 +21,7 @@ import { agentOf, batchOf, keyOf } from "./ids";
 import { BATCH_SECS_MAX, BATCH_USES_MAX, ENGINEER_DAYS_MAX, ENTRIES_MAX, NAME_CHARS_MAX } from "./limits";
 import { rpIdOf, verifyBy } from "./passkey";
 import { NAMESPACE_LOG, SignerError } from "./ssh";
+import { approversAt, endersOf, rulesOfAhead, type SignedAhead } from "./trust_ahead";
 
 const DAY_SECS = 86_400;
 /** A new server's clock may be this much behind the clock of whoever signed the newest entry. */
@@ -58,7 +59,7 @@ export interface AgentRecord {
   readonly name: string;
 }
 
-type Rules = readonly (readonly [boolean, Rule])[];
+export type Rules = readonly (readonly [boolean, Rule])[];
 
 function check(seq: number, rules: Rules): void {
   const broken = rules.find(([holds]) => !holds);
@@ -106,6 +107,8 @@ export class TrustLog {
   readonly people = new Map<string, Person>();
   readonly batches = new Map<string, Batch>();
   readonly agents = new Map<string, AgentRecord>();
+  /** Second signatures ahead, by the numbers of their entries. */
+  readonly ahead = new Map<number, SignedAhead>();
   policy: Policy = { visit: null, second_for: [], never: [] };
   private readonly entries: Bytes[] = [];
   private readonly hashes: Bytes[] = [];
@@ -177,6 +180,7 @@ export class TrustLog {
       throw new LogError(seq, { kind: "fork" });
     this.apply(next);
     this.newest = Math.max(this.newest, next.at);
+    this.forgetAhead(({ what: { until } }) => until <= this.newest);
     this.keep(bytes, entryHash(signed));
   }
 
@@ -189,6 +193,10 @@ export class TrustLog {
     if ("add-agent" in next.what) return this.verifyBatch(signed, next);
     if ("replace-roots" in next.what) {
       return verifyPerson(new Map([[hex(keyOf(this.recovery.key)), this.recovery]]), signed, next);
+    }
+    if ("sign-ahead" in next.what) return verifyPerson(approversAt(this, next.at), signed, next);
+    if ("end-ahead" in next.what) {
+      return verifyPerson(endersOf(this, next.what["end-ahead"].seq, next.at), signed, next);
     }
     const ofRoots = "add-root" in next.what || "remove-root" in next.what;
     if (!ofRoots) return verifyPerson(this.roots, signed, next);
@@ -223,7 +231,9 @@ export class TrustLog {
     this.verifyRules(next);
   }
 
-  private rules({ what: said, at }: Entry): Rules {
+  private rules({ what: said, at, by }: Entry): Rules {
+    if ("sign-ahead" in said) return rulesOfAhead(this, said["sign-ahead"].ahead, by, at);
+    if ("end-ahead" in said) return [[this.ahead.has(said["end-ahead"].seq), "NoAhead"]];
     if ("genesis" in said) return [[false, "OneGenesis"]];
     if ("add-root" in said) return this.rulesOfRoot(said["add-root"].key);
     if ("remove-root" in said) {
@@ -285,7 +295,7 @@ export class TrustLog {
     } else if ("replace-roots" in said) this.replace(said["replace-roots"].roots);
     else if ("add-person" in said)
       this.people.set(hex(keyOf(said["add-person"].key.key)), said["add-person"]);
-    else if ("remove-person" in said) this.people.delete(hex(said["remove-person"].key));
+    else if ("remove-person" in said) this.leave(hex(said["remove-person"].key));
     else if ("enrol-batch" in said) {
       const batch = said["enrol-batch"];
       this.batches.set(hex(batchOf(batch.key)), { ...batch, by: hex(next.by) });
@@ -296,7 +306,15 @@ export class TrustLog {
       const { agent, name } = said["rename-agent"];
       const record = this.agents.get(hex(agent));
       if (record !== undefined) this.agents.set(hex(agent), { ...record, name });
-    } else if ("remove-agent" in said) this.agents.delete(hex(said["remove-agent"].agent));
+    } else if ("remove-agent" in said) {
+      const agent = hex(said["remove-agent"].agent);
+      this.agents.delete(agent);
+      this.forgetAhead(({ what }) => hex(what.agent) === agent);
+    } else if ("sign-ahead" in said) {
+      const key = approversAt(this, next.at).get(hex(next.by));
+      const { ahead } = said["sign-ahead"];
+      if (key !== undefined) this.ahead.set(next.seq, { what: ahead, by: hex(next.by), person: key.person });
+    } else if ("end-ahead" in said) this.ahead.delete(said["end-ahead"].seq);
     else this.policy = said["set-policy"].policy;
   }
 
@@ -311,8 +329,18 @@ export class TrustLog {
 
   /** A root is gone: its key signs no grants either, and servers are bound no more by batches that it made. */
   private forget(root: string): void {
-    this.people.delete(root);
+    this.leave(root);
     for (const [id, batch] of this.batches) if (batch.by === root) this.batches.delete(id);
+  }
+
+  /** A person's key is gone, and with it what was signed ahead by it or for it. */
+  private leave(key: string): void {
+    this.people.delete(key);
+    this.forgetAhead(({ by, what }) => by === key || hex(what.engineer) === key);
+  }
+
+  private forgetAhead(gone: (ahead: SignedAhead) => boolean): void {
+    for (const [seq, ahead] of this.ahead) if (gone(ahead)) this.ahead.delete(seq);
   }
 
   /** A batch binds one server less. */
@@ -355,6 +383,7 @@ export class TrustLog {
     for (const [id, value] of this.people) copy.people.set(id, value);
     for (const [id, value] of this.batches) copy.batches.set(id, value);
     for (const [id, value] of this.agents) copy.agents.set(id, value);
+    for (const [seq, value] of this.ahead) copy.ahead.set(seq, value);
     copy.policy = this.policy;
     copy.entries.push(...this.entries);
     copy.hashes.push(...this.hashes);
