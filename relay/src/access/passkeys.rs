@@ -57,6 +57,13 @@ pub enum Owner {
         /// The customer's.
         tenant: String,
     },
+    /// The account that a link makes, together with it.
+    Join {
+        /// Hash of the link's token.
+        token: [u8; 32],
+        /// The account's name.
+        account: String,
+    },
     /// The account that the code with this hash lets in.
     Reset([u8; 32]),
 }

@@ -4,18 +4,22 @@
 //! same. Never: a word about the customer to somebody without a token that counts.
 
 use super::Api;
+use super::arrival::{Arrival, Keep, LoggedIn, Welcome};
 use super::caller::{Asked, Body, Caller, Client};
 use super::encoding::Bytes;
 use super::joins::token_hash;
+use super::passkeys::{Brought, Challenge, random};
 use super::problem::{Code, Problem, ProblemBody};
 use super::sign_in::{acceptable, name};
+use super::site::site;
 use super::wait::{Look, Wait, held};
+use crate::access::{Owner, SignInRefused, User};
 use crate::clock;
-use crate::store::{self, JoinKey, JoinRefused};
+use crate::store::{self, Account, FirstPasskey, FirstWay, JoinKey, JoinRefused, Way};
 use crate::tunnels::gate::Prefix;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use cloud_doctor_proto::refusal::one_line;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -78,10 +82,123 @@ pub(super) async fn enter(
     api.store.open_join(&token, clock::now()).await?;
     let password = api.access.passwords.hash(acceptable(&asked.password)?).await?;
     let client = client.ip().to_string();
-    let (made, join) = api.store.join(&token, (account, &password), &client, clock::now()).await?;
+    let way = FirstWay::Password(&password);
+    let (made, join) = api.store.join(&token, (account, way), &client, clock::now()).await?;
+    came(&api, &made, &join);
+    Ok((StatusCode::CREATED, Json(Invited::of(&made.name, join))))
+}
+
+fn came(api: &Api, made: &Account, join: &store::Join) {
     api.joins.send_modify(|changes| *changes += 1);
     info!(account = made.name, join = %join.id, "a new person came by a link");
-    Ok((StatusCode::CREATED, Json(Invited::of(&made.name, join))))
+}
+
+/// Somebody with a link who has not decided yet.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Open {
+    /// The link's first part.
+    #[schema(value_type = String)]
+    token: Bytes,
+}
+
+/// What a link that counts says.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Offer {
+    /// The customer's name at this relay.
+    customer: String,
+    /// Who made the link.
+    by: String,
+    /// The person's name, as the inviter said.
+    name: String,
+    /// `engineer` or `approver`.
+    r#as: String,
+    /// A browser's key without a touch is welcome.
+    device: bool,
+    /// Last second in which it counts.
+    expires_at: u64,
+}
+
+/// Says what a link is for, and uses nothing up.
+#[utoipa::path(post, path = "/join/look", tag = "joins", security(()), request_body = Open,
+    responses((status = 200, body = Offer), (status = "default", body = ProblemBody)))]
+pub(super) async fn look(
+    State(api): State<Arc<Api>>,
+    client: Client,
+    Body(asked): Body<Open>,
+) -> Result<Json<Offer>, Problem> {
+    api.access.may_guess(Prefix::of(client.ip()), clock::instant())?;
+    let (join, tenant) = api.store.open_join(&token_hash(&asked.token.0), clock::now()).await?;
+    let customer = api.store.of(tenant).tenant().await?.name;
+    let store::Invited { person: name, role, device } = join.invited;
+    let expires_at = join.expires_at.0;
+    Ok(Json(Offer { customer, by: join.created_by, name, r#as: role, device, expires_at }))
+}
+
+/// Somebody with a link who wants a passkey instead of a password.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Begin {
+    /// The link's first part.
+    #[schema(value_type = String)]
+    token: Bytes,
+    /// Name of the account to be made; unique on the relay.
+    account: String,
+}
+
+/// Begins to make a link's account with a passkey.
+#[utoipa::path(post, path = "/join/passkey/start", tag = "joins", security(()), request_body = Begin,
+    responses((status = 200, body = Challenge), (status = "default", body = ProblemBody)))]
+pub(super) async fn begin(
+    State(api): State<Arc<Api>>,
+    client: Client,
+    headers: HeaderMap,
+    Body(asked): Body<Begin>,
+) -> Result<Json<Challenge>, Problem> {
+    api.access.may_guess(Prefix::of(client.ip()), clock::instant())?;
+    let (token, account) = (token_hash(&asked.token.0), name(&asked.account)?);
+    api.store.open_join(&token, clock::now()).await?;
+    let (site, user) = (site(&api, &headers)?, User { handle: random()?, name: account });
+    let owner = Owner::Join { token, account: account.to_owned() };
+    let (id, options) = api.access.passkeys.begin_making(&site, user, owner, Vec::new(), clock::instant())?;
+    Ok(Json(Challenge { id, options }))
+}
+
+/// A new person's first passkey.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Finish {
+    /// The link's first part.
+    #[schema(value_type = String)]
+    token: Bytes,
+    /// What the browser made.
+    #[serde(flatten)]
+    brought: Brought,
+    /// What the login is for.
+    #[serde(flatten)]
+    keep: Keep,
+}
+
+/// Makes the account of a link with a passkey, and signs in with it. The link counts once.
+#[utoipa::path(post, path = "/join/passkey", tag = "joins", security(()), request_body = Finish,
+    responses((status = 201, body = LoggedIn), (status = "default", body = ProblemBody)))]
+pub(super) async fn finish(
+    State(api): State<Arc<Api>>,
+    client: Client,
+    headers: HeaderMap,
+    Body(asked): Body<Finish>,
+) -> Result<(StatusCode, Welcome), Problem> {
+    let arrival = Arrival::new(&api, client, &headers, asked.keep)?;
+    api.access.may_guess(Prefix::of(client.ip()), clock::instant())?;
+    let token = token_hash(&asked.token.0);
+    let made = asked.brought.made(&api)?;
+    let Owner::Join { token: begun, account } = made.owner else { return Err(Code::PasskeyRefused.into()) };
+    if begun != token {
+        return Err(Code::PasskeyRefused.into());
+    }
+    let first = FirstPasskey { handle: made.handle, passkey: made.passkey };
+    let (now, place) = (clock::now(), client.ip().to_string());
+    let (account, join) = api.store.join(&token, (&account, FirstWay::Passkey(&first)), &place, now).await?;
+    came(&api, &account, &join);
+    let signed_in = api.access.begin(account, Way::Passkey, &arrival.newcomer(), now).await?;
+    Ok((StatusCode::CREATED, arrival.welcome(signed_in.ok_or(SignInRefused::Wrong)).await?))
 }
 
 /// A new person's key.
@@ -138,6 +255,7 @@ impl From<JoinRefused> for Problem {
         match refused {
             JoinRefused::Token => Code::Join.into(),
             JoinRefused::Taken => Code::NameTaken.into(),
+            JoinRefused::Known => Code::PasskeyKnown.into(),
             JoinRefused::Store(error) => error.into(),
         }
     }

@@ -17,6 +17,8 @@ use utoipa::ToSchema;
 /// The second step.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SecondStep {
+    /// There is a password at all.
+    password: bool,
     /// A password alone does not sign in.
     on: bool,
     /// Codes on paper that were not used yet.
@@ -29,7 +31,8 @@ pub(super) struct SecondStep {
 pub(super) async fn show(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<SecondStep>, Problem> {
     let kept = caller.scoped(&api).totp(caller.account.account).await?;
     let (on, left) = (kept.is_some(), kept.map_or(0, |kept| kept.recovery_left));
-    Ok(Json(SecondStep { on, recovery_codes_left: left }))
+    let password = caller.scoped(&api).has_password(caller.account.account).await?;
+    Ok(Json(SecondStep { password, on, recovery_codes_left: left }))
 }
 
 /// What an app must learn. Shown once.

@@ -185,6 +185,16 @@ impl Scoped<'_> {
         Ok(of)
     }
 
+    /// Whether an account signs in by a password at all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_password(&self, of: AccountRef) -> Result<bool, StoreError> {
+        let sql = "SELECT password <> '' FROM accounts WHERE tenant_id = ? AND account_id = ?";
+        let query = sqlx::query_scalar::<_, bool>(sql).bind(self.tenant.0).bind(of.0);
+        Ok(query.fetch_one(&self.store.readers).await?)
+    }
+
     /// Sets a password and ends every login of the account but `keep`.
     ///
     /// # Errors

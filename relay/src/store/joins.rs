@@ -3,7 +3,9 @@
 
 use super::accounts::insert_account;
 use super::audit::note;
+use super::passkeys::{self, PasskeyNotAdded};
 use super::rows::{bytes, int, time};
+use super::tenants::FirstPasskey;
 use super::{Account, Actor, Role, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::join::JoinId;
 use cloud_doctor_proto::time::UnixTime;
@@ -132,9 +134,21 @@ pub enum JoinRefused {
     /// It counts, but the name is somebody's; it counts for another try.
     #[error("this account name is taken")]
     Taken,
+    /// It counts, but the passkey is another account's.
+    #[error("this passkey is known already")]
+    Known,
     /// See there.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// How a new account signs in first.
+#[derive(Debug, Clone, Copy)]
+pub enum FirstWay<'a> {
+    /// By a password, as a PHC string.
+    Password(&'a str),
+    /// By a passkey; it has no password.
+    Passkey(&'a FirstPasskey),
 }
 
 /// A step that a link does not take.
@@ -184,24 +198,26 @@ fn join(row: &SqliteRow) -> Result<Join, sqlx::Error> {
 const OPEN: &str = joins_where!("token_hash = ? AND account IS NULL AND ended_as IS NULL AND expires_at >= ?");
 
 impl Store {
-    /// The link of a token that counts at `now`.
+    /// The link of a token that counts at `now`, and the customer who made it.
     ///
     /// # Errors
     /// [`JoinRefused::Token`] for every token that does not, and [`JoinRefused::Store`].
-    pub async fn open_join(&self, token_hash: &[u8; 32], now: UnixTime) -> Result<Join, JoinRefused> {
+    pub async fn open_join(&self, token_hash: &[u8; 32], now: UnixTime) -> Result<(Join, TenantRef), JoinRefused> {
         let query = sqlx::query(OPEN).bind(token_hash.as_slice()).bind(int(now));
         let row = query.fetch_optional(&self.readers).await.map_err(StoreError::from)?;
-        Ok(join(&row.ok_or(JoinRefused::Token)?).map_err(StoreError::from)?)
+        let row = row.ok_or(JoinRefused::Token)?;
+        let tenant = TenantRef(row.try_get("tenant_id").map_err(StoreError::from)?);
+        Ok((join(&row).map_err(StoreError::from)?, tenant))
     }
 
-    /// Makes the account of a token that counts at `now`, a member's; `password` is a PHC string. The token is used up.
+    /// Makes the account of a token that counts at `now`, a member's, with its first way in. The token is used up.
     ///
     /// # Errors
     /// [`JoinRefused`]; nothing was changed.
     pub async fn join(
         &self,
         token_hash: &[u8; 32],
-        (name, password): (&str, &str),
+        (name, way): (&str, FirstWay<'_>),
         client: &str,
         now: UnixTime,
     ) -> Result<(Account, Join), JoinRefused> {
@@ -214,8 +230,15 @@ impl Store {
         };
         let joined = join(&row).map_err(StoreError::from)?;
         let tenant = TenantRef(row.try_get("tenant_id").map_err(StoreError::from)?);
+        let password = if let FirstWay::Password(hash) = way { hash } else { "" };
         let account = insert_account(&mut tx, tenant, (name, Role::Member, password), now).await?;
         let account = account.ok_or(JoinRefused::Taken)?;
+        if let FirstWay::Passkey(first) = way {
+            passkeys::insert_first(&mut tx, &account, first, now).await.map_err(|error| match error {
+                PasskeyNotAdded::Store(error) => JoinRefused::Store(error),
+                PasskeyNotAdded::Known | PasskeyNotAdded::TooMany => JoinRefused::Known,
+            })?;
+        }
         let by = Actor { account: name, client };
         note(&mut tx, tenant, by, ("joined", &format!("{} {}", joined.id, joined.invited.person)), now).await?;
         tx.commit().await.map_err(StoreError::from)?;

@@ -33,7 +33,7 @@ pub use audit::{Actor, AuditRow};
 pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
 pub use identities::{Identity, IdentityRow, NotCreated};
 pub use invitations::{Guest, Invitation, NewInvitation};
-pub use joins::{Invited, Join, JoinKey, JoinRefused, JoinState, NewJoin, StepRefused};
+pub use joins::{FirstWay, Invited, Join, JoinKey, JoinRefused, JoinState, NewJoin, StepRefused};
 pub use labels::{LABELS_MAX, Label, LabelsRefused, NotALabel};
 pub use logins::{Lifetime, Login, LoginId, LoginKind, LoginRow, NewLogin, Way};
 pub use passkeys::{KnownPasskey, NewPasskey, PasskeyNotAdded, PasskeyRow, WayNotRemoved};

@@ -5,6 +5,7 @@
 use super::accounts::account;
 use super::audit::note;
 use super::rows::{bytes_or_none, int, time, time_or_none};
+use super::tenants::FirstPasskey;
 use super::{Account, AccountRef, Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::{Row as _, Sqlite, Transaction};
@@ -198,6 +199,19 @@ impl Scoped<'_> {
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
+}
+
+/// The first passkey of an account that is being made, with the handle under which authenticators know it.
+pub(super) async fn insert_first(
+    tx: &mut Transaction<'static, Sqlite>,
+    of: &Account,
+    first: &FirstPasskey,
+    now: UnixTime,
+) -> Result<(), PasskeyNotAdded> {
+    let sql = "UPDATE accounts SET user_handle = ? WHERE tenant_id = ? AND account_id = ?";
+    let query = sqlx::query(sql).bind(first.handle.as_slice()).bind(of.tenant.0).bind(of.account.0);
+    query.execute(&mut **tx).await.map_err(StoreError::from)?;
+    insert(tx, of.tenant, of.account, &first.passkey, now).await
 }
 
 /// Keeps a passkey within a transaction.

@@ -90,10 +90,7 @@ impl Store {
         let mut tx = self.begin().await?;
         nobody_yet(&mut tx).await?;
         let made = insert(&mut tx, first, client, now).await?;
-        let sql = "UPDATE accounts SET user_handle = ? WHERE tenant_id = ? AND account_id = ?";
-        let query = sqlx::query(sql).bind(key.handle.as_slice()).bind(made.tenant.0).bind(made.account.0);
-        query.execute(&mut *tx).await.map_err(StoreError::from)?;
-        passkeys::insert(&mut tx, made.tenant, made.account, &key.passkey, now).await.map_err(|e| match e {
+        passkeys::insert_first(&mut tx, &made, key, now).await.map_err(|e| match e {
             PasskeyNotAdded::Store(error) => AlreadySetUp::Store(error),
             // Without an account there is no passkey either.
             PasskeyNotAdded::Known | PasskeyNotAdded::TooMany => AlreadySetUp::Done,

@@ -1,5 +1,6 @@
 //! Links that let new people in: one account each, one key, and word of how it went.
 
+use crate::authenticator::{Authenticator, Manner};
 use crate::client::Answer;
 use crate::world::{PASSWORD, World, base64, unbase64};
 use cloud_doctor_proto::join::JoinId;
@@ -133,5 +134,38 @@ async fn links_are_made_by_admins_and_end_with_their_account() {
     // Whoever gets the name next came by no link.
     let next = world.member(&ann, "nina").await;
     assert_eq!(world.call("GET", "/api/v1/join", Some(&next), None).await.problem(), "unknown");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn aut_09_a_link_makes_an_account_with_a_passkey_and_says_before_what_it_is_for() {
+    let (world, ann) = World::with_ann().await;
+    let (_, token) = world.invite(&ann, 60).await;
+    let offer = world.call("POST", "/api/v1/join/look", None, Some(json!({"token": token}))).await.ok();
+    assert_eq!((&offer["name"], &offer["by"], &offer["as"]), (&json!("Nina Neu"), &json!("ann"), &json!("engineer")));
+    let (home, mut key) = (Manner::honest(&world.origin()), Authenticator::new("nina"));
+    let start = |account: &str, token: &str| json!({"token": token, "account": account});
+    let begin = "/api/v1/join/passkey/start";
+    let unknown = base64(&[9; 16]);
+    assert_eq!(world.at_home("POST", begin, None, &start("nina", &unknown)).await.problem(), "join");
+    let begun = world.at_home("POST", begin, None, &start("nina", &token)).await.ok();
+    let credential = key.make(&begun["options"], &home);
+    let finish = |token: &str| json!({"token": token, "id": begun["id"], "name": "laptop", "credential": credential});
+    let (_, other) = world.invite(&ann, 60).await;
+    let swapped = world.at_home("POST", "/api/v1/join/passkey", None, &finish(&other)).await;
+    assert_eq!(swapped.problem(), "passkey-refused", "it was begun with another link");
+    let begun = world.at_home("POST", begin, None, &start("nina", &token)).await.ok();
+    let credential = key.make(&begun["options"], &home);
+    let finish = json!({"token": token, "id": begun["id"], "name": "laptop", "credential": credential});
+    let done = world.at_home("POST", "/api/v1/join/passkey", None, &finish).await;
+    assert_eq!(done.status, 201, "{done:?}");
+    let nina = done.json()["token"].as_str().unwrap().to_owned();
+    assert_eq!(world.get("/api/v1/me", &nina).await["role"], "member");
+    assert_eq!(world.get("/api/v1/me/totp", &nina).await["password"], false);
+    assert_eq!(world.sign_in_by(&key).await.status, 200);
+    for path in ["/api/v1/join/look", begin, "/api/v1/join"] {
+        let body = json!({"token": token, "account": "nora", "password": PASSWORD});
+        assert_eq!(world.at_home("POST", path, None, &body).await.problem(), "join", "{path}: the link is used up");
+    }
     world.stop().await;
 }

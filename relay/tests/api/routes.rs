@@ -38,6 +38,9 @@ async fn every_route_needs_a_login_but_those_that_make_one() {
         open,
         [
             "/api/v1/join",
+            "/api/v1/join/look",
+            "/api/v1/join/passkey",
+            "/api/v1/join/passkey/start",
             "/api/v1/login",
             "/api/v1/login/oidc",
             "/api/v1/login/oidc/start",

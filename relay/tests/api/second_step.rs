@@ -38,7 +38,10 @@ async fn aut_05_aut_07_a_password_alone_does_not_sign_in_where_a_code_is_asked_f
     let refused = world.call("POST", "/api/v1/me/totp/start", Some(&old), None).await;
     assert_eq!(refused.problem(), "sign-in-again");
     let (app, paper) = world.second_step(&ann).await;
-    assert_eq!(world.get("/api/v1/me/totp", &ann).await, json!({"on": true, "recovery_codes_left": 10}));
+    assert_eq!(
+        world.get("/api/v1/me/totp", &ann).await,
+        json!({"password": true, "on": true, "recovery_codes_left": 10})
+    );
     assert_eq!(world.call("POST", "/api/v1/me/totp/start", Some(&ann), None).await.problem(), "second-step-on");
     for more in [json!({}), json!({"lasting": true})] {
         let answer = world.login_with(PASSWORD, "", more).await;

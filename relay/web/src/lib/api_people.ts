@@ -138,6 +138,29 @@ export async function endJoin(id: string, accepted: boolean): Promise<void> {
   await call("POST", `/api/v1/joins/${encodeURIComponent(id)}/end`, { accepted });
 }
 
+/** What a link that counts says. */
+export interface Offer {
+  readonly customer: string;
+  readonly by: string;
+  readonly name: string;
+  readonly as: JoinRole;
+  readonly device: boolean;
+  readonly expiresAt: number;
+}
+
+/** Says what a link is for, and uses nothing up. */
+export async function lookAt(token: Bytes): Promise<Offer> {
+  const offer = object(await call("POST", "/api/v1/join/look", { token: base64url(token) }), "link");
+  return {
+    customer: said(offer.customer),
+    by: said(offer.by),
+    name: said(offer.name),
+    as: role(offer.as),
+    device: offer.device === true,
+    expiresAt: moment(offer.expires_at),
+  };
+}
+
 /** Makes the account of a link; it is not signed in. */
 export async function join(token: Bytes, account: string, password: string): Promise<void> {
   await call("POST", "/api/v1/join", { token: base64url(token), account, password });

@@ -28,13 +28,15 @@ let begun: { readonly id: string; readonly account: string } | undefined;
 export const joining: Joining = {
   async look(token) {
     const link = parsed(token);
+    const came = seat.isTaken() ? await cameBy(link) : undefined;
+    if (came === undefined) {
+      const { customer, by, name, as, device, expiresAt } = await relay.lookAt(link.token);
+      return { customer, by, account: name, role: as, expiresAt, deviceAllowed: device };
+    }
+    if (OVER.includes(came.state)) throw new ConsoleError("invitation_over");
     const { log } = seat.pinnedIfAny() ?? {};
     const customer = log !== undefined && equal(log.tenant, link.tenant) ? log.name : "";
-    const unknown = { customer, by: "", account: "", expiresAt: 0 };
-    const came = seat.isTaken() ? await cameBy(link) : undefined;
-    if (came === undefined) return { ...unknown, role: "engineer", deviceAllowed: false };
-    if (OVER.includes(came.state)) throw new ConsoleError("invitation_over");
-    return { ...unknown, account: came.name, role: came.as, deviceAllowed: came.device };
+    return { customer, by: "", account: came.name, role: came.as, expiresAt: 0, deviceAllowed: came.device };
   },
   async begin(token, { account, way }) {
     const link = parsed(token);

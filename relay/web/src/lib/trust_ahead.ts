@@ -28,10 +28,7 @@ type Parts = Pick<TrustLog, "roots" | "people" | "agents" | "ahead">;
 export function approversAt(log: Parts, at: number): Map<string, NamedKey> {
   const counts = ({ role, until }: Person) => role === "approver" && until >= at;
   const people = [...log.people.values()].filter(counts);
-  return new Map([
-    ...people.map(({ key }): [string, NamedKey] => [hex(keyOf(key.key)), key]),
-    ...log.roots,
-  ]);
+  return new Map([...people.map(({ key }): [string, NamedKey] => [hex(keyOf(key.key)), key]), ...log.roots]);
 }
 
 /** Keys that may end one: its user may as well, since giving up a permission needs nobody else. */
