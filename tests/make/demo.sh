@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # A relay and an agent of this machine, to try out: throw-away keys, one folder in /tmp, nothing installed.
 #
-# Prints what to type and runs until Ctrl-C, which ends everything that it started and removes the folder. With CHECK=1
-# it runs a command and a shell through the whole road instead, prints what came back and stops; it succeeds only if
-# that worked. PORT says where the relay listens, on loopback only.
+# Prints a link for a browser and what to type, and runs until Ctrl-C, which ends everything that it started and removes
+# the folder. With CHECK=1 it runs a command and a shell through the whole road instead, has Chromium go from the link to a
+# shell, prints what came back and stops; it succeeds only if that worked. PORT says where the relay listens, on loopback only.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-port=${PORT:-7443}
+port=${PORT:-8440}
+console=http://localhost:$port
 programs=$PWD/target/debug
 server=demo
 user=$(id -un)
-relay_pid='' agent_pid='' demo=''
+relay_pid='' agent_pid='' invite_pid='' demo=''
 # Where to say what went wrong, wherever a failing command's own words go.
 exec 3>&2
 
@@ -39,6 +40,7 @@ tidy_up() {
   local status=$?
   trap - EXIT
   trap '' INT TERM
+  end_process "$invite_pid"
   end_process "$agent_pid"
   end_process "$relay_pid"
   if [ -n "$demo" ]; then
@@ -133,7 +135,7 @@ make_customer() {
     client tenant engineer add "$demo/key.pub" --name demo
     client tenant token --out "$demo/token" --relay-address "$agents" --relay-pin "$agents_pin"
   } >"$demo/client.log" 2>&1
-  step "customer: Demo ($(json_text words "$demo/tenant.json"))"
+  step "customer: Demo"
 }
 
 start_agent() {
@@ -146,6 +148,15 @@ start_agent() {
   agent_pid=$!
   until_true 20 "the agent reaches the relay" agent_is_online
   step "agent: this machine, as $user, preset own, browser's keys allowed"
+}
+
+# A link that makes whoever opens it an engineer, once; this waits here for that browser's key and lets it in.
+invite() {
+  client tenant engineer invite --name "$user" --device --wait --console "$console" \
+    </dev/null >"$demo/invite.out" 2>"$demo/invite.log" &
+  invite_pid=$!
+  until_true 10 "the link is there" grep -q '/#/join/' "$demo/invite.out"
+  link=$(grep -m 1 -o 'http[^ ]*/#/join/[^ ]*' "$demo/invite.out")
 }
 
 agent_is_online() {
@@ -162,12 +173,23 @@ console_answers() {
   [[ $answer == "HTTP/1.1 200 OK"* && $answer == *"<!doctype html>"* ]]
 }
 
+has_console() {
+  [ -f relay/web/dist/index.html ]
+}
+
 check() {
   local said
   said=$(client exec "$server" --user "$user" -- sh -c 'echo "a command ran as $(id -un) with $((6 * 7))"')
   step "exec said: $said"
   [ "$said" = "a command ran as $user with 42" ] || die "exec should have said: a command ran as $user with 42"
-  console_answers || die "the relay serves no page at http://localhost:$port/"
+  console_answers || die "the relay serves no page at $console/"
+  if has_console; then
+    said=$(cd relay/web && timeout 120 node e2e-browser/demo.mjs "$link" "$user" </dev/null) ||
+      die "a browser did not reach a shell by the link; what it said is above"
+    step "chromium said: $(head -n 1 <<<"$said")"
+  else
+    step "chromium: not tried, this build has no console (CONSOLE=no)"
+  fi
   # A terminal for the client, typed into like a person would: `script` makes one.
   said=$(printf 'stty -echo; echo "a shell ran on $(tty | cut -c1-9) with $((7 * 7))"; exit 7\n' |
     script --quiet --return --log-out /dev/null --command "$demo/cloud-doctor shell $server --user $user" 2>&1) &&
@@ -180,11 +202,11 @@ check() {
 tell() {
   cat <<TEXT
 
-  The console:          http://localhost:$port/
-    account demo, password $(cat "$demo/password")
-    six words: $(json_text words "$demo/tenant.json")
-    Let this browser's key in, which the console gives you as a file:
-      $demo/cloud-doctor tenant engineer add device.pub --name demo --device
+  Open this link, once, in a browser on this machine; from there it is a name, a key and two clicks to a shell:
+
+      $link
+
+  Later the console is at $console/ (six words: $(json_text words "$demo/tenant.json")).
 
   A shell on this machine without a browser, through the whole road:
 
@@ -209,6 +231,7 @@ demo=$(mktemp -d /tmp/cloud-doctor-demo.XXXXXX)
 start_relay
 make_customer
 start_agent
+invite
 if [ "${CHECK:-}" = 1 ]; then
   check
 else

@@ -186,7 +186,10 @@ case "${1:?which target is this for}" in
     need_commands chromium=chromium
     exit
     ;;
-  demo) need_commands "${build_packages[@]}" ssh-keygen=openssh-client script=bsdutils ;;
+  demo)
+    need_commands "${build_packages[@]}" ssh-keygen=openssh-client script=bsdutils
+    [ "${CHECK:-}" != 1 ] || [ "${CONSOLE:-yes}" = no ] || need_commands chromium=chromium
+    ;;
   fuzz) need_commands "${build_packages[@]}" c++=g++ ;;
   agent) need_commands "${build_packages[@]}" musl-gcc=musl-tools ;;
   *) die "setup.sh knows no target '$1'" ;;
