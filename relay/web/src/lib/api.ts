@@ -83,7 +83,6 @@ export async function call(method: string, path: string, body?: Json, manner: Ma
   const init: RequestInit = {
     method,
     headers,
-    credentials: "same-origin",
     signal: AbortSignal.timeout(CALL_MS + (manner.heldSecs ?? 0) * 1000),
   };
   if (body !== undefined) init.body = JSON.stringify(body);

@@ -1,0 +1,31 @@
+// @vitest-environment jsdom
+// Where calls go, and what goes along, when the relay serves the page and when another host does.
+
+import { afterEach, expect, test, vi } from "vitest";
+import { outside } from "./outside";
+
+afterEach(() => {
+  document.head.replaceChildren();
+  vi.unstubAllGlobals();
+});
+
+async function asked(): Promise<RequestInit | undefined> {
+  const fetched = vi.fn(async (_input: string, _init: RequestInit) => new Response());
+  vi.stubGlobal("fetch", fetched);
+  await outside.fetch("https://relay.example.com/api/v1/me", { method: "GET" });
+  return fetched.mock.calls[0]?.[1];
+}
+
+test("the relay that serves the page is asked, with its own cookie only", async () => {
+  expect(outside.origin()).toBe(location.origin);
+  expect(await asked()).toEqual({ method: "GET", credentials: "same-origin" });
+});
+
+test("a page from another host asks the relay that its file names", async () => {
+  const meta = document.createElement("meta");
+  meta.name = "relay";
+  meta.content = "https://relay.example.com/whatever";
+  document.head.append(meta);
+  expect(outside.origin()).toBe("https://relay.example.com");
+  expect(await asked()).toEqual({ method: "GET", credentials: "include" });
+});
