@@ -5,10 +5,11 @@ use super::problem::Problem;
 use super::{Api, page};
 use crate::access::{Lasting, Newcomer, PasskeyRefused, SignInRefused, SignedIn};
 use crate::metrics::LoginOutcome;
-use crate::store::LoginKind;
+use crate::store::{Account, LoginKind, Way};
 use axum::Json;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::AppendHeaders;
+use cloud_doctor_proto::time::UnixTime;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 use utoipa::ToSchema;
@@ -75,6 +76,12 @@ impl<'a> Arrival<'a> {
             kind: if browser { LoginKind::Browser } else { LoginKind::Program },
             lasting: if lasting && !browser { Lasting::Long } else { Lasting::Short },
         }
+    }
+
+    /// Signs in whoever has just made a passkey: the answer of every road that ends with one.
+    pub(super) async fn by_passkey(&self, account: Account, now: UnixTime) -> Result<(StatusCode, Welcome), Problem> {
+        let signed_in = self.api.access.begin(account, Way::Passkey, &self.newcomer(), now).await?;
+        Ok((StatusCode::CREATED, self.welcome(signed_in.ok_or(SignInRefused::Wrong)).await?))
     }
 
     /// Hands out the login, if there is one, and counts the attempt.

@@ -13,9 +13,9 @@ use super::problem::{Code, Problem, ProblemBody};
 use super::sign_in::{acceptable, name};
 use super::site::site;
 use super::wait::{Look, Wait, held};
-use crate::access::{Owner, SignInRefused, User};
+use crate::access::{Owner, User};
 use crate::clock;
-use crate::store::{self, Account, FirstPasskey, FirstWay, JoinKey, JoinRefused, Way};
+use crate::store::{self, Account, FirstPasskey, FirstWay, JoinKey, JoinRefused};
 use crate::tunnels::gate::Prefix;
 use axum::Json;
 use axum::extract::State;
@@ -197,8 +197,7 @@ pub(super) async fn finish(
     let (now, place) = (clock::now(), client.ip().to_string());
     let (account, join) = api.store.join(&token, (&account, FirstWay::Passkey(&first)), &place, now).await?;
     came(&api, &account, &join);
-    let signed_in = api.access.begin(account, Way::Passkey, &arrival.newcomer(), now).await?;
-    Ok((StatusCode::CREATED, arrival.welcome(signed_in.ok_or(SignInRefused::Wrong)).await?))
+    arrival.by_passkey(account, now).await
 }
 
 /// A new person's key.

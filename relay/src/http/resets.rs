@@ -9,9 +9,9 @@ use super::passkeys::{Brought, Challenge, random};
 use super::problem::{Code, Problem, ProblemBody};
 use super::sign_in::acceptable;
 use super::site::site;
-use crate::access::{OneTimeCode, Owner, SignInRefused, User, hash_of_typed};
+use crate::access::{OneTimeCode, Owner, User, hash_of_typed};
 use crate::clock;
-use crate::store::{Account, FirstPasskey, ResetRefused, Way};
+use crate::store::{Account, FirstPasskey, ResetRefused};
 use crate::tunnels::gate::Prefix;
 use axum::Json;
 use axum::extract::State;
@@ -152,8 +152,7 @@ pub(super) async fn to_passkey(
     }
     let (passkey, now) = (FirstPasskey { handle: made.handle, passkey: made.passkey }, clock::now());
     let account = api.store.reset_to_passkey(&hash, &passkey, &client.ip().to_string(), now).await?;
-    let signed_in = api.access.begin(account, Way::Passkey, &arrival.newcomer(), now).await?;
-    Ok((StatusCode::CREATED, arrival.welcome(signed_in.ok_or(SignInRefused::Wrong)).await?))
+    arrival.by_passkey(account, now).await
 }
 
 impl From<ResetRefused> for Problem {

@@ -7,9 +7,9 @@ use super::passkeys::{Brought, Challenge, random};
 use super::problem::{Code, Problem, ProblemBody};
 use super::sign_in::{Me, MyTenant, acceptable, name};
 use super::site::site;
-use crate::access::{Owner, SetupAnswer, SignInRefused, User};
+use crate::access::{Owner, SetupAnswer, User};
 use crate::clock;
-use crate::store::{AlreadySetUp, FirstAccount, FirstPasskey, Way};
+use crate::store::{AlreadySetUp, FirstAccount, FirstPasskey};
 use crate::tunnels::gate::Prefix;
 use axum::Json;
 use axum::extract::State;
@@ -128,8 +128,7 @@ pub(super) async fn finish(
     let passkey = FirstPasskey { handle: made.handle, passkey: made.passkey };
     let account = api.store.set_up_with_passkey(&first, &passkey, &client.ip().to_string(), now).await?;
     done(&api, &first.account, &first.tenant_name);
-    let signed_in = api.access.begin(account, Way::Passkey, &arrival.newcomer(), now).await?;
-    Ok((StatusCode::CREATED, arrival.welcome(signed_in.ok_or(SignInRefused::Wrong)).await?))
+    arrival.by_passkey(account, now).await
 }
 
 impl From<AlreadySetUp> for Problem {
