@@ -58,7 +58,7 @@ fn what_was_signed_ahead_stands_for_a_second_signature_within_its_hours_only() {
     let other_user = |grant: &mut Grant| {
         grant.scopes = vec![Scope::Shell { user: "root".into() }, Scope::Shell { user: "sam".into() }]
     };
-    let mut wider = Setting::new(&format!("{}", rule("ahead=true").replace("'root'", "'root','sam'")));
+    let mut wider = Setting::new(&rule("ahead=true").replace("'root'", "'root','sam'"));
     let wish = ahead(&wider);
     carl_signs(&mut wider, wish);
     assert_eq!(decided(&mut wider, NOW, other_user), None, "one scope of two");

@@ -14,7 +14,7 @@ use cloud_doctor_proto::refusal::Refusal;
 use cloud_doctor_proto::session::OpenRequest;
 use cloud_doctor_proto::signer::SshKey;
 use cloud_doctor_proto::time::UnixTime;
-use cloud_doctor_proto::trust::{Entry, Policy, SignedEntry, What};
+use cloud_doctor_proto::trust::{Ahead, Entry, Policy, SignedEntry, What};
 use cloud_doctor_proto::visit::*;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
@@ -155,6 +155,20 @@ fn looks(seen: &mut Vec<String>) {
     check(seen, "answer-audit", &Answer::Audit(page));
 }
 
+/// A second signature ahead, and its end.
+fn entries_ahead(seen: &mut Vec<String>, entry: &Entry) {
+    let ahead = Ahead {
+        agent: AgentId([3; 32]),
+        engineer: KeyId([4; 32]),
+        scopes: vec![Scope::Shell { user: "root".into() }, Scope::Exec { user: "root".into() }],
+        from: AT,
+        until: AT.plus_secs(3600),
+        note: "tonight".into(),
+    };
+    check(seen, "entry-sign-ahead", &Entry { what: What::SignAhead { ahead }, ..entry.clone() });
+    check(seen, "entry-end-ahead", &Entry { what: What::EndAhead { seq: 300 }, ..entry.clone() });
+}
+
 fn signed_objects(seen: &mut Vec<String>) {
     let challenge = Challenge {
         version: 1,
@@ -194,6 +208,7 @@ fn signed_objects(seen: &mut Vec<String>) {
     check(seen, "entry", &entry);
     let signed = SignedEntry { entry: ByteBuf::from(entry.to_bytes()), signature: ByteBuf::from(vec![9]) };
     check(seen, "signed-entry", &signed);
+    entries_ahead(seen, &entry);
     let request = OpenRequest {
         user: "root".into(),
         attach: false,

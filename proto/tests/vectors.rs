@@ -4,6 +4,8 @@
 //! file. It is written anew by `VECTORS=write cargo test -p cloud-doctor-proto --test vectors`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "vectors/ahead.rs"]
+mod ahead;
 #[path = "vectors/bytes.rs"]
 mod bytes;
 #[path = "vectors/join.rs"]

@@ -56,10 +56,25 @@ fn aut_15_approvers_and_roots_sign_ahead_and_nobody_for_themselves() {
         let signed = sign(&mut stage(), signer, wish()).map_err(|error| match error {
             LogError::Rule { rule, .. } => Some(rule),
             LogError::NotAllowed { .. } => None,
-            other => panic!("{other}"),
+            other @ (LogError::Pack { .. }
+            | LogError::Fork { .. }
+            | LogError::OtherTenant { .. }
+            | LogError::Signature { .. }
+            | LogError::Empty) => panic!("{other}"),
         });
         assert_eq!(signed, expected, "key {signer}");
     }
+}
+
+#[test]
+fn an_approver_past_its_time_does_not_come_back_by_an_early_date() {
+    let mut log = stage();
+    let soon = NOW.plus_secs(100);
+    add(&mut log, 1, What::AddPerson { key: named(9, "gus"), role: Role::Approver, until: soon }).unwrap();
+    sign(&mut log, 9, wish()).unwrap();
+    let late = log.next_entry(id(1), NOW.plus_secs(101), What::RemovePerson { key: id(7) });
+    log.append(&super::super::tests::sign(&late, 1)).unwrap();
+    assert!(matches!(sign(&mut log, 9, wish()), Err(LogError::NotAllowed { .. })));
 }
 
 #[test]

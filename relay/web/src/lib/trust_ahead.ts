@@ -22,11 +22,16 @@ export interface SignedAhead {
   readonly person: string;
 }
 
-type Parts = Pick<TrustLog, "roots" | "people" | "agents" | "ahead">;
+type Parts = Pick<TrustLog, "roots" | "people" | "agents" | "ahead" | "newestClaim">;
 
-/** Keys that may sign ahead, and end what was signed: those of the customer's approvers, and roots. */
+/**
+ * Keys that may sign ahead, and end what was signed: those of the customer's approvers, and roots.
+ *
+ * By the later of `at` and the log's own clock: a key that is past its time is not revived by an early date.
+ */
 export function approversAt(log: Parts, at: number): Map<string, NamedKey> {
-  const counts = ({ role, until }: Person) => role === "approver" && until >= at;
+  const now = Math.max(at, log.newestClaim());
+  const counts = ({ role, until }: Person) => role === "approver" && until >= now;
   const people = [...log.people.values()].filter(counts);
   return new Map([...people.map(({ key }): [string, NamedKey] => [hex(keyOf(key.key)), key]), ...log.roots]);
 }

@@ -217,8 +217,8 @@ test("the trust log obeys every rule", async () => {
     expect(verdict, where).toBe(step.verdict);
     if (verdict === "ok") kept.push(bytes(step.bytes));
     const uses = [...log.batches.values()].reduce((sum, batch) => sum + batch.uses, 0);
-    const sizes = [log.roots.size, log.people.size, uses, log.agents.size];
-    expect(sizes, where).toEqual([step.roots, step.people, step.batches, step.agents]);
+    const sizes = [log.roots.size, log.people.size, uses, log.agents.size, log.ahead.size];
+    expect(sizes, where).toEqual([step.roots, step.people, step.batches, step.agents, step.ahead]);
     expect([log.head().seq, hex(log.head().hash), log.newestClaim()], where).toEqual([
       step.seq,
       step.head,
