@@ -297,9 +297,11 @@ fn within_ceiling(world: World<'_>, grant: &Grant, signer: &Person) -> Result<Ne
 fn signed_ahead(world: World<'_>, grant: &Grant, signer: &Person, asking: &[(&Scope, &Rule)]) -> Option<(u64, String)> {
     // It begins by the server's own clock and ends by the later of both: a clock that is behind revives nothing.
     let hours = (world.now, clock(world).plus_secs(grant.ttl_secs));
+    let able = world.log.approvers_at(clock(world));
     let mut all = world.log.ahead.iter();
     let (seq, ahead) = all.find(|(_, ahead)| {
         ahead.person != signer.key.person
+            && able.contains_key(&ahead.by)
             && asking.iter().all(|(scope, rule)| {
                 let accepted = rule.ahead && rule.second.contains(&ahead.kind);
                 accepted && ahead.covers(&grant.agent, &grant.engineer, scope, hours)

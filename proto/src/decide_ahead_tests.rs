@@ -91,3 +91,16 @@ fn aut_15_another_key_or_server_is_not_meant() {
     carl_signs(&mut setting, wish);
     assert_eq!(decided(&mut setting, NOW, |_| ()), None, "it was signed for Frank");
 }
+
+#[test]
+fn it_ends_with_the_last_moment_of_the_key_that_signed_it() {
+    let mut setting = Setting::new(&rule("ahead=true"));
+    let root = named(1, "").key.id();
+    let what = What::AddPerson { key: named(6, "carl"), role: Role::Approver, until: NOW.plus_secs(60) };
+    let entry = setting.log.next_entry(root, NOW, what);
+    setting.log.append(&signed(&entry)).unwrap();
+    let wish = ahead(&setting);
+    carl_signs(&mut setting, wish);
+    assert!(decided(&mut setting, NOW.plus_secs(60), |_| ()).is_some());
+    assert_eq!(decided(&mut setting, NOW.plus_secs(61), |_| ()), None);
+}

@@ -59,7 +59,8 @@ impl TrustLog {
     /// Keys that may sign ahead, and end what was signed: those of the customer's approvers, and roots.
     ///
     /// By the later of `at` and the log's own clock: a key that is past its time is not revived by an early date.
-    pub(super) fn approvers_at(&self, at: UnixTime) -> BTreeMap<KeyId, NamedKey> {
+    #[must_use]
+    pub fn approvers_at(&self, at: UnixTime) -> BTreeMap<KeyId, NamedKey> {
         let at = at.max(self.at);
         let counts = |person: &&Person| person.role == Role::Approver && person.until >= at;
         let people = self.people.values().filter(counts).map(|person| (person.key.key.id(), person.key.clone()));
