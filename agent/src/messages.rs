@@ -261,6 +261,12 @@ messages! {
     ExplainAskRule,
         "  {} as {}: with an engineer's signature ({}) and a second one, at most {}, second signer: {}",
         "  {},用户 {}:需要工程师签名({})及第二个签名,最长 {},第二签名者:{}";
+    ExplainAheadRule,
+        "    The second signature may be given ahead, for at most a day.",
+        "    第二签名可预先给出,最长一天。";
+    ExplainAhead,
+        "Signed ahead by {} (entry {} of the trust log): {} needs no second signature from {} until {} for {}. Why: {}",
+        "{} 已预先签署(信任日志第 {} 条):{} 自 {} 至 {} 无需第二签名,限于 {}。原因:{}";
     ExplainThisServer,
         "this server",
         "本服务器";

@@ -11,12 +11,13 @@ use crate::state::trust::TrustStore;
 use crate::state::{Places, identity};
 use cloud_doctor_proto::audit::rfc3339;
 use cloud_doctor_proto::ceiling::{Ceiling, Mode, Rule, ScopeName};
+use cloud_doctor_proto::ids::{AgentId, Hash};
 use cloud_doctor_proto::refusal::one_line;
 use cloud_doctor_proto::signer::SignerKind;
+use cloud_doctor_proto::time::UnixTime;
 use cloud_doctor_proto::told::Told;
-use cloud_doctor_proto::trust::{Role, TrustLog};
+use cloud_doctor_proto::trust::{Role, SignedAhead, TrustLog};
 use cloud_doctor_proto::words::words;
-use cloud_doctor_proto::{ids::Hash, time::UnixTime};
 use serde::Serialize;
 use std::collections::VecDeque;
 
@@ -38,6 +39,7 @@ struct Explanation {
     locked_down: bool,
     rules: Vec<RuleLine>,
     people: Vec<PersonLine>,
+    signed_ahead: Vec<AheadLine>,
     last_requests: Vec<String>,
     audit_problem: Option<String>,
 }
@@ -58,6 +60,8 @@ struct RuleLine {
     longest: String,
     signed_by: String,
     second_by: String,
+    /// It may be given ahead, in the trust log.
+    second_ahead: bool,
     /// An approver signs it alone.
     #[serde(skip)]
     looks: bool,
@@ -71,6 +75,19 @@ struct PersonLine {
     fingerprint: String,
     until: String,
     expired: bool,
+}
+
+/// A second signature that was given ahead.
+#[derive(Debug, Serialize)]
+struct AheadLine {
+    entry: u64,
+    by: String,
+    person: String,
+    fingerprint: String,
+    scopes: String,
+    from: String,
+    until: String,
+    note: String,
 }
 
 /// `explain`.
@@ -125,6 +142,7 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
         locked_down: places.is_locked_down(),
         rules: ceiling.map(|ceiling| rules(&ceiling, now)).unwrap_or_default(),
         people: people(&log, now),
+        signed_ahead: signed_ahead(&log, &identity::agent_id(&key), now),
         last_requests: last.into(),
         audit_problem,
     })
@@ -150,6 +168,7 @@ fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
         longest: rule.time.map_or(ceiling.limits.visit, |time| time.min(ceiling.limits.visit)).to_string(),
         signed_by: kinds(&rule.signers),
         second_by: kinds(&rule.second),
+        second_ahead: rule.mode == Mode::Ask && rule.ahead,
         looks: matches!(rule.scope, ScopeName::Watch | ScopeName::Audit),
     };
     ceiling.rules.iter().filter(opens).map(line).collect()
@@ -187,6 +206,30 @@ fn people(log: &TrustLog, now: UnixTime) -> Vec<PersonLine> {
     log.people.values().map(line).collect()
 }
 
+/// What stands for this server, also what begins later.
+fn signed_ahead(log: &TrustLog, here: &AgentId, now: UnixTime) -> Vec<AheadLine> {
+    let able = log.approvers_at(now);
+    let stands =
+        |ahead: &SignedAhead| ahead.what.agent == *here && ahead.what.until > now && able.contains_key(&ahead.by);
+    let line = |(entry, ahead): (&u64, &SignedAhead)| {
+        let SignedAhead { what, person: by, .. } = ahead;
+        let scopes: Vec<String> = what.scopes.iter().map(ToString::to_string).collect();
+        // What was signed ahead for a key ends with that key, so it is there.
+        let engineer = log.people.get(&what.engineer).map(|engineer| &engineer.key);
+        AheadLine {
+            entry: *entry,
+            by: one_line(by, TEXT),
+            person: engineer.map_or_else(String::new, |key| one_line(&key.person, TEXT)),
+            fingerprint: engineer.map_or_else(String::new, |key| key.key.fingerprint()),
+            scopes: one_line(&scopes.join(", "), TEXT),
+            from: rfc3339(what.from),
+            until: rfc3339(what.until),
+            note: one_line(&what.note, TEXT),
+        }
+    };
+    log.ahead.iter().filter(|(_, ahead)| stands(ahead)).map(line).collect()
+}
+
 fn show_rule(rule: &RuleLine) {
     let server = Message::ExplainThisServer.text(language(), &[]);
     let users = if rule.users.is_empty() { &server } else { &rule.users };
@@ -198,6 +241,9 @@ fn show_rule(rule: &RuleLine) {
         (_, true, false) => say::tell(Message::ExplainAllow, &[scope, users, by, longest, &rule.hours]),
         (_, true, true) => say::tell(Message::ExplainAllowLook, &[scope, users, by, longest, &rule.hours]),
         (_, false, _) => say::tell(Message::ExplainClosed, &[scope, users, longest, &rule.hours]),
+    }
+    if rule.second_ahead {
+        say::tell(Message::ExplainAheadRule, &[]);
     }
 }
 
@@ -221,6 +267,10 @@ fn show(it: &Explanation) {
     }
     if it.people.is_empty() {
         say::tell(Message::ExplainNobody, &[]);
+    }
+    for AheadLine { entry, by, person, scopes, from, until, note, .. } in &it.signed_ahead {
+        let values = [by, &entry.to_string(), person, from, until, scopes, note];
+        say::tell(Message::ExplainAhead, &values.map(String::as_str));
     }
     say::tell(Message::ExplainLast, &[]);
     for line in &it.last_requests {
