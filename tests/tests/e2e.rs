@@ -17,6 +17,7 @@ mod e2e {
     mod roots;
     mod shell;
     mod signatures;
+    mod second_step;
     mod slice;
     mod terminal;
     mod watch;

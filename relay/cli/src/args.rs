@@ -121,6 +121,9 @@ pub(crate) struct Login {
     /// File with the password; - reads it from standard input; default: asks
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+    /// File with the six digits or a recovery code, for an account with a second step; default: asks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) code_file: Option<PathBuf>,
     /// The customer's six words or hash, compared with its owner; trusts this customer from now on
     #[arg(long, value_name = "WORDS")]
     pub(crate) trust: Option<String>,

@@ -102,7 +102,7 @@ fn aut_15_a_second_signature_by_another_person() {
 }
 
 /// The sign-in that the owner's client keeps.
-fn login(site: &Site) -> String {
+pub(crate) fn login(site: &Site) -> String {
     let file = fs::read_dir(site.client.home.join("tokens")).unwrap().flatten().next().unwrap();
     fs::read_to_string(file.path()).unwrap().trim().to_owned()
 }

@@ -67,6 +67,10 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
   换行后 ~x             结束会话(如果允许)
   换行后 ~?             显示这些按键",
     ),
+    (
+        "File with the six digits or a recovery code, for an account with a second step; default: asks",
+        "存放六位数字或恢复代码的文件,用于启用了第二步验证的账号;默认:询问",
+    ),
     ("User on their server", "对方服务器上的用户"),
     ("Why: the customer reads it before saying yes", "原因:客户在同意之前会看到"),
     (

@@ -2,11 +2,11 @@
 
 use super::{App, reach};
 use crate::args::{Login, Setup};
-use crate::fail::{Fail, TRUST};
+use crate::fail::{Fail, REFUSED, SIGN_IN, TRUST};
 use crate::terminal::{ask, ask_hidden};
 use cloud_doctor::home::{Config, RelayEntry, TenantText};
 use cloud_doctor::messages::Id;
-use cloud_doctor::relay_api::{Address, Relay, RelayError, SetUp};
+use cloud_doctor::relay_api::{Address, Relay, RelayError, SetUp, SignedIn as SignedInAs};
 use cloud_doctor::trust_store::{TrustError, TrustStore};
 use cloud_doctor_proto::ids::{Hash, TenantId};
 use cloud_doctor_proto::trust::TrustLog;
@@ -33,7 +33,7 @@ pub(super) async fn set_up(app: &App, asked: Setup) -> Result<(), Fail> {
     let wish = SetUp { code: code.trim(), account: &account, password: &password, tenant_name: &tenant };
     relay.set_up(&wish).await?;
     app.say(Id::SetUpDone.with(&[&account, &relay.address]));
-    enter(app, &relay, asked.pin, &account, &password).await?;
+    enter(app, &relay, asked.pin, (&account, &password, None)).await?;
     app.say(Id::SetUpNext.with(&[&tenant]));
     Ok(())
 }
@@ -55,7 +55,7 @@ pub(super) async fn login(app: &App, asked: Login) -> Result<(), Fail> {
         Some(file) => secret(file)?,
         None => ask_hidden(&Id::AskPassword.with(&[&account]).text(app.language))?,
     };
-    let (name, relay) = enter(app, &relay, pin, &account, &password).await?;
+    let (name, relay) = enter(app, &relay, pin, (&account, &password, asked.code_file.as_deref())).await?;
     app.say(Id::SignedIn.with(&[&account, &relay.address]));
     first_trust(app, &name, &relay, asked.trust.as_deref()).await
 }
@@ -70,10 +70,9 @@ async fn enter(
     app: &App,
     relay: &Relay,
     pin: Option<String>,
-    account: &str,
-    password: &str,
+    (account, password, code_file): (&str, &str, Option<&Path>),
 ) -> Result<(String, Relay), Fail> {
-    let signed_in = relay.sign_in(account, password).await?;
+    let signed_in = prove(app, relay, (account, password), code_file).await?;
     let mut config = app.home.config()?;
     let url = relay.address.to_string();
     let known = config.relays.iter().find(|(_, entry)| same_address(&entry.url, &url)).map(|(name, _)| name.clone());
@@ -86,6 +85,28 @@ async fn enter(
     app.home.write_config(&config)?;
     app.home.write_token(&name, &signed_in.token)?;
     Ok((name, relay.signed_in(signed_in.token)))
+}
+
+/// Signs in by password, and by a code where the account has a second step. A wrong code is not asked for again: the relay
+/// counts, and who waits for the next digits may as well start anew.
+async fn prove(
+    app: &App,
+    relay: &Relay,
+    (account, password): (&str, &str),
+    code_file: Option<&Path>,
+) -> Result<SignedInAs, Fail> {
+    let given = code_file.map(secret).transpose()?;
+    match relay.sign_in(account, password, given.as_deref().map(|code| code.trim())).await {
+        Err(RelayError::Problem { code, .. }) if code == "code-needed" => {
+            let code = ask_hidden(&Id::AskLoginCode.with(&[&account]).text(app.language));
+            let code = code.map_err(|_| Fail::Say(Id::CodeNeeded.with(&[&account]), SIGN_IN))?;
+            Ok(relay.sign_in(account, password, Some(code.trim())).await?)
+        }
+        Err(RelayError::Problem { code, .. }) if code == "wrong-login" => {
+            Err(Fail::Say(Id::LoginWrong.into(), REFUSED))
+        }
+        signed_in => Ok(signed_in?),
+    }
 }
 
 /// A name for a relay that is new here: its host, or with its port when that name is another relay's.

@@ -117,6 +117,9 @@ messages! {
     AskNewPassword: "New password (12 characters or more): ", "新密码(至少 12 个字符):";
     AskAgain: "Once more: ", "再输入一次:";
     AskPassword: "Password of {0}: ", "{0} 的密码:";
+    AskLoginCode: "Six digits of your authenticator app for {0}, or a recovery code: ", "{0} 的身份验证器六位数字,或恢复代码:";
+    CodeNeeded: "The account {0} has a second step, and there is no terminal to ask at. Give the six digits or a recovery code: --code-file FILE", "账号 {0} 启用了第二步验证,而此处没有可询问的终端。请给出六位数字或恢复代码:--code-file FILE";
+    LoginWrong: "Account or password is wrong. An account that signs in by passkey or identity provider only has no password: set one in the console's settings, or ask an admin for a reset link.", "账号或密码错误。仅用通行密钥或身份提供商登录的账号没有密码:请在控制台的设置中设置密码,或向管理员索取重置链接。";
     PasswordsDiffer: "The two passwords differ. Nothing was changed.", "两次输入的密码不同。未更改任何内容。";
     SetUpDone: "The account {0} was made at {1}.", "已在 {1} 创建账号 {0}。";
     SetUpNext: "Next: cloud-doctor tenant init \"{0}\" --recovery-out recovery.key", "下一步:cloud-doctor tenant init \"{0}\" --recovery-out recovery.key";

@@ -56,12 +56,12 @@ impl Relay {
         self.post::<_, IgnoredAny>("/api/v1/setup", wish).await.map(|_| ())
     }
 
-    /// Signs in.
+    /// Signs in. A relay that answers `code-needed` wants the same again with a code.
     ///
     /// # Errors
     /// [`RelayError`].
-    pub async fn sign_in(&self, account: &str, password: &str) -> Result<SignedIn, RelayError> {
-        self.post("/api/v1/login", &SignIn { account, password, lasting: true }).await
+    pub async fn sign_in(&self, account: &str, password: &str, code: Option<&str>) -> Result<SignedIn, RelayError> {
+        self.post("/api/v1/login", &SignIn { account, password, code, lasting: true }).await
     }
 
     /// Ends the sign-in.

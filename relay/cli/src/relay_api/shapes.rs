@@ -30,6 +30,9 @@ pub struct TextBytes(#[serde(with = "text")] pub Vec<u8>);
 pub(super) struct SignIn<'a> {
     pub(super) account: &'a str,
     pub(super) password: &'a str,
+    /// Six digits or a recovery code, for an account with a second step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<&'a str>,
     /// The token goes into a file of its owner, so the relay may let it count for longer.
     pub(super) lasting: bool,
 }
