@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod e2e {
+    mod ahead;
     mod bad_input;
     mod enrolment;
     mod faults;
@@ -15,9 +16,9 @@ mod e2e {
     mod numbers;
     mod people;
     mod roots;
+    mod second_step;
     mod shell;
     mod signatures;
-    mod second_step;
     mod slice;
     mod terminal;
     mod watch;

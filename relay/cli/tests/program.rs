@@ -29,6 +29,14 @@ fn exit_statuses_and_words_are_as_documented() {
         (&["login", "https://127.0.0.1:1", "--pin", "sha256:xx", "--password-file", "/dev/null"], 1, "64 hex", "指纹"),
         (&["login", "http://127.0.0.1:1", "--password-file", "/dev/null"], 4, "cannot be reached", "无法连接"),
         (&["verify-audit", "/nonexistent", "--identity", "00"], 1, "identity key", "身份公钥"),
+        (
+            &["approve", "ahead", "web-1", "--for", "erin", "--user", "root", "--until", "tomorrow"],
+            1,
+            "no moment",
+            "不是时间",
+        ),
+        (&["approve", "list-ahead"], 3, "Not signed in", "尚未登录"),
+        (&["approve", "ahead", "web-1", "--for", "erin", "--until", "+1h"], 2, "--user", "--user"),
         (&["exec", "web-1"], 2, "required", "required"),
         (&["nonsense"], 2, "unrecognized", "unrecognized"),
     ];

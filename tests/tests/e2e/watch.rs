@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Somebody whose key is an approver's of the site's customer.
 #[track_caller]
-fn approver(site: &Site, name: &str) -> Client {
+pub(crate) fn approver(site: &Site, name: &str) -> Client {
     let (client, key) = colleague(site, name);
     site.client.must(&["tenant", "approver", "add", &key, "--name", name]);
     client
@@ -23,7 +23,7 @@ fn terminal(site: &Site, client: &Client, name: &str, arguments: &[&str]) -> Ter
 
 /// The engineer's shell as root, which says nothing by itself.
 #[track_caller]
-fn quiet_shell(site: &Site) -> Terminal {
+pub(crate) fn quiet_shell(site: &Site) -> Terminal {
     let shell = site.terminal(&["shell", "web-1", "--user", "root", "--reason", "slow site"], 90, 25);
     shell.type_in("PS1=; PROMPT_COMMAND=; stty -echo; echo re''ady\n");
     shell

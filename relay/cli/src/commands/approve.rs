@@ -4,7 +4,7 @@
 //! else, and the server verifies everything again.
 
 use super::sign_in::yes;
-use super::{App, SignedIn};
+use super::{App, SignedIn, ahead};
 use crate::args::Approve;
 use crate::fail::{Fail, REFUSED, TRUST};
 use crate::output::{self, ago};
@@ -31,6 +31,9 @@ struct Shown {
 }
 
 pub(super) async fn run(app: &App, asked: Approve) -> Result<(), Fail> {
+    if let Some(command) = asked.command {
+        return ahead::run(app, command).await;
+    }
     let signed_in = app.signed_in()?;
     let trust = app.trust_now(&signed_in).await?;
     let waiting = signed_in.relay.approvals().await?;
@@ -92,7 +95,7 @@ fn list(app: &App, log: &TrustLog, waiting: &[Approval], as_json: bool) {
         match shown {
             Ok(shown) => {
                 let left = ago(approval.expires_at.saturating_sub(clock::wall().0));
-                rows.push(vec![id, shown.person.clone(), shown.server.clone(), scopes(app, &shown.grant), left]);
+                rows.push(vec![id, shown.person.clone(), shown.server.clone(), scopes(app, &shown.grant.scopes), left]);
             }
             Err(fail) => app.say(Id::ApprovalSkipped.with(&[&id, &fail.text(app.language)])),
         }
@@ -119,7 +122,7 @@ fn json_of(approval: &Approval, shown: Option<&Shown>) -> Value {
 }
 
 /// The scopes in words: `shell as root, commands as web`.
-fn scopes(app: &App, grant: &Grant) -> String {
+pub(super) fn scopes(app: &App, scopes: &[Scope]) -> String {
     let word = |scope: &Scope| {
         let id = match scope {
             Scope::Shell { .. } => Id::ScopeShell,
@@ -129,7 +132,7 @@ fn scopes(app: &App, grant: &Grant) -> String {
         };
         id.with(&[&scope.user().unwrap_or_default()]).text(app.language)
     };
-    grant.scopes.iter().map(word).collect::<Vec<_>>().join(", ")
+    scopes.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
 fn show(app: &App, shown: &Shown) {
@@ -138,7 +141,7 @@ fn show(app: &App, shown: &Shown) {
     let lines = [
         Id::GrantWho.with(&[&shown.person]),
         Id::GrantServer.with(&[&shown.server, &grant.agent.short()]),
-        Id::GrantWhat.with(&[&scopes(app, grant)]),
+        Id::GrantWhat.with(&[&scopes(app, &grant.scopes)]),
         Id::GrantTime.with(&[&Span(grant.ttl_secs)]),
         Id::GrantReason.with(&[&none(&grant.reason)]),
         Id::GrantTicket.with(&[&none(&grant.ticket)]),

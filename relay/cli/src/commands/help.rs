@@ -50,6 +50,14 @@ Keys:
   ~x after a newline              end the shell, where you may
   ~? after a newline              show these keys";
 
+/// After the options of `approve ahead`.
+pub(crate) const AHEAD: &str = "\
+Signed by an approver's or a root's key of another person than the engineer. It counts only
+where the server's ceiling says `ahead = true`. A visit that would outlast it asks for a second
+signature as ever.
+
+Example: cloud-doctor approve ahead web-1 --for erin --user root --from 22:00 --until +4h";
+
 /// After the options of `invite`.
 pub(crate) const INVITE: &str = "\
 You and the customer are on the phone. The customer needs the agent's program on the server, and

@@ -68,6 +68,33 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
   换行后 ~?             显示这些按键",
     ),
     (
+        super::help::AHEAD,
+        "\
+由批准人或根密钥签署,签署者须与该工程师不是同一人。仅在服务器权限上限写明 `ahead = true` 时有效。
+超出其时间的远程协助照常需要第二签名。
+
+示例:cloud-doctor approve ahead web-1 --for erin --user root --from 22:00 --until +4h",
+    ),
+    (
+        "Sign ahead: for some hours, one engineer's key needs no second signature on one server",
+        "预先签署:在若干小时内,一位工程师的密钥在一台服务器上无需第二签名",
+    ),
+    ("End what was signed ahead; what it opened ends within seconds", "结束预先签署;由其打开的内容将在数秒内结束"),
+    ("Number of its entry in the trust log", "其在信任日志中的条目编号"),
+    ("List what is signed ahead", "列出预先签署"),
+    ("The engineer: name, key id or fingerprint", "工程师:名称、密钥编号或指纹"),
+    ("User whose shells may be opened; may be repeated", "可打开其会话的用户;可重复"),
+    ("Commands too, not only shells", "除会话外也包括命令"),
+    (
+        "First moment, within seven days: now, 22:00, +2h or 2026-11-25T22:00Z",
+        "开始时间,七天之内:now、22:00、+2h 或 2026-11-25T22:00Z",
+    ),
+    (
+        "Last moment, at most a day after the first; +2h counts from the first",
+        "结束时间,最多为开始后一天;+2h 自开始时间起算",
+    ),
+    ("Why, for the customer's trust log", "原因,记入客户的信任日志"),
+    (
         "File with the six digits or a recovery code, for an account with a second step; default: asks",
         "存放六位数字或恢复代码的文件,用于启用了第二步验证的账号;默认:询问",
     ),

@@ -1,6 +1,7 @@
 //! One file per command; here what they share: files, relay, trust log, keys.
 
 mod accounts;
+mod ahead;
 mod approve;
 mod audit;
 mod exec;

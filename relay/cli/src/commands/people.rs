@@ -69,7 +69,7 @@ pub(super) fn until_in(days: u64) -> UnixTime {
 }
 
 /// The keys that a name, key id or fingerprint means.
-fn find(log: &TrustLog, role: Role, who: &str) -> Result<Vec<(KeyId, Person)>, Fail> {
+pub(super) fn find(log: &TrustLog, role: Role, who: &str) -> Result<Vec<(KeyId, Person)>, Fail> {
     let means = |id: &KeyId, person: &Person| {
         person.key.person == who
             || person.key.key.fingerprint() == who

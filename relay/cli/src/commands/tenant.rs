@@ -95,21 +95,36 @@ pub(super) fn root_of(trust: &TrustStore, keys: &Keyring) -> Result<Candidate, F
     keys.pick(|id| log.roots.contains_key(id)).ok_or_else(|| Id::NotARoot.with(&[&log.name]).into())
 }
 
-/// Appends what this key says. A rule that it breaks is named before anybody is asked for a touch or passphrase.
+/// Appends what this key says.
 pub(super) async fn publish_with(
     app: &App,
     signed_in: &SignedIn,
     trust: &mut TrustStore,
-    (mut keys, signer): (Keyring, &Candidate),
+    (keys, signer): (Keyring, &Candidate),
     what: What,
 ) -> Result<(), Fail> {
-    let entry = trust.log().next_entry(signer.key.id(), clock::wall(), what);
-    trust
-        .log()
-        .allows(&entry)
-        .map_err(|error| Fail::from(Id::EntryForm.with(&[]).and(|language| error.text(language))))?;
+    let entry = next_entry(trust.log(), signer, what)?;
+    publish_entry(app, signed_in, trust, (keys, signer), &entry).await
+}
+
+/// The entry that this key would sign. A rule that it breaks is named before anybody is asked for a touch or passphrase.
+pub(super) fn next_entry(log: &TrustLog, signer: &Candidate, what: What) -> Result<Entry, Fail> {
+    let entry = log.next_entry(signer.key.id(), clock::wall(), what);
+    let allowed = log.allows(&entry);
+    allowed.map_err(|error| Fail::from(Id::EntryForm.with(&[]).and(|language| error.text(language))))?;
+    Ok(entry)
+}
+
+/// Signs an entry and appends it.
+pub(super) async fn publish_entry(
+    app: &App,
+    signed_in: &SignedIn,
+    trust: &mut TrustStore,
+    (mut keys, signer): (Keyring, &Candidate),
+    entry: &Entry,
+) -> Result<(), Fail> {
     keys.unlock(&mut app.seat())?;
-    let entry = sign(app, &keys, signer, &entry).await?;
+    let entry = sign(app, &keys, signer, entry).await?;
     Ok(trust.publish(&signed_in.relay, &entry).await?)
 }
 
@@ -135,6 +150,10 @@ pub(super) async fn show(app: &App, listing: Listing) -> Result<(), Fail> {
     rows.extend(log.agents.iter().map(|(id, record)| vec![record.name.clone(), id.short()]));
     output::data("");
     output::table(&rows);
+    if !log.ahead.is_empty() {
+        output::data("");
+        super::ahead::table(app, log);
+    }
     Ok(())
 }
 
@@ -186,6 +205,7 @@ fn as_json(log: &TrustLog) -> Value {
         "recovery": key_json(&log.recovery.key.id(), &log.recovery),
         "people": people,
         "servers": servers,
+        "ahead": super::ahead::as_json(log),
         "policy": super::policy::as_json(&log.policy),
     })
 }

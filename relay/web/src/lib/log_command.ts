@@ -33,13 +33,13 @@ export function commandLine(log: TrustLog, change: Change): string {
     }
     case "sign-ahead":
       return line(
-        ...["approve", "--ahead", change.server.slice(0, 12), "--for", change.engineer],
+        ...["approve", "ahead", change.server.slice(0, 12), "--for", change.engineer],
         ...change.users.flatMap((user) => ["--user", user]),
         ...["--from", stamp(change.from), "--until", stamp(change.until)],
         ...(change.note === "" ? [] : ["--why", change.note]),
       );
     case "end-ahead":
-      return line("approve", "--end-ahead", String(change.seq));
+      return line("approve", "end-ahead", String(change.seq));
     case "set-policy": {
       const { seconds, secondFor, never } = change.policy;
       const visit = seconds === undefined ? [] : ["--visit", `${seconds}s`];
