@@ -52,6 +52,17 @@ async function pasteText(page, text) {
   await page.locator("dialog").waitFor();
 }
 
+/** Fills in a second signature given ahead. */
+async function fillAhead(page) {
+  await page.locator("section .head button[aria-expanded]").first().click();
+  const form = page.locator("section .panel");
+  await form.locator("select").nth(0).selectOption({ index: 1 });
+  await form.locator("select").nth(1).selectOption({ index: 1 });
+  await form.locator("input:not([type=datetime-local])").nth(0).fill("root");
+  await form.locator("input:not([type=datetime-local])").nth(1).fill("周末升级 — kernel update");
+  await form.scrollIntoViewIfNeeded();
+}
+
 export const PAGES = [
   { name: "sign-in", world: "out", at: "servers" },
   {
@@ -314,6 +325,31 @@ export const PAGES = [
     async steps(page) {
       await page.locator("article button:not(.primary)").first().click();
       await page.locator("article form input").fill("今晚有发布 — tomorrow, please");
+    },
+  },
+  {
+    name: "approvals-ahead",
+    at: "approvals",
+    steps: (page) => fillAhead(page),
+  },
+  {
+    name: "approvals-ahead-touch",
+    at: "approvals",
+    async steps(page) {
+      await fillAhead(page);
+      await page.locator("section .panel button.primary:enabled").click();
+      await page.locator("dialog").waitFor();
+    },
+  },
+  {
+    name: "approvals-ahead-rootless",
+    world: "rootless",
+    at: "approvals",
+    async steps(page) {
+      await fillAhead(page);
+      await page.locator("section .panel pre").waitFor();
+      await page.locator("section .lines button[aria-expanded]").first().click();
+      await page.locator("section .change pre").waitFor();
     },
   },
   { name: "visits", at: "visits", steps: (page) => page.locator(".running").first().waitFor() },

@@ -10,6 +10,7 @@ world.signedIn = !asked.has("out");
 world.pinned = !asked.has("unpinned");
 world.second = asked.has("second");
 world.root = !asked.has("rootless");
+world.approver = world.root;
 world.passkeys = !asked.has("keyless");
 world.inside = asked.get("inside") ?? "";
 world.totp = asked.has("totp");
@@ -20,7 +21,7 @@ if (asked.has("untrusted")) {
 }
 if (asked.has("device")) world.keys = world.keys.filter((key) => key.kind === "device");
 if (asked.has("empty"))
-  Object.assign(world, { servers: [], approvals: [], running: [], past: [], tokens: [] });
+  Object.assign(world, { servers: [], approvals: [], ahead: [], running: [], past: [], tokens: [] });
 if (asked.has("newcomer")) {
   const since = Date.now() - 120_000;
   const key = {
