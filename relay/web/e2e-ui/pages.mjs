@@ -137,6 +137,28 @@ export const PAGES = [
   },
   { name: "terminal", at: DEEP, widths: [360, 1280, 3840], steps: openTerminal },
   {
+    // Drawing by WebGL comes late: the terminal does not wait for it, and changes over with all that it shows.
+    name: "terminal-drawn-late",
+    at: DEEP,
+    widths: [1280],
+    async before(page) {
+      const come = new Promise((resolve) => {
+        page.bringWebgl = resolve;
+      });
+      await page.route("**/addon-webgl-*.js", (route) => come.then(() => route.continue()));
+    },
+    async steps(page) {
+      await openTerminal(page);
+      const rows = page.locator(".xterm-rows > div");
+      const text = (await rows.allTextContents()).join("\n").trim();
+      if (text === "" || (await page.locator(".xterm-screen canvas").count()) > 0)
+        throw new Error("it waited");
+      page.bringWebgl();
+      await page.locator(".xterm-screen canvas").first().waitFor({ state: "attached" });
+      if ((await rows.count()) !== 0) throw new Error("rows and a canvas");
+    },
+  },
+  {
     name: "terminal-root",
     at: DEEP.replace("deploy", "root"),
     async steps(page) {

@@ -18,7 +18,8 @@ export function askedTouch(): Asked | undefined {
 export function askBeforeTouches(): void {
   if (!offers("onTouch")) return;
   facade().onTouch(async (touch) => {
-    await roomWords();
+    // What opening a terminal is asked with is there from the beginning.
+    if (touch.what.kind !== "visit") await roomWords();
     return new Promise<boolean>((resolve) => {
       asked = { touch, answer: resolve };
       void touch.over.finally(() => {
