@@ -84,7 +84,7 @@ export const PAGES = [
       await page.locator("#words").fill("harbor velvet quantum mirror");
     },
   },
-  { name: "trust-bare", world: "untrusted&bare", at: "trust", steps: (page) => page.locator("dl").waitFor() },
+  { name: "trust-untrusted", world: "untrusted", at: "trust", steps: (page) => page.locator("dl").waitFor() },
   { name: "trust", at: "trust", steps: (page) => page.locator("dl").waitFor() },
   {
     name: "trust-newcomer",
@@ -117,12 +117,6 @@ export const PAGES = [
     world: "empty",
     at: "servers",
     steps: (page) => page.locator("main a.button").waitFor(),
-  },
-  {
-    name: "servers-empty-bare",
-    world: "empty&bare",
-    at: "servers",
-    steps: (page) => page.locator("ol").waitFor(),
   },
   { name: "server-start", at: DEEP, steps: (page) => page.locator("form").waitFor() },
   {
@@ -393,6 +387,57 @@ export const PAGES = [
       await page.waitForFunction(() => globalThis.made.watched.at(-1)?.drawn > 0);
       await page.locator("dialog").waitFor({ state: "detached" });
       await page.waitForTimeout(300);
+    },
+  },
+  {
+    name: "watch-sealed",
+    world: "sealed",
+    at: `watch/${"01".repeat(32)}/${"a1".repeat(16)}`,
+    async steps(page) {
+      await page.locator("form input").fill("deploy");
+      await page.locator("form button").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator("[role=alert]").waitFor();
+    },
+  },
+  {
+    name: "watch-second",
+    world: "sealed&second",
+    at: `watch/${"01".repeat(32)}/${"a1".repeat(16)}`,
+    async steps(page) {
+      await page.locator("form input").fill("root");
+      await page.locator("form button").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator(".second button").click();
+      // Taken back: one can try again.
+      await page.locator(".second").waitFor({ state: "detached" });
+      await page.locator("form button").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator(".second").waitFor();
+    },
+  },
+  {
+    name: "watch-declined",
+    at: `watch/${"01".repeat(32)}/${"a1".repeat(16)}`,
+    async steps(page) {
+      await page.locator("dialog button:not(.primary)").click();
+      await page.locator("form input").waitFor();
+    },
+  },
+  {
+    name: "visits-sealed",
+    world: "sealed",
+    at: "visits",
+    steps: (page) => page.locator(".running").first().waitFor(),
+  },
+  {
+    name: "audit-second",
+    world: "second",
+    at: `${SERVER}/audit`,
+    async steps(page) {
+      await page.locator("button.primary:enabled").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator(".second").waitFor();
     },
   },
   {

@@ -14,12 +14,16 @@ world.approver = world.root;
 world.passkeys = !asked.has("keyless");
 world.inside = asked.get("inside") ?? "";
 world.totp = asked.has("totp");
-world.bare = asked.has("bare");
 if (asked.has("untrusted")) {
   world.trusted = false;
   world.keys = world.keys.map((key) => ({ ...key, trusted: { root: false } }));
 }
 if (asked.has("device")) world.keys = world.keys.filter((key) => key.kind === "device");
+if (asked.has("sealed"))
+  world.running = world.running.map((visit) => ({
+    ...visit,
+    shells: visit.shells.map((shell) => ({ ...shell, user: "" })),
+  }));
 if (asked.has("empty"))
   Object.assign(world, { servers: [], approvals: [], ahead: [], running: [], past: [], tokens: [] });
 if (asked.has("newcomer")) {

@@ -135,7 +135,7 @@ test.each(HOSTILE)("WEB-06 requests, visits and a host's audit: %j", async (text
   const fields = { engineer: text, scopes: `scopes ${text}`, detail: `detail ${text}` };
   world.audit = { ...world.audit, entries: [{ ...entry, event: "visit-opened", fields }] };
   const { facade } = fake(world);
-  facade.onTouch?.(async () => true);
+  facade.onTouch(async () => true);
   useFacade(facade);
   const { approvals, followApprovals } = await import("./approvals.svelte");
   const stop = followApprovals();

@@ -1,6 +1,6 @@
 // The question before a passkey signs: asked here, answered by the dialogue that App shows. One at a time.
 import type { Touch } from "../lib/facade";
-import { facade, offers } from "./facade";
+import { facade } from "./facade";
 import { roomWords } from "./words.svelte";
 
 interface Asked {
@@ -16,7 +16,6 @@ export function askedTouch(): Asked | undefined {
 
 /** Installs the question; once, at the start. */
 export function askBeforeTouches(): void {
-  if (!offers("onTouch")) return;
   facade().onTouch(async (touch) => {
     // What opening a terminal is asked with is there from the beginning.
     if (touch.what.kind !== "visit") await roomWords();

@@ -47,8 +47,6 @@ export interface World {
   inside: string;
   /** The password has a second step. */
   totp: boolean;
-  /** What the library does not have yet is left out. */
-  bare: boolean;
   /** A server comes this long after its install command. */
   arrivesMs: number;
   customer: string;
@@ -393,7 +391,6 @@ export function someWorld(now: number): World {
     passkeys: true,
     inside: "",
     totp: false,
-    bare: false,
     arrivesMs: 2500,
     customer: "ACME Logistics",
     servers: someServers(now),
