@@ -22,6 +22,7 @@ if (asked.has("device")) world.keys = world.keys.filter((key) => key.kind === "d
 if (asked.has("sealed"))
   world.running = world.running.map((visit) => ({
     ...visit,
+    users: visit.mine ? visit.users : [],
     shells: visit.shells.map((shell) => ({ ...shell, user: "" })),
   }));
 if (asked.has("empty"))
