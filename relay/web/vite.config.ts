@@ -2,12 +2,13 @@
 // content security policy can forbid everything else.
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
+import { texts } from "./texts.ts";
 
 // A relay on this computer that `npm run dev` sends API calls to.
 const relay = process.env.RELAY ?? "http://127.0.0.1:8440";
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), texts()],
   // Components are tested as a browser runs them.
   ...(process.env.VITEST ? { resolve: { conditions: ["browser"] } } : {}),
   build: {

@@ -52,6 +52,17 @@ async function pasteText(page, text) {
   await page.locator("dialog").waitFor();
 }
 
+/** Fills in a second signature given ahead. */
+async function fillAhead(page) {
+  await page.locator("section .head button[aria-expanded]").first().click();
+  const form = page.locator("section .panel");
+  await form.locator("select").nth(0).selectOption({ index: 1 });
+  await form.locator("select").nth(1).selectOption({ index: 1 });
+  await form.locator("input:not([type=datetime-local])").nth(0).fill("root");
+  await form.locator("input:not([type=datetime-local])").nth(1).fill("周末升级 — kernel update");
+  await form.scrollIntoViewIfNeeded();
+}
+
 export const PAGES = [
   { name: "sign-in", world: "out", at: "servers" },
   {
@@ -73,7 +84,7 @@ export const PAGES = [
       await page.locator("#words").fill("harbor velvet quantum mirror");
     },
   },
-  { name: "trust-bare", world: "untrusted&bare", at: "trust", steps: (page) => page.locator("dl").waitFor() },
+  { name: "trust-untrusted", world: "untrusted", at: "trust", steps: (page) => page.locator("dl").waitFor() },
   { name: "trust", at: "trust", steps: (page) => page.locator("dl").waitFor() },
   {
     name: "trust-newcomer",
@@ -107,12 +118,6 @@ export const PAGES = [
     at: "servers",
     steps: (page) => page.locator("main a.button").waitFor(),
   },
-  {
-    name: "servers-empty-bare",
-    world: "empty&bare",
-    at: "servers",
-    steps: (page) => page.locator("ol").waitFor(),
-  },
   { name: "server-start", at: DEEP, steps: (page) => page.locator("form").waitFor() },
   {
     name: "server-second",
@@ -125,6 +130,28 @@ export const PAGES = [
     },
   },
   { name: "terminal", at: DEEP, widths: [360, 1280, 3840], steps: openTerminal },
+  {
+    // Drawing by WebGL comes late: the terminal does not wait for it, and changes over with all that it shows.
+    name: "terminal-drawn-late",
+    at: DEEP,
+    widths: [1280],
+    async before(page) {
+      const come = new Promise((resolve) => {
+        page.bringWebgl = resolve;
+      });
+      await page.route("**/addon-webgl-*.js", (route) => come.then(() => route.continue()));
+    },
+    async steps(page) {
+      await openTerminal(page);
+      const rows = page.locator(".xterm-rows > div");
+      const text = (await rows.allTextContents()).join("\n").trim();
+      if (text === "" || (await page.locator(".xterm-screen canvas").count()) > 0)
+        throw new Error("it waited");
+      page.bringWebgl();
+      await page.locator(".xterm-screen canvas").first().waitFor({ state: "attached" });
+      if ((await rows.count()) !== 0) throw new Error("rows and a canvas");
+    },
+  },
   {
     name: "terminal-root",
     at: DEEP.replace("deploy", "root"),
@@ -316,6 +343,31 @@ export const PAGES = [
       await page.locator("article form input").fill("今晚有发布 — tomorrow, please");
     },
   },
+  {
+    name: "approvals-ahead",
+    at: "approvals",
+    steps: (page) => fillAhead(page),
+  },
+  {
+    name: "approvals-ahead-touch",
+    at: "approvals",
+    async steps(page) {
+      await fillAhead(page);
+      await page.locator("section .panel button.primary:enabled").click();
+      await page.locator("dialog").waitFor();
+    },
+  },
+  {
+    name: "approvals-ahead-rootless",
+    world: "rootless",
+    at: "approvals",
+    async steps(page) {
+      await fillAhead(page);
+      await page.locator("section .panel pre").waitFor();
+      await page.locator("section .lines button[aria-expanded]").first().click();
+      await page.locator("section .change pre").waitFor();
+    },
+  },
   { name: "visits", at: "visits", steps: (page) => page.locator(".running").first().waitFor() },
   { name: "visits-empty", world: "empty", at: "visits", steps: (page) => page.locator(".teach").waitFor() },
   {
@@ -335,6 +387,57 @@ export const PAGES = [
       await page.waitForFunction(() => globalThis.made.watched.at(-1)?.drawn > 0);
       await page.locator("dialog").waitFor({ state: "detached" });
       await page.waitForTimeout(300);
+    },
+  },
+  {
+    name: "watch-sealed",
+    world: "sealed",
+    at: `watch/${"01".repeat(32)}/${"a1".repeat(16)}`,
+    async steps(page) {
+      await page.locator("form input").fill("deploy");
+      await page.locator("form button").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator("[role=alert]").waitFor();
+    },
+  },
+  {
+    name: "watch-second",
+    world: "sealed&second",
+    at: `watch/${"01".repeat(32)}/${"a1".repeat(16)}`,
+    async steps(page) {
+      await page.locator("form input").fill("root");
+      await page.locator("form button").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator(".second button").click();
+      // Taken back: one can try again.
+      await page.locator(".second").waitFor({ state: "detached" });
+      await page.locator("form button").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator(".second").waitFor();
+    },
+  },
+  {
+    name: "watch-declined",
+    at: `watch/${"01".repeat(32)}/${"a1".repeat(16)}`,
+    async steps(page) {
+      await page.locator("dialog button:not(.primary)").click();
+      await page.locator("form input").waitFor();
+    },
+  },
+  {
+    name: "visits-sealed",
+    world: "sealed",
+    at: "visits",
+    steps: (page) => page.locator(".running").first().waitFor(),
+  },
+  {
+    name: "audit-second",
+    world: "second",
+    at: `${SERVER}/audit`,
+    async steps(page) {
+      await page.locator("button.primary:enabled").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator(".second").waitFor();
     },
   },
   {

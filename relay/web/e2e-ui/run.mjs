@@ -61,6 +61,7 @@ async function visit(one, language) {
   });
   page.on("pageerror", (error) => complaints.push(`${where}: ${error.message}`));
   try {
+    await one.before?.(page);
     await page.goto(`${url}/${one.world ? `?${one.world}` : ""}#/${one.at}`);
     await page.locator("h1").first().waitFor();
     await one.steps?.(page, { language });

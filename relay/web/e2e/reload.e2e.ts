@@ -4,7 +4,7 @@ import "fake-indexeddb/auto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import type { Offered, Server, Shell } from "../src/lib/facade";
+import type { Facade, Server, Shell } from "../src/lib/facade";
 import { ACCOUNT, PASSWORD, Road, USER, until } from "./road";
 
 let road: Road;
@@ -19,7 +19,7 @@ class Page {
   private readonly sockets: WebSocket[] = [];
 
   private constructor(
-    readonly facade: Offered,
+    readonly facade: Facade,
     private diesAt: number,
   ) {}
 

@@ -7,14 +7,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { connect } from "../src/lib/console";
 import { ConsoleError, say } from "../src/lib/errors";
-import type { Offered, Second, Server, Shell, ShellState } from "../src/lib/facade";
+import type { Facade, Second, Server, Shell, ShellState } from "../src/lib/facade";
 import { Decoder, encode, Kind } from "../src/lib/frame";
 import english from "../src/lib/messages.en.json";
 import { outside } from "../src/lib/outside";
 import { ACCOUNT, PASSWORD, Road, USER, until } from "./road";
 
 let road: Road;
-let facade: Offered;
+let facade: Facade;
 
 /** A screen that keeps everything and is honest about what it drew. */
 class Screen {

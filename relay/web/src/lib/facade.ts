@@ -119,6 +119,3 @@ export interface Facade {
   /** Installs the one question before each signature by passkey; pages do it once, at the start. */
   onTouch(ask: TouchHook): void;
 }
-
-/** What a library that is not whole yet offers: pages leave out the rooms that it lacks. */
-export type Offered = Pick<Facade, "api" | "trust" | "openShell" | "resumeShells"> & Partial<Facade>;

@@ -13,8 +13,9 @@ const tenant = random(32);
 const server = "ab".repeat(32);
 
 vi.mock("./seat", () => {
-  const log = { tenant, agents: new Map([[server, { name: "web-1" }]]) };
-  return { account: () => "me", pinned: () => ({ log }), pinnedIfAny: () => ({ log }) };
+  // Made when it is asked for: this runs before the lines above.
+  const pinned = () => ({ log: { tenant, agents: new Map([[server, { name: "web-1" }]]) } });
+  return { account: () => "me", pinned, pinnedIfAny: pinned };
 });
 
 let open: Record<string, unknown>[] = [];

@@ -1,6 +1,6 @@
 // The requests for a second signature, followed while somebody is signed in, so that the frame can say how many wait.
 import type { Approval } from "../lib/facade";
-import { facade, offers } from "./facade";
+import { facade } from "./facade";
 import { Poll } from "./poll.svelte";
 
 /** After news, and when there was none for as long as a relay holds a call. */
@@ -19,7 +19,6 @@ export function pending(): number {
 
 /** For `$effect`: asks, then waits until something changed. */
 export function followApprovals(): () => void {
-  if (!offers("approvals")) return () => {};
   return poll.run(async (show, signal) => {
     show(await facade().approvals.list());
     await facade().approvals.changed(signal);

@@ -1,6 +1,6 @@
 // What the log of keys says, as sentences: an id and values for `Say`.
-import type { EntryWhat, KeyView, Policy } from "../lib/facade";
-import { day, span } from "./times.svelte";
+import type { AheadView, Approval, EntryWhat, KeyView, Policy } from "../lib/facade";
+import { clockTime, day, span } from "./times.svelte";
 import { type TextId, t, type Values } from "./words.svelte";
 
 export interface Saying {
@@ -46,12 +46,34 @@ export function saying(what: EntryWhat): Saying {
             id: "entry-label-server",
             values: { name: what.name, labels: what.labels.join(t("list-comma")) },
           };
+    case "sign-ahead":
+      return { id: "entry-sign-ahead", values: aheadValues(what) };
+    case "end-ahead":
+      return what.what
+        ? { id: "entry-end-ahead", values: aheadValues(what.what) }
+        : { id: "entry-end-ahead-gone", values: { n: what.seq } };
     case "set-policy":
       return {
         id: "entry-set-policy",
         values: { policy: policyWords(what.policy).join(" ") || t("policy-none") },
       };
   }
+}
+
+function aheadValues({ engineer, server, scopes, from, until }: AheadView): Values {
+  const hours = { from: clockTime(from), until: clockTime(until) };
+  return { name: engineer.name, server: server.name, what: scopeWords(scopes), ...hours };
+}
+
+/** What one may do, as which users: `terminals as root; commands as deploy`. */
+export function scopeWords(scopes: Approval["scopes"]): string {
+  const kinds = [...new Set(scopes.map(({ kind }) => kind))];
+  const words = kinds.map((kind) => {
+    const users = scopes.filter((one) => one.kind === kind && one.user).map(({ user }) => user);
+    const scope = t(`scope-${kind}`);
+    return users.length === 0 ? scope : t("rule-as", { scope, users: users.join(t("list-comma")) });
+  });
+  return words.join(t("list-semicolon"));
 }
 
 function personId(role: "engineer" | "approver", renewed: boolean): TextId {

@@ -10,17 +10,23 @@ world.signedIn = !asked.has("out");
 world.pinned = !asked.has("unpinned");
 world.second = asked.has("second");
 world.root = !asked.has("rootless");
+world.approver = world.root;
 world.passkeys = !asked.has("keyless");
 world.inside = asked.get("inside") ?? "";
 world.totp = asked.has("totp");
-world.bare = asked.has("bare");
 if (asked.has("untrusted")) {
   world.trusted = false;
   world.keys = world.keys.map((key) => ({ ...key, trusted: { root: false } }));
 }
 if (asked.has("device")) world.keys = world.keys.filter((key) => key.kind === "device");
+if (asked.has("sealed"))
+  world.running = world.running.map((visit) => ({
+    ...visit,
+    users: visit.mine ? visit.users : [],
+    shells: visit.shells.map((shell) => ({ ...shell, user: "" })),
+  }));
 if (asked.has("empty"))
-  Object.assign(world, { servers: [], approvals: [], running: [], past: [], tokens: [] });
+  Object.assign(world, { servers: [], approvals: [], ahead: [], running: [], past: [], tokens: [] });
 if (asked.has("newcomer")) {
   const since = Date.now() - 120_000;
   const key = {

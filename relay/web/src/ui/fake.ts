@@ -1,6 +1,6 @@
 // A made-up relay, customer and shell, for looking at the pages and for tests. Never in what is shipped.
 import { ConsoleError } from "../lib/errors";
-import type { Facade, Offered, OpenShell } from "../lib/facade";
+import type { Facade, OpenShell, Waiting } from "../lib/facade";
 import { fakeAccess, fakeAccount, fakeJoining, fakeKeys, fakePeople, fakeSetup } from "./fake/access";
 import { FakeShell, type FakeWatched, SCREEN } from "./fake/shells";
 import { fakeApprovals, fakeBook, fakeSigner, type Sign } from "./fake/sign";
@@ -11,7 +11,7 @@ export { FakeShell } from "./fake/shells";
 export { someWorld, type World } from "./fake/world";
 
 export interface Made {
-  readonly facade: Offered;
+  readonly facade: Facade;
   readonly shells: FakeShell[];
   readonly watched: FakeWatched[];
   /** Takes a pending request for a second signature back, or answers it. */
@@ -23,13 +23,11 @@ export function fake(world: World): Made {
   const signer = fakeSigner(world);
   const { sign } = signer;
   const watched: FakeWatched[] = [];
-  const old = {
+  const second = (how: Waiting) => answered(world, made, how);
+  const facade: Facade = {
     ...first(world),
     openShell: (wish: OpenShell) => openShell(world, made, sign, wish),
     resumeShells: async () => [],
-  };
-  const whole: Facade = {
-    ...old,
     access: fakeAccess(world),
     setup: fakeSetup(world, sign),
     joining: fakeJoining(world),
@@ -39,15 +37,15 @@ export function fake(world: World): Made {
     book: fakeBook(world, sign),
     approvals: fakeApprovals(world, sign),
     fleet: fakeFleet(world, sign),
-    visits: fakeVisits(world, sign, watched),
-    audit: fakeAudit(world, sign),
+    visits: fakeVisits(world, sign, watched, second),
+    audit: fakeAudit(world, sign, second),
     onTouch: signer.install,
   };
-  const made: Made = { facade: world.bare ? old : whole, shells: [], watched, answerSecond: () => {} };
+  const made: Made = { facade, shells: [], watched, answerSecond: () => {} };
   return made;
 }
 
-/** What there was from the beginning. */
+/** Who is signed in, and the pinned customer. */
 function first(world: World): Pick<Facade, "api" | "trust"> {
   const signedIn = () => {
     if (!world.signedIn) throw new ConsoleError("signed_out");
@@ -103,23 +101,27 @@ function first(world: World): Pick<Facade, "api" | "trust"> {
   };
 }
 
+/** Where another person must sign: until a test has answered for that person. */
+async function answered(world: World, made: Made, how: Waiting): Promise<void> {
+  if (!world.second) return;
+  how.onSecond?.({
+    words: KEY_WORDS,
+    expiresAt: Date.now() + 10 * MINUTE,
+    approvers: ["olga@acme.example", "王伟"],
+    local: true,
+  });
+  await new Promise<void>((resolve, reject) => {
+    made.answerSecond = (error) => (error ? reject(error) : resolve());
+    how.signal?.addEventListener("abort", () => reject(new ConsoleError("cancelled")));
+  });
+}
+
 async function openShell(world: World, made: Made, sign: Sign, wish: OpenShell): Promise<FakeShell> {
   const { server, user, seconds, reason, ticket } = wish;
-  if (!world.bare && world.keys[0]?.kind === "passkey") {
+  if (world.keys[0]?.kind === "passkey") {
     await sign({ kind: "visit", user, seconds, reason, ticket }, server);
   }
-  if (world.second) {
-    wish.onSecond?.({
-      words: KEY_WORDS,
-      expiresAt: Date.now() + 10 * MINUTE,
-      approvers: ["olga@acme.example", "王伟"],
-      local: true,
-    });
-    await new Promise<void>((resolve, reject) => {
-      made.answerSecond = (error) => (error ? reject(error) : resolve());
-      wish.signal?.addEventListener("abort", () => reject(new ConsoleError("cancelled")));
-    });
-  }
+  await answered(world, made, wish);
   const id = (made.shells.length + 1).toString(16).padStart(32, "0");
   const shell = new FakeShell(id, server.id, user, Date.now() + seconds * 1000);
   shell.print(SCREEN);

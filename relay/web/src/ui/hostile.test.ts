@@ -126,17 +126,24 @@ test.each(HOSTILE)("WEB-06 requests, visits and a host's audit: %j", async (text
   world.approvals = [
     { ...request, ...both, engineer: text, scopes: [{ kind: "shell", user: `user ${text}` }] },
   ];
+  const [ahead] = world.ahead;
+  if (!ahead) throw new Error("the made-up world has something signed ahead");
+  const scopes = [{ kind: "shell" as const, user: `ahead ${text}` }];
+  const engineer = { ...ahead.engineer, name: `engineer ${text}` };
+  world.ahead = [{ ...ahead, server, engineer, scopes, note: `note ${text}`, by: `by ${text}` }];
   world.running = [{ ...visit, ...both, account: text, users: [`user ${text}`], second: `second ${text}` }];
   const fields = { engineer: text, scopes: `scopes ${text}`, detail: `detail ${text}` };
   world.audit = { ...world.audit, entries: [{ ...entry, event: "visit-opened", fields }] };
   const { facade } = fake(world);
-  facade.onTouch?.(async () => true);
+  facade.onTouch(async () => true);
   useFacade(facade);
   const { approvals, followApprovals } = await import("./approvals.svelte");
   const stop = followApprovals();
   await vi.waitFor(() => expect(approvals().value).toBe(world.approvals));
   await open((await import("./pages/Approvals.svelte")).default, "article");
   for (const part of [text, server.name, both.reason, both.ticket, `user ${text}`]) isText(part);
+  await vi.waitFor(() => isText(`note ${text}`));
+  for (const part of [`ahead ${text}`, engineer.name, `by ${text}`]) isText(part);
   stop();
   await unmount(shown ?? {});
   await open((await import("./pages/Visits.svelte")).default, ".running");
@@ -182,3 +189,35 @@ test("a touch says what will be signed, as text, and no is no", async () => {
   document.querySelector<HTMLButtonElement>("dialog button:not(.primary)")?.click();
   expect(await answer).toBe(false);
 });
+
+test.each(HOSTILE)(
+  "WEB-06 whom and what one may choose for a signature ahead, and its touch: %j",
+  async (text) => {
+    const world = someWorld(Date.now());
+    const [server, person] = [world.servers[0], world.people[2]];
+    if (!server || !person) throw new Error("the made-up world has both");
+    world.servers = [{ ...server, name: text }];
+    world.people = [{ ...person, name: `engineer ${text}`, until: Date.now() + 60_000 }];
+    const { facade } = fake(world);
+    useFacade(facade);
+    const { default: AheadForm } = await import("./parts/AheadForm.svelte");
+    const props = { log: facade.trust.log(), may: true, own: new Set<string>(), ondone() {} };
+    shown = mount(AheadForm, { target: document.body, props });
+    for (const part of [text, `engineer ${text}`]) isText(part);
+    await unmount(shown);
+    const { saying } = await import("./entries");
+    const { default: Say } = await import("./parts/Say.svelte");
+    const [ahead] = world.ahead;
+    if (!ahead) throw new Error("the made-up world has something signed ahead");
+    const what = { ...ahead, server: { id: "01", name: text } };
+    for (const said of [
+      saying({ kind: "sign-ahead", ...what }),
+      saying({ kind: "end-ahead", seq: 3, what }),
+    ]) {
+      shown = mount(Say, { target: document.body, props: said });
+      isText(text);
+      await unmount(shown);
+    }
+    shown = undefined;
+  },
+);

@@ -1,6 +1,5 @@
 // The pages that come when somebody goes there, each with the texts that only these rooms have.
 import type { Component } from "svelte";
-import { offers } from "./facade";
 import { roomWords } from "./words.svelte";
 
 const ROOMS = {
@@ -30,32 +29,6 @@ export async function room(name: Room): Promise<Component> {
   if (name === "server" || name === "sign-in") return (await FIRST[name]()).default as Component;
   const [{ default: page }] = await Promise.all([ROOMS[name](), roomWords()]);
   return page as Component;
-}
-
-/** Whether the library has what a room needs. */
-export function isOffered(name: Room | "servers"): boolean {
-  switch (name) {
-    case "setup":
-      return offers("setup", "access", "fleet");
-    case "join":
-      return offers("joining", "access", "keys");
-    case "about":
-    case "add":
-      return offers("fleet", "book");
-    case "audit":
-    case "approvals":
-      return offers(name);
-    case "visits":
-    case "watch":
-      return offers("visits");
-    case "sign-in":
-    case "servers":
-    case "server":
-    case "pin":
-    case "trust":
-    case "settings":
-      return true;
-  }
 }
 
 /** Fetches what is likely to be needed next, while nothing else happens. */

@@ -1,14 +1,14 @@
 // Puts the pages into the document, on top of whatever library it is given.
 import { mount } from "svelte";
 import App from "../App.svelte";
-import type { Offered } from "../lib/facade";
+import type { Facade } from "../lib/facade";
 import "../theme.css";
 import { useFacade } from "./facade";
 import { begin, failed } from "./session.svelte";
 import { askBeforeTouches } from "./touch.svelte";
 import { words } from "./words.svelte";
 
-export async function start(connect: () => Promise<Offered>): Promise<void> {
+export async function start(connect: () => Promise<Facade>): Promise<void> {
   const target = document.getElementById("app");
   if (!target) return;
   await words();

@@ -1,6 +1,6 @@
 // The question before a passkey signs: asked here, answered by the dialogue that App shows. One at a time.
 import type { Touch } from "../lib/facade";
-import { facade, offers } from "./facade";
+import { facade } from "./facade";
 import { roomWords } from "./words.svelte";
 
 interface Asked {
@@ -16,9 +16,9 @@ export function askedTouch(): Asked | undefined {
 
 /** Installs the question; once, at the start. */
 export function askBeforeTouches(): void {
-  if (!offers("onTouch")) return;
   facade().onTouch(async (touch) => {
-    await roomWords();
+    // What opening a terminal is asked with is there from the beginning.
+    if (touch.what.kind !== "visit") await roomWords();
     return new Promise<boolean>((resolve) => {
       asked = { touch, answer: resolve };
       void touch.over.finally(() => {

@@ -1,7 +1,7 @@
 // What is signed in the made-up world: the touch, the log, approvals.
 import { ConsoleError } from "../../lib/errors";
-import type { Approvals, Book, Change, EntryWhat, TouchHook, TouchWhat } from "../../lib/facade";
-import { print, type World } from "./world";
+import type { AheadView, Approvals, Book, Change, EntryWhat, TouchHook, TouchWhat } from "../../lib/facade";
+import { ME, print, type World } from "./world";
 
 export type Sign = (what: TouchWhat, server?: { id: string; name: string }) => Promise<void>;
 
@@ -51,11 +51,15 @@ export function fakeBook(world: World, sign: Sign): Book {
     mayWrite: async () => world.root,
     command: (change) => commandOf(change, named),
     async sign(change) {
-      if (!world.root) throw new ConsoleError("not_root");
+      const ahead = change.kind === "sign-ahead" || change.kind === "end-ahead";
+      if (ahead && !world.approver) throw new ConsoleError("approval_not_yours");
+      if (!ahead && !world.root) throw new ConsoleError("not_root");
       await sign({ kind: "log", entry: entryOf(world, change) });
       apply(world, change);
     },
     candidates: async () => world.candidates,
+    ahead: async () => world.ahead,
+    mayApprove: async () => world.approver,
   };
 }
 
@@ -71,6 +75,10 @@ function commandOf(change: Change, named: (id: string) => string): string {
       return `cloud-doctor tenant ${change.role} renew ${change.key}`;
     case "remove-person":
       return `cloud-doctor tenant engineer remove ${change.key}`;
+    case "sign-ahead":
+      return `cloud-doctor approve --ahead ${named(change.server)} --for ${change.engineer} --user ${change.users.join(" --user ")} --why '${change.note}'`;
+    case "end-ahead":
+      return `cloud-doctor approve --end-ahead ${change.seq}`;
     case "set-policy":
       return "cloud-doctor tenant policy set policy.toml";
   }
@@ -102,9 +110,28 @@ function entryOf(world: World, change: Change): EntryWhat {
         kind: "remove-person",
         key: { name: person?.name ?? "", fingerprint: change.key, kind: person?.kind ?? "ssh" },
       };
+    case "sign-ahead":
+      return { kind: "sign-ahead", ...aheadOf(world, change) };
+    case "end-ahead": {
+      const ended = world.ahead.find((one) => one.seq === change.seq);
+      return { kind: "end-ahead", seq: change.seq, ...(ended ? { what: ended } : {}) };
+    }
     case "set-policy":
       return { kind: "set-policy", policy: change.policy };
   }
+}
+
+function aheadOf(world: World, change: Extract<Change, { kind: "sign-ahead" }>): AheadView {
+  const server = world.servers.find((one) => one.id === change.server);
+  const person = world.people.find((one) => one.fingerprint === change.engineer);
+  return {
+    server: { id: change.server, name: server?.name ?? "" },
+    engineer: { name: person?.name ?? "", fingerprint: change.engineer, kind: person?.kind ?? "ssh" },
+    scopes: change.users.map((user) => ({ kind: "shell", user })),
+    from: change.from,
+    until: change.until,
+    note: change.note,
+  };
 }
 
 function apply(world: World, change: Change): void {
@@ -133,6 +160,12 @@ function apply(world: World, change: Change): void {
     }
     case "remove-person":
       world.people = world.people.filter((one) => one.fingerprint !== change.key);
+      break;
+    case "sign-ahead":
+      world.ahead = [...world.ahead, { ...aheadOf(world, change), seq: 20 + world.ahead.length, by: ME }];
+      break;
+    case "end-ahead":
+      world.ahead = world.ahead.filter((one) => one.seq !== change.seq);
       break;
     case "set-policy":
       world.policy = change.policy;

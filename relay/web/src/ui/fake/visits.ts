@@ -1,6 +1,6 @@
 // Servers, visits and audits of the made-up world.
 import { ConsoleError } from "../../lib/errors";
-import type { AuditLog, Fleet, InstallCommand, Visits } from "../../lib/facade";
+import type { AuditLog, Fleet, InstallCommand, Visits, Waiting } from "../../lib/facade";
 import { FakeWatched, SCREEN } from "./shells";
 import type { Sign } from "./sign";
 import { DAY, ME, someServers, soon, WORDS, type World } from "./world";
@@ -104,7 +104,10 @@ export function fakeFleet(world: World, sign: Sign): Fleet {
   };
 }
 
-export function fakeVisits(world: World, sign: Sign, watched: FakeWatched[]): Visits {
+/** Waits for another person's signature where the made-up world asks for one. */
+export type Second = (how: Waiting) => Promise<void>;
+
+export function fakeVisits(world: World, sign: Sign, watched: FakeWatched[], second: Second): Visits {
   return {
     running: async () => world.running,
     past: async () => world.past,
@@ -119,12 +122,16 @@ export function fakeVisits(world: World, sign: Sign, watched: FakeWatched[]): Vi
       world.past = [{ ...visit, shells: [], end: "ended", endedAt: Date.now() }, ...world.past];
       for (const one of watched) if (one.visit === id) one.become({ kind: "ended", reason: "ended" });
     },
-    async watch(server, id) {
+    async watch(server, id, how = {}) {
       const visit = world.running.find((one) => one.shells.some((shell) => shell.id === id));
       const shell = visit?.shells.find((one) => one.id === id);
       if (!visit || !shell) throw new ConsoleError("refusal_no_channel");
-      await sign({ kind: "watch", engineer: visit.account, user: shell.user, seconds: 1080 }, server);
-      const made = new FakeWatched(id, server.id, shell.user, visit.endsAt ?? 0, visit.account, visit.id);
+      const user = how.user ?? shell.user;
+      await sign({ kind: "watch", engineer: visit.account, user, seconds: 1080 }, server);
+      await second(how);
+      // A shell whose user is not known is looked for; this one is root's.
+      if (shell.user === "" && user !== "root") throw new ConsoleError("watch_other_user", user);
+      const made = new FakeWatched(id, server.id, user, visit.endsAt ?? 0, visit.account, visit.id);
       made.watchers.become([...shell.watchers, ME]);
       made.print(SCREEN);
       watched.push(made);
@@ -133,10 +140,11 @@ export function fakeVisits(world: World, sign: Sign, watched: FakeWatched[]): Vi
   };
 }
 
-export function fakeAudit(world: World, sign: Sign): AuditLog {
+export function fakeAudit(world: World, sign: Sign, second: Second): AuditLog {
   return {
-    async read(server, before) {
+    async read(server, before, how = {}) {
       await sign({ kind: "audit", seconds: 900, reason: "" }, server);
+      await second(how);
       if (before === undefined) return world.audit;
       const entries = world.audit.entries.map((one) => ({
         ...one,

@@ -16,6 +16,7 @@ import type {
   Server,
   SignedIn,
   SignInKey,
+  StandingAhead,
   VisitView,
 } from "../../lib/facade";
 
@@ -40,12 +41,12 @@ export interface World {
   second: boolean;
   /** A key in this browser may change the log. */
   root: boolean;
+  /** A passkey in this browser may approve. */
+  approver: boolean;
   passkeys: boolean;
   inside: string;
   /** The password has a second step. */
   totp: boolean;
-  /** What the library does not have yet is left out. */
-  bare: boolean;
   /** A server comes this long after its install command. */
   arrivesMs: number;
   customer: string;
@@ -54,6 +55,7 @@ export interface World {
   people: PersonView[];
   policy: Policy;
   history: EntryView[];
+  ahead: StandingAhead[];
   candidates: Candidate[];
   keys: OwnKey[];
   approvals: Approval[];
@@ -204,6 +206,36 @@ function someVisits(now: number): { running: VisitView[]; past: VisitView[] } {
   return { running, past };
 }
 
+function someAhead(now: number): StandingAhead[] {
+  const base = {
+    engineer: { name: "mallory@vendor.example", fingerprint: print("M"), kind: "ssh" as const },
+    scopes: [{ kind: "shell" as const, user: "root" }],
+    by: "王伟",
+  };
+  return [
+    {
+      ...base,
+      seq: 14,
+      server: { id: "01".repeat(32), name: "web-1" },
+      from: now - 40 * MINUTE,
+      until: now + 3.3 * HOUR,
+      note: "kernel update, INC-4802",
+    },
+    {
+      ...base,
+      seq: 15,
+      server: { id: "05".repeat(32), name: "支付网关-01" },
+      scopes: [
+        { kind: "shell", user: "deploy" },
+        { kind: "shell", user: "postgres" },
+      ],
+      from: now + 26 * HOUR,
+      until: now + 30 * HOUR,
+      note: "周末升级支付网关",
+    },
+  ];
+}
+
 function someHistory(now: number): EntryView[] {
   const key = (name: string, letter: string, kind: KeyView["kind"] = "ssh"): KeyView => ({
     name,
@@ -231,6 +263,8 @@ function someHistory(now: number): EntryView[] {
     { kind: "remove-server", name: "old-db", id: "09" },
     { kind: "remove-person", key: key("trent@vendor.example", "T") },
     { kind: "add-root", key: key("王伟", "V", "passkey") },
+    ...someAhead(now).map(({ seq: _, by: __, ...what }) => ({ kind: "sign-ahead" as const, ...what })),
+    { kind: "end-ahead", seq: 3 },
   ];
   const entries = whats.map((what, seq) => ({
     seq,
@@ -353,10 +387,10 @@ export function someWorld(now: number): World {
     trusted: true,
     second: false,
     root: true,
+    approver: true,
     passkeys: true,
     inside: "",
     totp: false,
-    bare: false,
     arrivesMs: 2500,
     customer: "ACME Logistics",
     servers: someServers(now),
@@ -368,6 +402,13 @@ export function someWorld(now: number): World {
         name: "mallory@vendor.example",
         fingerprint: print("M"),
         kind: "ssh",
+        role: "engineer",
+        until: now + 2 * DAY,
+      },
+      {
+        name: "trent@vendor.example",
+        fingerprint: print("T"),
+        kind: "passkey",
         role: "engineer",
         until: now - 2 * DAY,
       },
@@ -382,6 +423,7 @@ export function someWorld(now: number): World {
     ],
     policy: { seconds: 14_400, secondFor: ["root", "postgres"], never: ["backup"] },
     history: someHistory(now),
+    ahead: someAhead(now),
     candidates: [],
     keys: someKeys(now),
     approvals: someApprovals(now),

@@ -3,7 +3,6 @@
 import { FitAddon } from "@xterm/addon-fit";
 import type { SearchAddon } from "@xterm/addon-search";
 import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
-import { WebglAddon } from "@xterm/addon-webgl";
 import { type IDisposable, Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import "./terminal.css";
@@ -19,6 +18,18 @@ const SCROLLBACK = 10_000;
 const FONTS_MS_MAX = 1000;
 const FONT =
   '"JetBrains Mono", "DejaVu Symbols", ui-monospace, "Noto Sans Mono CJK SC", "Sarasa Mono SC", monospace';
+
+/**
+ * Drawing by WebGL: fetched behind this code, while somebody still fills in the form. No prompt waits for it; a terminal
+ * that is open by then changes over.
+ */
+let webgl: typeof import("@xterm/addon-webgl") | undefined;
+const webglFetched = import("@xterm/addon-webgl").then(
+  (code) => {
+    webgl = code;
+  },
+  () => {},
+);
 
 /** What the page does for the terminal. */
 export interface Hooks {
@@ -60,6 +71,7 @@ export class TerminalView {
   readonly #encoder = new TextEncoder();
   readonly #ends: (() => void)[] = [];
   #opened = false;
+  #disposed = false;
   /** Chunks of old output that are not drawn yet: nothing is answered meanwhile. */
   #past = 0;
 
@@ -147,6 +159,7 @@ export class TerminalView {
   }
 
   dispose(): void {
+    this.#disposed = true;
     for (const end of this.#ends) end();
     this.#terminal.dispose();
     this.element.remove();
@@ -159,16 +172,25 @@ export class TerminalView {
     terminal.loadAddon(new UnicodeGraphemesAddon());
     terminal.open(this.element);
     this.#draw();
+    if (!webgl) void webglFetched.then(() => this.#changeOver());
     this.fit();
     this.#wire();
   }
 
+  #changeOver(): void {
+    if (this.#disposed) return;
+    this.#draw();
+    // Its cells are whole pixels wide.
+    this.fit();
+  }
+
   /** WebGL where there is one; what xterm.js does without is slower, not worse. */
   #draw(): void {
+    if (!webgl) return;
     try {
-      const webgl = new WebglAddon();
-      webgl.onContextLoss(() => webgl.dispose());
-      this.#terminal.loadAddon(webgl);
+      const drawing = new webgl.WebglAddon();
+      drawing.onContextLoss(() => drawing.dispose());
+      this.#terminal.loadAddon(drawing);
     } catch {
       // No WebGL here: xterm.js draws with elements.
     }
