@@ -4,6 +4,7 @@
 
 mod console {
     mod first_run;
+    mod vendor;
 }
 
 use cloud_doctor_tests::agent::Agent;
