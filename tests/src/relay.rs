@@ -141,6 +141,19 @@ impl Relay {
         })
     }
 
+    /// The link of the first set-up for a browser, from the relay's own terminal.
+    ///
+    /// # Panics
+    /// When it shows none.
+    #[must_use]
+    #[track_caller]
+    pub fn setup_link(&self) -> String {
+        eventually(SOON, "a set-up link", || {
+            let shown = self.process.as_ref()?.stdout();
+            shown.split_whitespace().find(|word| word.contains("/#/setup/")).map(str::to_owned)
+        })
+    }
+
     /// Its process id.
     ///
     /// # Panics

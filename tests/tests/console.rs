@@ -2,12 +2,18 @@
 //! looked at by the scripts in `relay/web/e2e-browser`; this file runs the world around them.
 #![allow(clippy::unwrap_used)]
 
+mod console {
+    mod first_run;
+    mod vendor;
+}
+
 use cloud_doctor_tests::agent::Agent;
 use cloud_doctor_tests::eventually::eventually;
 use cloud_doctor_tests::not_tested::not_tested;
-use cloud_doctor_tests::relay::Web;
+use cloud_doctor_tests::relay::{Relay, Web};
 use cloud_doctor_tests::scale;
 use cloud_doctor_tests::site::{Plan, Site};
+use cloud_doctor_tests::world::World;
 use rustix::process::Signal;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -49,20 +55,44 @@ fn plan() -> Plan<'static> {
     Plan { web: Web::Plain, patience: patience() + Duration::from_secs(20), ..Plan::default() }
 }
 
-/// Runs a script to its end and does what it asks for; returns what it said about itself.
-fn walk(site: &mut Site, script: &str, more: &[&str]) -> String {
-    let url = format!("http://localhost:{}", site.relay.listening().clients.port());
-    let mut command = site.world.command("/usr/bin/env");
-    command.args(["node", &format!("e2e-browser/{script}"), &url, "owner", Site::password(), &site.words()]);
-    command.args(more).current_dir(web()).stdin(Stdio::piped());
+/// Runs a script to its end and does what it asks for, by its name and value, and answers with what that says; returns
+/// what the script said about itself.
+fn play(world: &World, script: &str, arguments: &[&str], mut act: impl FnMut(&str, &str) -> String) -> String {
+    let mut command = world.command("/usr/bin/env");
+    command.args(["node", &format!("e2e-browser/{script}")]);
+    command.args(arguments).current_dir(web()).stdin(Stdio::piped());
     command.env("WALK_MS", (patience() - Duration::from_secs(10)).as_millis().to_string());
     // A picture of what the page looks like, for whoever works on it.
     command.envs(std::env::var_os("SHOT").map(|path| ("SHOT", path)));
-    let mut browser = site.world.start_piped("browser", command);
+    let mut browser = world.start_piped("browser", command);
     let asked = BufReader::new(browser.take_stdout().unwrap()).lines();
     let mut walked = false;
     for line in asked.map_while(Result::ok) {
         let (what, value) = line.split_once(' ').unwrap_or((&line, ""));
+        let answer = match what {
+            "walked" => {
+                walked = true;
+                String::new()
+            }
+            _ => act(what, value),
+        };
+        writeln!(browser.stdin().unwrap(), "done {answer}").ok();
+    }
+    let status = browser.wait(patience());
+    assert!(walked && status.success(), "{}", browser.stderr());
+    eprintln!("{}", browser.stderr());
+    browser.stderr()
+}
+
+/// Where a browser reaches a relay: passkeys know hosts by name only.
+fn url(relay: &Relay) -> String {
+    format!("http://localhost:{}", relay.listening().clients.port())
+}
+
+/// Plays a script for the owner of a site.
+fn walk(site: &mut Site, script: &str, more: &[&str]) -> String {
+    let (world, url, words) = (site.world.clone(), url(&site.relay), site.words());
+    let said = play(&world, script, &[&[&url, "owner", Site::password(), &words], more].concat(), |what, value| {
         match what {
             "key" => let_in(site, value),
             "kill-relay" => {
@@ -73,16 +103,12 @@ fn walk(site: &mut Site, script: &str, more: &[&str]) -> String {
             "kill-guard" => drop(site.agent.kill("guard")),
             "silence-relay" => site.relay.process().signal(Signal::STOP),
             "wake-relay" => site.relay.process().signal(Signal::CONT),
-            "walked" => walked = true,
             other => panic!("{other}?"),
         }
-        writeln!(browser.stdin().unwrap(), "done").ok();
-    }
-    let status = browser.wait(patience());
-    assert!(walked && status.success(), "{}", browser.stderr());
+        String::new()
+    });
     eventually(patience(), "nothing is left", || site.agent.role("holder").is_empty().then_some(()));
-    eprintln!("{}", browser.stderr());
-    browser.stderr()
+    said
 }
 
 /// The customer's root adds the key that the page showed.

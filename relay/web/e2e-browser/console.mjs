@@ -10,11 +10,12 @@ const WALK_MS = Number(process.env.WALK_MS ?? 600_000);
 
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
-/** Has the test do something; returns when it is done. */
+/** Has the test do something; returns when it is done, with what it answered. */
 export async function ask(what, value = "") {
   process.stdout.write(`${what} ${value}\n`);
   const { value: answer, done } = await answers.next();
-  if (done || answer !== "done") throw new Error(`${what}: ${answer ?? "nobody answers"}`);
+  if (done || !answer.startsWith("done")) throw new Error(`${what}: ${answer ?? "nobody answers"}`);
+  return answer.slice("done ".length);
 }
 
 /** What a relay that is away makes the browser itself say. */
@@ -29,6 +30,13 @@ export async function start({ webgl = false } = {}) {
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", ...drawing],
   });
+  /** What pages or their policy complained about. */
+  const complaints = [];
+  return { browser, complaints, ...(await person({ browser, complaints })) };
+}
+
+/** A further person: cookies, keys and a page of their own. */
+export async function person({ browser, complaints }) {
   const context = await browser.newContext({
     locale: "en",
     viewport: { width: 1280, height: 800 },
@@ -36,8 +44,6 @@ export async function start({ webgl = false } = {}) {
   });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
-  /** What the page or its policy complained about. */
-  const complaints = [];
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("dialog", (dialog) => {
     complaints.push(`a dialog: ${dialog.message()}`);
@@ -46,7 +52,7 @@ export async function start({ webgl = false } = {}) {
   page.on("console", (message) => {
     if (message.type() === "error" && !AWAY.test(message.text())) complaints.push(message.text());
   });
-  return { browser, context, page, complaints };
+  return { context, page };
 }
 
 /** Signs in and pins the customer whose six words these are. */
@@ -123,14 +129,16 @@ export async function end(page, status = 0) {
 }
 
 /** Walks a road to its end: says `walked`, or what went wrong, and leaves nothing running. */
-export async function walk({ browser, page, complaints }, road) {
+export async function walk({ browser, complaints }, road) {
   const late = setTimeout(() => browser.close(), WALK_MS);
   try {
     await road();
     if (complaints.length > 0) throw new Error(complaints.join("\n"));
     process.stdout.write("walked\n");
   } catch (error) {
-    if (process.env.SHOT) await page.screenshot({ path: `${process.env.SHOT}.failed.png` });
+    const pages = browser.contexts().flatMap((context) => context.pages());
+    for (const [at, one] of process.env.SHOT ? pages.entries() : [])
+      await one.screenshot({ path: `${process.env.SHOT}.failed-${at}.png` });
     process.stderr.write(`${error.stack ?? error}\n${complaints.join("\n")}\n`);
     process.exitCode = 1;
   } finally {

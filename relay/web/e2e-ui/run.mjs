@@ -1,14 +1,13 @@
 // `npm run e2e:ui`: every page in both languages and themes and several widths, in a real Chromium, under the relay's
 // policy: nothing reported by it, no axe-core violation, nothing wider than the window; and the roads that matter, walked
 // by keyboard alone. `--shots FOLDER` keeps pictures; `--only`, `--widths`, `--languages`, `--themes` narrow it.
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { chromium } from "playwright-core";
+import { violations } from "../e2e-browser/axe.mjs";
 import { PAGES } from "./pages.mjs";
 import { serve } from "./server.mjs";
 import { WALKS } from "./walks.mjs";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const flag = (name) => process.argv[process.argv.indexOf(name) + 1];
 const shots = process.argv.includes("--shots") ? flag("--shots") : undefined;
 const only = process.argv.includes("--only") ? flag("--only").split(",") : undefined;
@@ -35,14 +34,7 @@ async function look(page, { name, language, theme, width }) {
   if (shots) await page.screenshot({ path: `${shots}/${name}-${language}-${theme}-${width}.png` });
   const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   if (wider > 0) complaints.push(`${where}: ${wider} px wider than the window`);
-  await page.evaluate(axe);
-  const result = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
-  for (const violation of result.violations) {
-    const nodes = violation.nodes
-      .map((node) => `${node.target.join(" ")} (${node.any[0]?.message ?? ""})`)
-      .join(", ");
-    complaints.push(`${where}: axe ${violation.id}: ${nodes}`);
-  }
+  for (const violation of await violations(page)) complaints.push(`${where}: ${violation}`);
 }
 
 /** Goes there and does what a person does, once for each language; themes and widths change under the finished page. */

@@ -1,22 +1,5 @@
 // The roads that matter, walked by keyboard alone: no click, and the focus is always somewhere one can see.
-
-/** Presses Tab until what is wanted has the focus. */
-async function tabTo(page, wanted) {
-  for (let presses = 0; presses < 60; presses += 1) {
-    await page.keyboard.press("Tab");
-    const here = await page.evaluate(
-      (selector) => document.activeElement?.matches(selector) === true,
-      wanted,
-    );
-    if (here) return;
-  }
-  throw new Error(`Tab never reached ${wanted}`);
-}
-
-/** What has the focus, once it matches. */
-async function focused(page, selector) {
-  await page.waitForFunction((wanted) => document.activeElement?.matches(wanted) === true, selector);
-}
+import { focused, tabTo } from "../e2e-browser/keyboard.mjs";
 
 /** The question before a touch has the focus on its yes; Enter answers. */
 async function touch(page) {

@@ -44,16 +44,18 @@ export async function second(
   asked: Asked,
   need: wire.NeedSecond,
 ): Promise<Frame> {
-  wish.onSecond?.({
-    words: await words(asked.ground.grant),
-    expiresAt: Date.now() + need.within_secs * 1000,
-    approvers: need.remote ? approvers(trust, key) : [],
-    local: need.local,
-  });
+  const expiresAt = Date.now() + need.within_secs * 1000;
   const request = new Request(stream, wish, asked, need);
+  // Words take a while, in which the request is on its way already.
+  const say = async (): Promise<never> => {
+    const six = await words(asked.ground.grant);
+    const others = need.remote ? approvers(trust, key) : [];
+    if (!request.isOver) wish.onSecond?.({ words: six, expiresAt, approvers: others, local: need.local });
+    return new Promise<never>(() => undefined);
+  };
   try {
     const decided = next(stream, need.within_secs * 1000 + LATE_MS);
-    return await Promise.race([decided, request.brought(), cancelled(wish.signal)]);
+    return await Promise.race([decided, request.brought(), say(), cancelled(wish.signal)]);
   } catch (error) {
     if (error instanceof ConsoleError && error.id === "refusal_no_answer") {
       throw new ConsoleError("nobody_signed");
@@ -85,6 +87,11 @@ class Request {
     private readonly asked: Asked,
     private readonly need: wire.NeedSecond,
   ) {}
+
+  /** Nobody waits for it any more. */
+  get isOver(): boolean {
+    return this.done;
+  }
 
   /** Brings the second signature to the server, once somebody has given it, and fails when somebody says no. */
   async brought(): Promise<never> {

@@ -1,6 +1,7 @@
 // What may be watched and ended, and which grant it takes: one for a while, none for one's own, an approver's for others'.
 
 import { beforeEach, expect, test, vi } from "vitest";
+import { hex } from "./bytes";
 import { ConsoleError } from "./errors";
 import type { Server, Shell, ShellState, VisitView } from "./facade";
 import type { LookWish } from "./looking";
@@ -19,18 +20,23 @@ let opened: LookWish[] = [];
 let fates: ShellState[] = [];
 let ownShells: Record<string, unknown>[] = [];
 let endedBy: string[] = [];
+let made = 0;
 
-const look = (id: string) => ({
-  kept: { id, ground: { server: "ab", visit: new Uint8Array(16) }, endsAt: Date.now() + 60_000 },
-  shells: async () => shells,
-});
+/** The look that was opened as this one. */
+const look = (number: number) => {
+  const visit = new Uint8Array(16).fill(number);
+  return {
+    kept: { id: hex(visit), ground: { server: "ab", visit }, endsAt: Date.now() + 60_000 },
+    shells: async () => shells,
+  };
+};
 
 vi.mock("./looking", () => ({
   kept: async () => keptLook,
   lookers: async () => [{ approver }],
   openLook: async (wish: LookWish) => {
     opened.push(wish);
-    return { look: look(`new ${opened.length}`), answer: { shells: { shells } } };
+    return { look: look(opened.length), answer: { shells: { shells } } };
   },
 }));
 vi.mock("./visits_list", () => ({
@@ -45,11 +51,16 @@ vi.mock("./watch", () => ({
   View: class {
     state: ShellState = fates.shift() ?? { kind: "connected" };
     readonly engineer: string;
-    constructor(start: { engineer: string }) {
+    readonly look: Uint8Array;
+    constructor(start: { engineer: string; passage: { visit: Uint8Array } }) {
       this.engineer = start.engineer;
+      this.look = start.passage.visit;
+      made += 1;
     }
     onState = () => () => undefined;
-    leave = () => undefined;
+    leave(): void {
+      this.state = { kind: "ended", reason: "left" };
+    }
     end(): void {
       endedBy.push("look");
       this.state = { kind: "ended", reason: "ended" };
@@ -78,7 +89,7 @@ beforeEach(() => {
     shells: [shell],
   };
   shells = [{ channel: new Uint8Array(16).fill(1), user: "deploy", person: "eve", may_end: true }];
-  [keptLook, approver, opened, fates, ownShells, endedBy] = [undefined, true, [], [], [], []];
+  [keptLook, approver, opened, fates, ownShells, endedBy, made] = [undefined, true, [], [], [], [], 0];
 });
 
 const all = visits(async () => []);
@@ -94,7 +105,7 @@ test("watching takes one grant, for the shell's own user, and none while that co
       what: { kind: "watch", engineer: "eve", user: "deploy" },
     },
   ]);
-  keptLook = look("kept");
+  keptLook = look(77);
   await all.watch(server, CHANNEL);
   expect(opened.length).toBe(1);
   // The secret of the view was lost: only a new visit can look.
@@ -127,6 +138,20 @@ test("another's visit takes an approver's grant that says so, and nothing is sig
   shells = shells.map((one) => ({ ...one, may_end: false }));
   expect(await all.end("v1").catch(failure)).toBe("not_allowed_to_end");
   expect(endedBy).toEqual(["look"]);
+});
+
+test("what a page watches it ends by that view, which is told how it ended", async () => {
+  const view = await all.watch(server, CHANNEL);
+  keptLook = look(1);
+  await all.end("v1");
+  expect([endedBy, opened.length, made]).toEqual([["look"], 1, 1]);
+  expect(view.state).toEqual({ kind: "ended", reason: "ended" });
+  // By another grant: the page's own view stays, and the server tells it.
+  keptLook = undefined;
+  const other = await all.watch(server, CHANNEL);
+  await all.end("v1");
+  expect([endedBy, opened.length, made]).toEqual([["look", "look"], 3, 3]);
+  expect(other.state).toEqual({ kind: "connected" });
 });
 
 test("one's own ends in this window without a grant", async () => {

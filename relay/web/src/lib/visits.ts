@@ -93,12 +93,19 @@ async function lookAt(wish: LookWish, fresh: boolean): Promise<Seen> {
   return { look, shells: answer.shells.shells };
 }
 
+/** The view that this window has of a shell by this look. */
+function viewBefore({ look }: Seen, shell: string): View | undefined {
+  const view = views.get(shell);
+  return view !== undefined && hex(view.look) === look.kept.id ? view : undefined;
+}
+
 /** A view of a shell, from where it was left if this browser has looked at it before. */
-async function viewOn({ look, shells }: Seen, place: Place): Promise<View> {
+async function viewOn(seen: Seen, place: Place): Promise<View> {
+  const { look, shells } = seen;
   const { id } = place.shell;
   const living = shells.find((one) => hex(one.channel) === id);
   if (living === undefined) throw new ConsoleError("refusal_no_channel");
-  views.get(id)?.leave();
+  viewBefore(seen, id)?.leave();
   const release = await hold(`watch-${look.kept.id}-${id}`);
   // Another window looks with it: two must never use one secret.
   if (release === undefined) throw new ConsoleError("refusal_no_channel");
@@ -133,13 +140,20 @@ async function watchersOf(shell: string): Promise<readonly string[]> {
   return all.find(({ id }) => id === shell)?.watchers ?? [];
 }
 
-/** A view by a look that is open; where that cannot bring one back, by a new one. */
-async function viewBy(wish: LookWish, place: Place, fits: (living: LivingShell) => void): Promise<View> {
+/** A view by a look that is open; where that cannot bring one back, by a new one. `shared`: a page may be looking by it. */
+async function viewBy(
+  wish: LookWish,
+  place: Place,
+  fits: (living: LivingShell) => void,
+  shared = false,
+): Promise<View> {
   for (let fresh = false; ; fresh = true) {
     const seen = await lookAt(wish, fresh);
     heard(seen.look.kept.id, wish.server.id, seen.shells);
     const living = seen.shells.find((one) => hex(one.channel) === place.shell.id);
     if (living !== undefined) fits(living);
+    const before = shared ? viewBefore(seen, place.shell.id) : undefined;
+    if (before !== undefined) return before;
     try {
       return await viewOn(seen, place);
     } catch (error) {
@@ -180,14 +194,17 @@ async function endOther(visit: VisitView): Promise<void> {
   const what = { kind: "end", engineer: visit.account, user, reason: visit.reason } as const;
   const wish = { server: visit.server, user, seconds: SECONDS, what, approver };
   const place = { server: visit.server, visit, shell };
-  const view = await viewBy(wish, place, ({ may_end }) => {
+  const mayEnd = ({ may_end }: LivingShell): void => {
     if (!may_end) throw new ConsoleError("not_allowed_to_end");
-  });
+  };
+  const before = views.get(shell.id);
+  // Whoever looks at it here is told by the server how it ended.
+  const view = await viewBy(wish, place, mayEnd, true);
   view.end();
   const state = await stateWithin(view, ({ kind }) => kind === "ended");
   outdated();
   if (ENDED.includes(endOf(state))) return;
-  view.leave();
+  if (view !== before) view.leave();
   throw state.kind === "ended" && state.error !== undefined
     ? state.error
     : new ConsoleError("not_allowed_to_end");

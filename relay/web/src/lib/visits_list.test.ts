@@ -9,8 +9,10 @@ import { visitOf } from "./ids";
 import { outside } from "./outside";
 import * as store from "./store";
 
-const tenant = random(32);
-const server = "ab".repeat(32);
+const { tenant, server } = vi.hoisted(() => ({
+  tenant: crypto.getRandomValues(new Uint8Array(32)),
+  server: "ab".repeat(32),
+}));
 
 vi.mock("./seat", () => {
   // Made when it is asked for: this runs before the lines above.

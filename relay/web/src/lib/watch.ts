@@ -2,7 +2,7 @@
 //
 // Never: a record that a watcher may not say, which would cut the view.
 
-import { hex } from "./bytes";
+import { type Bytes, hex } from "./bytes";
 import type { Watched } from "./facade";
 import { apart, type Footing, Lasting } from "./lasting";
 import { WATCH_TAIL_BYTES } from "./limits";
@@ -45,6 +45,11 @@ export class View extends Lasting implements Watched {
     });
     void this.askNames();
     this.dial();
+  }
+
+  /** The visit by which one looks. */
+  get look(): Bytes {
+    return this.passage.visit;
   }
 
   onSize(listen: (size: Size) => void): () => void {

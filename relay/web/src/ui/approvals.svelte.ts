@@ -4,7 +4,7 @@ import { facade } from "./facade";
 import { Poll } from "./poll.svelte";
 
 /** After news, and when there was none for as long as a relay holds a call. */
-const PAUSE_MS = 500;
+const PAUSE_MS = 100;
 
 const poll = new Poll<readonly Approval[]>();
 

@@ -45,6 +45,8 @@ export function stateWords(state: ShellState, now: number): string {
 
 function endWords(state: Extract<ShellState, { kind: "ended" }>): string {
   if (state.error) return sentence(state.error);
+  // What is ended from outside dies of a signal, which says less than why.
+  if (state.reason !== "exited") return endOf(state.reason);
   if (state.exit && "code" in state.exit) return t("exit-code", { code: state.exit.code });
   if (state.exit && "signal" in state.exit) return t("exit-signal", { signal: state.exit.signal });
   if (state.exit) return t("exit-not-started", { why: told(state.exit.notStarted) });

@@ -171,6 +171,8 @@ export class TerminalView {
     terminal.loadAddon(this.#fit);
     terminal.loadAddon(new UnicodeGraphemesAddon());
     terminal.open(this.element);
+    // The Tab key is the shell's, so whoever tabs along would be caught here: its tab leads into it, by Enter.
+    if (terminal.textarea) terminal.textarea.tabIndex = -1;
     this.#draw();
     if (!webgl) void webglFetched.then(() => this.#changeOver());
     this.fit();
@@ -246,8 +248,10 @@ export class TerminalView {
     }
   }
 
-  /** `false`: not for the shell. Only chords with Ctrl+Shift, which terminals have always kept for themselves. */
+  /** `false`: not for the shell: chords with Ctrl+Shift, which terminals have always kept for themselves. */
   #key(event: KeyboardEvent): boolean {
+    // Nothing is typed any more: it leads on, as everywhere.
+    if (event.key === "Tab" && this.#terminal.options.disableStdin) return false;
     if (!event.ctrlKey || !event.shiftKey || event.altKey || event.metaKey) return true;
     const act = this.#chord(event.code);
     if (!act) return true;

@@ -1,0 +1,105 @@
+// The first run of a relay in a real Chromium: from the link that it printed to a prompt on one's own server, and on after a
+// reload. Driven by tests/tests/console/first_run.rs.
+import { ask, end, start, type, waitFor, walk } from "./console.mjs";
+import { account, file, Hand, key, look } from "./owner.mjs";
+import { authenticator } from "./passkeys.mjs";
+
+const [link, way, kind, password, folder] = process.argv.slice(2);
+const it = await start();
+const { page } = it;
+const passkeys = await authenticator(page);
+const hand = new Hand();
+
+async function server() {
+  const main = page.locator("main");
+  await look(page, "the command's page");
+  // Copied here, pasted there, and confirmed there.
+  hand.actions += 3;
+  await ask("install", await main.locator(".command code").textContent());
+  const open = main.getByRole("link", { name: "Open shell" });
+  await open.waitFor({ timeout: 20_000 });
+  await look(page, "the server is here");
+  await hand.click(open);
+}
+
+async function shell() {
+  await hand.fill(page.locator("#user"), "root");
+  await hand.fill(page.locator("#reason"), "first look");
+  await look(page, "the form");
+  await hand.click(page.locator("button[type=submit]"));
+  if (kind === "passkey") await question();
+  await waitFor(page, "a prompt", (text) => /[$#>]\s*$/.test(text.trimEnd()));
+}
+
+/** What the passkey is about to sign stands there before the browser asks for the touch. */
+async function question() {
+  const dialog = page.locator("dialog");
+  const yes = dialog.getByRole("button", { name: "Sign with passkey" });
+  await yes.waitFor();
+  const said = await dialog.textContent();
+  for (const fact of ["web-1", "root", "first look", "Olga's servers"])
+    if (!said.includes(fact)) throw new Error(`the question does not say ${fact}: ${said}`);
+  await look(page, "the question");
+  await hand.click(yes);
+}
+
+/** A shell that was opened by a touch goes on after a reload without another one. */
+async function reload() {
+  const touches = passkeys.touches();
+  await page.reload();
+  await waitFor(page, "the shell after a reload", (text) => text.includes("42-root"));
+  await type(page, "clear; echo $((7*7))-again");
+  await waitFor(page, "it goes on", (text) => text.includes("49-again"));
+  if (passkeys.touches() !== touches) throw new Error("a reload asked for a touch");
+}
+
+/** Calls that are not answered yet, but for those that the relay holds until there is news. */
+const asked = new Set();
+page.on("request", (request) => {
+  if (request.url().includes("/api/") && !request.url().includes("wait=")) asked.add(request);
+});
+for (const over of ["requestfinished", "requestfailed"]) page.on(over, (request) => asked.delete(request));
+
+/** Waits until the page has what it asked for, and has drawn it. */
+async function answered() {
+  const drawn = () =>
+    page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  for (let quiet = 0; quiet < 3; quiet = asked.size === 0 ? quiet + 1 : 0) await drawn();
+}
+
+/** Every room, with what is really there: nothing is wrong in it. */
+async function rooms() {
+  const place = new URL(page.url()).hash;
+  const settings = ["keys", "people", "sessions", "signin", "tokens"].map((part) => `#/settings/${part}`);
+  const ofServer = [`${place}/about`, `${place}/audit`];
+  const others = ["#/servers", "#/add", "#/approvals", "#/visits", "#/trust", "#/settings"];
+  for (const room of [...ofServer, ...others, ...settings, place]) {
+    await page.evaluate((hash) => {
+      location.hash = hash;
+    }, room);
+    await page.waitForFunction((hash) => location.hash === hash, room);
+    await page.locator("main h1, main h2").first().waitFor();
+    await answered();
+    const wrong = await page.locator("[role=alert]").allTextContents();
+    if (wrong.length > 0) throw new Error(`${room}: ${wrong.join("; ")}`);
+    await look(page, room);
+  }
+  await waitFor(page, "the shell is still there", (text) => text.includes("49-again"));
+}
+
+await walk(it, async () => {
+  const begun = Date.now();
+  const times = [];
+  for (const step of [account, key, file, server, shell]) {
+    await step(page, hand, { link, way, kind, password, folder });
+    times.push(`${step.name} ${Date.now() - begun}`);
+  }
+  const took = `${hand.actions} actions and ${passkeys.touches()} touches, ${Date.now() - begun} ms`;
+  process.stderr.write(`${way} and ${kind}: ${took} (${times.join(", ")})\n`);
+  await look(page, "the terminal");
+  await type(page, "PS1='rea''dy> '; clear; echo $((6*7))-$(id -un)");
+  await waitFor(page, "a command's output", (text) => text.includes("42-root"));
+  await reload();
+  if (way === "passkey") await rooms();
+  await end(page);
+});
