@@ -157,7 +157,6 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         public_name: config.public_name.clone(),
         console_origins: config.console_origins.clone(),
         public_port: config.public_port,
-        signing_name: config.signing_name.clone(),
         stop: stop.clone(),
         agents: AgentsListener { addr: tunnels.local_addr().map_err(ServeError::Address)?, pins: keys.pins() },
         store,

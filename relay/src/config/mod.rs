@@ -25,8 +25,6 @@ pub struct RelayConfig {
     pub public_name: Option<String>,
     /// The port by which pages reach this relay, if it is not the one that it listens on.
     pub public_port: Option<u16>,
-    /// The host name that keys for grants are made for, if it is another one.
-    pub signing_name: Option<String>,
     /// UDP address for agents.
     pub agents_listen: SocketAddr,
     /// TCP address for clients.
@@ -89,7 +87,6 @@ impl RelayConfig {
             data_dir,
             public_name: None,
             public_port: None,
-            signing_name: None,
             oidc: None,
             agents_listen: any(8443),
             clients_listen: any(8443),
@@ -114,7 +111,6 @@ impl RelayConfig {
         let default = Self::default_in(data_dir);
         let public_name = reader.text("public_name").filter(|name| reader.check_name("public_name", name));
         let public_port = reader.number("clients.public_port", 1..=65_535).and_then(|port| u16::try_from(port).ok());
-        let signing_name = signing_name(&mut reader, public_name.as_deref());
         let clients_listen = reader.address("clients.listen").unwrap_or(default.clients_listen);
         let console_origins = reader.origins("clients.console_origins");
         let oidc = oidc::oidc(&mut reader);
@@ -127,7 +123,6 @@ impl RelayConfig {
             data_dir: default.data_dir,
             public_name,
             public_port,
-            signing_name,
             oidc,
             clients_listen,
             console_origins,
@@ -153,23 +148,6 @@ impl RelayConfig {
 #[must_use]
 pub fn database(data_dir: &Path) -> PathBuf {
     data_dir.join("relay.db")
-}
-
-/// Browsers let a page use passkeys of the domains above its own, so neither name may lie below the other.
-fn signing_name(reader: &mut Reader, public: Option<&str>) -> Option<String> {
-    let name = reader.text("clients.signing_name")?.to_ascii_lowercase();
-    if !reader.check_name("clients.signing_name", &name) {
-        return None;
-    }
-    let Some(public) = public.map(str::to_ascii_lowercase) else {
-        reader.wrong("clients.signing_name", "needs public_name");
-        return None;
-    };
-    if public == name || public.ends_with(&format!(".{name}")) || name.ends_with(&format!(".{public}")) {
-        reader.wrong("clients.signing_name", "must be neither public_name nor above or below it");
-        return None;
-    }
-    Some(name)
 }
 
 fn certificate(reader: &mut Reader, name: Option<&str>, listen: SocketAddr) -> Option<CertificateSource> {
@@ -313,16 +291,8 @@ mod tests {
     }
 
     #[test]
-    fn keys_for_grants_and_for_signing_in_share_no_domain() {
-        let names = |public: &str, signing: &str| {
-            errors(&format!("{public}\n[clients]\nsigning_name = '{signing}'\npublic_port = 443")).len()
-        };
-        let public = "public_name = 'relay.example.com'";
-        assert_eq!(names(public, "sign.example.com"), 0);
-        for bad in ["relay.example.com", "RELAY.example.com", "example.com", "sign.relay.example.com", "a b", ""] {
-            assert_eq!(names(public, bad), 1, "{bad}");
-        }
-        assert_eq!(names("", "sign.example.com"), 1);
+    fn a_public_port_is_one() {
+        assert_eq!(errors("[clients]\npublic_port = 443").len(), 0);
         assert_eq!(errors("[clients]\npublic_port = 65536").len(), 1);
     }
 

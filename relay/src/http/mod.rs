@@ -101,8 +101,6 @@ pub struct Parts {
     pub console_origins: Vec<String>,
     /// The port by which pages reach this relay, if it is not the one that it listens on.
     pub public_port: Option<u16>,
-    /// The host name that keys for grants are made for, if it is another one.
-    pub signing_name: Option<String>,
     /// Says that the relay stops.
     pub stop: CancellationToken,
     /// Where agents reach this relay.

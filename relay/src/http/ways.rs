@@ -22,8 +22,6 @@ pub(super) struct Ways {
     passkey: bool,
     /// At an identity provider, if one is configured.
     oidc: Option<Provider>,
-    /// The host name that keys for grants are made for, when it is not this one. Nothing of it signs in here.
-    signing_name: Option<String>,
 }
 
 /// An identity provider.
@@ -42,6 +40,5 @@ pub(super) async fn list(State(api): State<Arc<Api>>, headers: HeaderMap) -> Jso
         password: true,
         passkey: site(&api, &headers).is_ok(),
         oidc: api.access.oidc.as_ref().map(|oidc| Provider { name: oidc.settings().name.clone() }),
-        signing_name: api.signing_name.clone(),
     })
 }

@@ -66,7 +66,8 @@ pub fn agent() -> AgentId {
 #[must_use]
 pub fn log() -> TrustLog {
     let roots = vec![named(ROOT, "root")];
-    let what = What::Genesis { name: "ACME".into(), roots, recovery: named(2, "safe"), salt: Nonce([0; 16]), first: vec![] };
+    let what =
+        What::Genesis { name: "ACME".into(), roots, recovery: named(2, "safe"), salt: Nonce([0; 16]), first: vec![] };
     let first = Entry { version: 1, seq: 0, prev: Hash([0; 32]), at: NOW, by: id(ROOT), what };
     let mut log = TrustLog::genesis(&signed(first.to_bytes(), ROOT), None).expect("a valid first entry");
     let until = NOW.plus_secs(86_400);
