@@ -29,7 +29,7 @@ export function commandOf(
     token: "t9",
     uses,
     expiresAt,
-    command: `sudo cloud-doctor-agent enrol --relay relay.acme.example:8443 --relay-pin sha256:q0Zk3vJ8m1x2c5b7n9a4s6d8f0g1h3j5k7l9pA --trust "${WORDS}" --preset ${preset} --token cd-T8Qm1V0Zk0q3vJ8m1x2c5b7n9a4s6d8f0g1h3j5k7l9 && sudo systemctl enable --now cloud-doctor.target`,
+    command: `(umask 077; echo cdt1.${"T8Qm1V0Zk0q3vJ8m1x2c5b7n9a4s6d8f".repeat(4)} > cloud-doctor.token) && sudo cloud-doctor-agent enrol --relay quic://relay.acme.example:8443 --relay-pin sha256:${"5f0a".repeat(16)} --trust "${WORDS}" --preset ${preset} --token-file cloud-doctor.token && rm cloud-doctor.token && sudo systemctl enable --now cloud-doctor.target`,
   };
 }
 
