@@ -64,6 +64,17 @@ export const WALKS = {
     await tabTo(page, "header ~ main nav a, main a");
   },
 
+  async "nothing moves for whoever wants that"(page, url) {
+    await page.goto(`${url}/#/add`);
+    await page.locator("button[type=submit]").click();
+    await page.locator("dialog button.primary").click();
+    await page.locator(".pulse").waitFor();
+    const moving = () => page.evaluate(() => document.getAnimations().length);
+    if ((await moving()) === 0) throw new Error("nothing moves for anybody");
+    await page.emulateMedia({ reducedMotion: "reduce" });
+    if ((await moving()) > 0) throw new Error("it still moves");
+  },
+
   async "approvals by keyboard"(page, url) {
     await page.goto(`${url}/#/servers`);
     await page.locator("a.line").first().waitFor();

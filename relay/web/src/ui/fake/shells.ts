@@ -140,7 +140,7 @@ export const SCREEN = [
   "     CGroup: /system.slice/nginx.service\r\n",
   '             ├─ 811 "nginx: master process"\r\n',
   '             └─ 812 "nginx: worker process"\r\n\r\n',
-  "\x1b[33mwarning:\x1b[0m upstream 10.0.0.12 timed out  \x1b[31merror 504\x1b[0m  \x1b[36m诊断完成 ✓\x1b[0m 👩‍💻\r\n",
+  "\x1b[33mwarning:\x1b[0m upstream 10.0.0.12 timed out  \x1b[31merror 504\x1b[0m  \x1b[36m诊断完成 ✓\x1b[0m\r\n",
   "┌──────────┬────────┐\r\n│ backend  │ check  │\r\n├──────────┼────────┤\r\n│ web-1    │ \x1b[32mup\x1b[0m     │\r\n",
   "│ web-2    │ \x1b[31mdown\x1b[0m   │\r\n└──────────┴────────┘\r\n",
   "See \x1b]8;;https://wiki.acme.example/runbook\x07the runbook\x1b]8;;\x07.\r\n",
