@@ -65,16 +65,15 @@ export async function signIn(page, { url, account, password, words }) {
   await page.locator("#words").press("Enter");
 }
 
-/** Has the customer let this browser's key in. */
+/** Makes this browser's own key and has the customer let it in. */
 export async function letIn(page, url) {
-  const key = page.locator("code", { hasText: /^(ecdsa-sha2-nistp256|ssh-ed25519) / });
-  await page.goto(`${url}/#/trust`);
-  await key.first().waitFor();
-  await ask("key", (await key.first().textContent()).trim());
-  await page
-    .locator("details summary")
-    .first()
-    .waitFor({ timeout: 2 * PATIENCE_MS });
+  await page.goto(`${url}/#/settings/keys`);
+  await page.getByRole("button", { name: "Use this browser's key (trial)" }).click();
+  const line = page.locator("li.key");
+  await line.locator("summary").click();
+  const key = line.locator("code", { hasText: /^(ecdsa-sha2-nistp256|ssh-ed25519) / });
+  await ask("key", (await key.textContent()).trim());
+  await line.getByText(/opens visits until/).waitFor({ timeout: 2 * PATIENCE_MS });
 }
 
 /** Goes to the page of the only server, by a link that fills the form. */

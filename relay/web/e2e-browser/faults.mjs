@@ -34,16 +34,17 @@ async function cut(what, act) {
   await waitFor(
     page,
     `lines after ${what}`,
-    (text) => Number(/line-(\d+)-\s*$/.exec(text.trimEnd())?.[1]) > before + 20,
+    (text) => Number(/line-(\d+)-\s*$/.exec(text.trimEnd())?.[1]) >= Math.min(before + 20, LINES),
   );
 }
 
 /** Looks at every line that can be scrolled back to: each follows the one above it. */
 async function everyLine() {
   let above = LINES + 1;
+  let text = await shown(page);
   for (let pages = 0; above > 1; pages++) {
     if (pages > LINES) throw new Error(`line ${above - 1} is not there`);
-    const numbers = [...(await shown(page)).matchAll(/^line-(\d+)-$/gm)].map(([, number]) => Number(number));
+    const numbers = [...text.matchAll(/^line-(\d+)-$/gm)].map(([, number]) => Number(number));
     for (const [at, number] of numbers.entries()) {
       if (at > 0 && number !== numbers[at - 1] + 1)
         throw new Error(`line ${number} follows ${numbers[at - 1]}`);
@@ -54,7 +55,11 @@ async function everyLine() {
     if (first === 1) return;
     above = first;
     await page.keyboard.press("Shift+PageUp");
-    await waitFor(page, `what stands above line ${first}`, (text) => !text.startsWith(`line-${first}-\n`));
+    text = await waitFor(
+      page,
+      `what stands above line ${first}`,
+      (next) => !next.startsWith(`line-${first}-\n`),
+    );
   }
 }
 
@@ -84,7 +89,6 @@ await walk(it, async () => {
   const once = text.match(/^typed-once-42-$/gm).length === 1 && text.match(/^done$/gm).length === 1;
   if (!once) throw new Error(`not once:\n${text}`);
   await state.locator("text=connected").waitFor();
-  await page.keyboard.press("Shift+PageUp");
   await everyLine();
   if (!said.some((words) => words.includes("reconnecting")))
     throw new Error(`never said: ${said.join("; ")}`);
