@@ -1,30 +1,15 @@
 // The demo's own road, as a newcomer walks it from the link that `make demo` prints to a shell of this machine: account,
 // key, server, shell. Says what it did and how long that took. Never: a step that a person does not do.
-import { PATIENCE_MS, shown, start, type, waitFor, walk } from "./console.mjs";
+import { PATIENCE_MS, start, type, waitFor, walk } from "./console.mjs";
+import { authenticator } from "./passkeys.mjs";
 
 const [link, user] = process.argv.slice(2);
 const begun = Date.now();
 const opened = await start();
-const { context, page } = opened;
-
-/** A passkey's authenticator, as a laptop has one. */
-async function authenticator() {
-  const cdp = await context.newCDPSession(page);
-  await cdp.send("WebAuthn.enable");
-  await cdp.send("WebAuthn.addVirtualAuthenticator", {
-    options: {
-      protocol: "ctap2",
-      transport: "internal",
-      hasResidentKey: true,
-      hasUserVerification: true,
-      isUserVerified: true,
-      automaticPresenceSimulation: true,
-    },
-  });
-}
+const { page } = opened;
 
 await walk(opened, async () => {
-  await authenticator();
+  await authenticator(page);
   // 1: the link. 2: the account, with a passkey to sign in.
   await page.goto(link);
   await page.locator("form button[type=submit]").click();
@@ -47,5 +32,4 @@ await walk(opened, async () => {
   await waitFor(page, "the answer", (text) => text.includes(`a browser ran this as ${user} with 64`));
   await type(page, "exit");
   process.stdout.write(`a browser ran a shell as ${user}, ${seconds} s after the link\n`);
-  await shown(page);
 });
