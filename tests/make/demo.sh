@@ -40,7 +40,8 @@ tidy_up() {
   local status=$?
   trap - EXIT
   trap '' INT TERM
-  end_process "$invite_pid"
+  # Nothing of its own to end in order; a background program of this shell does not hear Ctrl-C.
+  [ -z "$invite_pid" ] || kill "$invite_pid" 2>/dev/null || true
   end_process "$agent_pid"
   end_process "$relay_pid"
   if [ -n "$demo" ]; then
@@ -152,7 +153,7 @@ start_agent() {
 
 # A link that makes whoever opens it an engineer, once; this waits here for that browser's key and lets it in.
 invite() {
-  client tenant engineer invite --name "$user" --device --wait --console "$console" \
+  "$demo/cloud-doctor" tenant engineer invite --name "$user" --device --wait --console "$console" \
     </dev/null >"$demo/invite.out" 2>"$demo/invite.log" &
   invite_pid=$!
   until_true 10 "the link is there" grep -q '/#/join/' "$demo/invite.out"

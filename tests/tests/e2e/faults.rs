@@ -274,7 +274,7 @@ fn flt_19_a_slow_reader_holds_up_nobody_else() {
     let written = eventually(SOON, "the command is held up", standing);
     assert!(written < 40 << 20, "{written} bytes were written for a reader that does not read");
     for pid in [holder, site.agent.one("tunnel"), site.relay.pid(), stuck.pid()] {
-        assert!(resident(pid) < 64 << 20, "{:?} has {} bytes", process::look(pid), resident(pid));
+        assert!(own_memory(pid) < 64 << 20, "{:?} has {} bytes", process::look(pid), own_memory(pid));
     }
     let begun = Instant::now();
     for _ in 0..3 {
@@ -288,9 +288,10 @@ fn written(pid: u32) -> u64 {
     io.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok()).unwrap_or(0)
 }
 
-fn resident(pid: u32) -> u64 {
+/// Memory that is a process's own: the pages of its file are everybody's, and can be dropped.
+fn own_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) << 10
 }
 

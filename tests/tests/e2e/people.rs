@@ -133,9 +133,11 @@ fn aut_15_a_second_person_who_says_no_is_heard_at_once() {
     leaving.kill();
     eventually(SOON, "the request is withdrawn", || open().as_array()?.is_empty().then_some(()));
     let past = call(relay, &login(&site), ("GET", "/approvals/past"), &serde_json::Value::Null).1;
-    let states: Vec<_> =
+    // Both may be of the same second, in which none is the newer one.
+    let mut states: Vec<_> =
         past["approvals"].as_array().unwrap().iter().map(|one| one["state"].as_str().unwrap()).collect();
-    assert_eq!(states, ["withdrawn", "denied"]);
+    states.sort_unstable();
+    assert_eq!(states, ["denied", "withdrawn"]);
 }
 
 #[test]
@@ -151,7 +153,9 @@ fn a_stream_that_is_ended_at_the_relay_does_not_come_back() {
     assert_eq!(call(relay, &login, ("DELETE", &path), &serde_json::Value::Null).0, 204);
     assert_eq!(client.wait(SOON).code(), Some(255));
     assert!(client.stderr().contains("has ended the stream"), "{}", client.stderr());
-    assert_eq!(call(relay, &login, ("DELETE", &path), &serde_json::Value::Null).0, 404, "it has ended");
+    // The relay lets go of it a moment after its client.
+    let again = || call(relay, &login, ("DELETE", &path), &serde_json::Value::Null).0;
+    eventually(SOON, "it has ended", || (again() == 404).then_some(()));
     let (_, past) = call(relay, &login, ("GET", "/sessions?state=past"), &serde_json::Value::Null);
     let ended = &past["sessions"][0];
     assert_eq!((&ended["stream"], &ended["account"]), (&stream.into(), &"owner".into()));

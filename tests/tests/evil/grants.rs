@@ -58,7 +58,10 @@ fn r_02_a_grant_signed_with_the_relays_keys_is_refused() {
     }
     let approver =
         OpenVisit { engineer: stage.approver.signed(NAMESPACE_GRANT, &grant), ..plan.message(&stage.engineer) };
-    assert_eq!(stage.refusal(&approver), Refusal::ApproverScope);
+    assert_eq!(stage.refusal(&approver), Refusal::Signature, "the grant names the engineer");
+    let mut plan = stage.plan();
+    plan.grant.engineer = stage.approver.id();
+    assert_eq!(stage.refusal(&plan.message(&stage.approver)), Refusal::ApproverScope, "it does more than look");
     stage.nothing_but_audited(&["approver-scope"]);
     stage.nothing_but_audited(&["\"signature\""]);
 }
