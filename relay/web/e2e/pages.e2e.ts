@@ -49,14 +49,17 @@ test("a person signs in, trusts, opens a terminal, reloads and goes on", async (
   await page.locator("a.line").waitFor();
   await shot("servers");
 
-  await page.goto(`${road.url}/#/trust`);
-  const line = await page.locator("pre code").first().textContent();
+  await page.goto(`${road.url}/#/settings/keys`);
+  await page.getByRole("button", { name: "Use this browser's key (trial)" }).click();
+  const key = page.locator("li.key");
+  await key.locator("summary").click();
+  const line = await key.locator("code", { hasText: /^ecdsa-sha2-nistp256 / }).textContent();
   const file = join(road.folder, "device.pub");
   writeFileSync(file, `${line}\n`);
-  await shot("trust-waiting");
+  await shot("keys-waiting");
   road.client("tenant", "engineer", "add", file, "--name", "demo", "--device");
-  await page.getByText("trusted now").waitFor();
-  await shot("trust");
+  await key.getByText(/opens visits until/).waitFor();
+  await shot("keys");
 
   await page.goto(`${road.url}/#/servers`);
   await page.locator("a.line").click();
