@@ -9,7 +9,12 @@ pub(crate) fn read() -> HostFacts {
     let system = rustix::system::uname();
     // Asked of the kernel: a sandboxed service does not see all of /proc.
     let sizes = rustix::system::sysinfo();
-    let [now, up] = [ClockId::Realtime, ClockId::Boottime].map(|clock| clock_gettime(clock).tv_sec);
+    // To the nanosecond: whole seconds would begin at different moments, and the start would move to and fro.
+    let nanos = |clock| {
+        let now = clock_gettime(clock);
+        i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+    };
+    let start = (nanos(ClockId::Realtime) - nanos(ClockId::Boottime)) / 1_000_000_000;
     let text = |value: &std::ffi::CStr| value.to_string_lossy().into_owned();
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     HostFacts {
@@ -19,7 +24,7 @@ pub(crate) fn read() -> HostFacts {
         arch: text(system.machine()),
         cpus: std::fs::read_to_string("/sys/devices/system/cpu/online").ok().and_then(|list| count(&list)),
         memory_bytes: u64::from(sizes.mem_unit).checked_mul(sizes.totalram),
-        booted_at: u64::try_from(now - up).ok().map(UnixTime),
+        booted_at: u64::try_from(start).ok().map(UnixTime),
     }
 }
 

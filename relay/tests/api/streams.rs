@@ -235,11 +235,12 @@ async fn cod_04_no_stream_is_compressed_whoever_asks() {
         assert_eq!(answer.status, 101, "{answer:?}");
         assert!(!answer.has("sec-websocket-extensions"), "{answer:?}");
     }
-    let plain = world.get("/api/v1/servers", &ann).await.to_string();
+    // A list that does not change while it is asked for: streams take a moment to end.
+    let plain = world.get("/api/v1/trust-log", &ann).await.to_string();
     for coding in ["gzip", "br", "zstd", "deflate", "*"] {
         let bearer = format!("Bearer {ann}");
         let headers = [("authorization", bearer.as_str()), ("accept-encoding", coding)];
-        let answer = world.raw(request("GET", "/api/v1/servers", &headers, "").as_bytes()).await;
+        let answer = world.raw(request("GET", "/api/v1/trust-log", &headers, "").as_bytes()).await;
         assert!(!answer.has("content-encoding"), "{answer:?}");
         assert_eq!(answer.ok().to_string(), plain);
     }
