@@ -19,6 +19,7 @@ pub mod channel;
 pub mod close;
 pub mod control;
 pub mod decide;
+pub mod finding;
 pub mod frame;
 pub mod grant;
 pub mod guest;

@@ -1,0 +1,13 @@
+//! What several checks need and one reads for all, during one run.
+
+use crate::host::Process;
+use crate::lb::Fleet;
+use std::cell::OnceCell;
+
+/// Everything that is read once.
+#[derive(Debug, Default)]
+pub(crate) struct Memo {
+    /// Nothing when there is no load balancer here.
+    pub(crate) fleet: OnceCell<Option<Fleet>>,
+    pub(crate) processes: OnceCell<Vec<Process>>,
+}

@@ -1,0 +1,6 @@
+//! Services as systemd knows them.
+
+use crate::check::Check;
+
+/// This group's checks.
+pub(crate) const CHECKS: &[&Check] = &[];
