@@ -78,12 +78,9 @@ impl Holder {
             None => could_start(open.kind, request),
         };
         let admitted = self.visits.admit(open, seeds, fits)?;
-        self.wanted.get_or_insert(Wanted { kind: open.kind, request: admitted.request, limits: open.limits });
-        let (visit, now) = (open.visit.visit, clock::boot_time());
-        let ends_at = open.visit.ends_at;
-        let mut view = View::new(stream, admitted.sealed, visit, admitted.handed, admitted.reply, now, ends_at);
-        view.already_read(&open.already_read);
-        self.pending.push(view);
+        let wanted = Wanted { kind: open.kind, request: admitted.request.clone(), limits: open.limits };
+        self.wanted.get_or_insert(wanted);
+        self.pending.push(View::new(stream, admitted, open, clock::boot_time()));
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use super::door::What;
 use super::holder::{Holder, Stage};
 use super::kill::{self, End, Reaped};
 use super::lifetime::Verdict;
+use super::watchers::Watching;
 use cloud_doctor_proto::session::{ExitStatus, FinReason, Notice, Stream, ToClient};
 use cloud_doctor_proto::time::BootTime;
 use rustix::process::{Pid, Signal};
@@ -297,6 +298,11 @@ impl Holder {
         }
         let Some(reason) = self.ending.reason else { return };
         self.ending.told = true;
+        // Whoever looked has seen the end. This process does not wait for their streams to close, and has to say so now.
+        let went: Vec<_> = self.watchers.all.iter_mut().filter_map(Watching::goes).collect();
+        for (visit, went) in went {
+            self.tell_of(Some(visit), went);
+        }
         self.tell(What::Ended {
             reason,
             status: self.ending.status.clone(),

@@ -4,6 +4,8 @@
 //! fills it asks [`View::has_room`] first. It must never say anything unsealed, and never be waited for.
 
 use super::bytelog::{ByteLog, ReadAt};
+use super::door::Open;
+use super::visits::Admitted;
 use crate::flow::{Inlet, Outlet};
 use cloud_doctor_proto::channel::{Sealed, TAG_BYTES};
 use cloud_doctor_proto::frame::{self, Decoder, Kind};
@@ -68,20 +70,17 @@ impl From<io::Error> for ViewEnd {
 }
 
 impl View {
-    /// A view of a client whose first message was read; `reply` is the frame that answers it.
-    pub(crate) fn new(
-        (inlet, outlet): (Inlet, Outlet),
-        sealed: Sealed,
-        visit: VisitId,
-        handed: u64,
-        reply: Vec<u8>,
-        since: BootTime,
-        ends_at: BootTime,
-    ) -> Self {
+    /// A view of a client that was admitted on this stream since `since`, and is answered with what `open` brought it.
+    pub(crate) fn new((inlet, outlet): (Inlet, Outlet), admitted: Admitted, open: &Open, since: BootTime) -> Self {
+        let Admitted { request: _, reply, sealed, handed } = admitted;
+        let (visit, ends_at) = (open.visit.visit, open.visit.ends_at);
+        // Bytes of the client that guard has read from its stream.
+        let mut decoder = Decoder::new();
+        decoder.push(&open.already_read);
         Self {
             inlet,
             outlet,
-            decoder: Decoder::new(),
+            decoder,
             sealed,
             outgoing: reply,
             sent: 0,
@@ -95,11 +94,6 @@ impl View {
             farewell: false,
             ends_at,
         }
-    }
-
-    /// Bytes of the client that somebody else has read from its stream.
-    pub(crate) fn already_read(&mut self, bytes: &[u8]) {
-        self.decoder.push(bytes);
     }
 
     /// Opens the client's next record into `record`. `buffer` is scratch for one read.

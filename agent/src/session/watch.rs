@@ -64,10 +64,8 @@ impl Holder {
         let seeds = Seeds { ephemeral: random()?, resume: random()? };
         let (now, user) = (clock::boot_time(), &wanted.request.user);
         let admitted = self.watchers.admit(open, seeds, now, |request| request.attach && request.user == *user)?;
-        let (visit, ends_at) = (open.visit.visit, open.visit.ends_at);
-        let mut view = View::new(stream, admitted.sealed, visit, admitted.handed, admitted.reply, now, ends_at);
-        view.already_read(&open.already_read);
-        self.watchers.all.push(Watching { view, who: who.clone(), begun: false });
+        let view = View::new(stream, admitted, open, now);
+        self.watchers.all.push(Watching { view, who: who.clone(), begun: false, told: false });
         Ok(())
     }
 
@@ -177,9 +175,9 @@ impl Holder {
     }
 
     /// Says good-bye to a watcher that was taken off the list.
-    fn see_out(&mut self, old: Watching, reason: FinReason) {
-        if old.begun {
-            self.tell_of(Some(old.view.visit), What::WatcherWent { person: old.who.person });
+    fn see_out(&mut self, mut old: Watching, reason: FinReason) {
+        if let Some((visit, went)) = old.goes() {
+            self.tell_of(Some(visit), went);
             old.view.say_and_leave(&ToClient::Fin(reason));
         }
     }
@@ -201,15 +199,15 @@ impl Holder {
     }
 
     fn watcher_gone(&mut self, key: Key, end: &ViewEnd) {
-        let Some(gone) = self.watchers.take(|one| one.key() == key) else { return };
+        let Some(mut gone) = self.watchers.take(|one| one.key() == key) else { return };
         let visit = Some(key.0);
         match end {
             ViewEnd::Gone => {}
             ViewEnd::Integrity => self.tell_of(visit, What::Integrity),
             ViewEnd::Misbehaved(rule) => self.tell_of(visit, What::Misbehaved { rule: rule.clone() }),
         }
-        if gone.begun {
-            self.tell_of(visit, What::WatcherWent { person: gone.who.person });
+        if let Some((visit, went)) = gone.goes() {
+            self.tell_of(Some(visit), went);
             self.name_watchers(false);
         }
     }

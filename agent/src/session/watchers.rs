@@ -4,7 +4,7 @@
 //! wait: a watcher that falls behind is told what it missed.
 
 use super::bytelog::ByteLog;
-use super::door::{Open, Refusal, Visit, Watcher, WatcherStatus};
+use super::door::{Open, Refusal, Visit, Watcher, WatcherStatus, What};
 use super::start::Size;
 use super::view::View;
 use super::visits::{self, Admitted, Seeds};
@@ -30,11 +30,19 @@ pub(super) struct Watching {
     pub(super) who: Watcher,
     /// Its first record came.
     pub(super) begun: bool,
+    /// That it went was told.
+    pub(super) told: bool,
 }
 
 impl Watching {
     pub(super) fn key(&self) -> Key {
         (self.view.visit, self.view.handed)
+    }
+
+    /// What guard is told of its going: once, and nothing of one that never began.
+    pub(super) fn goes(&mut self) -> Option<(VisitId, What)> {
+        let untold = self.begun && !std::mem::replace(&mut self.told, true);
+        untold.then(|| (self.view.visit, What::WatcherWent { person: self.who.person.clone() }))
     }
 
     /// Seals output for it. Who looks wants to see what happens now: one that is far behind goes on near the end.

@@ -110,6 +110,22 @@ async fn pty_12_a_watchers_own_time_ends_its_view_and_not_the_shell() {
 }
 
 #[tokio::test]
+async fn that_a_watcher_went_is_told_before_the_end_also_while_its_stream_stays_open() {
+    let mut host = Host::new().await;
+    let mut eve = host.client(&shell()).await;
+    eve.quiet().await;
+    let looker = Looker::new(7, 600);
+    let mut carl = looker.look(&mut host, 0).await;
+    carl.until(|got| matches!(got, Got::Size(..))).await;
+    eve.type_in("exit 3\n").await;
+    let went = host.event(|what| matches!(what, What::WatcherWent { .. })).await;
+    assert_eq!(went.visit, Some(looker.visit.visit));
+    host.ended().await;
+    // Carl takes its last words and closes only now.
+    assert_eq!(carl.end().await.1, FinReason::Exited);
+}
+
+#[tokio::test]
 async fn only_those_whom_guard_names_and_who_ask_for_this_shell_look() {
     let mut host = Host::new().await;
     let looker = Looker::new(7, 600);

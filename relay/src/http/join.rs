@@ -8,12 +8,11 @@ use super::arrival::{Arrival, Keep, LoggedIn, Welcome};
 use super::caller::{Asked, Body, Caller, Client};
 use super::encoding::Bytes;
 use super::joins::token_hash;
-use super::passkeys::{Brought, Challenge, random};
+use super::passkeys::{Brought, Challenge, begin_first};
 use super::problem::{Code, Problem, ProblemBody};
 use super::sign_in::{acceptable, name};
-use super::site::site;
 use super::wait::{Look, Wait, held};
-use crate::access::{Owner, User};
+use crate::access::Owner;
 use crate::clock;
 use crate::store::{self, Account, FirstPasskey, FirstWay, JoinKey, JoinRefused};
 use crate::tunnels::gate::Prefix;
@@ -156,10 +155,8 @@ pub(super) async fn begin(
     api.access.may_guess(Prefix::of(client.ip()), clock::instant())?;
     let (token, account) = (token_hash(&asked.token.0), name(&asked.account)?);
     api.store.open_join(&token, clock::now()).await?;
-    let (site, user) = (site(&api, &headers)?, User { handle: random()?, name: account });
     let owner = Owner::Join { token, account: account.to_owned() };
-    let (id, options) = api.access.passkeys.begin_making(&site, user, owner, Vec::new(), clock::instant())?;
-    Ok(Json(Challenge { id, options }))
+    Ok(Json(begin_first(&api, &headers, account, owner)?))
 }
 
 /// A new person's first passkey.

@@ -77,6 +77,13 @@ pub(super) struct Challenge {
     pub(super) options: Value,
 }
 
+/// Begins to make the first passkey of an account, under a handle of its own.
+pub(super) fn begin_first(api: &Api, headers: &HeaderMap, name: &str, owner: Owner) -> Result<Challenge, Problem> {
+    let (site, user) = (site(api, headers)?, User { handle: random()?, name });
+    let (id, options) = api.access.passkeys.begin_making(&site, user, owner, Vec::new(), clock::instant())?;
+    Ok(Challenge { id, options })
+}
+
 /// Begins to make a passkey for signing in. The login must be younger than 15 minutes.
 #[utoipa::path(post, path = "/me/passkeys/start", tag = "passkeys", security(("login" = [])), request_body = Wish,
     responses((status = 200, body = Challenge), (status = "default", body = ProblemBody)))]
@@ -218,7 +225,7 @@ pub(super) async fn sign_in(
 }
 
 /// Sixteen random bytes.
-pub(super) fn random() -> Result<[u8; 16], Problem> {
+fn random() -> Result<[u8; 16], Problem> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(bytes)

@@ -5,11 +5,11 @@
 use super::Api;
 use super::arrival::{Arrival, Keep, LoggedIn, Welcome};
 use super::caller::{Admin, Body, Client, Id};
-use super::passkeys::{Brought, Challenge, random};
+use super::passkeys::{Brought, Challenge, begin_first};
 use super::problem::{Code, Problem, ProblemBody};
 use super::sign_in::acceptable;
 use super::site::site;
-use crate::access::{OneTimeCode, Owner, User, hash_of_typed};
+use crate::access::{OneTimeCode, Owner, hash_of_typed};
 use crate::clock;
 use crate::store::{Account, FirstPasskey, ResetRefused};
 use crate::tunnels::gate::Prefix;
@@ -111,12 +111,9 @@ pub(super) async fn begin(
     let account = account_of(&api, client, &asked.code).await?;
     let passkey = match site(&api, &headers) {
         Err(_) => None,
-        Ok(site) => {
-            let (user, owner) =
-                (User { handle: random()?, name: &account.name }, Owner::Reset(hash_of_typed(&asked.code)));
-            let begun = api.access.passkeys.begin_making(&site, user, owner, Vec::new(), clock::instant());
-            let (id, options) = begun?;
-            Some(Challenge { id, options })
+        Ok(_) => {
+            let owner = Owner::Reset(hash_of_typed(&asked.code));
+            Some(begin_first(&api, &headers, &account.name, owner)?)
         }
     };
     Ok(Json(Begun { account: account.name, passkey }))

@@ -3,11 +3,10 @@
 use super::Api;
 use super::arrival::{Arrival, Keep, LoggedIn, Welcome};
 use super::caller::{Body, Client};
-use super::passkeys::{Brought, Challenge, random};
+use super::passkeys::{Brought, Challenge, begin_first};
 use super::problem::{Code, Problem, ProblemBody};
 use super::sign_in::{Me, MyTenant, acceptable, name};
-use super::site::site;
-use crate::access::{Owner, SetupAnswer, User};
+use crate::access::{Owner, SetupAnswer};
 use crate::clock;
 use crate::store::{AlreadySetUp, FirstAccount, FirstPasskey};
 use crate::tunnels::gate::Prefix;
@@ -92,10 +91,8 @@ pub(super) async fn begin(
     Body(asked): Body<Names>,
 ) -> Result<Json<Challenge>, Problem> {
     let (account, tenant) = asked.checked(&api, client)?;
-    let (site, user) = (site(&api, &headers)?, User { handle: random()?, name: account });
     let owner = Owner::SetUp { account: account.to_owned(), tenant: tenant.to_owned() };
-    let (id, options) = api.access.passkeys.begin_making(&site, user, owner, Vec::new(), clock::instant())?;
-    Ok(Json(Challenge { id, options }))
+    Ok(Json(begin_first(&api, &headers, account, owner)?))
 }
 
 /// The first account's passkey.

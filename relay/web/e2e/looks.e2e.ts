@@ -26,7 +26,7 @@ beforeAll(async () => {
   await facade.trust.pin(road.tenant.words);
   letIn = async (role, name) => {
     const file = join(road.folder, `${name}.pub`);
-    writeFileSync(file, `${(await facade.trust.deviceKey()).openssh} browser\n`);
+    writeFileSync(file, `${(await facade.keys.makeDevice()).openssh} browser\n`);
     road.client("tenant", role, "add", file, "--name", name, "--device");
     await facade.trust.refresh();
   };

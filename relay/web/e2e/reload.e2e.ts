@@ -111,7 +111,7 @@ beforeAll(async () => {
   const page = await Page.load();
   await page.facade.trust.pin(road.tenant.words);
   const file = join(road.folder, "device.pub");
-  writeFileSync(file, `${(await page.facade.trust.deviceKey()).openssh} browser\n`);
+  writeFileSync(file, `${(await page.facade.keys.makeDevice()).openssh} browser\n`);
   road.client("tenant", "engineer", "add", file, "--name", "demo", "--device");
 });
 

@@ -1,5 +1,6 @@
 //! What happens in a channel, and what ends it for this client.
 
+use super::Channel;
 use super::offsets::Gap;
 use crate::messages::{Id, Say, Sentence};
 use crate::relay_api::RelayError;
@@ -111,5 +112,30 @@ impl Sentence for ChannelError {
 impl From<Gap> for ChannelError {
     fn from(gap: Gap) -> Self {
         ChannelError::Integrity(gap.to_string())
+    }
+}
+
+impl Channel {
+    /// Ends the shell or command and waits until it is over; what it still says is taken and shown to nobody.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: whether it has ended is not known.
+    pub async fn end(&mut self) -> Result<(), ChannelError> {
+        self.close();
+        loop {
+            match self.event().await? {
+                Event::Output { stream, data } => self.took(stream, data.len()),
+                Event::Fin(_) => return Ok(()),
+                Event::Welcome { .. }
+                | Event::Skipped { .. }
+                | Event::Applied(_)
+                | Event::Exit(_)
+                | Event::Notice(_)
+                | Event::RoundTrip(_)
+                | Event::Cut(_)
+                | Event::Size(..)
+                | Event::Watchers(_) => {}
+            }
+        }
     }
 }

@@ -62,7 +62,7 @@ fn tell(app: &App, verifier: &Verifier, report: &Report, json: bool, show: bool)
 pub(super) async fn fetch(app: &App, asked: Audit) -> Result<u8, Fail> {
     // No file begins with that line: the answer names those that there are.
     let question = Question::Audit { file: u64::MAX, offset: 0 };
-    let opened = open(app, &asked.server, &asked.looking, |_| vec![Scope::Audit {}], question).await?;
+    let opened = open(app, &asked.server, &asked.visit, |_| vec![Scope::Audit {}], question).await?;
     let Opened { mut look, target, answer } = opened;
     let saved = asked.out.as_deref().map(create).transpose()?;
     let (verifier, report) = (Verifier::new(target.identity), Report::default());

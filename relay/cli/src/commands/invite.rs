@@ -11,7 +11,7 @@ use super::opening::{self, Wanted};
 use super::shell::{End, view};
 use super::signals::Signals;
 use super::{App, SignedIn, sign_in};
-use crate::args::{Asking, Invite};
+use crate::args::{Asking, Invite, VisitTerms};
 use crate::fail::{Fail, ROAD};
 use crate::terminal;
 use cloud_doctor::clock;
@@ -53,7 +53,7 @@ pub(super) async fn run(app: &App, asked: Invite) -> Result<u8, Fail> {
 fn wish(asked: Invite) -> Result<Wish, Fail> {
     let Invite { user, time, reason, ticket } = asked;
     let wanted = Wanted { kind: ChannelKind::Shell, attach: None, argv: Vec::new(), size: terminal::own_size() };
-    opening::wish(&Asking { user: None, time, reason, ticket }, &user, wanted)
+    opening::wish(&Asking { user: None, visit: VisitTerms { time, reason, ticket } }, &user, wanted)
 }
 
 /// One call.

@@ -2,11 +2,11 @@
 
 use super::servers::find;
 use super::{App, SignedIn};
-use crate::args::Asking;
-use crate::fail::Fail;
+use crate::args::{Asking, VisitTerms};
+use crate::fail::{Fail, REFUSED};
 use cloud_doctor::channel::Channel;
 use cloud_doctor::messages::Id;
-use cloud_doctor::signer::Candidate;
+use cloud_doctor::signer::{Candidate, Keyring};
 use cloud_doctor::trust_store::TrustStore;
 use cloud_doctor::visit::{self, First, Hands, Target, Terms, Wish};
 use cloud_doctor_proto::ceiling::Span;
@@ -62,15 +62,7 @@ pub(super) async fn open_on(
     wanted: Wanted,
 ) -> Result<Opened, Fail> {
     let mut keys = app.keys(Some(&signed_in.entry)).await?;
-    let engineer = match engineer(trust.log(), &keys) {
-        Some(engineer) => engineer,
-        // A key that was added since this copy was fetched.
-        None => {
-            trust.sync(&signed_in.relay).await?;
-            let none = || Fail::Say(Id::NotAnEngineer.with(&[&trust.log().name]), crate::fail::REFUSED);
-            engineer(trust.log(), &keys).ok_or_else(none)?
-        }
-    };
+    let engineer = signer(signed_in, trust, &keys, &[Role::Engineer], Id::NotAnEngineer).await?;
     let mut seat = app.seat();
     keys.unlock(&mut seat)?;
     let user = asking.user.clone().unwrap_or_else(|| usual_user(signed_in));
@@ -85,12 +77,28 @@ pub(super) fn usual_user(signed_in: &SignedIn) -> String {
     signed_in.entry.user.clone().unwrap_or_else(super::sign_in::user_name)
 }
 
+/// The key that signs for one of these roles, the first that has one. Says `none` when there is no such key.
+pub(super) async fn signer(
+    signed_in: &SignedIn,
+    trust: &mut TrustStore,
+    keys: &Keyring,
+    roles: &[Role],
+    none: Id,
+) -> Result<Candidate, Fail> {
+    if let Some(signer) = able(trust.log(), keys, roles) {
+        return Ok(signer);
+    }
+    // A key that was added since this copy was fetched.
+    trust.sync(&signed_in.relay).await?;
+    able(trust.log(), keys, roles).ok_or_else(|| Fail::Say(none.with(&[&trust.log().name]), REFUSED))
+}
+
 /// A key that may sign now; else one that might by the server's clock, so that the server says what is wrong with it.
-fn engineer(log: &TrustLog, keys: &cloud_doctor::signer::Keyring) -> Option<Candidate> {
+fn able(log: &TrustLog, keys: &Keyring, roles: &[Role]) -> Option<Candidate> {
     let now = cloud_doctor::clock::wall();
-    let person = |id: &_| log.person(id, Role::Engineer);
-    keys.pick(|id| person(id).is_some_and(|person| person.until >= now))
-        .or_else(|| keys.pick(|id| person(id).is_some()))
+    let good = |role: &Role| keys.pick(|id| log.person(id, *role).is_some_and(|person| person.until >= now));
+    let any = |role: &Role| keys.pick(|id| log.person(id, *role).is_some());
+    roles.iter().find_map(good).or_else(|| roles.iter().find_map(any))
 }
 
 /// What a person asks for, as a grant says it.
@@ -111,11 +119,12 @@ pub(super) fn wish(asking: &Asking, user: &str, wanted: Wanted) -> Result<Wish, 
         argv: wanted.argv,
         size: wanted.size,
     };
-    Ok(Wish { terms: terms(&asking.time, &asking.reason, &asking.ticket, vec![scope])?, first })
+    Ok(Wish { terms: terms(&asking.visit, vec![scope])?, first })
 }
 
 /// What a grant is to say, from what a person typed.
-pub(super) fn terms(time: &str, reason: &str, ticket: &str, scopes: Vec<Scope>) -> Result<Terms, Fail> {
+pub(super) fn terms(visit: &VisitTerms, scopes: Vec<Scope>) -> Result<Terms, Fail> {
+    let VisitTerms { time, reason, ticket } = visit;
     let time: Span = time.parse().map_err(|error| Fail::from(Id::TimeForm.with(&[&error])))?;
-    Ok(Terms { scopes, ttl_secs: time.0, reason: reason.to_owned(), ticket: ticket.to_owned() })
+    Ok(Terms { scopes, ttl_secs: time.0, reason: reason.clone(), ticket: ticket.clone() })
 }

@@ -9,7 +9,6 @@ use crate::args::{OneSession, SessionCommand, Sessions};
 use crate::fail::Fail;
 use crate::output::{self, ago};
 use crate::terminal::own_size;
-use cloud_doctor::channel::Event;
 use cloud_doctor::clock;
 use cloud_doctor::home::SessionNote;
 use cloud_doctor::messages::Id;
@@ -199,22 +198,7 @@ async fn attach(app: &App, one: &OneSession) -> Result<u8, Fail> {
 async fn end(app: &App, one: &OneSession) -> Result<(), Fail> {
     let found = look_up(app, one).await?;
     let mut opened = reopen(app, one, &found).await?;
-    opened.channel.close();
-    loop {
-        match opened.channel.event().await? {
-            Event::Output { stream, data } => opened.channel.took(stream, data.len()),
-            Event::Fin(_) => break,
-            Event::Welcome { .. }
-            | Event::Skipped { .. }
-            | Event::Applied(_)
-            | Event::Exit(_)
-            | Event::Notice(_)
-            | Event::RoundTrip(_)
-            | Event::Cut(_)
-            | Event::Size(..)
-            | Event::Watchers(_) => {}
-        }
-    }
+    opened.channel.end().await?;
     forget(app, found.channel);
     app.say(Id::SessionEnded.with(&[&found.channel.short(), &opened.target.name]));
     Ok(())

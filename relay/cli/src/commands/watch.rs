@@ -2,21 +2,19 @@
 //!
 //! It never types: a watcher's keys end here.
 
-use super::opening::{target, terms, usual_user};
+use super::opening::{signer, target, terms, usual_user};
 use super::shell::{End, look};
 use super::{App, SignedIn};
-use crate::args::{Looking, Watch};
+use crate::args::{VisitTerms, Watch};
 use crate::fail::{Fail, REFUSED};
 use crate::output::{self, ago};
-use cloud_doctor::channel::{Channel, Event};
+use cloud_doctor::channel::Channel;
 use cloud_doctor::messages::Id;
-use cloud_doctor::signer::{Candidate, Keyring};
-use cloud_doctor::trust_store::TrustStore;
 use cloud_doctor::visit::{Hands, Look, Target, open_look};
 use cloud_doctor_proto::grant::Scope;
 use cloud_doctor_proto::look::{Answer, LivingShell, Question};
 use cloud_doctor_proto::refusal::one_line;
-use cloud_doctor_proto::trust::{Role, TrustLog};
+use cloud_doctor_proto::trust::Role;
 use serde_json::{Value, json};
 
 /// Characters of somebody else's text on a line of ours.
@@ -33,40 +31,23 @@ pub(super) struct Opened {
 pub(super) async fn open(
     app: &App,
     server: &str,
-    looking: &Looking,
+    visit: &VisitTerms,
     scopes: impl FnOnce(&SignedIn) -> Vec<Scope>,
     question: Question,
 ) -> Result<Opened, Fail> {
     let signed_in = app.signed_in()?;
     let mut trust = app.trust(&signed_in.entry)?;
     let target = target(&signed_in, &mut trust, server).await?;
-    let terms = terms(&looking.time, &looking.reason, &looking.ticket, scopes(&signed_in))?;
+    let terms = terms(visit, scopes(&signed_in))?;
     let mut keys = app.keys(Some(&signed_in.entry)).await?;
-    let signer = signer(&signed_in, &mut trust, &keys).await?;
+    let roles = [Role::Approver, Role::Engineer];
+    let signer = signer(&signed_in, &mut trust, &keys, &roles, Id::NotALooker).await?;
     let mut seat = app.seat();
     keys.unlock(&mut seat)?;
     let mut hands =
         Hands { relay: &signed_in.relay, trust: &mut trust, keys: &keys, engineer: &signer, person: &mut seat };
     let (look, answer) = open_look(&mut hands, &target, &terms, question).await?;
     Ok(Opened { look, target, answer })
-}
-
-async fn signer(signed_in: &SignedIn, trust: &mut TrustStore, keys: &Keyring) -> Result<Candidate, Fail> {
-    if let Some(signer) = looker(trust.log(), keys) {
-        return Ok(signer);
-    }
-    // A key that was added since this copy was fetched.
-    trust.sync(&signed_in.relay).await?;
-    looker(trust.log(), keys).ok_or_else(|| Fail::Say(Id::NotALooker.with(&[&trust.log().name]), REFUSED))
-}
-
-/// A key that may look now; else one that might by the server's clock.
-fn looker(log: &TrustLog, keys: &Keyring) -> Option<Candidate> {
-    let now = cloud_doctor::clock::wall();
-    let good = |role| keys.pick(|id| log.person(id, role).is_some_and(|person| person.until >= now));
-    let any = |role| keys.pick(|id| log.person(id, role).is_some());
-    let roles = [Role::Approver, Role::Engineer];
-    roles.into_iter().find_map(good).or_else(|| roles.into_iter().find_map(any))
 }
 
 pub(super) async fn run(app: &App, asked: Watch) -> Result<u8, Fail> {
@@ -79,7 +60,7 @@ pub(super) async fn run(app: &App, asked: Watch) -> Result<u8, Fail> {
         users.dedup();
         users.into_iter().map(|user| Scope::Watch { user }).collect()
     };
-    let Opened { look, target, answer } = open(app, &asked.server, &asked.looking, scopes, Question::Shells {}).await?;
+    let Opened { look, target, answer } = open(app, &asked.server, &asked.visit, scopes, Question::Shells {}).await?;
     let Answer::Shells { shells } = answer else { return Err(Id::NoShells.with(&[&target.name]).into()) };
     if asked.json {
         output::json("shells", &shells.iter().map(as_json).collect::<Vec<_>>());
@@ -155,22 +136,7 @@ async fn attend(app: &App, target: &Target, shell: &LivingShell, channel: Channe
 
 /// Ends a shell and waits until it is over.
 async fn end(app: &App, target: &Target, shell: &LivingShell, mut channel: Channel) -> Result<u8, Fail> {
-    channel.close();
-    loop {
-        match channel.event().await? {
-            Event::Output { stream, data } => channel.took(stream, data.len()),
-            Event::Fin(_) => break,
-            Event::Welcome { .. }
-            | Event::Skipped { .. }
-            | Event::Applied(_)
-            | Event::Exit(_)
-            | Event::Notice(_)
-            | Event::RoundTrip(_)
-            | Event::Cut(_)
-            | Event::Size(..)
-            | Event::Watchers(_) => {}
-        }
-    }
+    channel.end().await?;
     app.say(Id::WatchEnded.with(&[&one_line(&shell.person, TEXT_CHARS), &target.name]));
     Ok(0)
 }

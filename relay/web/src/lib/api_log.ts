@@ -3,6 +3,7 @@
 import { call, object, RelayError, string } from "./api";
 import { type Bytes, base64url, unbase64url } from "./bytes";
 import { ConsoleError } from "./errors";
+import type { InstallToken } from "./facade";
 
 /** Delivers a signed entry. Throws `log_moved`. */
 export async function append(entry: Bytes): Promise<void> {
@@ -45,19 +46,15 @@ export async function makeToken(label: string, uses: number, validSecs: number):
 }
 
 /** An install token as the relay lists it. */
-export interface TokenLine {
-  readonly id: string;
-  readonly label: string;
-  readonly by: string;
-  readonly madeAt: number;
-  readonly expiresAt: number;
-  readonly uses: number;
-  readonly used: number;
+export interface TokenLine extends InstallToken {
   readonly revoked: boolean;
 }
 
 export async function tokens(): Promise<TokenLine[]> {
-  const list = object(await call("GET", "/api/v1/enrolment-tokens"), "tokens").tokens;
+  const list = object(
+    await call("GET", "/api/v1/enrolment-tokens", undefined, { byItself: true }),
+    "tokens",
+  ).tokens;
   if (!Array.isArray(list)) throw new RelayError(false, "relay_odd", "tokens");
   return list.map((line: unknown) => {
     const token = object(line, "token");

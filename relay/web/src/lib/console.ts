@@ -11,14 +11,13 @@ import { ConsoleError } from "./errors";
 import type { Api, Facade, Here, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
 import { agentOf, parseId, short } from "./ids";
 import { keyView, policyView } from "./key_view";
-import { deviceKey, type Signer, signers } from "./keys";
+import { type Signer, signers } from "./keys";
 import { later } from "./later";
 import { exchangePair } from "./noise";
-import { wallSecs } from "./outside";
 import * as own from "./own";
 import * as seat from "./seat";
 import { open, TERM } from "./shell";
-import { fingerprint, openssh } from "./ssh";
+import { fingerprint } from "./ssh";
 import * as store from "./store";
 import { onTouch } from "./touch";
 import { faultOf, type TrustStore } from "./trust_store";
@@ -92,12 +91,6 @@ export const trust: Trust = {
   },
   refresh: async () => seat.pinned().sync(),
   log: () => viewOf(seat.pinned()),
-  async deviceKey() {
-    const { id, blob } = await deviceKey(seat.account());
-    const person = seat.pinnedIfAny()?.log.person(id, "engineer");
-    const trusted = person !== undefined && person.until >= wallSecs();
-    return { openssh: openssh(blob), fingerprint: fingerprint(blob), trusted };
-  },
 };
 
 /** The customer that a first entry names: its hash. */

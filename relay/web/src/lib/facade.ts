@@ -86,8 +86,6 @@ export interface Trust {
   refresh(): Promise<void>;
   /** Throws `trust_none` before `pin`. */
   log(): TrustView;
-  /** The account's own key in this browser; made at the first call. `trusted`: the log lets it sign now. */
-  deviceKey(): Promise<{ openssh: string; fingerprint: string; trusted: boolean }>;
 }
 
 /**

@@ -138,7 +138,7 @@ function passkeySigner({ credential, blob, label, madeAt }: store.StoredPasskey)
   };
 }
 
-/** Asks the browser for a credential. Throws `passkey_cancelled`, `passkey_missing`, `passkey_known`. */
+/** Asks the browser for a credential. Throws `passkey_cancelled`, `passkey_missing`. */
 export async function atBrowser(call: () => Promise<Credential | null>): Promise<PublicKeyCredential> {
   if (globalThis.PublicKeyCredential === undefined) throw new ConsoleError("passkey_missing");
   try {

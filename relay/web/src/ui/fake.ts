@@ -91,12 +91,6 @@ function first(world: World): Pick<Facade, "api" | "trust"> {
         recovery: { name: "olga@acme.example, on paper", fingerprint: print("R"), kind: "ssh" },
         servers: world.servers.filter((one) => one.trusted).map(({ id, name }) => ({ id, name })),
       }),
-      deviceKey: async () => ({
-        openssh:
-          "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6q1mV0Zk0q3vJ8m1x2c5b7n9a4s6d8f0g1h3j5k7l9 eve@example.com (browser)",
-        fingerprint: print("D"),
-        trusted: world.trusted,
-      }),
     },
   };
 }
