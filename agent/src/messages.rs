@@ -48,6 +48,9 @@ messages! {
     Failed,
         "Failed: {}",
         "失败:{}";
+    NoSuchCheck,
+        "There is no check and no group {}{}. `cloud-doctor-agent check --list` shows all.",
+        "没有名为 {} 的检查或分组{}。`cloud-doctor-agent check --list` 可列出全部。";
     NotPermitted,
         "Only root may do that here: {}",
         "此操作仅限 root:{}";

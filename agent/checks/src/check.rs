@@ -58,6 +58,14 @@ impl Check {
     }
 }
 
+impl Check {
+    /// Whether it needs the time between two readings.
+    #[must_use]
+    pub fn reads_counters(&self) -> bool {
+        self.reads.iter().any(|path| crate::host::is_counter(path))
+    }
+}
+
 /// What a check needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {

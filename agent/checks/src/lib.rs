@@ -28,6 +28,7 @@ mod process;
 mod run;
 mod security;
 mod service;
+pub mod show;
 mod time;
 mod tls;
 mod web;

@@ -17,12 +17,13 @@ pub use clock::{boot_time, unix_time};
 pub use files::{Entry, Kind, Stat};
 pub use processes::Process;
 pub use samples::Twice;
+pub(crate) use samples::is_counter;
 pub use sockets::HttpAnswer;
 
 use crate::found::Gap;
 use crate::memo::Memo;
 use crate::words;
-use cloud_doctor_proto::time::{BootTime, UnixTime};
+use cloud_doctor_proto::time::UnixTime;
 use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -101,10 +102,4 @@ impl Host {
         let name = kernel.or_else(|| self.read("/etc/hostname").ok()).unwrap_or_default();
         cloud_doctor_proto::refusal::one_line(name.trim(), 255)
     }
-}
-
-/// Milliseconds since boot at which the counters may be read for the second time.
-#[must_use]
-pub fn second_sample_at(host: &Host) -> BootTime {
-    host.samples.second_at()
 }

@@ -5,6 +5,7 @@ use crate::found::Gap;
 use crate::words;
 use cloud_doctor_proto::time::BootTime;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The files that are read at the start of a run. A second reading comes when a check asks for it.
 const COUNTERS: [&str; 8] = [
@@ -18,7 +19,7 @@ const COUNTERS: [&str; 8] = [
     "/proc/interrupts",
 ];
 
-/// Between the two readings at least; the caller runs checks meanwhile, or waits.
+/// Between the two readings at least. Checks that need no rate run meanwhile.
 const BETWEEN_MS: u64 = 1000;
 
 /// First readings.
@@ -68,13 +69,25 @@ impl Samples {
     }
 }
 
+/// Whether a check that reads this reads it twice.
+pub(crate) fn is_counter(path: &str) -> bool {
+    COUNTERS.contains(&path)
+}
+
 impl Host {
+    #[expect(clippy::disallowed_methods, reason = "time itself is what a rate needs")]
+    fn wait_for_second_reading(&self) {
+        let left = boot_time().millis_until(self.samples.second_at());
+        std::thread::sleep(Duration::from_millis(left));
+    }
+
     /// A counter file as it was at the start of the run and as it is now.
     ///
     /// # Errors
     /// [`Gap::Unknown`] on a root that is not running, when the file cannot be read, or when no time has passed.
     pub fn twice(&self, path: &'static str) -> Result<Twice, Gap> {
         self.must_live()?;
+        self.wait_for_second_reading();
         let after = self.must_read(path)?;
         let secs = self.samples.secs();
         match self.samples.first.get(path) {
