@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     match role.to_str() {
         // Started by our own processes only, many times a minute: before anything else is set up.
         Some("checker") => checker::role(),
+        Some("check-report") => checker::report(),
         Some("holder") => session::holder::run(arguments),
         Some("pty-child") => {
             session::pty::run(arguments);

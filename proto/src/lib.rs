@@ -16,6 +16,7 @@
 pub mod audit;
 pub mod ceiling;
 pub mod channel;
+pub mod checks;
 pub mod close;
 pub mod control;
 pub mod decide;

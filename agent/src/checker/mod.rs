@@ -9,9 +9,11 @@
 //! with it; the supervisor says so and has another one do the rest. It must never write, start a program, or raise its
 //! own limits.
 
+mod report;
 mod seccomp;
 mod supervise;
 
+pub(crate) use report::role as report;
 pub(crate) use supervise::run;
 
 use crate::fence;
