@@ -14,6 +14,7 @@ pub(crate) mod fixture;
 mod glob;
 mod kernel_log;
 mod kernel_values;
+pub(crate) mod os_release;
 pub(crate) mod pressure;
 mod processes;
 mod samples;
