@@ -30,9 +30,10 @@ pub(crate) const CHECK: Check = Check {
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let what = words!("hardware errors", "硬件错误");
-    // Whether the worst was corrected says the text; nobody should rely on that for longer than it takes to read it.
     let log = host.kernel_log()?;
-    let lost = log.messages.iter().any(|message| is_error(&message.text) && is_lost(&message.text));
+    let recent = |age: Option<f64>| age.is_none_or(|age| age <= settings.number("recent"));
+    let mut errors = log.messages.iter().filter(|message| is_error(&message.text) && recent(message.age_secs));
+    let lost = errors.any(|message| is_lost(&message.text));
     let worst = if lost { Status::Critical } else { Status::Warning };
     messages::judge(host, settings, &what, worst, is_error)
 }

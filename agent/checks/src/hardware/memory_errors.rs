@@ -5,6 +5,7 @@ use crate::found::{Found, Gap, Outcome};
 use crate::host::Host;
 use crate::run::Settings;
 use crate::words;
+use cloud_doctor_proto::finding::Status;
 
 pub(crate) const CHECK: Check = Check {
     id: "hardware.memory-errors",
@@ -47,13 +48,18 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
             "没有上报错误的内存控制器(虚拟机通常没有)"
         )));
     }
-    folders.iter().map(|folder| judge(host, settings, folder)).collect()
+    Ok(folders.iter().map(|folder| judge(host, settings, folder)).collect())
 }
 
-fn judge(host: &Host, settings: &Settings<'_>, folder: &str) -> Result<Found, Gap> {
+fn judge(host: &Host, settings: &Settings<'_>, folder: &str) -> Found {
     let name = folder.rsplit('/').next().unwrap_or(folder);
-    let (corrected, uncorrected): (u32, u32) =
-        (host.number(&format!("{folder}/ce_count"))?, host.number(&format!("{folder}/ue_count"))?);
+    let count = |what: &str| host.number::<u32>(&format!("{folder}/{what}"));
+    let (corrected, uncorrected) = match (count("ce_count"), count("ue_count")) {
+        (Ok(corrected), Ok(uncorrected)) => (corrected, uncorrected),
+        (Err(Gap::NotHere(why) | Gap::Unknown(why)), _) | (_, Err(Gap::NotHere(why) | Gap::Unknown(why))) => {
+            return Found::new(name, Status::Unknown, why);
+        }
+    };
     let status = settings.level_of(name, f64::from(corrected), "warning", "");
     let status = status.max(settings.level_of(name, f64::from(uncorrected), "", "critical"));
     let summary = words!(
@@ -62,14 +68,13 @@ fn judge(host: &Host, settings: &Settings<'_>, folder: &str) -> Result<Found, Ga
     );
     let found = Found::new(name, status, summary).value(f64::from(uncorrected.max(corrected)), "");
     let found = found.evidence(format!("{folder}/ue_count"), uncorrected.to_string());
-    Ok(found.evidence(format!("{folder}/ce_count"), corrected.to_string()))
+    found.evidence(format!("{folder}/ce_count"), corrected.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::host::fixture::Fixture;
-    use cloud_doctor_proto::finding::Status;
 
     #[test]
     fn krn_03_errors_of_memory() {

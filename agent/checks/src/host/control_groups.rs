@@ -94,7 +94,24 @@ fn short(part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::host::fixture::Fixture;
+
+    #[test]
+    fn walking_is_bounded_in_depth_and_number() {
+        let deep =
+            Fixture::live().file("/sys/fs/cgroup/cgroup.controllers", "").file("/sys/fs/cgroup/a/b/c/d/e/f/g/x", "");
+        let found = deep.host().control_groups(Controller::Memory).unwrap();
+        assert_eq!((found.groups.len(), found.unified, found.cut), (DEPTH_MAX, true, true));
+        let wide =
+            (0..GROUPS_MAX + 5).fold(Fixture::live().file("/sys/fs/cgroup/cgroup.controllers", ""), |host, at| {
+                std::fs::create_dir_all(host.path(&format!("/sys/fs/cgroup/g{at}"))).unwrap();
+                host
+            });
+        let found = wide.host().control_groups(Controller::Cpu).unwrap();
+        assert_eq!((found.groups.len(), found.cut), (GROUPS_MAX, true));
+    }
 
     #[test]
     fn a_group_is_named_after_its_service_or_container() {

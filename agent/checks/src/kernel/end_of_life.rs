@@ -87,7 +87,7 @@ mod tests {
             ("NAME=\"CentOS Linux\"\nID=\"centos\"\nVERSION_ID=\"7\"\n", Status::Warning, false, "since 2024-06-30"),
             ("NAME=\"CentOS Stream\"\nID=\"centos\"\nVERSION_ID=\"9\"\n", Status::Ok, false, "2027-05-31"),
             ("ID=\"rocky\"\nVERSION_ID=\"9.4\"\n", Status::Ok, false, "2032-05-31"),
-            ("ID=\"alinux\"\nVERSION_ID=\"2.1903\"\n", Status::Warning, false, "since 2024-03-31"),
+            ("ID=\"alinux\"\nVERSION_ID=\"2.1903\"\n", Status::Warning, false, "since 2026-03-31"),
             ("ID=\"openEuler\"\nVERSION_ID=\"24.03\"\nVERSION=\"24.03 (LTS-SP1)\"\n", Status::Ok, true, "2026-12-31"),
             ("ID=\"sles\"\nVERSION_ID=\"15.5\"\n", Status::Warning, false, "2027-12-31"),
             ("ID=fedora\nVERSION_ID=43\n", Status::Ok, true, "2026-12-09"),

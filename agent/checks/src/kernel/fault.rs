@@ -34,7 +34,7 @@ pub(crate) const CHECK: Check = Check {
 };
 
 /// How the messages begin. What user programs caused begins with `traps:` or with their name.
-const BEGINNINGS: [&str; 12] = [
+const BEGINNINGS: [&str; 13] = [
     "BUG: unable to handle kernel ",
     "BUG: kernel NULL pointer dereference",
     "BUG: unable to handle page fault",
@@ -47,6 +47,7 @@ const BEGINNINGS: [&str; 12] = [
     "Kernel panic - not syncing",
     "watchdog: BUG: soft lockup",
     "NMI watchdog: BUG: soft lockup",
+    "BUG: soft lockup",
 ];
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
@@ -55,9 +56,8 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
 }
 
 fn is_fault(text: &str) -> bool {
-    BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
-        || (text.starts_with("BUG: soft lockup") || text.starts_with("rcu: INFO: rcu_")) && text.contains("CPU")
-        || text.starts_with("rcu: INFO: rcu_") && text.contains("stall")
+    let stalls = text.contains("INFO: rcu_") && text.contains("stall");
+    stalls || BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
 }
 
 #[cfg(test)]

@@ -37,19 +37,11 @@ enum Kind {
 }
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
-    let not_clear = || Gap::Unknown(words!("{PATH} cannot be understood", "无法解析 {PATH}"));
-    let bytes = host.read_bytes(PATH).map_err(|gap| match gap {
-        Gap::NotHere(_) => Gap::Unknown(words!(
-            "{PATH} is not there, so nothing tells how the last boot ended",
-            "没有 {PATH},无法判断上次是否正常关机"
-        )),
-        Gap::Unknown(why) => Gap::Unknown(why),
-    })?;
-    let records = records(&bytes).ok_or_else(not_clear)?;
+    let records = read(host)?;
     let Some(at) = records.iter().rposition(|(kind, _)| *kind == Kind::Start) else {
         return Err(Gap::Unknown(words!("{PATH} has no start in it", "{PATH} 中没有启动记录")));
     };
-    let (_, started) = records.get(at).copied().ok_or_else(not_clear)?;
+    let started = records.get(at).map_or(0, |(_, at)| *at);
     let before = at.checked_sub(1).and_then(|before| records.get(before));
     #[expect(clippy::cast_precision_loss, reason = "an age for people")]
     let age = host.now().0.saturating_sub(started) as f64;
@@ -82,10 +74,21 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     Ok(vec![found.value(age, "s").evidence(PATH, evidence)])
 }
 
+fn read(host: &Host) -> Result<Vec<(Kind, u64)>, Gap> {
+    let bytes = host.read_bytes(PATH).map_err(|gap| match gap {
+        Gap::NotHere(_) => Gap::Unknown(words!(
+            "{PATH} is not there, so nothing tells how the last boot ended",
+            "没有 {PATH},无法判断上次是否正常关机"
+        )),
+        Gap::Unknown(why) => Gap::Unknown(why),
+    })?;
+    records(&bytes).ok_or_else(|| Gap::Unknown(words!("{PATH} cannot be understood", "无法解析 {PATH}")))
+}
+
 /// Starts and shutdowns, oldest first. utmp(5): 384 bytes each on most architectures; 400 where the time takes 8 bytes.
 fn records(bytes: &[u8]) -> Option<Vec<(Kind, u64)>> {
     [(384, 340, 4), (400, 344, 8)].into_iter().find_map(|(size, time_at, time_len)| {
-        if bytes.is_empty() || bytes.len() % size != 0 {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(size) {
             return None;
         }
         let records: Option<Vec<Option<(Kind, u64)>>> =

@@ -119,7 +119,10 @@ fn kills(messages: &[KernelMessage]) -> Vec<Kill<'_>> {
         if let Some(rest) = message.text.strip_prefix("oom-kill:") {
             service = group_of(rest);
         } else if let Some((_, rest)) = message.text.split_once("Killed process ") {
-            let Some((pid, rest)) = rest.split_once(' ') else { continue };
+            // Other messages hold names that programs chose.
+            let Some((pid, rest)) = rest.split_once(' ').filter(|(pid, _)| pid.parse::<u32>().is_ok()) else {
+                continue;
+            };
             let name = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')).map_or("?", |(name, _)| name);
             let of = service.take().filter(|(of, _)| *of == pid).map(|(_, service)| service);
             kills.push(Kill { message, name, service: of });
@@ -163,6 +166,7 @@ mod tests {
             (150_000, &[SERVICE, KILLED], Status::Warning, false),
             (1000, &[SERVICE, KILLED], Status::Ok, true),
             (199_000, &["Linux version 6.1"], Status::Ok, false),
+            (199_000, &["Killed process [77]: segfault at 0 ip 4 sp 5 error 4"], Status::Ok, false),
         ] {
             let findings = killed(at, lines).run(&CHECK);
             assert_eq!((findings[0].status, findings[0].note), (expected, note), "{at} {lines:?}");
