@@ -24,6 +24,7 @@ mod memo;
 mod memory;
 mod net;
 mod nginx;
+mod number;
 mod process;
 mod run;
 mod security;

@@ -1,6 +1,7 @@
 //! What several checks need and one reads for all, during one run.
 
-use crate::host::Process;
+use crate::found::Gap;
+use crate::host::{KernelLog, Process};
 use crate::lb::Fleet;
 use std::cell::OnceCell;
 
@@ -9,5 +10,6 @@ use std::cell::OnceCell;
 pub(crate) struct Memo {
     /// Nothing when there is no load balancer here.
     pub(crate) fleet: OnceCell<Option<Fleet>>,
+    pub(crate) kernel_log: OnceCell<Result<KernelLog, Gap>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
 }

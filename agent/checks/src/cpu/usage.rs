@@ -1,7 +1,8 @@
 //! How busy the processors are, over the time of the run.
 
+use super::ticks::{no_time, passed};
 use crate::check::{Check, Needs, Param, Text};
-use crate::found::{Found, Gap, Outcome};
+use crate::found::{Found, Outcome};
 use crate::host::Host;
 use crate::run::Settings;
 use crate::words;
@@ -27,16 +28,8 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
-    let stat = host.twice("/proc/stat")?;
-    let (Some(before), Some(after)) = (Ticks::parse(&stat.before), Ticks::parse(&stat.after)) else {
-        return Err(Gap::Unknown(words!("/proc/stat has no line \"cpu\"", "/proc/stat 中没有 \"cpu\" 行")));
-    };
-    let Some(usage) = after.busy_percent_since(&before) else {
-        return Err(Gap::Unknown(words!(
-            "no processor time passed between two readings of /proc/stat",
-            "两次读取 /proc/stat 之间没有经过处理器时间"
-        )));
-    };
+    let (ticks, stat) = passed(host)?;
+    let usage = ticks.busy_percent().ok_or_else(no_time)?;
     let secs = stat.secs;
     let found = Found::new(
         "",
@@ -44,29 +37,6 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         words!("processors are {usage:.0} % busy over {secs:.1} s", "处理器在 {secs:.1} 秒内繁忙 {usage:.0}%"),
     );
     Ok(vec![found.value(usage, "%").evidence("/proc/stat", stat.after.lines().next().unwrap_or_default())])
-}
-
-/// Processor time since boot, all processors together.
-struct Ticks {
-    all: u64,
-    idle: u64,
-}
-
-impl Ticks {
-    /// proc_stat(5): user nice system idle iowait irq softirq steal guest guest_nice; guests are in user already.
-    fn parse(stat: &str) -> Option<Self> {
-        let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-        let ticks: Vec<u64> = line.split_ascii_whitespace().take(8).map_while(|tick| tick.parse().ok()).collect();
-        (ticks.len() >= 4).then(|| Self { all: ticks.iter().sum(), idle: ticks[3] + ticks.get(4).unwrap_or(&0) })
-    }
-
-    fn busy_percent_since(&self, before: &Self) -> Option<f64> {
-        let all = self.all.checked_sub(before.all).filter(|all| *all > 0)?;
-        // Idle time can go back a little between two readings (proc_stat(5)).
-        let idle = self.idle.saturating_sub(before.idle).min(all);
-        #[expect(clippy::cast_precision_loss, reason = "ticks of a few seconds")]
-        Some(100.0 * (all - idle) as f64 / all as f64)
-    }
 }
 
 #[cfg(test)]

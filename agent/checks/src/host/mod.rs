@@ -5,16 +5,24 @@
 //! write, start a program, or wait for a FIFO.
 
 mod clock;
+pub(crate) mod control_groups;
+mod counters;
+pub(crate) mod date;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod glob;
+mod kernel_log;
+mod kernel_values;
+pub(crate) mod os_release;
+pub(crate) mod pressure;
 mod processes;
 mod samples;
 mod sockets;
 
 pub use clock::{boot_time, unix_time};
 pub use files::{Entry, Kind, Stat};
+pub use kernel_log::{KernelLog, KernelMessage};
 pub use processes::Process;
 pub use samples::Twice;
 pub(crate) use samples::is_counter;

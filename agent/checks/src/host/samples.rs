@@ -25,7 +25,7 @@ const BETWEEN_MS: u64 = 1000;
 /// First readings.
 #[derive(Debug, Default)]
 pub(super) struct Samples {
-    first: BTreeMap<&'static str, String>,
+    first: BTreeMap<String, String>,
     at: Option<BootTime>,
     /// In tests: how far apart the readings are said to be.
     #[cfg(test)]
@@ -45,7 +45,8 @@ pub struct Twice {
 
 impl Samples {
     pub(super) fn begin(host: &Host, now: BootTime) -> Self {
-        let first = COUNTERS.iter().filter_map(|path| Some((*path, host.read(path).ok()?))).collect();
+        let paths = COUNTERS.iter().map(|path| (*path).to_owned()).chain(host.counters_found());
+        let first = paths.filter_map(|path| host.read(&path).ok().map(|text| (path, text))).collect();
         Self {
             first,
             at: Some(now),
@@ -85,7 +86,7 @@ impl Host {
     ///
     /// # Errors
     /// [`Gap::Unknown`] on a root that is not running, when the file cannot be read, or when no time has passed.
-    pub fn twice(&self, path: &'static str) -> Result<Twice, Gap> {
+    pub fn twice(&self, path: &str) -> Result<Twice, Gap> {
         self.must_live()?;
         self.wait_for_second_reading();
         let after = self.must_read(path)?;
