@@ -26,6 +26,7 @@ mod net;
 mod nginx;
 mod number;
 mod process;
+pub mod redact;
 mod run;
 mod security;
 mod service;

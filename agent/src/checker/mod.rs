@@ -13,7 +13,7 @@ mod report;
 mod seccomp;
 mod supervise;
 
-pub(crate) use report::role as report;
+pub(crate) use report::{Wants, role as report};
 pub(crate) use supervise::run;
 
 use crate::fence;

@@ -9,6 +9,7 @@ use super::server::Guard;
 use super::start;
 use super::stream::FrameStream;
 use super::visits::Claims;
+use crate::checker::Wants;
 use cloud_doctor_proto::checks::{CheckRequest, Report};
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::pack;
@@ -48,8 +49,11 @@ pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, claims: Cla
 async fn answer(guard: &Guard, claims: &Claims, request: &CheckRequest) -> Result<Report, Refused> {
     let Chosen { checks, refused } = guard.with(|core, moment| core.begin_checks(moment, claims, request))?;
     let run = Running(guard);
-    let ids: Vec<_> = checks.iter().map(|check| check.id).collect();
-    let found = start::checks(guard, &ids).await;
+    let wants = Wants {
+        checks: checks.iter().map(|check| check.id.to_owned()).collect(),
+        redaction: guard.with(|core, _| core.redaction_key()),
+    };
+    let found = start::checks(guard, &wants).await;
     drop(run);
     let found = found.map_err(|why| {
         tracing::warn!(%why, "checks could not be run");

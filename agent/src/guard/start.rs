@@ -3,6 +3,7 @@
 //! A holder started here outlives guard. It must never inherit guard's sandbox, descriptors or environment.
 
 use super::server::Guard;
+use crate::checker::Wants;
 use crate::session::door;
 use crate::session::wire::Guardian;
 use cloud_doctor_proto::checks::Report;
@@ -83,7 +84,7 @@ async fn unit(guard: &Guard, channel: ChannelId) -> Result<(), String> {
 /// # Errors
 /// Why not, for people.
 #[expect(clippy::disallowed_methods, reason = "systemd's own tool by its absolute path, or our own binary")]
-pub(super) async fn checks(guard: &Guard, ids: &[&str]) -> Result<Report, String> {
+pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Report, String> {
     let mut command = if guard.places.standalone {
         Command::new(&guard.program)
     } else {
@@ -100,7 +101,7 @@ pub(super) async fn checks(guard: &Guard, ids: &[&str]) -> Result<Report, String
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| error.to_string())?;
-    let order = serde_json::to_vec(ids).map_err(|error| error.to_string())?;
+    let order = serde_json::to_vec(wants).map_err(|error| error.to_string())?;
     let (to, from) = child.stdin.take().zip(child.stdout.take()).ok_or("a pipe is missing")?;
     let run = async {
         // One that has ended already says why by its answer.

@@ -10,7 +10,10 @@ use cloud_doctor_proto::checks::{CheckReport, CheckRequest, REQUEST_CHECKS_MAX, 
 use cloud_doctor_proto::finding::Status;
 use cloud_doctor_proto::refusal::{Refusal, Refused, one_line};
 use cloud_doctor_proto::time::{BootTime, UnixTime};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
+
+const REDACTION_CONTEXT: &[u8] = b"cloud-doctor redaction v1\0";
 
 /// The run before the next one.
 #[derive(Debug, Default)]
@@ -66,6 +69,11 @@ impl Core {
         let ceiling = self.ceiling().map_err(|problem| Refusal::Ceiling.telling(problem.told()))?;
         let chosen = choose(&ceiling, moment.at, (self.host.zone_secs)(), &request.checks);
         if chosen.checks.is_empty() { Err(Refusal::ChecksNotAllowed.into()) } else { Ok(chosen) }
+    }
+
+    /// What secrets' tokens are made under: this server's own, for as long as it has its identity.
+    pub(in crate::guard) fn redaction_key(&self) -> [u8; 32] {
+        Sha256::new().chain_update(REDACTION_CONTEXT).chain_update(self.identity.to_bytes()).finalize().into()
     }
 
     /// Signs what was found, and writes down that it left this host.
