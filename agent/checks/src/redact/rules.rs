@@ -132,6 +132,13 @@ pub(super) fn is_harmless(value: &str) -> bool {
         "reject",
         "basic",
         "set",
+        // Words of log lines.
+        "for",
+        "from",
+        "is",
+        "was",
+        "not",
+        "has",
     ];
     let value = value.trim();
     SWITCHES.contains(&value.to_ascii_lowercase().as_str())
