@@ -76,7 +76,8 @@ impl Found {
     #[must_use]
     pub fn evidence(mut self, source: impl Into<String>, text: impl AsRef<str>) -> Self {
         if self.evidence.len() < EVIDENCE_MAX {
-            let text = text.as_ref().trim().chars().take(EVIDENCE_CHARS_MAX).collect();
+            let lines: Vec<_> = text.as_ref().lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let text = lines.join(" / ").chars().take(EVIDENCE_CHARS_MAX).collect();
             self.evidence.push(Evidence { source: source.into(), text });
         }
         self
