@@ -1,6 +1,7 @@
 //! What every load balancer has: pools of members, each probed in some way, each setting with the place it comes from.
 //! Times are in seconds throughout, whatever unit a bare number has in a system's file.
 
+use super::{Accepted, Liveness};
 use crate::found::Found;
 use cloud_doctor_proto::finding::Words;
 
@@ -9,6 +10,21 @@ use cloud_doctor_proto::finding::Words;
 pub(crate) struct Fleet {
     pub(crate) pools: Vec<Pool>,
     pub(crate) troubles: Vec<Trouble>,
+    /// Statuses that somebody has set for a pool's probes.
+    pub(crate) accepted: Vec<Accepted>,
+    /// Liveness probes of containers that get traffic.
+    pub(crate) liveness: Vec<Liveness>,
+}
+
+impl Fleet {
+    /// Adds what another reader has read.
+    pub(crate) fn extend(&mut self, other: Self) {
+        let Self { pools, troubles, accepted, liveness } = other;
+        self.pools.extend(pools);
+        self.troubles.extend(troubles);
+        self.accepted.extend(accepted);
+        self.liveness.extend(liveness);
+    }
 }
 
 /// Configuration that could not be read, or not be understood to its end.
