@@ -128,6 +128,11 @@ impl Node {
         }
     }
 
+    /// Whether it is a scalar that is text for sure.
+    pub(crate) fn is_quoted(&self) -> bool {
+        matches!(&*self.value, Value::Scalar { quoted: true, .. })
+    }
+
     /// A truth value, of YAML 1.1 also.
     pub(crate) fn flag(&self) -> Option<bool> {
         let text = self.text()?;

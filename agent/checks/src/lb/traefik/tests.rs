@@ -55,7 +55,7 @@ fn lb_01_traefik_probes_are_read_as_they_are_in_effect() {
         ("zero is the default", "a.yml", check(", interval: 0s, timeout: 0"), 30.0, 40.0, 30.0),
         ("below zero is the default", "a.yml", check(", interval: -1s"), 30.0, 40.0, 30.0),
         ("null is the default", "a.yml", check(", interval: ~"), 30.0, 40.0, 30.0),
-        ("timeout above the interval", "a.yml", check(", interval: 1s, timeout: 5s"), 1.0, 6.0, 1.0),
+        ("timeout above the interval", "a.yml", check(", interval: 1s, timeout: 5s"), 1.0, 11.0, 1.0),
         ("toml", "a.toml", toml.into(), 10.0, 15.0, 10.0),
         ("tcp", "a.yml", tcp.into(), 6.0, 7.0, 2.0),
         (
