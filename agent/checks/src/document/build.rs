@@ -92,7 +92,7 @@ impl Builder {
         if self.nodes.saturating_add(nodes) > NODES_MAX {
             let why = words!(
                 "aliases expand to more than {NODES_MAX} values; not read further",
-                "别名展开后超过 {NODES_MAX} 个值,未继续读取"
+                "别名展开后超过 {NODES_MAX} 个值，未继续读取"
             );
             return Err(broken(line, &why));
         }
@@ -126,7 +126,7 @@ impl Builder {
     fn count(&mut self, line: u32, nodes: usize) -> Result<(), Broken> {
         self.nodes += nodes;
         if self.nodes > NODES_MAX {
-            let why = words!("more than {NODES_MAX} values; not read further", "超过 {NODES_MAX} 个值,未继续读取");
+            let why = words!("more than {NODES_MAX} values; not read further", "超过 {NODES_MAX} 个值，未继续读取");
             return Err(broken(line, &why));
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Builder {
         if self.open.len() + levels > DEPTH_MAX {
             let why = words!(
                 "more than {DEPTH_MAX} maps and lists within each other; not read further",
-                "映射与列表嵌套超过 {DEPTH_MAX} 层,未继续读取"
+                "映射与列表嵌套超过 {DEPTH_MAX} 层，未继续读取"
             );
             return Err(broken(line, &why));
         }
@@ -183,7 +183,7 @@ fn merged(entries: Vec<Entry>, merges: &[Node]) -> Vec<Entry> {
 /// An end at a line.
 pub(super) fn broken(line: u32, why: &Words) -> Broken {
     let Words { en, zh } = why;
-    Broken { line, why: words!("line {line}: {en}", "第 {line} 行:{zh}") }
+    Broken { line, why: words!("line {line}: {en}", "第 {line} 行：{zh}") }
 }
 
 /// A parser's number of a line.

@@ -16,11 +16,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "A backend that answers every user with an error passes its probe, and keeps its share of the traffic.",
-        zh: "对所有用户都返回错误的后端仍能通过探测,并继续接收其份额的流量。",
+        zh: "对所有用户都返回错误的后端仍能通过探测，并继续接收其份额的流量。",
     },
     remedy: Text {
         en: "Accept 200 to 299 only, and probe a path that answers 200 exactly when the application can serve.",
-        zh: "仅接受 200 至 299,并探测一个只有应用可正常服务时才返回 200 的路径。",
+        zh: "仅接受 200 至 299，并探测一个只有应用可正常服务时才返回 200 的路径。",
     },
     run,
 };
@@ -46,11 +46,11 @@ fn judge(accepted: &Accepted) -> Found {
     let listed = ranges.iter().map(shown).collect::<Vec<_>>().join(", ");
     let found = if accepts(400, 599) {
         let errors =
-            words!("probes take {listed} for alive, errors included", "探测将 {listed} 视为存活,其中包含错误状态");
+            words!("probes take {listed} for alive, errors included", "探测将 {listed} 视为存活，其中包含错误状态");
         Found::new(subject, Status::Warning, errors)
     } else if accepts(300, 399) {
         let redirects =
-            words!("probes take {listed} for alive, redirects included", "探测将 {listed} 视为存活,其中包含重定向");
+            words!("probes take {listed} for alive, redirects included", "探测将 {listed} 视为存活，其中包含重定向");
         Found::advice(subject, redirects)
             .impact(words!(
                 "A backend that sends everybody to a login or error page passes its probe.",
@@ -58,7 +58,7 @@ fn judge(accepted: &Accepted) -> Found {
             ))
             .remedy(words!(
                 "If the probed path does not need to redirect, accept 200 to 299 only.",
-                "若被探测路径无需重定向,请仅接受 200 至 299。"
+                "若被探测路径无需重定向，请仅接受 200 至 299。"
             ))
     } else {
         Found::new(subject, Status::Ok, words!("probes take {listed} for alive", "探测将 {listed} 视为存活"))

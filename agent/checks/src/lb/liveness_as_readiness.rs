@@ -18,11 +18,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "Under load, or while something it needs is away, the container is restarted and all its requests are lost, where it should only get no new ones for a while.",
-        zh: "高负载或依赖暂时不可用时,容器会被重启并丢失全部请求,而它本应只是暂停接收新请求。",
+        zh: "高负载或依赖暂时不可用时，容器会被重启并丢失全部请求，而它本应只是暂停接收新请求。",
     },
     remedy: Text {
         en: "Give the container a readinessProbe on what it needs to serve, and a livenessProbe that is simpler or fails much later (a higher failureThreshold).",
-        zh: "为容器配置检查其服务能力的 readinessProbe,并让 livenessProbe 更简单,或明显更晚失败(提高 failureThreshold)。",
+        zh: "为容器配置检查其服务能力的 readinessProbe，并让 livenessProbe 更简单，或明显更晚失败（提高 failureThreshold）。",
     },
     run,
 };
@@ -54,14 +54,14 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
                 subject,
                 words!(
                     "it has a livenessProbe but no readinessProbe, and a Service sends it traffic",
-                    "有 livenessProbe 而无 readinessProbe,且 Service 会向其转发流量"
+                    "有 livenessProbe 而无 readinessProbe，且 Service 会向其转发流量"
                 ),
             ),
             Beside::TheSame => Found::advice(
                 subject,
                 words!(
                     "its livenessProbe asks the same as its readinessProbe and fails as early",
-                    "livenessProbe 与 readinessProbe 检查内容相同,且同样早失败"
+                    "livenessProbe 与 readinessProbe 检查内容相同，且同样早失败"
                 ),
             ),
             Beside::Another => Found::new(

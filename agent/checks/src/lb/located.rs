@@ -74,7 +74,7 @@ impl<'a> Located<'a> {
             }
             (None, Some((value, source))) => Ok(Setting::default(value, source)),
             (None, None) => {
-                Err(words!("{file}:{here}: {key} is required and missing", "{file}:{here}:缺少必需的 {key}"))
+                Err(words!("{file}:{here}: {key} is required and missing", "{file}:{here}：缺少必需的 {key}"))
             }
         }
     }

@@ -3,7 +3,12 @@
 
 use super::{Accepted, Liveness};
 use crate::found::Found;
+use crate::words;
 use cloud_doctor_proto::finding::Words;
+
+/// Pools of a host, and members of all of them, that are looked at (CHK-02): whoever writes a file may list millions.
+const POOLS_MAX: usize = 5000;
+const MEMBERS_MAX: usize = 20_000;
 
 /// Everything that was read.
 #[derive(Debug, Default)]
@@ -17,10 +22,32 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
+    /// Adds a pool while there is room; what is left out is said.
+    pub(crate) fn add(&mut self, mut pool: Pool) {
+        let members: usize = self.pools.iter().map(|pool| pool.members.len()).sum();
+        let room = MEMBERS_MAX.saturating_sub(members);
+        let is_full = self.pools.len() >= POOLS_MAX || room == 0;
+        if is_full || pool.members.len() > room {
+            pool.members.truncate(room);
+            let why = words!(
+                "more than {POOLS_MAX} pools or {MEMBERS_MAX} members; the rest was not looked at",
+                "超过 {POOLS_MAX} 个服务器组或 {MEMBERS_MAX} 个成员，其余未检查"
+            );
+            if !self.troubles.iter().any(|trouble| trouble.why == why) {
+                self.troubles.push(Trouble { system: pool.system, place: pool.place.clone(), why });
+            }
+        }
+        if !is_full {
+            self.pools.push(pool);
+        }
+    }
+
     /// Adds what another reader has read.
     pub(crate) fn extend(&mut self, other: Self) {
         let Self { pools, troubles, accepted, liveness } = other;
-        self.pools.extend(pools);
+        for pool in pools {
+            self.add(pool);
+        }
         self.troubles.extend(troubles);
         self.accepted.extend(accepted);
         self.liveness.extend(liveness);

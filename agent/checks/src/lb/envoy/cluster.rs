@@ -108,7 +108,7 @@ fn unseen(cluster: Located<'_>, probe: Probe) -> Option<Member> {
         Probe::Active(_) | Probe::Passive { .. } | Probe::Unresolved(_) | Probe::Tracks(_) => probe,
         Probe::Never => Probe::Unresolved(words!(
             "its endpoints are not in this file (type {kind}); who checks them is known only where they come from",
-            "其端点不在此文件中(类型 {kind}),由谁检查只有其来源方知道"
+            "其端点不在此文件中（类型 {kind}），由谁检查只有其来源方知道"
         )),
     };
     let place = cluster

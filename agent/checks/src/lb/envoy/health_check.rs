@@ -108,8 +108,8 @@ fn layer(cluster: Located<'_>, check: Located<'_>) -> Result<Layer, Words> {
     }
     let source = check.place(check.node.line, String::new()).source();
     Err(words!(
-        "{source}: the health check says not what it asks (http_health_check, tcp_health_check, …)",
-        "{source}:健康检查未说明检查方式(http_health_check、tcp_health_check 等)"
+        "{source}: the health check says not what it asks (http_health_check, tcp_health_check and so on)",
+        "{source}：健康检查未说明检查方式（http_health_check、tcp_health_check 等）"
     ))
 }
 

@@ -28,14 +28,12 @@ pub(crate) fn read(host: &Host) -> Option<Fleet> {
         reader.take_arguments(host, process);
     }
     if running.is_empty() {
-        for path in PATTERNS.iter().flat_map(|pattern| host.glob(pattern).unwrap_or_default()) {
-            reader.want(path);
-        }
+        reader.take_patterns(host);
     }
     while let Some(path) = reader.wanted.pop_front() {
         reader.take_file(host, &path);
     }
-    (!running.is_empty() || !reader.seen.is_empty()).then_some(reader.fleet)
+    (!running.is_empty() || !reader.seen.is_empty() || !reader.fleet.troubles.is_empty()).then_some(reader.fleet)
 }
 
 /// What is read so far, and which files are still to be read.
@@ -47,9 +45,31 @@ struct Reader {
 }
 
 impl Reader {
+    fn take_patterns(&mut self, host: &Host) {
+        for pattern in PATTERNS {
+            match host.glob(pattern) {
+                Ok(paths) => paths.into_iter().for_each(|path| self.want(path)),
+                Err(Gap::NotHere(_)) => (),
+                Err(Gap::Unknown(why)) => {
+                    return self.trouble(Place { file: "/etc/envoy".into(), ..Place::default() }, why);
+                }
+            }
+        }
+    }
+
     fn want(&mut self, path: String) {
-        if self.seen.len() < FILES_MAX && self.seen.insert(path.clone()) {
-            self.wanted.push_back(path);
+        if !self.seen.insert(path.clone()) {
+            return;
+        }
+        if self.seen.len() <= FILES_MAX {
+            return self.wanted.push_back(path);
+        }
+        if self.seen.len() == FILES_MAX + 1 {
+            let why = words!(
+                "more than {FILES_MAX} files of Envoy; the rest was not read",
+                "Envoy 的文件超过 {FILES_MAX} 个，其余未读取"
+            );
+            self.trouble(Place { file: path, ..Place::default() }, why);
         }
     }
 
@@ -74,7 +94,7 @@ impl Reader {
 
     fn take_file(&mut self, host: &Host, path: &str) {
         if [".pb", ".pb_text", ".textproto"].iter().any(|end| path.ends_with(end)) {
-            let why = words!("{path} is no YAML or JSON; not read", "{path} 不是 YAML 或 JSON,未读取");
+            let why = words!("{path} is no YAML or JSON; not read", "{path} 不是 YAML 或 JSON，未读取");
             return self.trouble(Place { file: path.to_owned(), ..Place::default() }, why);
         }
         match document::open(host, path) {
@@ -105,7 +125,7 @@ impl Reader {
             bootstrap.list("resources").filter(|one| one.text("@type").is_some_and(|kind| kind.ends_with(".Cluster")));
         for cluster in fixed.chain(named) {
             let read = cluster::read(cluster, &routed);
-            self.fleet.pools.push(read.pool);
+            self.fleet.add(read.pool);
             self.fleet.accepted.extend(read.accepted);
         }
         let Some(dynamic) = bootstrap.get("dynamic_resources") else { return };
@@ -117,7 +137,7 @@ impl Reader {
         }
         let why = words!(
             "clusters come from a management server (CDS) as well; those are not seen here",
-            "部分集群由管理服务器(CDS)下发,此处无法看到"
+            "部分集群由管理服务器（CDS）下发，此处无法看到"
         );
         self.trouble(entry.place(bootstrap.file), why);
     }

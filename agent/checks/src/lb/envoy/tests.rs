@@ -212,6 +212,17 @@ fn lb_01_envoy_files_are_those_of_the_running_process_and_what_they_name() {
 }
 
 #[test]
+fn chk_02_envoy_members_are_bounded_and_what_is_left_out_is_said() {
+    let aliases = "*e,".repeat(21_000);
+    let text = format!(
+        "e: &e {{endpoint: {{address: {{pipe: {{path: /a}}}}}}}}\nstatic_resources: {{clusters: [{{name: a, load_assignment: {{endpoints: [{{lb_endpoints: [{aliases}]}}]}}}}]}}\n"
+    );
+    let fleet = read(&text);
+    assert_eq!(fleet.pools[0].members.len(), 20_000);
+    assert!(fleet.troubles.iter().any(|trouble| trouble.why.en.contains("20000 members")), "{:?}", fleet.troubles);
+}
+
+#[test]
 fn chk_04_envoy_junk_is_a_trouble_with_its_line_and_never_a_panic() {
     for (text, part) in [
         ("static_resources:\n\t- x\n", "line 2"),

@@ -95,7 +95,7 @@ fn listener_probe(annotations: Located<'_>, is_http: bool, product: &Product) ->
     if annotations.entry("id").is_some() && !overridden {
         return Err(words!(
             "it uses a load balancer that exists already and does not overwrite its listeners; their health checks stand in the cloud only",
-            "它使用已有的负载均衡实例且不覆盖其监听;健康检查设置只在云端"
+            "它使用已有的负载均衡实例且不覆盖其监听；健康检查设置只在云端"
         ));
     }
     if is_http && annotations.text("health-check-flag") != Some("on") {
@@ -166,7 +166,7 @@ pub(super) fn ingress(ingress: &Object<'_>) -> Fleet {
     } else {
         Probe::Never
     };
-    let members = backends(ingress).into_iter().map(|(name, line)| Member {
+    let members = backends(ingress).into_iter().take(100).map(|(name, line)| Member {
         name: name.to_owned(),
         address: String::new(),
         place: ingress.at.place(line, format!("name: {name}")),

@@ -114,7 +114,7 @@ fn active(layers: &[Located<'_>], kind: &Kind, layer: Layer, is_known: bool) -> 
         if from.entry(key).is_none() && !is_known {
             return Err(words!(
                 "{key} is not set, and which controller makes this load balancer is not written, so its default is not known",
-                "未设置 {key},且未写明由哪个控制器创建此负载均衡器,因此无法得知其默认值"
+                "未设置 {key}，且未写明由哪个控制器创建此负载均衡器，因此无法得知其默认值"
             ));
         }
         let within = |node: &Node| node.text()?.parse::<u32>().ok().filter(|number| (low..=high).contains(number));

@@ -33,7 +33,7 @@ const OBJECTS_MAX: usize = 2000;
 /// All manifests here.
 pub(crate) fn read(host: &Host) -> Option<Fleet> {
     let mut fleet = Fleet::default();
-    let files: Vec<(String, Documents)> = paths(host)
+    let files: Vec<(String, Documents)> = paths(host, &mut fleet)
         .into_iter()
         .filter_map(|path| {
             let documents = open(host, &path, &mut fleet)?;
@@ -44,7 +44,7 @@ pub(crate) fn read(host: &Host) -> Option<Fleet> {
     if objects.len() > OBJECTS_MAX {
         let why = words!(
             "more than {OBJECTS_MAX} objects in manifests; the rest was not read",
-            "清单中的对象超过 {OBJECTS_MAX} 个,其余未读取"
+            "清单中的对象超过 {OBJECTS_MAX} 个，其余未读取"
         );
         trouble(&mut fleet, objects[OBJECTS_MAX].place(), why);
         objects.truncate(OBJECTS_MAX);
@@ -74,7 +74,7 @@ fn ingress(ingress: &Object<'_>, objects: &[Object<'_>]) -> Fleet {
             let mut fleet = Fleet::default();
             let why = words!(
                 "whether Alibaba Cloud or AWS reads this Ingress is not in these files, so its health check is not known",
-                "这些文件未说明此 Ingress 由阿里云还是 AWS 处理,因此无法得知其健康检查"
+                "这些文件未说明此 Ingress 由阿里云还是 AWS 处理，因此无法得知其健康检查"
             );
             trouble(&mut fleet, ingress.place(), why);
             fleet
@@ -82,7 +82,7 @@ fn ingress(ingress: &Object<'_>, objects: &[Object<'_>]) -> Fleet {
     }
 }
 
-fn paths(host: &Host) -> Vec<String> {
+fn paths(host: &Host, fleet: &mut Fleet) -> Vec<String> {
     let mut patterns: Vec<String> = FOLDERS.iter().map(|folder| format!("{folder}/*")).collect();
     // A kubelet may have its static pods elsewhere.
     if let Ok(config) = document::open(host, "/var/lib/kubelet/config.yaml") {
@@ -92,9 +92,15 @@ fn paths(host: &Host) -> Vec<String> {
     if !host.is_live() {
         patterns.extend(GIVEN.map(str::to_owned));
     }
-    let found = patterns.iter().flat_map(|pattern| host.glob(pattern).unwrap_or_default());
-    let mut paths: Vec<String> =
-        found.filter(|path| [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end))).collect();
+    let mut paths = Vec::new();
+    for pattern in patterns {
+        match host.glob(&pattern) {
+            Ok(found) => paths.extend(found),
+            Err(Gap::NotHere(_)) => (),
+            Err(Gap::Unknown(why)) => trouble(fleet, Place { file: pattern, ..Place::default() }, why),
+        }
+    }
+    paths.retain(|path| [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end)));
     paths.sort();
     paths.dedup();
     paths

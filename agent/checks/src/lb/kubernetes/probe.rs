@@ -50,7 +50,7 @@ fn layer(probe: Located<'_>) -> Result<Layer, Words> {
         let source = probe.place(probe.node.line, String::new()).source();
         words!(
             "{source}: the probe says not what it asks (httpGet, tcpSocket, grpc or exec)",
-            "{source}:探针未说明检查方式(httpGet、tcpSocket、grpc 或 exec)"
+            "{source}：探针未说明检查方式（httpGet、tcpSocket、grpc 或 exec）"
         )
     })
 }

@@ -396,6 +396,18 @@ fn chk_04_junk_is_a_trouble_with_its_line_and_never_a_panic() {
 }
 
 #[test]
+fn chk_03_a_folder_that_cannot_be_listed_is_a_trouble_and_not_nothing() {
+    let fixture = Fixture::image().file("/etc/kubernetes/admin.conf", "x").file("/etc/envoy.conf", "x");
+    for folder in ["/etc/kubernetes/manifests", "/etc/envoy"] {
+        // A link to itself: nobody can list it, root included.
+        std::os::unix::fs::symlink(folder.rsplit('/').next().unwrap(), fixture.path(folder)).unwrap();
+    }
+    let host = fixture.host();
+    assert_eq!(super::read(&host).unwrap().troubles.len(), 1);
+    assert_eq!(crate::lb::envoy::read(&host).unwrap().troubles.len(), 1);
+}
+
+#[test]
 fn chk_02_many_objects_are_bounded() {
     let service = SERVICE.repeat(2500);
     let fleet = read(&(deployment("") + &service));

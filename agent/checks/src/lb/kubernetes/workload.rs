@@ -26,10 +26,10 @@ pub(super) fn read(object: &Object<'_>, objects: &[Object<'_>]) -> Fleet {
     if !KINDS.contains(&object.kind) {
         return fleet;
     }
-    let labels = template.at(&["metadata", "labels"]).map(|labels| labels.node);
+    let labels = template.node.at(&["metadata", "labels"]);
     let services: Vec<&Object<'_>> = objects.iter().filter(|one| selects(one, object, labels)).collect();
     let name = object.path();
-    let containers: Vec<Located<'_>> = pod.list("containers").collect();
+    let containers: Vec<Located<'_>> = pod.list("containers").take(PORTS_MAX).collect();
     let targeted = |container: Located<'_>| {
         !services.is_empty() && (containers.len() == 1 || services.iter().any(|service| targets(service, container)))
     };

@@ -27,7 +27,7 @@ pub(crate) fn read(host: &Host) -> Option<Fleet> {
     let running = host.processes().iter().filter(|process| process.program() == "traefik");
     // Two of the same arguments read the same files.
     let mut starts: BTreeSet<Vec<String>> = running.map(arguments).take(20).collect();
-    if starts.is_empty() && STATIC_FILES.iter().any(|path| host.exists(path)) {
+    if starts.is_empty() && static_file(host).is_some() {
         starts.insert(Vec::new());
     }
     let mut reader = Reader::default();
@@ -53,8 +53,7 @@ impl Reader {
     /// The static file, or without one the arguments: Traefik never takes both.
     fn take_start(&mut self, host: &Host, arguments: &[String]) {
         let named = argument(arguments, "configfile").map(str::to_owned);
-        let found = || STATIC_FILES.iter().find(|path| host.exists(path)).map(|path| (*path).to_owned());
-        match named.or_else(found) {
+        match named.or_else(|| static_file(host)) {
             Some(path) => self.take_static_file(host, &path),
             None => self.take_static_arguments(host, arguments),
         }
@@ -114,15 +113,22 @@ impl Reader {
             } else if entry.is_folder && depth > 0 {
                 self.take_directory(host, &path, depth - 1);
             } else if entry.is_folder {
-                let why = words!("folders lie too deep within each other; not read", "文件夹嵌套过深,未读取");
+                let why = words!("folders lie too deep within each other; not read", "文件夹嵌套过深，未读取");
                 self.trouble(whole(&path), why);
             }
         }
     }
 
     fn take_dynamic(&mut self, host: &Host, path: &str) {
-        if self.seen.len() >= FILES_MAX || !self.seen.insert(path.to_owned()) {
+        if !self.seen.insert(path.to_owned()) || self.seen.len() > FILES_MAX + 1 {
             return;
+        }
+        if self.seen.len() == FILES_MAX + 1 {
+            let why = words!(
+                "more than {FILES_MAX} files of Traefik; the rest was not read",
+                "Traefik 的文件超过 {FILES_MAX} 个，其余未读取"
+            );
+            return self.trouble(whole(path), why);
         }
         let Some(documents) = self.open(host, path) else { return };
         if documents.all.len() > 1 {
@@ -136,7 +142,7 @@ impl Reader {
                 let Some(balancer) = root.of(&entry.node).get("loadBalancer") else { continue };
                 if self.names.insert(format!("{protocol} {}", entry.key)) {
                     let (pool, accepted) = service::read(protocol, entry, balancer);
-                    self.fleet.pools.push(pool);
+                    self.fleet.add(pool);
                     self.fleet.accepted.extend(accepted);
                 }
             }
@@ -154,7 +160,7 @@ impl Reader {
         };
         if has_template {
             let why =
-                words!("it is a template, which is not evaluated here; not read", "此文件是模板,此处不求值,未读取");
+                words!("it is a template, which is not evaluated here; not read", "此文件是模板，此处不求值，未读取");
             self.trouble(whole(path), why);
             return None;
         }
@@ -165,8 +171,10 @@ impl Reader {
         }
         if let Some(twice) = documents.all.iter().find_map(Node::repeated) {
             let key = &twice.key;
-            let why =
-                words!("the key {key} stands twice, so Traefik refuses the file", "键 {key} 重复,Traefik 会拒绝此文件");
+            let why = words!(
+                "the key {key} stands twice, so Traefik refuses the file",
+                "键 {key} 重复，Traefik 会拒绝此文件"
+            );
             self.trouble(twice.place(path), why);
             return None;
         }
@@ -176,7 +184,7 @@ impl Reader {
     fn unseen(&mut self, provider: &str, place: Place) {
         let why = words!(
             "services that Traefik takes from {provider} are in no file of this host; not seen here",
-            "Traefik 从 {provider} 获取的服务不在此主机的文件中,此处无法看到"
+            "Traefik 从 {provider} 获取的服务不在此主机的文件中，此处无法看到"
         );
         self.trouble(place, why);
     }
@@ -184,6 +192,12 @@ impl Reader {
     fn trouble(&mut self, place: Place, why: Words) {
         self.fleet.troubles.push(Trouble { system: System::Traefik, place, why });
     }
+}
+
+/// The first that is there; one that may not be seen is there too.
+fn static_file(host: &Host) -> Option<String> {
+    let is_there = |path: &&&str| !matches!(host.stat(path), Err(Gap::NotHere(_)));
+    STATIC_FILES.iter().find(is_there).map(|path| (*path).to_owned())
 }
 
 fn whole(path: &str) -> Place {
