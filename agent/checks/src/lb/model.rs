@@ -210,9 +210,9 @@ pub(crate) enum Layer {
 /// When the next probe begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cadence {
-    /// An interval after the last one ended: HAProxy, keepalived, mod_proxy_hcheck.
+    /// An interval after the last one ended: HAProxy, keepalived, mod_proxy_hcheck, Envoy, Alibaba Cloud.
     AfterEnd,
-    /// Every interval, however long a probe takes: Caddy, Traefik, Envoy, kubelet, clouds.
+    /// Every interval, however long a probe takes: Caddy, Traefik, kubelet, AWS.
     Fixed,
     /// A timer of half an interval that probes once a whole one has passed: 1.0 to 1.5 intervals (Tengine).
     HalfTicks,

@@ -27,10 +27,9 @@ fn read(text: &str) -> Fleet {
 }
 
 fn active(fleet: &Fleet) -> &Active {
-    match &fleet.pools[0].members[0].probe {
-        Probe::Active(active) => active,
-        other => panic!("{other:?}"),
-    }
+    let probe = &fleet.pools[0].members[0].probe;
+    let Probe::Active(active) = probe else { panic!("{probe:?}") };
+    active
 }
 
 const HTTP: &str = "      http_health_check: {path: /h}\n";

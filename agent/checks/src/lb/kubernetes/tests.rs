@@ -26,10 +26,9 @@ fn readiness(settings: &str) -> String {
 }
 
 fn active(fleet: &Fleet, index: usize) -> &Active {
-    match &fleet.pools[0].members[index].probe {
-        Probe::Active(active) => active,
-        other => panic!("{other:?}"),
-    }
+    let probe = &fleet.pools[0].members[index].probe;
+    let Probe::Active(active) = probe else { panic!("{probe:?}") };
+    active
 }
 
 fn times(fleet: &Fleet, index: usize) -> (f64, f64, f64) {

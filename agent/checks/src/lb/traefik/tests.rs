@@ -27,10 +27,9 @@ fn check(settings: &str) -> String {
 }
 
 fn active(fleet: &Fleet) -> &Active {
-    match &fleet.pools[0].members[0].probe {
-        Probe::Active(active) => active,
-        other => panic!("{other:?}"),
-    }
+    let probe = &fleet.pools[0].members[0].probe;
+    let Probe::Active(active) = probe else { panic!("{probe:?}") };
+    active
 }
 
 #[test]
@@ -114,9 +113,9 @@ fn lb_09_traefik_members_are_named_without_passwords_and_probed_elsewhere_only_i
     assert_eq!((pool.subject().as_str(), pool.layer), ("traefik service web@file", Layer::Http));
     assert_eq!(pool.members[1].place.source(), "/etc/traefik/dynamic/a.yml:7");
     assert!(!format!("{pool:?}").contains("hunter2"), "{pool:?}");
-    let elsewhere = |index: usize| match &pool.members[index].probe {
-        Probe::Active(active) => active.elsewhere.is_some(),
-        other => panic!("{other:?}"),
+    let elsewhere = |index: usize| {
+        let Probe::Active(active) = &pool.members[index].probe else { panic!() };
+        active.elsewhere.is_some()
     };
     assert!(!elsewhere(0) && elsewhere(1));
 }
@@ -131,90 +130,60 @@ fn lb_10_traefik_status_is_one() {
     }
 }
 
+/// A host with files of Traefik that is started with `arguments`.
+fn started(arguments: &[&str]) -> Fixture {
+    let argv: Vec<&str> = std::iter::once("/traefik").chain(arguments.iter().copied()).collect();
+    Fixture::live()
+        .file("/d/a.yml", service("a"))
+        .file("/d/sub/b.toml", "[http.services.b.loadBalancer]\n")
+        .file("/d/c.txt", "x")
+        .process(5, 'S', &argv)
+}
+
+fn service(name: &str) -> String {
+    format!("http: {{services: {{{name}: {{loadBalancer: {{servers: [{{url: 'http://a'}}]}}}}}}}}")
+}
+
+/// Checks which services are read, and parts of what is said of the rest.
+fn reads(name: &str, fixture: &Fixture, pools: Option<&str>, troubles: &[&str]) {
+    let fleet = super::read(&fixture.host());
+    let names = |fleet: &Fleet| fleet.pools.iter().map(|pool| pool.name.clone()).collect::<Vec<_>>().join(" ");
+    assert_eq!(fleet.as_ref().map(names).as_deref(), pools, "{name}");
+    let whys: Vec<String> = fleet.into_iter().flat_map(|fleet| fleet.troubles).map(|trouble| trouble.why.en).collect();
+    assert_eq!(whys.len(), troubles.len(), "{name}: {whys:?}");
+    assert!(whys.iter().zip(troubles).all(|(why, part)| why.contains(part)), "{name}: {whys:?}");
+}
+
 #[test]
-fn lb_01_traefik_files_are_those_that_its_start_names() {
-    let service =
-        |name: &str| format!("http: {{services: {{{name}: {{loadBalancer: {{servers: [{{url: 'http://a'}}]}}}}}}}}");
-    let live = || {
-        Fixture::live()
-            .file("/d/a.yml", service("a"))
-            .file("/d/sub/b.toml", "[http.services.b.loadBalancer]\n")
-            .file("/d/c.txt", "x")
-    };
-    for (name, fixture, pools, troubles) in [
-        ("nothing", Fixture::image(), None, &[][..]),
-        ("not running, no file", live(), None, &[]),
-        (
-            "argument",
-            live().process(5, 'S', &["/traefik", "--providers.file.directory=/d"]),
-            Some("a@file b@file"),
-            &[],
-        ),
-        (
-            "arguments apart",
-            live().process(5, 'S', &["traefik", "-providers.file.filename", "/d/a.yml"]),
-            Some("a@file"),
-            &[],
-        ),
-        (
-            "other providers",
-            live().process(
-                5,
-                'S',
-                &[
-                    "traefik",
-                    "--providers.docker.exposedbydefault=false",
-                    "--providers.docker",
-                    "--providers.kubernetescrd=false",
-                ],
-            ),
-            Some(""),
-            &["from docker"],
-        ),
-        (
-            "a file beats arguments",
-            live().file("/e.toml", "[providers.file]\nfilename = \"/d/a.yml\"\n[providers.consulCatalog]\n").process(
-                5,
-                'S',
-                &["traefik", "--configFile=/e.toml", "--providers.file.directory=/d"],
-            ),
-            Some("a@file"),
-            &["from consulCatalog"],
-        ),
-        ("gone", live().process(5, 'S', &["traefik", "--configfile=/gone.yml"]), Some(""), &["/gone.yml is not there"]),
-        (
-            "folder gone",
-            live().process(5, 'S', &["traefik", "--providers.file.directory=/gone"]),
-            Some(""),
-            &["/gone is not there"],
-        ),
-        (
-            "two of one name",
-            live().file("/d/0.yml", service("a")).process(5, 'S', &["traefik", "--providers.file.directory=/d/"]),
-            Some("a@file b@file"),
-            &[],
-        ),
-        (
-            "traefik 1",
-            Fixture::image().file("/etc/traefik/traefik.toml", "[backends.a]\nb = 1\n"),
-            Some(""),
-            &["Traefik 1"],
-        ),
-        (
-            "off",
-            Fixture::image().file("/etc/traefik/traefik.yml", "providers: {docker: false, swarm: ~}\n"),
-            Some(""),
-            &[],
-        ),
+fn lb_01_traefik_files_are_those_that_its_arguments_name() {
+    let docker = ["--providers.docker.exposedbydefault=false", "--providers.docker", "--providers.kubernetescrd=false"];
+    for (name, arguments, pools, troubles) in [
+        ("a folder", &["--providers.file.directory=/d"][..], "a@file b@file", &[][..]),
+        ("its name ends with a slash", &["--providers.file.directory=/d/"], "a@file b@file", &[]),
+        ("a file, apart", &["-providers.file.filename", "/d/a.yml"], "a@file", &[]),
+        ("names have no case", &["--Providers.File.FileName=/d/a.yml"], "a@file", &[]),
+        ("other providers", &docker, "", &["from docker"]),
+        ("nothing", &[], "", &[]),
+        ("an argument without its value", &["--configfile"], "", &[]),
+        ("no such file", &["--configfile=/gone.yml"], "", &["/gone.yml is not there"]),
+        ("no such folder", &["--providers.file.directory=/gone"], "", &["/gone is not there"]),
     ] {
-        let fleet = super::read(&fixture.host());
-        let names = |fleet: &Fleet| fleet.pools.iter().map(|pool| pool.name.clone()).collect::<Vec<_>>().join(" ");
-        assert_eq!(fleet.as_ref().map(names).as_deref(), pools, "{name}");
-        let whys: Vec<String> =
-            fleet.into_iter().flat_map(|fleet| fleet.troubles).map(|trouble| trouble.why.en).collect();
-        assert_eq!(whys.len(), troubles.len(), "{name}: {whys:?}");
-        assert!(whys.iter().zip(troubles).all(|(why, part)| why.contains(part)), "{name}: {whys:?}");
+        reads(name, &started(arguments), Some(pools), troubles);
     }
+}
+
+#[test]
+fn lb_01_traefik_files_are_those_that_its_static_file_names() {
+    let file = |path: &str, text: &str| Fixture::image().file(path, text);
+    let static_file = "[providers.file]\nfilename = \"/d/a.yml\"\n[providers.consulCatalog]\n";
+    let beside = started(&["--configFile=/e.toml", "--providers.file.directory=/d"]).file("/e.toml", static_file);
+    reads("a file beats arguments", &beside, Some("a@file"), &["from consulCatalog"]);
+    let twice = started(&["--providers.file.directory=/d"]).file("/d/0.yml", service("a"));
+    reads("the first of two of one name", &twice, Some("a@file b@file"), &[]);
+    let old = file("/etc/traefik/traefik.toml", "[backends.a]\nb = 1\n");
+    reads("traefik 1", &old, Some(""), &["Traefik 1"]);
+    reads("off", &file("/etc/traefik/traefik.yml", "providers: {docker: false, swarm: ~}\n"), Some(""), &[]);
+    reads("not running, no file", &file("/d/a.yml", &service("a")), None, &[]);
 }
 
 #[test]
