@@ -1,7 +1,7 @@
 //! Load balancers of Alibaba Cloud that annotations describe: CLB and NLB of Services, ALB of Ingresses.
 //!
-//! CLB's timeout below its interval becomes the interval. Listeners of TCP and UDP are always checked; those of HTTP and
-//! HTTPS, and server groups of an Ingress, only when somebody has said so
+//! CLB's timeout below its interval becomes the interval. Listeners of TCP and UDP are checked unless that is
+//! switched off; those of HTTP and HTTPS, and server groups of an Ingress, only when somebody has said so
 //! (kubernetes/cloud-provider-alibaba-cloud docs/usage.md; help.aliyun.com, ALB Ingress configuration dictionary).
 
 use super::object::{Object, alb, backends};
@@ -98,13 +98,15 @@ fn listener_probe(annotations: Located<'_>, is_http: bool, product: &Product) ->
             "它使用已有的负载均衡实例且不覆盖其监听；健康检查设置只在云端"
         ));
     }
-    if is_http && annotations.text("health-check-flag") != Some("on") {
+    let is_on = |key, default| annotations.text(key).unwrap_or(default) == "on";
+    if !(if is_http { is_on("health-check-flag", "off") } else { is_on("health-check-switch", "on") }) {
         return Ok(Probe::Never);
     }
     let asks_http = is_http || annotations.text("health-check-type") == Some("http");
     let keys = Keys {
         interval: "health-check-interval",
-        timeout: if asks_http { "health-check-timeout" } else { "health-check-connect-timeout" },
+        // What the listener speaks decides, not what the check asks: TCP listeners have the one setting only.
+        timeout: if is_http { "health-check-timeout" } else { "health-check-connect-timeout" },
         fall: "unhealthy-threshold",
         rise: "healthy-threshold",
         port: "health-check-connect-port",

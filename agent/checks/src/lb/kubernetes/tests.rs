@@ -203,9 +203,16 @@ fn lb_01_alibaba_cloud_services_are_checked_as_their_annotations_say() {
         ),
         (
             "http on a tcp listener",
-            with(&[("health-check-type", "http"), ("health-check-timeout", "8")]),
+            with(&[("health-check-type", "http"), ("health-check-connect-timeout", "8")]),
             "tcp:80 Http 6/30/6",
         ),
+        ("switched off", with(&[("health-check-switch", "off")]), "tcp:80 never"),
+        (
+            "the switch is not HTTP's",
+            with(&[("health-check-switch", "on"), ("protocol-port", "http:80")]),
+            "http:80 never",
+        ),
+        ("the flag is not TCP's", with(&[("health-check-flag", "off")]), "tcp:80 Tcp 6/21/6"),
         ("http listeners are not checked", with(&[("protocol-port", "https:443,http:80")]), "http:80 never"),
         ("off", http("off"), "http:80 never"),
         ("on", http("on"), "http:80 Http 6/21/6"),
