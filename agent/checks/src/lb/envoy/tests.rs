@@ -4,6 +4,7 @@
 use crate::host::fixture::Fixture;
 use crate::lb::detect::detection;
 use crate::lb::{Active, Fleet, Layer, Origin, Probe};
+use cloud_doctor_proto::finding::Status;
 
 const PATH: &str = "/etc/envoy/envoy.yaml";
 
@@ -208,6 +209,18 @@ fn lb_01_envoy_files_are_those_of_the_running_process_and_what_they_name() {
             && troubles[2].contains("no YAML")
     );
     assert!(super::read(&Fixture::image().host()).is_none());
+}
+
+#[test]
+fn lb_01_the_seed_case_of_envoy_is_critical_and_a_line_of_json_shows_no_secret() {
+    let json = r#"{"static_resources":{"clusters":[{"name":"web","health_checks":[{"interval":"300s","timeout":"300s","unhealthy_threshold":3,"healthy_threshold":2,"http_health_check":{"path":"/h","request_headers_to_add":[{"header":{"key":"Authorization","value":"hunter2"}}],"expected_statuses":[{"start":200,"end":500}]}}],"load_assignment":{"endpoints":[{"lb_endpoints":[{"endpoint":{"address":{"socket_address":{"address":"a","port_value":80}}}}]}]}}]}}"#;
+    let fixture = Fixture::image().file("/etc/envoy/envoy.json", json);
+    let late = fixture.run(&crate::lb::detection_time::CHECK);
+    assert_eq!((late[0].status, late[0].value), (Status::Critical, Some(1800.0)));
+    assert_eq!(late[0].evidence[0].source, "/etc/envoy/envoy.json:1");
+    let accepted = fixture.run(&crate::lb::accepted_statuses::CHECK);
+    assert_eq!((accepted[0].status, accepted[0].subject.as_str()), (Status::Warning, "envoy cluster web"));
+    assert!(!format!("{late:?}{accepted:?}").contains("hunter2"));
 }
 
 #[test]

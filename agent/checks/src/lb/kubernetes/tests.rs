@@ -4,6 +4,7 @@
 use crate::host::fixture::Fixture;
 use crate::lb::detect::{Detection, detection};
 use crate::lb::{Active, Fleet, Layer, Probe};
+use cloud_doctor_proto::finding::Status;
 
 const PATH: &str = "/etc/kubernetes/manifests/web.yaml";
 
@@ -89,6 +90,20 @@ fn lb_01_readiness_probes_are_read_as_they_are_in_effect() {
         active(&fleet, 0).interval.clone().origin,
         crate::lb::Origin::At(crate::lb::Place { file: PATH.into(), line: 20, text: "periodSeconds: 5".into() })
     );
+}
+
+#[test]
+fn lb_01_the_seed_case_of_kubernetes_is_critical_and_a_control_plane_is_not() {
+    let api_server = "kind: Pod\nmetadata: {name: kube-apiserver, namespace: kube-system}\nspec:\n  containers:\n  - name: kube-apiserver\n    \
+                      livenessProbe: {httpGet: {host: 10.0.0.1, path: /livez, port: 6443, scheme: HTTPS}, failureThreshold: 8, periodSeconds: 10, timeoutSeconds: 15}\n    \
+                      readinessProbe: {httpGet: {host: 10.0.0.1, path: /readyz, port: 6443, scheme: HTTPS}, failureThreshold: 3, periodSeconds: 1, timeoutSeconds: 15}\n";
+    for (text, status, secs) in [
+        (readiness("          periodSeconds: 300\n"), Status::Critical, 901.0),
+        (api_server.to_owned(), Status::Ok, 46.0),
+    ] {
+        let findings = Fixture::image().file(PATH, text).run(&crate::lb::detection_time::CHECK);
+        assert_eq!((findings[0].status, findings[0].value), (status, Some(secs)));
+    }
 }
 
 #[test]

@@ -19,22 +19,31 @@ use std::collections::BTreeSet;
 const STATIC_FILES: [&str; 3] = ["/etc/traefik/traefik.toml", "/etc/traefik/traefik.yaml", "/etc/traefik/traefik.yml"];
 /// Folders within a provider's folder.
 const DEPTH_MAX: usize = 5;
+/// Processes of one host.
+const STARTS_MAX: usize = 20;
 /// Files of the file provider.
 const FILES_MAX: usize = 500;
 
 /// All of Traefik here.
 pub(crate) fn read(host: &Host) -> Option<Fleet> {
     let running = host.processes().iter().filter(|process| process.program() == "traefik");
-    // Two of the same arguments read the same files.
-    let mut starts: BTreeSet<Vec<String>> = running.map(arguments).take(20).collect();
+    // Two of the same arguments in the same folder read the same files.
+    let mut starts: BTreeSet<(String, Vec<String>)> =
+        running.map(|process| (folder(host, process), arguments(process))).take(STARTS_MAX).collect();
     if starts.is_empty() && static_file(host).is_some() {
-        starts.insert(Vec::new());
+        starts.insert((String::new(), Vec::new()));
     }
     let mut reader = Reader::default();
-    for arguments in &starts {
+    for (folder, arguments) in &starts {
+        reader.folder.clone_from(folder);
         reader.take_start(host, arguments);
     }
     (!starts.is_empty()).then_some(reader.fleet)
+}
+
+/// Where it was started: paths may be relative to that.
+fn folder(host: &Host, process: &Process) -> String {
+    host.link(&format!("/proc/{}/cwd", process.pid)).unwrap_or_default()
 }
 
 fn arguments(process: &Process) -> Vec<String> {
@@ -44,6 +53,7 @@ fn arguments(process: &Process) -> Vec<String> {
 #[derive(Default)]
 struct Reader {
     fleet: Fleet,
+    folder: String,
     seen: BTreeSet<String>,
     /// Traefik takes the first of two services of one name and warns.
     names: BTreeSet<String>,
@@ -54,7 +64,7 @@ impl Reader {
     fn take_start(&mut self, host: &Host, arguments: &[String]) {
         let named = argument(arguments, "configfile").map(str::to_owned);
         match named.or_else(|| static_file(host)) {
-            Some(path) => self.take_static_file(host, &path),
+            Some(path) => self.take_static_file(host, &self.whole_path(&path)),
             None => self.take_static_arguments(host, arguments),
         }
     }
@@ -95,9 +105,20 @@ impl Reader {
 
     fn take_provider(&mut self, host: &Host, filename: Option<&str>, directory: Option<&str>) {
         match (directory, filename) {
-            (Some(directory), _) => self.take_directory(host, directory.trim_end_matches('/'), DEPTH_MAX),
-            (None, Some(filename)) => self.take_dynamic(host, filename),
+            (Some(directory), _) => {
+                let directory = self.whole_path(directory.trim_end_matches('/'));
+                self.take_directory(host, &directory, DEPTH_MAX);
+            }
+            (None, Some(filename)) => self.take_dynamic(host, &self.whole_path(filename)),
             (None, None) => (),
+        }
+    }
+
+    fn whole_path(&self, path: &str) -> String {
+        if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("{}/{}", self.folder, path.trim_start_matches("./"))
         }
     }
 

@@ -4,6 +4,7 @@
 use crate::host::fixture::Fixture;
 use crate::lb::detect::detection;
 use crate::lb::{Active, Fleet, Layer, Probe};
+use cloud_doctor_proto::finding::Status;
 
 const STATIC: &str = "providers:\n  file:\n    directory: /etc/traefik/dynamic\n";
 
@@ -170,6 +171,24 @@ fn lb_01_traefik_files_are_those_that_its_arguments_name() {
     ] {
         reads(name, &started(arguments), Some(pools), troubles);
     }
+}
+
+#[test]
+fn lb_01_traefik_paths_begin_where_it_was_started() {
+    let fixture = started(&["--providers.file.directory=./sub/"]);
+    std::os::unix::fs::symlink("/d", fixture.path("/proc/5/cwd")).unwrap();
+    reads("relative", &fixture, Some("b@file"), &[]);
+}
+
+#[test]
+fn lb_01_the_seed_case_of_traefik_is_critical_with_its_line() {
+    let fixture = fixture("a.yml", &check(", interval: 300s"));
+    let findings = fixture.run(&crate::lb::detection_time::CHECK);
+    let found = &findings[0];
+    assert_eq!((found.status, found.value), (Status::Critical, Some(310.0)));
+    assert_eq!(found.subject, "traefik service web@file/10.0.0.1:80");
+    assert_eq!(found.evidence[0].source, "/etc/traefik/dynamic/a.yml:8");
+    assert_eq!(found.evidence[0].text, "interval: 300s");
 }
 
 #[test]
