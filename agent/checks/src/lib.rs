@@ -13,6 +13,7 @@ mod cpu;
 mod db;
 mod disk;
 mod dns;
+mod document;
 mod found;
 mod haproxy;
 mod hardware;

@@ -111,7 +111,7 @@ mod tests {
             };
             let pool =
                 Pool { system: System::Haproxy, name: "web".into(), place, layer: Layer::Http, members: vec![member] };
-            host.memo.fleet.set(Some(Fleet { pools: vec![pool], troubles: Vec::new() })).ok();
+            host.memo.fleet.set(Some(Fleet { pools: vec![pool], ..Fleet::default() })).ok();
             let crate::run::Ran::Findings(findings) = crate::run::run(&CHECK, &host, &fixture.wanted) else { panic!() };
             assert_eq!(findings[0].status, expected, "{findings:?}");
             assert_eq!(findings[0].subject, "haproxy backend web/web1");

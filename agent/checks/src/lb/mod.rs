@@ -3,10 +3,18 @@
 //! Each system has a folder that reads its configuration as it is in effect into [`Pool`]s; the checks here judge pools of
 //! every system alike. An interval alone says nothing: what counts is the time to detect.
 
+mod accepted_statuses;
 pub(crate) mod detect;
 mod detection_time;
+mod envoy;
+mod kubernetes;
+mod liveness_as_readiness;
+mod located;
 mod model;
+mod traefik;
 
+pub(crate) use accepted_statuses::Accepted;
+pub(crate) use liveness_as_readiness::Liveness;
 pub(crate) use model::{Active, Cadence, Fleet, Layer, Member, Origin, Place, Pool, Probe, Setting, System, Trouble};
 
 use crate::check::Check;
@@ -15,13 +23,14 @@ use crate::host::Host;
 use crate::words;
 
 /// This group's checks.
-pub(crate) const CHECKS: &[&Check] = &[&detection_time::CHECK];
+pub(crate) const CHECKS: &[&Check] =
+    &[&detection_time::CHECK, &accepted_statuses::CHECK, &liveness_as_readiness::CHECK];
 
 /// What reads one system's configuration; nothing when the system is not on this host.
 type Reader = fn(&Host) -> Option<Fleet>;
 
 /// All systems.
-const READERS: &[Reader] = &[];
+const READERS: &[Reader] = &[envoy::read, traefik::read, kubernetes::read];
 
 /// The load balancers of this host.
 ///
@@ -31,9 +40,7 @@ pub(crate) fn fleet(host: &Host) -> Result<&Fleet, Gap> {
     let fleet = host.memo.fleet.get_or_init(|| {
         let mut all: Option<Fleet> = None;
         for read in READERS.iter().filter_map(|read| read(host)) {
-            let all = all.get_or_insert_default();
-            all.pools.extend(read.pools);
-            all.troubles.extend(read.troubles);
+            all.get_or_insert_default().extend(read);
         }
         all
     });

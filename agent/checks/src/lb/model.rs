@@ -1,14 +1,57 @@
 //! What every load balancer has: pools of members, each probed in some way, each setting with the place it comes from.
 //! Times are in seconds throughout, whatever unit a bare number has in a system's file.
 
+use super::{Accepted, Liveness};
 use crate::found::Found;
+use crate::words;
 use cloud_doctor_proto::finding::Words;
+
+/// Pools of a host, and members of all of them, that are looked at (CHK-02): whoever writes a file may list millions.
+const POOLS_MAX: usize = 5000;
+const MEMBERS_MAX: usize = 20_000;
 
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     pub(crate) pools: Vec<Pool>,
     pub(crate) troubles: Vec<Trouble>,
+    /// Statuses that somebody has set for a pool's probes.
+    pub(crate) accepted: Vec<Accepted>,
+    /// Liveness probes of containers that get traffic.
+    pub(crate) liveness: Vec<Liveness>,
+}
+
+impl Fleet {
+    /// Adds a pool while there is room; what is left out is said.
+    pub(crate) fn add(&mut self, mut pool: Pool) {
+        let members: usize = self.pools.iter().map(|pool| pool.members.len()).sum();
+        let room = MEMBERS_MAX.saturating_sub(members);
+        let is_full = self.pools.len() >= POOLS_MAX || room == 0;
+        if is_full || pool.members.len() > room {
+            pool.members.truncate(room);
+            let why = words!(
+                "more than {POOLS_MAX} pools or {MEMBERS_MAX} members; the rest was not looked at",
+                "超过 {POOLS_MAX} 个服务器组或 {MEMBERS_MAX} 个成员，其余未检查"
+            );
+            if !self.troubles.iter().any(|trouble| trouble.why == why) {
+                self.troubles.push(Trouble { system: pool.system, place: pool.place.clone(), why });
+            }
+        }
+        if !is_full {
+            self.pools.push(pool);
+        }
+    }
+
+    /// Adds what another reader has read.
+    pub(crate) fn extend(&mut self, other: Self) {
+        let Self { pools, troubles, accepted, liveness } = other;
+        for pool in pools {
+            self.add(pool);
+        }
+        self.troubles.extend(troubles);
+        self.accepted.extend(accepted);
+        self.liveness.extend(liveness);
+    }
 }
 
 /// Configuration that could not be read, or not be understood to its end.
@@ -167,9 +210,9 @@ pub(crate) enum Layer {
 /// When the next probe begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cadence {
-    /// An interval after the last one ended: HAProxy, keepalived, mod_proxy_hcheck.
+    /// An interval after the last one ended: HAProxy, keepalived, mod_proxy_hcheck, Envoy, Alibaba Cloud.
     AfterEnd,
-    /// Every interval, however long a probe takes: Caddy, Traefik, Envoy, kubelet, clouds.
+    /// Every interval, however long a probe takes: Caddy, Traefik, kubelet, AWS.
     Fixed,
     /// A timer of half an interval that probes once a whole one has passed: 1.0 to 1.5 intervals (Tengine).
     HalfTicks,
