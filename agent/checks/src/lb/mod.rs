@@ -3,9 +3,13 @@
 //! Each system has a folder that reads its configuration as it is in effect into [`Pool`]s; the checks here judge pools of
 //! every system alike. An interval alone says nothing: what counts is the time to detect.
 
+mod command_line;
 pub(crate) mod detect;
 mod detection_time;
+mod includes;
+mod keepalived;
 mod model;
+mod statement;
 
 pub(crate) use model::{Active, Cadence, Fleet, Layer, Member, Origin, Place, Pool, Probe, Setting, System, Trouble};
 
@@ -21,7 +25,7 @@ pub(crate) const CHECKS: &[&Check] = &[&detection_time::CHECK];
 type Reader = fn(&Host) -> Option<Fleet>;
 
 /// All systems.
-const READERS: &[Reader] = &[];
+const READERS: &[Reader] = &[keepalived::read];
 
 /// The load balancers of this host.
 ///
