@@ -3,6 +3,7 @@
 //! Each system has a folder that reads its configuration as it is in effect into [`Pool`]s; the checks here judge pools of
 //! every system alike. An interval alone says nothing: what counts is the time to detect.
 
+mod apache;
 mod command_line;
 pub(crate) mod detect;
 mod detection_time;

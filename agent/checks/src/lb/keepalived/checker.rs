@@ -8,7 +8,7 @@ use super::super::statement::Statement;
 use super::super::{Active, Cadence, Layer, Place, Probe, Setting};
 use crate::words;
 
-/// Where a checker's settings come from besides itself.
+/// Where a checker's settings come from besides itself: what [`settings_of`] both servers gives.
 pub(super) struct Scope<'a> {
     pub(super) real: &'a Statement,
     pub(super) server: &'a Statement,
@@ -47,11 +47,24 @@ fn kind(checker: &Statement) -> Option<Kind> {
     })
 }
 
+/// What checkers take from the servers around them.
+const INHERITED: [&str; 4] = ["delay_loop", "connect_timeout", "delay_before_retry", "retry"];
+/// Of those in one block; only the last valid one of each counts.
+const INHERITED_MAX: usize = 100;
+
+/// A server's own settings without all that it holds besides, as many checkers look for them.
+pub(super) fn settings_of(server: &Statement) -> Statement {
+    let own = server.inside.iter().rev().filter(|inside| INHERITED.contains(&inside.name()));
+    let mut inside: Vec<Statement> = own.take(INHERITED_MAX).cloned().collect();
+    inside.reverse();
+    Statement { words: server.words.clone(), place: server.place.clone(), inside }
+}
+
 impl Scope<'_> {
     /// The checker that says most, and of those the one that notices first. Any one that fails takes the server out.
-    pub(super) fn probe(&self, includes: &mut Includes<'_>) -> Probe {
+    pub(super) fn probe(&self, checkers: &[Statement], includes: &mut Includes<'_>) -> Probe {
         let mut best: Option<Active> = None;
-        for checker in &self.real.inside {
+        for checker in checkers {
             let Some(kind) = kind(checker) else { continue };
             let active = self.active(checker, &kind, includes);
             let rank = |one: &Active| (one.layer, -detection(one).hanging_secs);
@@ -62,8 +75,7 @@ impl Scope<'_> {
         if let Some(best) = best {
             return Probe::Active(Box::new(best));
         }
-        let other =
-            self.real.inside.iter().map(Statement::name).find(|name| ["BFD_CHECK", "FILE_CHECK"].contains(name));
+        let other = checkers.iter().map(Statement::name).find(|name| ["BFD_CHECK", "FILE_CHECK"].contains(name));
         match other {
             Some("BFD_CHECK") => Probe::Unresolved(words!(
                 "BFD_CHECK: the two ends agree on its timing while they run",

@@ -14,7 +14,7 @@ use super::statement::Statement;
 use super::{Fleet, Layer, Member, Place, Pool, Probe, System, Trouble};
 use crate::host::Host;
 use crate::words;
-use checker::Scope;
+use checker::{Scope, settings_of};
 use lines::Reader;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -82,10 +82,11 @@ fn pool(server: &Statement, includes: &mut Includes<'_>) -> Option<Pool> {
     // One address may serve TCP and UDP.
     let name = if protocol == "TCP" { address } else { format!("{address}/{}", protocol.to_ascii_lowercase()) };
     let is_address = kind != "fwmark" && kind != "group";
+    let settings = settings_of(server);
     let mut names = BTreeSet::new();
     let mut members: Vec<Member> = Vec::new();
     for real in server.all("real_server") {
-        let Some(member) = member(real, server, is_address.then_some(port), includes) else { continue };
+        let Some(member) = member(real, &settings, is_address.then_some(port), includes) else { continue };
         if names.insert(member.name.clone()) {
             members.push(member);
         } else {
@@ -107,10 +108,9 @@ fn member(real: &Statement, server: &Statement, port: Option<&str>, includes: &m
     let given = real.words.get(2).map(String::as_str).filter(|port| port.trim_matches('0') != "");
     let address = socket(real.argument(), given.or(port).unwrap_or(""))
         .or_else(|| not_an_address(real.argument(), &real.place, includes))?;
-    let probe = Scope { real, server, address: &address }.probe(includes);
-    let weight = real.last("weight").or_else(|| server.last("weight"));
+    let probe = Scope { real: &settings_of(real), server, address: &address }.probe(&real.inside, includes);
     // IPVS gives nothing new to a server of weight 0.
-    let disabled = weight.is_some_and(|weight| weight.argument() == "0");
+    let disabled = real.last("weight").is_some_and(|weight| weight.argument() == "0");
     Some(Member { name: address.clone(), address, place: real.place.clone(), probe, disabled, backup: false })
 }
 
