@@ -4,6 +4,7 @@
 //! every system alike. An interval alone says nothing: what counts is the time to detect.
 
 mod apache;
+mod caddy;
 mod command_line;
 pub(crate) mod detect;
 mod detection_time;
