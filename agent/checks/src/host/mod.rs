@@ -4,6 +4,7 @@
 //! regular files are read, with a bound for each and for all; what cannot be read is a [`Gap`] that says why. It must never
 //! write, start a program, or wait for a FIFO.
 
+mod addresses;
 mod clock;
 mod files;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod processes;
 mod samples;
 mod sockets;
 
+pub use addresses::ADDRESSES_FROM;
 pub use clock::{boot_time, unix_time};
 pub use files::{Entry, Kind, Stat};
 pub use processes::Process;

@@ -11,7 +11,9 @@ mod detection_time;
 mod includes;
 mod keepalived;
 mod model;
+mod slow_start;
 mod statement;
+mod virtual_router;
 
 pub(crate) use model::{Active, Cadence, Fleet, Layer, Member, Origin, Place, Pool, Probe, Setting, System, Trouble};
 
@@ -21,7 +23,7 @@ use crate::host::Host;
 use crate::words;
 
 /// This group's checks.
-pub(crate) const CHECKS: &[&Check] = &[&detection_time::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[&detection_time::CHECK, &slow_start::CHECK, &virtual_router::CHECK];
 
 /// What reads one system's configuration; nothing when the system is not on this host.
 type Reader = fn(&Host) -> Option<Fleet>;
