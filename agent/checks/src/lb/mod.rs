@@ -29,7 +29,7 @@ pub(crate) const CHECKS: &[&Check] = &[&detection_time::CHECK, &slow_start::CHEC
 type Reader = fn(&Host) -> Option<Fleet>;
 
 /// All systems.
-const READERS: &[Reader] = &[keepalived::read];
+const READERS: &[Reader] = &[keepalived::read, apache::read, caddy::read];
 
 /// The load balancers of this host.
 ///

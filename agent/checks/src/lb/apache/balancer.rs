@@ -227,7 +227,7 @@ impl Collector<'_, '_> {
         let probed = self.balancers.values().flat_map(|one| &one.workers).filter(|worker| worker.is_probed()).count();
         let others = u32::try_from(probed).unwrap_or(u32::MAX).saturating_sub(1);
         // Without threads one probe waits for all others.
-        let rounds = f64::from(if self.threads == 0 { others } else { others / self.threads });
+        let rounds = f64::from(others.checked_div(self.threads).unwrap_or(others));
         let mut names = BTreeSet::new();
         let mut pools = Vec::new();
         for ((server, name), Balancer { workers, .. }) in &self.balancers {

@@ -11,14 +11,20 @@ use std::collections::{BTreeMap, BTreeSet};
 const LINE_BYTES_MAX: usize = 64 << 10;
 /// Sections in sections; httpd stops at 100 as well (core.c, `AP_MAX_INCLUDE_DEPTH` and its like).
 const SECTIONS_DEEP_MAX: usize = 100;
-/// What every httpd has in itself: Debian's and CentOS's `httpd -l`.
-const BUILT_IN: [&str; 10] = [
+/// What httpd has in itself: Debian's `apache2 -l`. CentOS loads those that it has not before it asks for them.
+const BUILT_IN: [&str; 16] = [
     "core.c",
     "core_module",
     "mod_so.c",
     "so_module",
     "http_core.c",
     "http_module",
+    "mod_watchdog.c",
+    "watchdog_module",
+    "mod_log_config.c",
+    "log_config_module",
+    "mod_logio.c",
+    "logio_module",
     "mod_version.c",
     "version_module",
     "mod_unixd.c",

@@ -106,6 +106,10 @@ impl Parser<'_, '_> {
                 Some((last, head)) if last.is_open() => (head, true),
                 Some(_) | None => (line, false),
             };
+            if head.iter().any(Token::is_open) {
+                let why = words!("words follow a brace; Caddy would not start", "花括号后有多余的词,Caddy 将无法启动");
+                return self.includes.trouble(&first.place(), why);
+            }
             let block = if has_block { cursor.block() } else { Some(&[][..]) };
             let Some(block) = block else {
                 let why = words!("the block that begins here has no end", "此处开始的块没有结束");

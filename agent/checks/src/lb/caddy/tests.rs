@@ -155,6 +155,7 @@ fn lb_01_caddy_says_what_it_would_refuse_and_where_a_value_comes_from() {
         ("a.com {\nreverse_proxy b\n", &[], &[1]),
         ("}\na.com {\nreverse_proxy b\n}", &["a.com/b:80: never"], &[1]),
         ("a.com {\nrespond \"x\n}", &[], &[2]),
+        ("a.com {\nreverse_proxy a { health_uri /\n}\n}", &[], &[2]),
     ] {
         let fleet = fleet(&file(text));
         let lines: Vec<String> = lines.iter().map(|line| format!("{FILE}:{line}")).collect();

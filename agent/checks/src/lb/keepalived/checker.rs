@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT: &str = "connect_timeout 5, keepalived.conf(5)";
 const RETRY: &str = "retry 1 (DNS_CHECK 3, MISC_CHECK 0), keepalived.conf(5)";
 const BEFORE_RETRY: &str = "delay_before_retry 1 (HTTP_GET, SSL_GET 3; DNS_CHECK as delay_loop), keepalived.conf(5)";
 /// `UINT_MAX` microseconds: keepalived ignores longer timeouts (check_api.c, `co_timeout_handler`).
-const TIMEOUT_SECS_MAX: f64 = 4294.967_295;
+const TIMEOUT_SECS_MAX: f64 = 4_294.967_295;
 /// Any longer and its microseconds fill 64 bits.
 const DELAY_SECS_MAX: f64 = 1e13;
 

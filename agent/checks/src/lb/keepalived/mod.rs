@@ -73,15 +73,25 @@ fn options_of(text: &str) -> Vec<String> {
 }
 
 fn pool(server: &Statement, includes: &mut Includes<'_>) -> Option<Pool> {
-    let protocol = server.last("protocol").map_or("TCP", Statement::argument);
+    let protocol = server.last("protocol").map(Statement::argument);
     let (kind, port) = (server.argument(), server.words.get(2).map_or("", String::as_str));
     let address = match kind {
         "fwmark" | "group" if !port.is_empty() => format!("{kind} {port}"),
         _ => socket(kind, port).or_else(|| not_an_address(kind, &server.place, includes))?,
     };
-    // One address may serve TCP and UDP.
-    let name = if protocol == "TCP" { address } else { format!("{address}/{}", protocol.to_ascii_lowercase()) };
     let is_address = kind != "fwmark" && kind != "group";
+    if protocol.is_none() && is_address {
+        let why = words!(
+            "no protocol is set: keepalived takes UDP, and nothing answers on TCP",
+            "未设置 protocol:keepalived 会按 UDP 处理,TCP 端口无人应答"
+        );
+        includes.trouble(&server.place, why);
+    }
+    // One address may serve TCP and UDP.
+    let name = match protocol.filter(|protocol| *protocol != "TCP") {
+        Some(protocol) => format!("{address}/{}", protocol.to_ascii_lowercase()),
+        None => address,
+    };
     let settings = settings_of(server);
     let mut names = BTreeSet::new();
     let mut members: Vec<Member> = Vec::new();

@@ -40,8 +40,9 @@ fn troubles(fleet: &Fleet) -> Vec<String> {
 
 /// One checker on one real server, with settings before it.
 fn one(server: &str, real: &str, checker: &str) -> Vec<String> {
-    let text =
-        format!("virtual_server 10.0.0.1 80 {{\n{server}\nreal_server 10.0.0.2 80 {{\n{real}\n{checker}\n}}\n}}\n");
+    let text = format!(
+        "virtual_server 10.0.0.1 80 {{ protocol TCP\n{server}\nreal_server 10.0.0.2 80 {{\n{real}\n{checker}\n}}\n}}\n"
+    );
     let fleet = fleet(&file(text));
     assert!(fleet.troubles.is_empty(), "{:?}", fleet.troubles);
     members(&fleet)
@@ -90,17 +91,17 @@ fn lb_01_keepalived_defaults_and_precedence() {
 fn lb_01_keepalived_files_as_people_write_them() {
     let check = "TCP_CHECK { }";
     for (name, text, expected) in [
-        ("braces on lines of their own", "virtual_server 10.0.0.1 80\n{\nreal_server 10.0.0.2 80\n{\nTCP_CHECK\n{\n}\n}\n}".to_owned(), &["10.0.0.1:80/10.0.0.2:80: 61 71 60 Tcp"][..]),
-        ("glued braces and comments", format!("virtual_server 10.0.0.1 80{{ ! c\n# real_server 9.9.9.9 80 {{\nreal_server 10.0.0.2 81{{{check}}}}}"), &["10.0.0.1:80/10.0.0.2:81: 61 71 60 Tcp"]),
-        ("the port of the virtual server", format!("virtual_server 10.0.0.1 080 {{ real_server 10.0.0.2 0 {{ {check} }} }}"), &["10.0.0.1:80/10.0.0.2:80: 61 71 60 Tcp"]),
-        ("IPv6", format!("virtual_server fd00::1 443 {{ real_server fd00::2 443 {{ {check} }} }}"), &["[fd00::1]:443/[fd00::2]:443: 61 71 60 Tcp"]),
+        ("braces on lines of their own", "virtual_server 10.0.0.1 80\n{\nprotocol TCP\nreal_server 10.0.0.2 80\n{\nTCP_CHECK\n{\n}\n}\n}".to_owned(), &["10.0.0.1:80/10.0.0.2:80: 61 71 60 Tcp"][..]),
+        ("glued braces and comments", format!("virtual_server 10.0.0.1 80{{ protocol TCP\n  ! c\n# real_server 9.9.9.9 80 {{\nreal_server 10.0.0.2 81{{{check}}}}}"), &["10.0.0.1:80/10.0.0.2:81: 61 71 60 Tcp"]),
+        ("the port of the virtual server", format!("virtual_server 10.0.0.1 080 {{ protocol TCP\n  real_server 10.0.0.2 0 {{ {check} }} }}"), &["10.0.0.1:80/10.0.0.2:80: 61 71 60 Tcp"]),
+        ("IPv6", format!("virtual_server fd00::1 443 {{ protocol TCP\n  real_server fd00::2 443 {{ {check} }} }}"), &["[fd00::1]:443/[fd00::2]:443: 61 71 60 Tcp"]),
         ("fwmark and group", "virtual_server fwmark 7 { real_server 10.0.0.2 { } }\nvirtual_server group web { real_server 10.0.0.3 80 { } }".to_owned(), &["fwmark 7/10.0.0.2: never", "group web/10.0.0.3:80: never"]),
-        ("UDP beside TCP", "virtual_server 10.0.0.1 53 { real_server 10.0.0.2 53 { } }\nvirtual_server 10.0.0.1 53 { protocol UDP\n real_server 10.0.0.2 53 { } }".to_owned(), &["10.0.0.1:53/10.0.0.2:53: never", "10.0.0.1:53/udp/10.0.0.2:53: never"]),
-        ("weight 0 and a sorry server", format!("virtual_server 10.0.0.1 80 {{ sorry_server 127.0.0.1 8080\n real_server 10.0.0.2 80 {{ weight 0\n {check} }} }}"), &["10.0.0.1:80/10.0.0.2:80: 61 71 60 Tcp disabled", "10.0.0.1:80/127.0.0.1:8080 (sorry_server): never backup"]),
-        ("a quoted brace", format!("virtual_server 10.0.0.1 80 {{ quorum_up \"/x }} {{\"\n real_server 10.0.0.2 80 {{ {check} }} }}"), &["10.0.0.1:80/10.0.0.2:80: 61 71 60 Tcp"]),
-        ("parameters", format!("$D=6\n$RS= \\\nreal_server 10.0.0.${{N}} 80 {{ \\\ndelay_loop $D \\\n{check} \\\n}}\nvirtual_server 10.0.0.1 80 {{\n$N=2\n$RS\n$N=3\n$RS\n}}"), &["10.0.0.1:80/10.0.0.2:80: 7 17 6 Tcp", "10.0.0.1:80/10.0.0.3:80: 7 17 6 Tcp"]),
-        ("conditions by host name", format!("virtual_server 10.0.0.1 80 {{\n@lb1 delay_loop 5\n@lb2 delay_loop 300\nreal_server 10.0.0.2 80 {{ {check} }} }}"), &["10.0.0.1:80/10.0.0.2:80: 6 16 5 Tcp"]),
-        ("other blocks", format!("global_defs {{ router_id x }}\nvrrp_instance a {{ authentication {{ auth_pass secret }} }}\nvirtual_server 10.0.0.1 80 {{ real_server 10.0.0.2 80 {{ {check} }} }}"), &["10.0.0.1:80/10.0.0.2:80: 61 71 60 Tcp"]),
+        ("UDP beside TCP", "virtual_server 10.0.0.1 53 { protocol TCP\n  real_server 10.0.0.2 53 { } }\nvirtual_server 10.0.0.1 53 { protocol UDP\n real_server 10.0.0.2 53 { } }".to_owned(), &["10.0.0.1:53/10.0.0.2:53: never", "10.0.0.1:53/udp/10.0.0.2:53: never"]),
+        ("weight 0 and a sorry server", format!("virtual_server 10.0.0.1 80 {{ protocol TCP\n  sorry_server 127.0.0.1 8080\n real_server 10.0.0.2 80 {{ weight 0\n {check} }} }}"), &["10.0.0.1:80/10.0.0.2:80: 61 71 60 Tcp disabled", "10.0.0.1:80/127.0.0.1:8080 (sorry_server): never backup"]),
+        ("a quoted brace", format!("virtual_server 10.0.0.1 80 {{ protocol TCP\n  quorum_up \"/x }} {{\"\n real_server 10.0.0.2 80 {{ {check} }} }}"), &["10.0.0.1:80/10.0.0.2:80: 61 71 60 Tcp"]),
+        ("parameters", format!("$D=6\n$RS= \\\nreal_server 10.0.0.${{N}} 80 {{ \\\ndelay_loop $D \\\n{check} \\\n}}\nvirtual_server 10.0.0.1 80 {{ protocol TCP\n$N=2\n$RS\n$N=3\n$RS\n}}"), &["10.0.0.1:80/10.0.0.2:80: 7 17 6 Tcp", "10.0.0.1:80/10.0.0.3:80: 7 17 6 Tcp"]),
+        ("conditions by host name", format!("virtual_server 10.0.0.1 80 {{ protocol TCP\n@lb1 delay_loop 5\n@lb2 delay_loop 300\nreal_server 10.0.0.2 80 {{ {check} }} }}"), &["10.0.0.1:80/10.0.0.2:80: 6 16 5 Tcp"]),
+        ("other blocks", format!("global_defs {{ router_id x }}\nvrrp_instance a {{ authentication {{ auth_pass secret }} }}\nvirtual_server 10.0.0.1 80 {{ protocol TCP\n  real_server 10.0.0.2 80 {{ {check} }} }}"), &["10.0.0.1:80/10.0.0.2:80: 61 71 60 Tcp"]),
     ] {
         let fleet = fleet(&file(text));
         assert_eq!((members(&fleet), troubles(&fleet)), (expected.iter().map(|m| (*m).to_owned()).collect(), vec![]), "{name}");
@@ -110,7 +111,8 @@ fn lb_01_keepalived_files_as_people_write_them() {
 
 #[test]
 fn lb_01_keepalived_reads_the_file_that_runs() {
-    let server = |port: u32| format!("virtual_server 10.0.0.1 {port} {{\n@main real_server 10.0.0.2 80 {{ }}\n}}");
+    let server =
+        |port: u32| format!("virtual_server 10.0.0.1 {port} {{ protocol TCP\n@main real_server 10.0.0.2 80 {{ }}\n}}");
     for (name, fixture, expected) in [
         (
             "its -f and -i",
@@ -142,32 +144,32 @@ fn lb_01_keepalived_reads_the_file_that_runs() {
 fn lb_01_keepalived_says_what_it_ignores_and_where_a_value_comes_from() {
     for (text, expected, lines) in [
         (
-            "virtual_server 10.0.0.1 80 {\ndelay_loop 5s\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\n}",
+            "virtual_server 10.0.0.1 80 { protocol TCP\ndelay_loop 5s\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\n}",
             "61 71 60 Tcp",
             &[2][..],
         ),
         (
-            "virtual_server 10.0.0.1 80 {\ndelay_loop 0\nretry 0\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\n}",
+            "virtual_server 10.0.0.1 80 { protocol TCP\ndelay_loop 0\nretry 0\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\n}",
             "61 71 60 Tcp",
             &[2, 3],
         ),
         (
-            "virtual_server 10.0.0.1 80 {\ndelay_loop 5\ndelay_loop -1\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\n}",
+            "virtual_server 10.0.0.1 80 { protocol TCP\ndelay_loop 5\ndelay_loop -1\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\n}",
             "6 16 5 Tcp",
             &[3],
         ),
         (
-            "virtual_server 10.0.0.1 80 {\nconnect_timeout 5000\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\n}",
+            "virtual_server 10.0.0.1 80 { protocol TCP\nconnect_timeout 5000\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\n}",
             "61 71 60 Tcp",
             &[2],
         ),
         (
-            "virtual_server 10.0.0.1 80 {\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\nreal_server 10.0.0.2 80 { }\n}",
+            "virtual_server 10.0.0.1 80 { protocol TCP\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\nreal_server 10.0.0.2 80 { }\n}",
             "61 71 60 Tcp",
             &[3],
         ),
         (
-            "virtual_server 10.0.0.1 80 {\nreal_server web 80 { TCP_CHECK { } }\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\n}",
+            "virtual_server 10.0.0.1 80 { protocol TCP\nreal_server web 80 { TCP_CHECK { } }\nreal_server 10.0.0.2 80 { TCP_CHECK { } }\n}",
             "61 71 60 Tcp",
             &[2],
         ),
@@ -177,7 +179,10 @@ fn lb_01_keepalived_says_what_it_ignores_and_where_a_value_comes_from() {
         let expected = vec![format!("10.0.0.1:80/10.0.0.2:80: {expected}")];
         assert_eq!((members(&fleet), troubles(&fleet)), (expected, lines), "{text}");
     }
-    let text = "virtual_server 10.0.0.1 80 {\ndelay_loop 300\nreal_server 10.0.0.2 80 {\nHTTP_GET {\nconnect_port 81\nurl { path / }\n}\n}\n}";
+    // The kernel's protocol 0 is UDP.
+    let udp = fleet(&file("\nvirtual_server 10.0.0.1 80 { real_server 10.0.0.2 80 { } }"));
+    assert_eq!(troubles(&udp), [format!("{FILE}:2")]);
+    let text = "virtual_server 10.0.0.1 80 { protocol TCP\ndelay_loop 300\nreal_server 10.0.0.2 80 {\nHTTP_GET {\nconnect_port 81\nurl { path / }\n}\n}\n}";
     let fleet = fleet(&file(text));
     let (_, active) = fleet.pools[0].active().next().unwrap();
     assert_eq!(active.interval, Setting::at(300.0, line_of(FILE, 2, "delay_loop 300")));
@@ -189,7 +194,7 @@ fn chk_01_chk_04_keepalived_takes_anything_without_a_guess() {
     let many = "x {".repeat(100_000);
     let wide = "a b\n".repeat(150_000);
     for (name, bytes) in [
-        ("a block without end", b"virtual_server 10.0.0.1 80 {\n".to_vec()),
+        ("a block without end", b"virtual_server 10.0.0.1 80 { protocol TCP\n".to_vec()),
         ("an end without a block", b"}\n".to_vec()),
         ("a quote without end", b"a \"b\n".to_vec()),
         ("NUL", b"a\0b\n".to_vec()),
@@ -207,13 +212,17 @@ fn chk_01_chk_04_keepalived_takes_anything_without_a_guess() {
         assert!(fleet.troubles.iter().all(|trouble| trouble.place.file == FILE), "{name}");
         assert!(!fleet.troubles.is_empty() && fleet.troubles.len() <= 50, "{name}");
     }
-    let latin = fleet(&file(b"virtual_server 10.0.0.1 80 { ! caf\xe9\r\n\treal_server 10.0.0.2 80 { }\r\n}\r\n"));
+    let latin = fleet(&file(
+        b"virtual_server 10.0.0.1 80 { protocol TCP\n  ! caf\xe9\r\n\treal_server 10.0.0.2 80 { }\r\n}\r\n",
+    ));
     assert_eq!(members(&latin), ["10.0.0.1:80/10.0.0.2:80: never"]);
 }
 
 #[test]
 fn chk_02_keepalived_never_waits_for_a_fifo() {
-    let fixture = file("include /etc/keepalived/fifo\nvirtual_server 10.0.0.1 80 { real_server 10.0.0.2 80 { } }\n");
+    let fixture = file(
+        "include /etc/keepalived/fifo\nvirtual_server 10.0.0.1 80 { protocol TCP\n  real_server 10.0.0.2 80 { } }\n",
+    );
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(rustix::fs::CWD, fixture.path("/etc/keepalived/fifo"), rustix::fs::FileType::Fifo, mode, 0)
         .unwrap();
