@@ -115,7 +115,7 @@ fn pool(server: &Statement, includes: &mut Includes<'_>) -> Option<Pool> {
 }
 
 fn member(real: &Statement, server: &Statement, port: Option<&str>, includes: &mut Includes<'_>) -> Option<Member> {
-    let given = real.words.get(2).map(String::as_str).filter(|port| port.trim_matches('0') != "");
+    let given = real.words.get(2).map(String::as_str).filter(|port| !port.trim_matches('0').is_empty());
     let address = socket(real.argument(), given.or(port).unwrap_or(""))
         .or_else(|| not_an_address(real.argument(), &real.place, includes))?;
     let probe = Scope { real: &settings_of(real), server, address: &address }.probe(&real.inside, includes);
