@@ -12,7 +12,7 @@ const DEPTH_MAX: usize = 16;
 /// Files of one system.
 const FILES_MAX: usize = 2000;
 /// Statements of one system; a configuration written by people has hundreds.
-const STATEMENTS_MAX: usize = 100_000;
+const STATEMENTS_MAX: usize = 50_000;
 /// Troubles that are told; more say nothing new.
 const TROUBLES_MAX: usize = 50;
 /// A line of evidence needs no more.

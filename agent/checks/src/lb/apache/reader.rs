@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A line with those that it is continued in.
 const LINE_BYTES_MAX: usize = 64 << 10;
+/// What variables may add to all lines, in bytes.
+const RESOLVED_BYTES_MAX: usize = 8 << 20;
 /// Sections in sections; httpd stops at 100 as well (core.c, `AP_MAX_INCLUDE_DEPTH` and its like).
 const SECTIONS_DEEP_MAX: usize = 100;
 /// What httpd has in itself: Debian's `apache2 -l`. CentOS loads those that it has not before it asks for them.
@@ -60,6 +62,7 @@ pub(super) struct Reader<'a, 'h> {
     /// Macros that hold balancers; they are not expanded here.
     macros: BTreeSet<String>,
     servers: usize,
+    resolved_bytes: usize,
     directives: Vec<Directive>,
 }
 
@@ -90,6 +93,7 @@ impl<'a, 'h> Reader<'a, 'h> {
             sections: Vec::new(),
             macros: BTreeSet::new(),
             servers: 0,
+            resolved_bytes: 0,
             directives: Vec::new(),
         }
     }
@@ -181,7 +185,7 @@ impl<'a, 'h> Reader<'a, 'h> {
         // `<IfModule>` without anything, and `<Proxy x>` with its bracket at the last word.
         let name = name.trim_end_matches('>').to_owned();
         let arguments = arguments.strip_suffix('>').unwrap_or(arguments);
-        let arguments = self.resolve(arguments);
+        let arguments = self.resolve(arguments, &place);
         let what = if self.is_skipped() { What::Skipped } else { self.what(&name, &arguments, &place) };
         self.sections.push(Section { name, place, what });
     }
@@ -219,7 +223,7 @@ impl<'a, 'h> Reader<'a, 'h> {
 
     fn directive(&mut self, line: &str, place: Place) {
         let (name, arguments) = split_word(line);
-        let arguments = self.resolve(arguments);
+        let arguments = self.resolve(arguments, &place);
         let name = name.to_ascii_lowercase();
         let name = name.as_str();
         if let Some(wanted) = WANTED.iter().find(|wanted| **wanted == name) {
@@ -295,7 +299,7 @@ impl<'a, 'h> Reader<'a, 'h> {
     }
 
     /// `${NAME}` replaced where it is defined; httpd leaves others as they stand.
-    fn resolve(&self, text: &str) -> String {
+    fn resolve(&mut self, text: &str, place: &Place) -> String {
         let mut resolved = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
@@ -304,15 +308,23 @@ impl<'a, 'h> Reader<'a, 'h> {
                 let value = self.defines.get(name).or_else(|| self.environment.get(name))?;
                 Some((value, after))
             });
-            match found {
-                Some((value, after)) if resolved.len() + value.len() <= LINE_BYTES_MAX => {
+            let bytes = found.map_or(0, |(value, _)| value.len());
+            let had_room = self.resolved_bytes <= RESOLVED_BYTES_MAX;
+            self.resolved_bytes = self.resolved_bytes.saturating_add(bytes);
+            match found.filter(|_| self.resolved_bytes <= RESOLVED_BYTES_MAX) {
+                Some((value, after)) => {
                     resolved.push_str(value);
                     rest = after;
                 }
-                Some(_) | None => {
+                None => {
                     resolved.push_str("${");
                     rest = after;
                 }
+            }
+            if had_room && self.resolved_bytes > RESOLVED_BYTES_MAX {
+                let why =
+                    words!("variables add more than 8 MiB; from here they stay", "变量展开超过 8 MiB,此后不再展开");
+                self.includes.trouble(place, why);
             }
         }
         resolved + rest

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 
 /// Imports within imports, of files and of snippets.
 const IMPORTS_DEEP_MAX: usize = 16;
-/// Tokens that imports bring in; a snippet can be imported any number of times.
-const IMPORTED_MAX: usize = 200_000;
+/// What imports bring in, in bytes; a snippet can be imported any number of times.
+const IMPORTED_MAX: usize = 16 << 20;
+/// What a token costs besides its text.
+const TOKEN_BYTES: usize = 64;
 /// A token that arguments have made.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
 
@@ -210,6 +212,7 @@ impl Parser<'_, '_> {
         self.count = self.count.saturating_add(1);
         let mut expanded = Vec::new();
         for token in tokens {
+            let before = expanded.len();
             if token.text == "{block}" {
                 expanded.extend_from_slice(block);
             } else if let Some(name) = token.text.strip_prefix("{blocks.").and_then(|name| name.strip_suffix('}')) {
@@ -221,13 +224,15 @@ impl Parser<'_, '_> {
                 let (text, is_default) = with_arguments(&token.text, arguments);
                 expanded.push(Token { text, is_default: token.is_default || is_default, ..token.clone() });
             }
-        }
-        // Their lines are of another file, or of another place in this one.
-        expanded.iter_mut().for_each(|token| token.import = self.count);
-        self.imported = self.imported.saturating_add(expanded.len());
-        if self.imported > IMPORTED_MAX {
-            let why = words!("imports bring in more than {IMPORTED_MAX} words", "导入的内容超过 {IMPORTED_MAX} 个词");
-            return self.includes.trouble(place, why);
+            for new in expanded.iter_mut().skip(before) {
+                // Its line is of another file, or of another place in this one.
+                new.import = self.count;
+                self.imported = self.imported.saturating_add(new.text.len() + TOKEN_BYTES);
+            }
+            if self.imported > IMPORTED_MAX {
+                let why = words!("imports bring in more than 16 MiB", "导入的内容超过 16 MiB");
+                return self.includes.trouble(place, why);
+            }
         }
         self.level(&mut Cursor { tokens: &expanded, at: 0 }, depth, into);
     }

@@ -42,7 +42,11 @@ pub(crate) fn read(host: &Host) -> Option<Fleet> {
         includes.trouble(&whole(&path), why);
         Vec::new()
     };
-    let pools = proxies.into_iter().map(Proxy::pool).filter(|pool| !pool.members.is_empty()).collect::<Vec<_>>();
+    let pools = proxies
+        .into_iter()
+        .map(|proxy| proxy.pool(&mut includes))
+        .filter(|pool| !pool.members.is_empty())
+        .collect::<Vec<_>>();
     let fleet = Fleet { pools, troubles: includes.troubles };
     (!fleet.pools.is_empty() || !fleet.troubles.is_empty()).then_some(fleet)
 }

@@ -1,6 +1,7 @@
 //! What a `reverse_proxy` is set to, however it is written, and what that makes of its upstreams
 //! (modules/caddyhttp/reverseproxy/healthchecks.go, caddyfile.go).
 
+use super::super::includes::Includes;
 use super::super::{Active, Cadence, Layer, Member, Place, Pool, Probe, Setting, System};
 use crate::words;
 use cloud_doctor_proto::finding::Words;
@@ -56,10 +57,14 @@ impl Proxy {
         }
     }
 
-    pub(super) fn pool(self) -> Pool {
+    pub(super) fn pool(self, includes: &mut Includes<'_>) -> Pool {
         let mut members = Vec::new();
         for (upstream, place) in &self.upstreams {
             for address in addresses(upstream) {
+                // A few words can be very many ports.
+                if !includes.has_room(place) {
+                    break;
+                }
                 let probe = self.probe(&address);
                 let backup = self.takes_first && !members.is_empty();
                 let (name, place) = (address.clone(), place.clone());

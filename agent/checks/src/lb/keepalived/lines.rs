@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const LINE_BYTES_MAX: usize = 1023;
 /// Replacements within one line; parameters may name each other.
 const REPLACED_MAX: usize = 200;
+/// What parameters may make of all files, in bytes; their text can be small and what it becomes endless.
+const EXPANDED_BYTES_MAX: usize = 8 << 20;
 /// Lines within lines of parameters of several lines.
 const NESTED_MAX: usize = 16;
 
@@ -29,6 +31,7 @@ pub(super) struct Reader<'a, 'h> {
     definitions: BTreeMap<String, String>,
     /// A definition that goes on in the next line.
     open: Option<(String, String)>,
+    expanded_bytes: usize,
     lines: Vec<Line>,
 }
 
@@ -48,7 +51,7 @@ impl At<'_> {
 impl<'a, 'h> Reader<'a, 'h> {
     pub(super) fn new(includes: &'a mut Includes<'h>, id: Option<String>) -> Self {
         let definitions = [("_HASH", "#"), ("_BANG", "!")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { includes, id, definitions: definitions.into(), open: None, lines: Vec::new() }
+        Self { includes, id, definitions: definitions.into(), open: None, expanded_bytes: 0, lines: Vec::new() }
     }
 
     /// All lines of the file at `path`.
@@ -109,10 +112,16 @@ impl<'a, 'h> Reader<'a, 'h> {
                 let why = words!("~SEQ and ~LST are not resolved here", "此处不展开 ~SEQ 与 ~LST");
                 return self.includes.trouble(&at.place(&line), why);
             }
+            if self.expanded_bytes > EXPANDED_BYTES_MAX && line.contains('$') {
+                return;
+            }
             let Some(replaced) = self.replaced(&line, at) else {
                 self.finished(&line, at);
                 return self.several(rest, at, nested);
             };
+            if !self.has_room_for(replaced.len(), at) {
+                return;
+            }
             // What follows the first line of a parameter of several lines.
             let (first, more) = replaced.split_once('\n').map_or((replaced.as_str(), None), |(a, b)| (a, Some(b)));
             if let Some(more) = more {
@@ -128,6 +137,18 @@ impl<'a, 'h> Reader<'a, 'h> {
             "参数替换使此行超过 {LINE_BYTES_MAX} 个字符,或无法结束"
         );
         self.includes.trouble(&at.place(&line), why);
+    }
+
+    /// Whether parameters may make this much more. Says so once when not.
+    fn has_room_for(&mut self, bytes: usize, at: At<'_>) -> bool {
+        let had_room = self.expanded_bytes <= EXPANDED_BYTES_MAX;
+        self.expanded_bytes = self.expanded_bytes.saturating_add(bytes);
+        let has_room = self.expanded_bytes <= EXPANDED_BYTES_MAX;
+        if had_room && !has_room {
+            let why = words!("parameters become more than 8 MiB of text", "参数展开后超过 8 MiB");
+            self.includes.trouble(&at.place(""), why);
+        }
+        has_room
     }
 
     /// The other lines of a parameter of several lines.

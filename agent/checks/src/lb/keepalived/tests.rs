@@ -205,6 +205,7 @@ fn chk_01_chk_04_keepalived_takes_anything_without_a_guess() {
         ("a million statements", wide.into_bytes()),
         ("no names of blocks", b"{ {\n".to_vec()),
         ("braces in one line", vec![b'{'; 500]),
+        ("parameters that grow", format!("$M= \\\n{}x\n{}", "a \\\n".repeat(7000), "$M\n".repeat(1000)).into_bytes()),
         ("itself", format!("include {FILE}\n").into_bytes()),
     ] {
         let fleet = fleet(&file(bytes));
