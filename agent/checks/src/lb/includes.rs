@@ -47,11 +47,11 @@ impl<'h> Includes<'h> {
         let path = normal(path);
         let why = if let Some(at) = self.open.iter().position(|open| *open == path) {
             let chain = self.open[at..].join(" -> ");
-            words!("files include each other in a loop: {chain} -> {path}", "文件循环包含:{chain} -> {path}")
+            words!("files include each other in a loop: {chain} -> {path}", "文件循环包含：{chain} -> {path}")
         } else if self.open.len() >= DEPTH_MAX {
             words!("{path} is included more than {DEPTH_MAX} files deep", "{path} 的包含层级超过 {DEPTH_MAX} 层")
         } else if self.files >= FILES_MAX {
-            words!("{path} was not read: more than {FILES_MAX} files", "未读取 {path}:文件超过 {FILES_MAX} 个")
+            words!("{path} was not read: more than {FILES_MAX} files", "未读取 {path}：文件超过 {FILES_MAX} 个")
         } else {
             self.files += 1;
             match self.host.read(&path) {
@@ -93,7 +93,7 @@ impl<'h> Includes<'h> {
         if self.statements == STATEMENTS_MAX + 1 {
             let why = words!(
                 "more than {STATEMENTS_MAX} statements; the rest was not read",
-                "语句超过 {STATEMENTS_MAX} 条,其余未读取"
+                "语句超过 {STATEMENTS_MAX} 条，其余未读取"
             );
             self.trouble(place, why);
         }

@@ -16,11 +16,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "A backend that is back gets its full share at once; one with cold caches or a JVM that is not warm answers slowly, or fails again.",
-        zh: "恢复的后端会立即承担全部份额的流量;缓存未热或 JVM 尚未预热时,会响应缓慢甚至再次故障。",
+        zh: "恢复的后端会立即承担全部份额的流量；缓存未热或 JVM 尚未预热时，会响应缓慢甚至再次故障。",
     },
     remedy: Text {
         en: "Where backends need to warm up, let weight grow: HAProxy slowstart 30s, NGINX Plus slow_start=30s, Envoy slow_start_config.",
-        zh: "如果后端需要预热,可让权重逐步增加:HAProxy slowstart 30s、NGINX Plus slow_start=30s、Envoy slow_start_config。",
+        zh: "如果后端需要预热，可让权重逐步增加：HAProxy slowstart 30s、NGINX Plus slow_start=30s、Envoy slow_start_config。",
     },
     run,
 };
@@ -83,7 +83,7 @@ fn too_short(subject: String, member: &Member, probe: &Active) -> Found {
         subject,
         words!(
             "slow start of {name} ({secs:.1} s) is over within one probe interval ({interval:.1} s)",
-            "{name} 的慢启动({secs:.1} 秒)在一个探测间隔({interval:.1} 秒)内即结束"
+            "{name} 的慢启动（{secs:.1} 秒）在一个探测间隔（{interval:.1} 秒）内即结束"
         ),
     );
     probe.interval.show(found.evidence(member.place.source(), &member.place.text), "interval")

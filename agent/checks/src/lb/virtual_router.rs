@@ -21,11 +21,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "Clients reach the service through this address: if no router holds it the service is gone, if two do connections break.",
-        zh: "客户端通过该地址访问服务:若没有任何路由器持有它,服务不可达;若两台同时持有,连接会中断。",
+        zh: "客户端通过该地址访问服务：若没有任何路由器持有它，服务不可达；若两台同时持有，连接会中断。",
     },
     remedy: Text {
         en: "Compare on all routers: ip address show, systemctl status keepalived, and its log of state changes (journalctl -u keepalived).",
-        zh: "在所有路由器上比对:ip address show、systemctl status keepalived,以及其状态切换日志(journalctl -u keepalived)。",
+        zh: "在所有路由器上比对：ip address show、systemctl status keepalived，以及其状态切换日志（journalctl -u keepalived）。",
     },
     run,
 };
@@ -48,14 +48,14 @@ fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
         let name = namespace.argument();
         return Err(Gap::Unknown(words!(
             "keepalived runs in the network namespace {name}, which is not seen here",
-            "keepalived 运行在网络命名空间 {name} 中,此处无法查看"
+            "keepalived 运行在网络命名空间 {name} 中，此处无法查看"
         )));
     }
     // Where others' processes are hidden the first one is too.
     if !is_running && !host.processes().iter().any(|process| process.pid == 1) {
         return Err(Gap::Unknown(words!(
             "this user does not see whether keepalived runs; run it as root",
-            "当前用户无法得知 keepalived 是否在运行;请以 root 运行"
+            "当前用户无法得知 keepalived 是否在运行；请以 root 运行"
         )));
     }
     let addresses = host.addresses()?;
@@ -126,7 +126,7 @@ impl<'a> Router<'a> {
         );
         self.found(Status::Warning, summary).evidence(other.place.source(), &other.place.text).remedy(words!(
             "Give each virtual router on an interface its own virtual_router_id, the same on all of its hosts.",
-            "为同一接口上的每个虚拟路由器设置各自的 virtual_router_id,并在其所有主机上保持一致。"
+            "为同一接口上的每个虚拟路由器设置各自的 virtual_router_id，并在其所有主机上保持一致。"
         ))
     }
 
@@ -144,26 +144,26 @@ impl<'a> Router<'a> {
                 Status::Warning,
                 words!(
                     "keepalived does not run, and virtual router {name} cannot take over here",
-                    "keepalived 未运行,虚拟路由器 {name} 无法在此接管"
+                    "keepalived 未运行，虚拟路由器 {name} 无法在此接管"
                 ),
             ),
             (_, false) => (
                 Status::Warning,
                 words!(
                     "{held} of {all} addresses of {name} are here although keepalived does not run",
-                    "keepalived 未运行,但 {name} 的 {all} 个地址中有 {held} 个在本机"
+                    "keepalived 未运行，但 {name} 的 {all} 个地址中有 {held} 个在本机"
                 ),
             ),
             (0, true) if self.is_master => (
                 Status::Warning,
                 words!(
                     "{name} is configured as MASTER but holds none of its {all} addresses",
-                    "{name} 配置为 MASTER,但未持有其 {all} 个地址中的任何一个"
+                    "{name} 配置为 MASTER，但未持有其 {all} 个地址中的任何一个"
                 ),
             ),
             (0, true) => (
                 Status::Ok,
-                words!("{name} stands by: its addresses are not here", "{name} 处于备用状态:其地址不在本机"),
+                words!("{name} stands by: its addresses are not here", "{name} 处于备用状态：其地址不在本机"),
             ),
             (_, true) if held < all => (
                 Status::Warning,
@@ -188,16 +188,16 @@ impl<'a> Router<'a> {
         if !is_running && held == 0 {
             found.impact(words!(
                 "When the other router fails nobody takes over.",
-                "另一台路由器故障时,将没有主机接管。"
+                "另一台路由器故障时，将没有主机接管。"
             ))
             .remedy(words!(
                 "Start it (systemctl start keepalived) and see why it stopped (journalctl -u keepalived), or remove its configuration.",
-                "启动它(systemctl start keepalived)并查明其停止的原因(journalctl -u keepalived),或移除其配置。"
+                "启动它（systemctl start keepalived）并查明其停止的原因（journalctl -u keepalived），或移除其配置。"
             ))
         } else if is_running && held == 0 && self.is_master {
             found.impact(words!(
                 "Another router has taken over, or nobody has: then clients reach nothing.",
-                "已由另一台路由器接管;若无人接管,则客户端无法访问服务。"
+                "已由另一台路由器接管；若无人接管，则客户端无法访问服务。"
             ))
         } else {
             found

@@ -218,7 +218,7 @@ impl Collector<'_, '_> {
         } else {
             // The first one counts, the second one's parameters do not.
             let url = worker.url;
-            let why = words!("{url} is a member already; httpd ignores this", "{url} 已是成员,httpd 会忽略此行");
+            let why = words!("{url} is a member already; httpd ignores this", "{url} 已是成员，httpd 会忽略此行");
             self.includes.trouble(&worker.place, why);
         }
     }

@@ -216,7 +216,7 @@ impl<'a, 'h> Reader<'a, 'h> {
     }
 
     fn unclear(&mut self, name: &str, place: &Place) -> What {
-        let why = words!("{name} cannot be judged here; it was left out", "此处无法判断 {name},已略过");
+        let why = words!("{name} cannot be judged here; it was left out", "此处无法判断 {name}，已略过");
         self.includes.trouble(place, why);
         What::Skipped
     }
@@ -282,7 +282,7 @@ impl<'a, 'h> Reader<'a, 'h> {
         if paths.is_empty() && !is_optional {
             let why = words!(
                 "{pattern:?} names no file; httpd would not start",
-                "{pattern:?} 未匹配任何文件,httpd 将无法启动"
+                "{pattern:?} 未匹配任何文件，httpd 将无法启动"
             );
             self.includes.trouble(place, why);
         }
@@ -323,7 +323,7 @@ impl<'a, 'h> Reader<'a, 'h> {
             }
             if had_room && self.resolved_bytes > RESOLVED_BYTES_MAX {
                 let why =
-                    words!("variables add more than 8 MiB; from here they stay", "变量展开超过 8 MiB,此后不再展开");
+                    words!("variables add more than 8 MiB; from here they stay", "变量展开超过 8 MiB，此后不再展开");
                 self.includes.trouble(place, why);
             }
         }

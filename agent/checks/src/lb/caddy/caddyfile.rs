@@ -109,7 +109,7 @@ impl Parser<'_, '_> {
                 Some(_) | None => (line, false),
             };
             if head.iter().any(Token::is_open) {
-                let why = words!("words follow a brace; Caddy would not start", "花括号后有多余的词,Caddy 将无法启动");
+                let why = words!("words follow a brace; Caddy would not start", "花括号后有多余的词，Caddy 将无法启动");
                 return self.includes.trouble(&first.place(), why);
             }
             let block = if has_block { cursor.block() } else { Some(&[][..]) };
@@ -187,7 +187,7 @@ impl Parser<'_, '_> {
     ) {
         let why = if self.imports.iter().any(|open| open == name) {
             let chain = self.imports.join(" -> ");
-            words!("snippets import each other in a loop: {chain} -> {name}", "片段循环导入:{chain} -> {name}")
+            words!("snippets import each other in a loop: {chain} -> {name}", "片段循环导入：{chain} -> {name}")
         } else if self.imports.len() >= IMPORTS_DEEP_MAX {
             words!("imports are nested more than {IMPORTS_DEEP_MAX} deep", "导入嵌套超过 {IMPORTS_DEEP_MAX} 层")
         } else {

@@ -30,7 +30,7 @@ pub(super) fn read(path: &str, includes: &mut Includes<'_>) -> Vec<Proxy> {
     includes.close();
     if proxies.len() >= PROXIES_MAX {
         let why =
-            words!("more than {PROXIES_MAX} proxies; the rest was not read", "代理超过 {PROXIES_MAX} 个,其余未读取");
+            words!("more than {PROXIES_MAX} proxies; the rest was not read", "代理超过 {PROXIES_MAX} 个，其余未读取");
         includes.trouble(&whole(path), why);
     }
     proxies

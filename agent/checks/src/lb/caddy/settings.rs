@@ -74,7 +74,7 @@ impl Proxy {
         if let Some(place) = &self.dynamic {
             let why = words!(
                 "upstreams are looked up while Caddy runs, and active checks do not run for those",
-                "上游在 Caddy 运行时动态查询,不会对其进行主动检查"
+                "上游在 Caddy 运行时动态查询，不会对其进行主动检查"
             );
             let (name, address, probe) = ("dynamic".to_owned(), String::new(), Probe::Unresolved(why));
             members.push(Member { name, address, place: place.clone(), probe, disabled: false, backup: false });

@@ -60,7 +60,7 @@ pub(super) fn tokens(file: &str, text: &str) -> Result<Vec<Token>, Broken> {
     let mut lexer = Lexer { rest: text, line: 1, skipped: 0, file: file.into(), tokens: Vec::new() };
     while lexer.skip_space() {
         if lexer.tokens.len() >= TOKENS_MAX {
-            let why = words!("more than {TOKENS_MAX} words; not read", "超过 {TOKENS_MAX} 个词,未读取");
+            let why = words!("more than {TOKENS_MAX} words; not read", "超过 {TOKENS_MAX} 个词，未读取");
             return Err(Broken(lexer.line, why));
         }
         lexer.token()?;

@@ -79,11 +79,11 @@ impl Scope<'_> {
         match other {
             Some("BFD_CHECK") => Probe::Unresolved(words!(
                 "BFD_CHECK: the two ends agree on its timing while they run",
-                "BFD_CHECK:检测时间由两端在运行时协商"
+                "BFD_CHECK：检测时间由两端在运行时协商"
             )),
             Some(_) => Probe::Unresolved(words!(
                 "FILE_CHECK: whoever writes the file decides when",
-                "FILE_CHECK:何时判定取决于写该文件的程序"
+                "FILE_CHECK：何时判定取决于写该文件的程序"
             )),
             None => Probe::Never,
         }
@@ -201,7 +201,7 @@ fn ignored(set: &Statement, includes: &mut Includes<'_>) {
     if !is_known {
         let why = words!(
             "keepalived ignores {text:?}: no number that it takes here",
-            "keepalived 会忽略 {text:?}:不是此处可接受的数值"
+            "keepalived 会忽略 {text:?}：不是此处可接受的数值"
         );
         includes.trouble(&set.place, why);
     }

@@ -134,7 +134,7 @@ impl<'a, 'h> Reader<'a, 'h> {
         }
         let why = words!(
             "parameters make this line longer than {LINE_BYTES_MAX} characters, or never end",
-            "参数替换使此行超过 {LINE_BYTES_MAX} 个字符,或无法结束"
+            "参数替换使此行超过 {LINE_BYTES_MAX} 个字符，或无法结束"
         );
         self.includes.trouble(&at.place(&line), why);
     }
@@ -178,7 +178,7 @@ impl<'a, 'h> Reader<'a, 'h> {
         let Some(id) = &self.id else {
             let why = words!(
                 "it depends on this host's name or --config-id, which are not known here",
-                "取决于主机名或 --config-id,此处无法得知"
+                "取决于主机名或 --config-id，此处无法得知"
             );
             self.includes.trouble(&at.place(line), why);
             return None;

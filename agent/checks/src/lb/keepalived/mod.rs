@@ -83,7 +83,7 @@ fn pool(server: &Statement, includes: &mut Includes<'_>) -> Option<Pool> {
     if protocol.is_none() && is_address {
         let why = words!(
             "no protocol is set: keepalived takes UDP, and nothing answers on TCP",
-            "未设置 protocol:keepalived 会按 UDP 处理,TCP 端口无人应答"
+            "未设置 protocol：keepalived 会按 UDP 处理，TCP 端口无人应答"
         );
         includes.trouble(&server.place, why);
     }
@@ -135,7 +135,7 @@ fn socket(ip: &str, port: &str) -> Option<String> {
 }
 
 fn not_an_address<T>(word: &str, place: &Place, includes: &mut Includes<'_>) -> Option<T> {
-    let why = words!("{word:?} is no IP address; keepalived skips it", "{word:?} 不是 IP 地址,keepalived 会跳过它");
+    let why = words!("{word:?} is no IP address; keepalived skips it", "{word:?} 不是 IP 地址，keepalived 会跳过它");
     includes.trouble(place, why);
     None
 }
