@@ -4,6 +4,7 @@
 //! regular files are read, with a bound for each and for all; what cannot be read is a [`Gap`] that says why. It must never
 //! write, start a program, or wait for a FIFO.
 
+mod addresses;
 mod clock;
 pub(crate) mod control_groups;
 mod counters;
@@ -20,6 +21,7 @@ mod processes;
 mod samples;
 mod sockets;
 
+pub use addresses::ADDRESSES_FROM;
 pub use clock::{boot_time, unix_time};
 pub use files::{Entry, Kind, Stat};
 pub use kernel_log::{KernelLog, KernelMessage};

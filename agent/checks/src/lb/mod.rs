@@ -4,14 +4,22 @@
 //! every system alike. An interval alone says nothing: what counts is the time to detect.
 
 mod accepted_statuses;
+mod apache;
+mod caddy;
+mod command_line;
 pub(crate) mod detect;
 mod detection_time;
 mod envoy;
+mod includes;
+mod keepalived;
 mod kubernetes;
 mod liveness_as_readiness;
 mod located;
 mod model;
+mod slow_start;
+mod statement;
 mod traefik;
+mod virtual_router;
 
 pub(crate) use accepted_statuses::Accepted;
 pub(crate) use liveness_as_readiness::Liveness;
@@ -23,14 +31,19 @@ use crate::host::Host;
 use crate::words;
 
 /// This group's checks.
-pub(crate) const CHECKS: &[&Check] =
-    &[&detection_time::CHECK, &accepted_statuses::CHECK, &liveness_as_readiness::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &detection_time::CHECK,
+    &accepted_statuses::CHECK,
+    &liveness_as_readiness::CHECK,
+    &slow_start::CHECK,
+    &virtual_router::CHECK,
+];
 
 /// What reads one system's configuration; nothing when the system is not on this host.
 type Reader = fn(&Host) -> Option<Fleet>;
 
 /// All systems.
-const READERS: &[Reader] = &[envoy::read, traefik::read, kubernetes::read];
+const READERS: &[Reader] = &[envoy::read, traefik::read, kubernetes::read, keepalived::read, apache::read, caddy::read];
 
 /// The load balancers of this host.
 ///
