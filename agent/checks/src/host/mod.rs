@@ -5,16 +5,23 @@
 //! write, start a program, or wait for a FIFO.
 
 mod clock;
+mod deadline;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod glob;
+mod mounts;
+mod open_files;
 mod processes;
 mod samples;
 mod sockets;
 
 pub use clock::{boot_time, unix_time};
+pub(crate) use deadline::percent;
+pub use deadline::{Asked, Space};
 pub use files::{Entry, Kind, Stat};
+pub use mounts::{Family, Mount, Row};
+pub use open_files::{Deleted, DeletedFiles};
 pub use processes::Process;
 pub use samples::Twice;
 pub use sockets::HttpAnswer;
