@@ -2,7 +2,7 @@
 
 use super::size;
 use crate::check::{Check, Needs, Param, Text};
-use crate::found::{Found, Gap, Outcome};
+use crate::found::{Found, Outcome};
 use crate::host::{Deleted, DeletedFiles, Family, Host, Mount, percent};
 use crate::run::Settings;
 use crate::words;

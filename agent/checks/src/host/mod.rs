@@ -14,6 +14,7 @@ mod mounts;
 mod open_files;
 mod processes;
 mod samples;
+pub(crate) mod sock_diag;
 mod sockets;
 
 pub use clock::{boot_time, unix_time};
@@ -24,6 +25,7 @@ pub use mounts::{Family, Mount, Row};
 pub use open_files::{Deleted, DeletedFiles};
 pub use processes::Process;
 pub use samples::Twice;
+pub use sock_diag::Listening;
 pub use sockets::HttpAnswer;
 
 use crate::found::Gap;
