@@ -9,5 +9,6 @@ use std::cell::OnceCell;
 pub(crate) struct Memo {
     /// Nothing when there is no load balancer here.
     pub(crate) fleet: OnceCell<Option<Fleet>>,
+    pub(crate) certificates: OnceCell<crate::tls::Known>,
     pub(crate) processes: OnceCell<Vec<Process>>,
 }

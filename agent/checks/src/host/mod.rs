@@ -16,6 +16,7 @@ mod processes;
 mod samples;
 pub(crate) mod sock_diag;
 mod sockets;
+mod tls_hello;
 
 pub use clock::{boot_time, unix_time};
 pub(crate) use deadline::percent;
@@ -27,6 +28,7 @@ pub use processes::Process;
 pub use samples::Twice;
 pub use sock_diag::Listening;
 pub use sockets::HttpAnswer;
+pub use tls_hello::Shown;
 
 use crate::found::Gap;
 use crate::memo::Memo;
