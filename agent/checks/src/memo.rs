@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 pub(crate) struct Memo {
     /// Nothing when there is no load balancer here.
     pub(crate) fleet: OnceCell<Option<Fleet>>,
+    pub(crate) backups: OnceCell<crate::backup::Backups>,
     pub(crate) certificates: OnceCell<crate::tls::Known>,
     pub(crate) processes: OnceCell<Vec<Process>>,
 }
