@@ -21,12 +21,12 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "If this server is lost now, everything since then is lost with it.",
-        zh: "如果现在丢失这台服务器,此后的所有数据都将丢失。",
+        zh: "如果现在丢失这台服务器，此后的所有数据都将丢失。",
     },
     remedy: Text {
         en: "Start the backup by hand and read what it says (mail of cron, `journalctl -u UNIT`). Usual reasons: a full disk, \
              a changed password, an expired key, a job that was disabled.",
-        zh: "手动执行一次备份并查看输出(cron 邮件、`journalctl -u 单元`)。常见原因:磁盘已满、密码已更改、密钥过期、任务被停用。",
+        zh: "手动执行一次备份并查看输出（cron 邮件、`journalctl -u 单元`）。常见原因：磁盘已满、密码已更改、密钥过期、任务被停用。",
     },
     run,
 };
@@ -62,17 +62,17 @@ fn judge(host: &Host, settings: &Settings<'_>, series: &Series, fresh: bool) -> 
     let found = match settings.level(subject, hours) {
         Status::Critical if retired => Found::advice(subject, summary).impact(words!(
             "Other backups here are fresh, so this one seems to have been given up.",
-            "此主机的其他备份是最新的,该备份似乎已停用。"
+            "此主机的其他备份是最新的，该备份似乎已停用。"
         )),
         Status::Critical if in_rhythm => {
             let rhythm = span(usual.unwrap_or(0.0) * HOUR_SECS);
             let rare = words!(
                 "{subject} is backed up only every {rhythm}, the newest is {age} old",
-                "{subject} 每 {rhythm} 才备份一次,最新备份距今 {age}"
+                "{subject} 每 {rhythm} 才备份一次，最新备份距今 {age}"
             );
             Found::new(subject, Status::Warning, rare).remedy(words!(
                 "Make it daily, or say that this is enough: `--set backup.age.critical=HOURS`.",
-                "改为每天备份;若此频率可以接受,请设置 `--set backup.age.critical=小时数`。"
+                "改为每天备份；若此频率可以接受，请设置 `--set backup.age.critical=小时数`。"
             ))
         }
         status @ (Status::Critical | Status::Warning | Status::Ok | Status::Unknown) => {
@@ -95,14 +95,14 @@ fn none(host: &Host) -> Outcome {
         let (name, at) = (tool.name, &tool.at);
         return Err(Gap::Unknown(words!(
             "{at} starts {name}, but no backup or sign of a run was found; looked in {en}",
-            "{at} 会启动 {name},但未找到备份文件或运行痕迹;已查找:{zh}"
+            "{at} 会启动 {name}，但未找到备份文件或运行痕迹；已查找：{zh}"
         )));
     }
     let data = data(host);
     let Some(first) = data.first() else {
         return Err(Gap::NotHere(words!(
             "no backup and no database was found; looked in {en}",
-            "未发现备份,也未发现数据库;已查找:{zh}"
+            "未发现备份，也未发现数据库；已查找：{zh}"
         )));
     };
     let (name, folder) = (first.name, first.folder);
@@ -110,12 +110,12 @@ fn none(host: &Host) -> Outcome {
     Err(Gap::Unknown(if unseen > 0 {
         words!(
             "{name} keeps data in {folder}, and no backup was found; {unseen} places may not be seen by this user, run it as root",
-            "{name} 的数据位于 {folder},未发现备份;有 {unseen} 处当前用户无权查看,请以 root 运行"
+            "{name} 的数据位于 {folder}，未发现备份；有 {unseen} 处当前用户无权查看，请以 root 运行"
         )
     } else {
         words!(
             "{name} keeps data in {folder}, and no backup was found; it may be made from outside (snapshots); looked in {en}",
-            "{name} 的数据位于 {folder},未发现备份;也可能由外部完成(如快照);已查找:{zh}"
+            "{name} 的数据位于 {folder}，未发现备份；也可能由外部完成（如快照）；已查找：{zh}"
         )
     }))
 }

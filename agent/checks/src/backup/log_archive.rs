@@ -21,13 +21,13 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "After a mistake, such as a table dropped at noon, only last night's data comes back.",
-        zh: "发生误操作(例如中午误删表)后,只能恢复到前一晚的数据。",
+        zh: "发生误操作（例如中午误删表）后，只能恢复到前一晚的数据。",
     },
     remedy: Text {
         en: "MySQL: `log_bin = mysql-bin`, `server_id = 1`, `binlog_expire_logs_seconds = 604800`, and copy the files away. \
              PostgreSQL: `archive_mode = on` with pgBackRest or WAL-G as archive_command. Both need a restart.",
-        zh: "MySQL:配置 `log_bin = mysql-bin`、`server_id = 1`、`binlog_expire_logs_seconds = 604800`,并将文件复制到别处。\
-             PostgreSQL:配置 `archive_mode = on`,使用 pgBackRest 或 WAL-G 作为 archive_command。两者都需要重启。",
+        zh: "MySQL：配置 `log_bin = mysql-bin`、`server_id = 1`、`binlog_expire_logs_seconds = 604800`，并将文件复制到别处。\
+             PostgreSQL：配置 `archive_mode = on`，使用 pgBackRest 或 WAL-G 作为 archive_command。两者都需要重启。",
     },
     run,
 };

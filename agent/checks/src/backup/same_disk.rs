@@ -17,12 +17,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "One broken disk, one deleted server or one intruder takes the data and its backups together.",
-        zh: "磁盘损坏、服务器被删除或被入侵时,数据和备份会一起丢失。",
+        zh: "磁盘损坏、服务器被删除或被入侵时，数据和备份会一起丢失。",
     },
     remedy: Text {
         en: "Copy them to another place each day: object storage with versions (`rclone`, `restic`, ossutil), or a backup \
              host that fetches them.",
-        zh: "每天将备份复制到其他位置:开启版本控制的对象存储(`rclone`、`restic`、ossutil),或由备份主机来拉取。",
+        zh: "每天将备份复制到其他位置：开启版本控制的对象存储（`rclone`、`restic`、ossutil），或由备份主机来拉取。",
     },
     run,
 };
@@ -42,7 +42,7 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
                         Status::Ok,
                         words!(
                             "{subject} lies beside the data, but {at} starts {name}",
-                            "{subject} 与数据同盘,但 {at} 会启动 {name}"
+                            "{subject} 与数据同盘，但 {at} 会启动 {name}"
                         ),
                     )
                 }
@@ -75,7 +75,7 @@ fn judge(host: &Host, series: &Series, data: &[Data]) -> Option<Found> {
         Status::Warning,
         words!(
             "{subject} lies on the same disk as {folder} of {name}, and nothing here copies it away",
-            "{subject} 与 {name} 的数据目录 {folder} 位于同一磁盘,且未发现将其复制到别处的任务"
+            "{subject} 与 {name} 的数据目录 {folder} 位于同一磁盘，且未发现将其复制到别处的任务"
         ),
     );
     let device = |number| format!("device {}:{}", rustix::fs::major(number), rustix::fs::minor(number));

@@ -20,13 +20,13 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "The backup is there, but most likely cannot be restored.",
-        zh: "备份虽然存在,但很可能无法恢复。",
+        zh: "备份虽然存在，但很可能无法恢复。",
     },
     remedy: Text {
         en: "Look into it (`zcat FILE | tail`: a whole mysqldump ends with \"Dump completed\"), run the backup by hand, and \
              use `set -o pipefail` in its script so that a failed dump is not hidden by gzip.",
-        zh: "检查备份内容(`zcat 文件 | tail`:完整的 mysqldump 以 \"Dump completed\" 结尾),手动执行一次备份,\
-             并在脚本中使用 `set -o pipefail`,避免 gzip 掩盖导出失败。",
+        zh: "检查备份内容（`zcat 文件 | tail`：完整的 mysqldump 以 \"Dump completed\" 结尾），手动执行一次备份，\
+             并在脚本中使用 `set -o pipefail`，避免 gzip 掩盖导出失败。",
     },
     run,
 };
@@ -73,7 +73,7 @@ fn judge(host: &Host, settings: &Settings<'_>, series: &Series) -> Option<Found>
         if bytes == 0 { Status::Critical } else { settings.level(subject, share) },
         words!(
             "the newest backup of {subject} has {text}, usual are {usual}",
-            "{subject} 的最新备份大小为 {text},通常为 {usual}"
+            "{subject} 的最新备份大小为 {text}，通常为 {usual}"
         ),
     );
     Some(found.value(share, "%").evidence(&newest.path, format!("{bytes} B, median of those before {median} B")))

@@ -19,13 +19,13 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Whatever reads or writes on this disk waits, and there is nothing left for a busier hour.",
-        zh: "所有读写该磁盘的操作都在等待,业务高峰时没有余量。",
+        zh: "所有读写该磁盘的操作都在等待，业务高峰时没有余量。",
     },
     remedy: Text {
         en: "Find who writes: `iotop -oPa` or `pidstat -d 5`. Move backups and reports to quiet hours, give databases more \
              memory, or take a faster disk (cloud disks have a limit of operations per second that can be raised).",
-        zh: "查找写入来源:`iotop -oPa` 或 `pidstat -d 5`。将备份和报表移到空闲时段,为数据库增加内存,\
-             或更换更快的磁盘(云盘的 IOPS 上限可以提升)。",
+        zh: "查找写入来源：`iotop -oPa` 或 `pidstat -d 5`。将备份和报表移到空闲时段，为数据库增加内存，\
+             或更换更快的磁盘（云盘的 IOPS 上限可以提升）。",
     },
     run,
 };
@@ -40,14 +40,14 @@ fn judge(settings: &Settings<'_>, disk: &Activity, secs: f64, moment: bool) -> F
     let (name, busy, per_sec) = (&disk.name, disk.busy_percent, disk.per_sec);
     let summary = words!(
         "{name} is {busy:.0} % busy over {secs:.1} s, with {per_sec:.0} operations per second",
-        "{name} 在 {secs:.1} 秒内繁忙 {busy:.0}%,每秒 {per_sec:.0} 次操作"
+        "{name} 在 {secs:.1} 秒内繁忙 {busy:.0}%，每秒 {per_sec:.0} 次操作"
     );
     let status = settings.level(name, busy);
     let found = match status {
         Status::Warning | Status::Critical if disk.parallel => {
             let many = words!(
                 "It works on many requests at once: only latency and queue say whether this is too much.",
-                "该设备可并行处理多个请求:是否过载需结合延迟和队列判断。"
+                "该设备可并行处理多个请求：是否过载需结合延迟和队列判断。"
             );
             Found::advice(name, summary).impact(many)
         }

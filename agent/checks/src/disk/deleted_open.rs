@@ -20,13 +20,13 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "The disk fills up although files were deleted, and it goes on until the process closes them.",
-        zh: "文件虽已删除但空间未释放,磁盘会持续被占用,直到进程关闭这些文件。",
+        zh: "文件虽已删除但空间未释放，磁盘会持续被占用，直到进程关闭这些文件。",
     },
     remedy: Text {
         en: "Make the process open its files anew: reload or restart its service (for logs: a `postrotate` in logrotate). \
              When it may not restart: `truncate -s 0 /proc/PID/fd/NUMBER`, for log files only.",
-        zh: "让进程重新打开文件:重载或重启其服务(日志请在 logrotate 中配置 `postrotate`)。\
-             若不能重启:`truncate -s 0 /proc/PID/fd/编号`,仅限日志文件。",
+        zh: "让进程重新打开文件：重载或重启其服务（日志请在 logrotate 中配置 `postrotate`）。\
+             若不能重启：`truncate -s 0 /proc/PID/fd/编号`，仅限日志文件。",
     },
     run,
 };
@@ -68,11 +68,11 @@ fn unseen(seen: &DeletedFiles) -> Option<Found> {
     if hidden > 0 {
         let why = words!(
             "the open files of {hidden} processes may not be seen by this user; run it as root",
-            "当前用户无权查看 {hidden} 个进程打开的文件;请以 root 运行"
+            "当前用户无权查看 {hidden} 个进程打开的文件；请以 root 运行"
         );
         return Some(Found::new("", Status::Unknown, why));
     }
-    let why = || words!("there are too many open files; only some were looked at", "打开的文件过多,仅检查了一部分");
+    let why = || words!("there are too many open files; only some were looked at", "打开的文件过多，仅检查了一部分");
     seen.cut.then(|| Found::new("", Status::Unknown, why()))
 }
 
@@ -91,7 +91,7 @@ fn judge(host: &Host, settings: &Settings<'_>, mount: &Mount, files: &[&Deleted]
         settings.level(point, gib).max(by_share),
         words!(
             "{count} deleted files that are still open take {total} on {point}, the largest is {path} of process {pid}",
-            "{point} 上有 {count} 个已删除但仍被打开的文件,占用 {total},最大的是进程 {pid} 的 {path}"
+            "{point} 上有 {count} 个已删除但仍被打开的文件，占用 {total}，最大的是进程 {pid} 的 {path}"
         ),
     );
     for file in files.iter().take(NAMED_MAX) {

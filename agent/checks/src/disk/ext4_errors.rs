@@ -16,12 +16,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::plain("recent", 30.0, "days", "ours: an older error without fsck is worth a look, not an alarm")],
     impact: Text {
         en: "The file system is damaged, or the disk below it fails: files can be lost or wrong without anybody noticing.",
-        zh: "文件系统已损坏或底层磁盘出现故障:文件可能在无人察觉的情况下丢失或出错。",
+        zh: "文件系统已损坏或底层磁盘出现故障：文件可能在无人察觉的情况下丢失或出错。",
     },
     remedy: Text {
         en: "Make a backup now. Read `dmesg` and the disk's health (`smartctl -a`), then run `e2fsck -f` on the unmounted \
              file system; for the root file system boot once with `fsck.mode=force`.",
-        zh: "立即备份。查看 `dmesg` 和磁盘健康状态(`smartctl -a`),然后在卸载后运行 `e2fsck -f`;\
+        zh: "立即备份。查看 `dmesg` 和磁盘健康状态（`smartctl -a`），然后在卸载后运行 `e2fsck -f`；\
              根文件系统可用 `fsck.mode=force` 启动一次。",
     },
     run,
@@ -60,7 +60,7 @@ fn look(host: &Host, settings: &Settings<'_>, device: &str) -> Option<Found> {
     let age_days = last.map(|last| host.now().0.saturating_sub(last) as f64 / DAY_SECS as f64);
     let old = age_days.is_some_and(|days| days > settings.number("recent"));
     let (when, when_zh) = age_days.map_or((String::new(), String::new()), |days| {
-        (format!(", the last {days:.0} days ago"), format!(",最近一次在 {days:.0} 天前"))
+        (format!(", the last {days:.0} days ago"), format!("，最近一次在 {days:.0} 天前"))
     });
     let found = Found::new(
         device,

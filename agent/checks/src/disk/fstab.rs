@@ -3,6 +3,7 @@
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Mount, Row};
+use crate::many::many;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -15,12 +16,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "The next boot can stop and wait for somebody at the console.",
-        zh: "下次启动可能卡住,需要有人在控制台处理。",
+        zh: "下次启动可能卡住，需要有人在控制台处理。",
     },
     remedy: Text {
         en: "Name disks by UUID (`blkid`), add `nofail,x-systemd.device-timeout=30s` to data disks, and try it with \
              `findmnt --verify`.",
-        zh: "使用 UUID 标识磁盘(`blkid`),为数据盘添加 `nofail,x-systemd.device-timeout=30s`,并用 `findmnt --verify` 验证。",
+        zh: "使用 UUID 标识磁盘（`blkid`），为数据盘添加 `nofail,x-systemd.device-timeout=30s`，并用 `findmnt --verify` 验证。",
     },
     run,
 };
@@ -38,7 +39,7 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     if found.is_empty() {
         return Err(Gap::NotHere(words!("/etc/fstab mounts nothing at boot", "/etc/fstab 未配置开机挂载")));
     }
-    Ok(found)
+    Ok(many(found))
 }
 
 fn judge(row: &Row, mounts: &[Mount], uuids: Option<&[String]>) -> Found {
@@ -56,7 +57,7 @@ fn judge(row: &Row, mounts: &[Mount], uuids: Option<&[String]>) -> Found {
             point,
             words!(
                 "{point} is mounted from {name}, a name that can mean another disk after a reboot",
-                "{point} 使用设备名 {name} 挂载,重启后该名称可能指向另一块磁盘"
+                "{point} 使用设备名 {name} 挂载，重启后该名称可能指向另一块磁盘"
             ),
         )
     } else if local(row) && !optional && !VITAL.contains(&point.as_str()) {
@@ -64,7 +65,7 @@ fn judge(row: &Row, mounts: &[Mount], uuids: Option<&[String]>) -> Found {
             point,
             words!(
                 "{point} has no nofail: without that disk this host does not boot",
-                "{point} 未配置 nofail:缺少该磁盘时主机将无法启动"
+                "{point} 未配置 nofail：缺少该磁盘时主机将无法启动"
             ),
         )
     } else {
@@ -76,18 +77,18 @@ fn judge(row: &Row, mounts: &[Mount], uuids: Option<&[String]>) -> Found {
 fn not_mounted(row: &Row, missing: bool) -> Found {
     let point = &row.point;
     let summary = if missing {
-        words!("{point} is not mounted, and its disk is not there", "{point} 未挂载,且对应的磁盘不存在")
+        words!("{point} is not mounted, and its disk is not there", "{point} 未挂载，且对应的磁盘不存在")
     } else {
         words!("{point} is in /etc/fstab and not mounted", "{point} 已写入 /etc/fstab 但未挂载")
     };
     let found = Found::new(point, Status::Warning, summary);
     let found = found.impact(words!(
         "What is written below {point} lands on the disk above it, and the next boot can stop here.",
-        "写入 {point} 的数据会落到上层磁盘,且下次启动可能卡在此处。"
+        "写入 {point} 的数据会落到上层磁盘，且下次启动可能卡在此处。"
     ));
     found.remedy(words!(
         "Mount it (`mount {point}`) after a look at what was written there meanwhile, or take the row out of /etc/fstab.",
-        "先检查该目录下期间写入的数据,再挂载(`mount {point}`);若不再需要,请从 /etc/fstab 删除该行。"
+        "先检查该目录下期间写入的数据，再挂载（`mount {point}`）；若不再需要，请从 /etc/fstab 删除该行。"
     ))
 }
 

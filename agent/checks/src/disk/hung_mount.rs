@@ -23,12 +23,12 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Every program that touches it stops and cannot be killed: requests, backups and even df hang.",
-        zh: "任何访问它的程序都会卡住且无法终止:请求、备份乃至 df 都会挂起。",
+        zh: "任何访问它的程序都会卡住且无法终止：请求、备份乃至 df 都会挂起。",
     },
     remedy: Text {
         en: "Check the file server and the network to it. If it will not come back: `umount -f -l MOUNT`, then mount it \
              again. Mount what is not vital with `soft,timeo=50,retrans=2` or by automount.",
-        zh: "检查文件服务器及到它的网络。若无法恢复:`umount -f -l 挂载点` 后重新挂载。\
+        zh: "检查文件服务器及到它的网络。若无法恢复：`umount -f -l 挂载点` 后重新挂载。\
              非关键数据建议使用 `soft,timeo=50,retrans=2` 或自动挂载。",
     },
     run,
@@ -81,7 +81,7 @@ fn look(host: &Host, settings: &Settings<'_>, mount: &Mount) -> Found {
         Ok(Asked::Gone(why)) => evidence(Found::new(
             point,
             Status::Critical,
-            words!("what is mounted at {point} is gone: {why}", "{point} 上挂载的文件系统已失联:{why}"),
+            words!("what is mounted at {point} is gone: {why}", "{point} 上挂载的文件系统已失联：{why}"),
         ))
         .evidence(format!("statvfs {point}"), &why),
         Ok(Asked::Answer(space)) => {
@@ -92,7 +92,7 @@ fn look(host: &Host, settings: &Settings<'_>, mount: &Mount) -> Found {
                 settings.level(point, used),
                 words!(
                     "{point} answers, {used:.0} % full, {left} left",
-                    "{point} 有响应,已使用 {used:.0}%,剩余 {left}"
+                    "{point} 有响应，已使用 {used:.0}%，剩余 {left}"
                 ),
             );
             if found.status <= Status::Unknown {
@@ -100,11 +100,11 @@ fn look(host: &Host, settings: &Settings<'_>, mount: &Mount) -> Found {
             }
             let full = found.impact(words!(
                 "When it is full, everybody who shares it stops writing.",
-                "空间用尽后,所有共享者都将无法写入。"
+                "空间用尽后，所有共享者都将无法写入。"
             ));
             let full = full.remedy(words!(
                 "Find what grew with `du -xh --max-depth=2 {point} | sort -h | tail`, or ask for more space there.",
-                "使用 `du -xh --max-depth=2 {point} | sort -h | tail` 查找增长来源,或申请扩容。"
+                "使用 `du -xh --max-depth=2 {point} | sort -h | tail` 查找增长来源，或申请扩容。"
             ));
             evidence(full.value(used, "%"))
         }

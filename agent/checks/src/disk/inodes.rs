@@ -3,6 +3,7 @@
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Mount, Space};
+use crate::many::many;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -18,12 +19,12 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "No new file can be made although there is space: \"No space left on device\" in every service that writes.",
-        zh: "虽有剩余空间却无法新建文件:所有写入的服务都会报 \"No space left on device\"。",
+        zh: "虽有剩余空间却无法新建文件：所有写入的服务都会报 \"No space left on device\"。",
     },
     remedy: Text {
         en: "Find the folders with most files: `du --inodes -x MOUNT | sort -n | tail`. Often: session files, mail queues, \
              caches of small files. ext4 cannot be given more inodes later.",
-        zh: "查找文件最多的目录:`du --inodes -x 挂载点 | sort -n | tail`。常见来源:会话文件、邮件队列、小文件缓存。\
+        zh: "查找文件最多的目录：`du --inodes -x 挂载点 | sort -n | tail`。常见来源：会话文件、邮件队列、小文件缓存。\
              ext4 创建后无法再增加 inode。",
     },
     run,
@@ -38,7 +39,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
             "此主机的文件系统都没有固定的 inode 数量"
         )));
     }
-    Ok(found)
+    Ok(many(found))
 }
 
 fn look(host: &Host, settings: &Settings<'_>, mount: &Mount) -> Option<Found> {
@@ -57,7 +58,7 @@ fn judge(settings: &Settings<'_>, mount: &Mount, space: &Space) -> Option<Found>
         settings.level(point, used),
         words!(
             "{used:.0} % of the inodes of {point} are used, {left} of {all} are left",
-            "{point} 的 inode 已使用 {used:.0}%,剩余 {left} 个(共 {all} 个)"
+            "{point} 的 inode 已使用 {used:.0}%，剩余 {left} 个（共 {all} 个）"
         ),
     );
     Some(

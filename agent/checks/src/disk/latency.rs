@@ -24,7 +24,7 @@ pub(crate) const CHECK: Check = Check {
     remedy: Text {
         en: "Look for a failing disk (`dmesg`, `smartctl -a`), a cloud disk at its limit, or a neighbour such as a backup \
              (`iotop -oPa`).",
-        zh: "检查磁盘是否故障(`dmesg`、`smartctl -a`)、云盘是否达到上限,或是否有备份等任务争用(`iotop -oPa`)。",
+        zh: "检查磁盘是否故障（`dmesg`、`smartctl -a`）、云盘是否达到上限，或是否有备份等任务争用（`iotop -oPa`）。",
     },
     run,
 };
@@ -49,7 +49,7 @@ fn judge(settings: &Settings<'_>, disk: &Activity, secs: f64) -> Found {
         if few { Status::Ok } else { settings.level(name, mean) },
         words!(
             "one operation on {name} takes {mean:.1} ms, mean of {ended:.0} in {secs:.1} s",
-            "{name} 单次操作耗时 {mean:.1} 毫秒({secs:.1} 秒内 {ended:.0} 次的平均值)"
+            "{name} 单次操作耗时 {mean:.1} 毫秒（{secs:.1} 秒内 {ended:.0} 次的平均值）"
         ),
     );
     found.value(mean, "ms").evidence("/proc/diskstats", &disk.line)

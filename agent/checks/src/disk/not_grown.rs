@@ -4,6 +4,7 @@ use super::size;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Mount};
+use crate::many::many;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -19,12 +20,12 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "The disk was made larger, but nobody can use the new space.",
-        zh: "磁盘已扩容,但新增空间尚不可用。",
+        zh: "磁盘已扩容，但新增空间尚不可用。",
     },
     remedy: Text {
         en: "Take a snapshot, then grow the partition (`growpart DISK NUMBER`) and the file system (`resize2fs DEVICE`, or \
              `xfs_growfs MOUNT`). Both work while it is mounted.",
-        zh: "先创建快照,再扩展分区(`growpart 磁盘 分区号`)和文件系统(`resize2fs 设备` 或 `xfs_growfs 挂载点`),均可在线操作。",
+        zh: "先创建快照，再扩展分区（`growpart 磁盘 分区号`）和文件系统（`resize2fs 设备` 或 `xfs_growfs 挂载点`），均可在线操作。",
     },
     run,
 };
@@ -43,7 +44,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
             "没有挂载磁盘上的 ext4 或 XFS 文件系统"
         )));
     }
-    Ok(found)
+    Ok(many(found))
 }
 
 /// Nothing for a file system whose device sysfs does not know.
@@ -59,7 +60,7 @@ fn look(host: &Host, settings: &Settings<'_>, mount: &Mount) -> Option<Found> {
     if unused(settings, space.bytes, device) {
         let found = Found::advice(
             point,
-            words!("{point} uses {used} of a device of {all}", "{point} 仅使用 {used},而所在设备为 {all}"),
+            words!("{point} uses {used} of a device of {all}", "{point} 仅使用 {used}，而所在设备为 {all}"),
         );
         return Some(found.evidence(format!("{folder}/size"), all).evidence(format!("statvfs {point}"), used));
     }
@@ -69,7 +70,7 @@ fn look(host: &Host, settings: &Settings<'_>, mount: &Mount) -> Option<Found> {
             point,
             words!(
                 "the partition of {point} is the last of its disk and ends at {end} of {disk}",
-                "{point} 所在分区是磁盘上的最后一个分区,只到 {end},而磁盘为 {disk}"
+                "{point} 所在分区是磁盘上的最后一个分区，只到 {end}，而磁盘为 {disk}"
             ),
         );
         return Some(found.evidence(format!("{folder}/../size"), disk).evidence(format!("{folder}/start"), end));

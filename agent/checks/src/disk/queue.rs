@@ -20,12 +20,12 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "More is asked of the disk than it can do: each request waits for those before it, and pages get slow.",
-        zh: "请求量超过磁盘处理能力:每个请求都要等待前面的请求,页面变慢。",
+        zh: "请求量超过磁盘处理能力：每个请求都要等待前面的请求，页面变慢。",
     },
     remedy: Text {
         en: "Find who writes: `iotop -oPa` or `pidstat -d 5`. Spread backups and batch jobs, or take a disk with more \
              operations per second.",
-        zh: "查找写入来源:`iotop -oPa` 或 `pidstat -d 5`。错开备份和批处理任务,或更换 IOPS 更高的磁盘。",
+        zh: "查找写入来源：`iotop -oPa` 或 `pidstat -d 5`。错开备份和批处理任务，或更换 IOPS 更高的磁盘。",
     },
     run,
 };
@@ -46,7 +46,7 @@ fn judge(settings: &Settings<'_>, disk: &Activity, secs: f64, moment: bool) -> F
         status,
         words!(
             "{queue:.1} requests wait for {name} on average over {secs:.1} s, {mean:.1} ms each",
-            "{secs:.1} 秒内平均有 {queue:.1} 个请求在等待 {name},每个耗时 {mean:.1} 毫秒"
+            "{secs:.1} 秒内平均有 {queue:.1} 个请求在等待 {name}，每个耗时 {mean:.1} 毫秒"
         ),
     );
     found.value(queue, "").evidence("/proc/diskstats", &disk.line)

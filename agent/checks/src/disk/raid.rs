@@ -17,7 +17,7 @@ pub(crate) const CHECK: Check = Check {
     remedy: Text {
         en: "See which disk is missing: `mdadm --detail /dev/MD`. Check the backup, replace the disk, then \
              `mdadm --manage /dev/MD --add /dev/NEW` and watch /proc/mdstat.",
-        zh: "查看缺失的磁盘:`mdadm --detail /dev/MD`。先确认备份,再更换磁盘,然后执行 \
+        zh: "查看缺失的磁盘：`mdadm --detail /dev/MD`。先确认备份，再更换磁盘，然后执行 \
              `mdadm --manage /dev/MD --add /dev/新盘` 并观察 /proc/mdstat。",
     },
     run,
@@ -76,12 +76,15 @@ fn judge(host: &Host, settings: &Settings<'_>, array: &Array) -> Found {
         let failed = array.failed;
         return with(
             Status::Warning,
-            words!("{name} is whole, but {failed} disks in it have failed", "{name} 完整,但其中 {failed} 块磁盘已失效"),
+            words!(
+                "{name} is whole, but {failed} disks in it have failed",
+                "{name} 完整，但其中 {failed} 块磁盘已失效"
+            ),
         );
     }
     mismatches(host, settings, array).unwrap_or_else(|| {
         let level = &array.level;
-        with(Status::Ok, words!("{name} ({level}) has all its disks", "{name}({level})所有磁盘均在线"))
+        with(Status::Ok, words!("{name} ({level}) has all its disks", "{name}（{level}）所有磁盘均在线"))
     })
 }
 
@@ -101,7 +104,7 @@ fn mismatches(host: &Host, settings: &Settings<'_>, array: &Array) -> Option<Fou
     let found = found.impact(words!("Some of what is read may be wrong.", "读取到的部分数据可能是错误的。"));
     let found = found.remedy(words!(
         "Check the disks (`smartctl -a`), then `echo repair > /sys/block/{name}/md/sync_action` in a quiet hour.",
-        "先检查磁盘(`smartctl -a`),再在空闲时段执行 `echo repair > /sys/block/{name}/md/sync_action`。"
+        "先检查磁盘（`smartctl -a`），再在空闲时段执行 `echo repair > /sys/block/{name}/md/sync_action`。"
     ));
     (found.status > Status::Unknown).then_some(found)
 }

@@ -3,6 +3,7 @@
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Family, Host, Mount, Row};
+use crate::many::many;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -15,12 +16,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "Nothing can be written: databases, logs and logins fail, and data that waits to be written is lost.",
-        zh: "无法写入任何数据:数据库、日志和登录都会失败,等待写入的数据将丢失。",
+        zh: "无法写入任何数据：数据库、日志和登录都会失败，等待写入的数据将丢失。",
     },
     remedy: Text {
         en: "Read `dmesg` for the disk's errors first and make a copy of the data. Then unmount, run fsck from a rescue \
              system, and replace the disk if it has errors. Do not only remount it read-write.",
-        zh: "先查看 `dmesg` 中的磁盘错误并备份数据,再卸载并在救援系统中运行 fsck;磁盘有错误时请更换。不要只是重新挂载为读写。",
+        zh: "先查看 `dmesg` 中的磁盘错误并备份数据，再卸载并在救援系统中运行 fsck；磁盘有错误时请更换。不要只是重新挂载为读写。",
     },
     run,
 };
@@ -40,7 +41,7 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
             "/etc/fstab 中没有在此以读写方式挂载的文件系统"
         )));
     }
-    Ok(found)
+    Ok(many(found))
 }
 
 /// Nothing for what is read-only by nature.
@@ -56,7 +57,7 @@ fn judge(mount: &Mount, row: &Row) -> Option<Found> {
     let found = Found::new(
         point,
         Status::Critical,
-        words!("{point} is read-only, and should not be", "{point} 处于只读状态,而配置为读写"),
+        words!("{point} is read-only, and should not be", "{point} 处于只读状态，而配置为读写"),
     );
     Some(
         found

@@ -4,6 +4,7 @@ use super::size;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Mount, Space};
+use crate::many::many;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -20,14 +21,14 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "When it is full, databases stop, logs and uploads are lost, and services do not start again.",
-        zh: "空间用尽后,数据库会停止写入,日志和上传会丢失,服务也无法再次启动。",
+        zh: "空间用尽后，数据库会停止写入，日志和上传会丢失，服务也无法再次启动。",
     },
     remedy: Text {
         en: "Find what grew: `du -xh --max-depth=2 MOUNT | sort -h | tail`. Often: `journalctl --vacuum-size=500M`, \
              `apt-get clean` or `dnf clean all`, old rotated logs, old container images. If df and du disagree, look at \
              disk.deleted-open.",
-        zh: "查找增长来源:`du -xh --max-depth=2 挂载点 | sort -h | tail`。常见做法:`journalctl --vacuum-size=500M`、\
-             `apt-get clean` 或 `dnf clean all`,清理旧的轮转日志和容器镜像。如果 df 与 du 不一致,请查看 disk.deleted-open。",
+        zh: "查找增长来源：`du -xh --max-depth=2 挂载点 | sort -h | tail`。常见做法：`journalctl --vacuum-size=500M`、\
+             `apt-get clean` 或 `dnf clean all`，清理旧的轮转日志和容器镜像。如果 df 与 du 不一致，请查看 disk.deleted-open。",
     },
     run,
 };
@@ -41,7 +42,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
             "没有挂载可写的本地文件系统"
         )));
     }
-    Ok(found)
+    Ok(many(found))
 }
 
 /// Nothing for a file system without blocks.
@@ -67,7 +68,7 @@ fn judge(settings: &Settings<'_>, mount: &Mount, space: &Space) -> Option<Found>
         status,
         words!(
             "{point} is {used:.0} % full, {left} of {all} are left",
-            "{point} 已使用 {used:.0}%,剩余 {left}(共 {all})"
+            "{point} 已使用 {used:.0}%，剩余 {left}（共 {all}）"
         ),
     );
     let found = found

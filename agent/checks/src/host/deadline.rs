@@ -94,7 +94,7 @@ impl Host {
         self.must_live()?;
         let cannot = |why: &dyn std::fmt::Display| {
             let why = why.to_string();
-            Gap::Unknown(words!("{point} cannot be asked: {why}", "无法查询 {point}:{why}"))
+            Gap::Unknown(words!("{point} cannot be asked: {why}", "无法查询 {point}：{why}"))
         };
         #[cfg(test)]
         if let Ok(text) = self.read(&format!("{point}/{PRETENDED}")) {

@@ -82,9 +82,11 @@ impl Mount {
         }
     }
 
-    /// Whether it belongs to one container or one login, not to the host.
+    /// Whether it belongs to the kernel, to one container or to one login, not to the host.
     fn is_private(&self) -> bool {
-        const PLACES: [&str; 8] = [
+        const PLACES: [&str; 10] = [
+            "/proc/",
+            "/sys/",
             "/var/lib/docker/",
             "/var/lib/containers/",
             "/var/lib/kubelet/pods/",

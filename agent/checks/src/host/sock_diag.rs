@@ -61,7 +61,7 @@ impl Host {
 
 fn untold(error: &io::Error) -> Gap {
     let why = error.to_string();
-    Gap::Unknown(words!("the kernel does not tell accept queues: {why}", "内核未提供监听队列信息:{why}"))
+    Gap::Unknown(words!("the kernel does not tell accept queues: {why}", "内核未提供监听队列信息：{why}"))
 }
 
 fn dump(family: AddressFamily) -> io::Result<Vec<Listening>> {

@@ -56,7 +56,7 @@ impl Host {
         let address = reachable(service.address);
         ask(address, name).map_err(|error| {
             let why = error.to_string();
-            Gap::Unknown(words!("{address} shows no certificate: {why}", "{address} 未出示证书:{why}"))
+            Gap::Unknown(words!("{address} shows no certificate: {why}", "{address} 未出示证书：{why}"))
         })
     }
 }

@@ -19,13 +19,13 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "The service is too slow to accept connections: clients wait, and when the queue is full they time out.",
-        zh: "服务接受连接过慢:客户端需要等待,队列满后会超时。",
+        zh: "服务接受连接过慢：客户端需要等待，队列满后会超时。",
     },
     remedy: Text {
         en: "See why the service is busy (more workers, a slow backend). A longer queue only helps against peaks: raise \
              net.core.somaxconn and the service's backlog (nginx: `listen ... backlog=4096`), then restart it.",
-        zh: "先查明服务繁忙的原因(增加工作进程、排查慢后端)。加长队列只能应对突发:\
-             提高 net.core.somaxconn 和服务的 backlog(nginx:`listen … backlog=4096`)后重启服务。",
+        zh: "先查明服务繁忙的原因（增加工作进程、排查慢后端）。加长队列只能应对突发：\
+             提高 net.core.somaxconn 和服务的 backlog（nginx：`listen … backlog=4096`）后重启服务。",
     },
     run,
 };
@@ -44,7 +44,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
             Status::Ok,
             words!(
                 "no accept queue is full: at most {most} connections wait at one of {count} sockets",
-                "接受队列均未满:{count} 个监听套接字中最多有 {most} 个连接在等待"
+                "接受队列均未满：{count} 个监听套接字中最多有 {most} 个连接在等待"
             ),
         ));
     }
@@ -62,7 +62,7 @@ fn judge(settings: &Settings<'_>, queue: &Listening) -> Option<Found> {
         status,
         words!(
             "{waiting} connections wait at {address}, its queue holds {backlog}",
-            "{address} 有 {waiting} 个连接等待接受,队列上限为 {backlog}"
+            "{address} 有 {waiting} 个连接等待接受，队列上限为 {backlog}"
         ),
     );
     let evidence = format!("LISTEN Recv-Q {waiting} Send-Q {backlog}");

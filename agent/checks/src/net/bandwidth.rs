@@ -15,12 +15,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 90.0, 80.0, "%", "netdata health.d/net.conf, 1m_received_traffic_overflow")],
     impact: Text {
         en: "The line is full: everything that goes through it waits, and packets get lost.",
-        zh: "带宽已满:所有经过的流量都要排队,并会丢包。",
+        zh: "带宽已满：所有经过的流量都要排队，并会丢包。",
     },
     remedy: Text {
         en: "Find the traffic (`iftop -i IF`, `nethogs IF`). Limit backups and mirrors, compress and cache content (CDN), or \
              take a faster line.",
-        zh: "定位流量来源(`iftop -i 网卡`、`nethogs 网卡`)。限制备份和同步速率,压缩并缓存内容(CDN),或升级带宽。",
+        zh: "定位流量来源（`iftop -i 网卡`、`nethogs 网卡`）。限制备份和同步速率，压缩并缓存内容（CDN），或升级带宽。",
     },
     run,
 };
@@ -31,7 +31,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if found.is_empty() {
         return Err(Gap::NotHere(words!(
             "no interface here says its speed; virtual ones do not",
-            "此主机的网卡未报告速率(虚拟网卡通常不报告)"
+            "此主机的网卡未报告速率（虚拟网卡通常不报告）"
         )));
     }
     Ok(found)
@@ -51,7 +51,7 @@ fn judge(host: &Host, settings: &Settings<'_>, traffic: &Traffic, secs: f64) -> 
         settings.level(name, used),
         words!(
             "{name} carries {rate:.0} Mbit/s, {used:.0} % of its speed, over {secs:.1} s",
-            "{name} 在 {secs:.1} 秒内的流量为 {rate:.0} Mbit/s,占其速率的 {used:.0}%"
+            "{name} 在 {secs:.1} 秒内的流量为 {rate:.0} Mbit/s，占其速率的 {used:.0}%"
         ),
     );
     let evidence = format!("{name}: {bytes:.0} B in {secs:.1} s");

@@ -15,11 +15,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "The spare line is gone: the next failure cuts this server off, and there may be less bandwidth already.",
-        zh: "备用链路已失效:再有一次故障服务器将断网,且带宽可能已经减少。",
+        zh: "备用链路已失效：再有一次故障服务器将断网，且带宽可能已经减少。",
     },
     remedy: Text {
         en: "Look at cable, module and switch port of the line that is down (`ethtool IF`), then at /proc/net/bonding.",
-        zh: "检查断开链路的网线、光模块和交换机端口(`ethtool 网卡`),然后查看 /proc/net/bonding。",
+        zh: "检查断开链路的网线、光模块和交换机端口（`ethtool 网卡`），然后查看 /proc/net/bonding。",
     },
     run,
 };
@@ -60,7 +60,7 @@ fn look(host: &Host, name: &str) -> Found {
     Found::new(
         name,
         if up == 0 { Status::Critical } else { Status::Warning },
-        words!("{up} of {all} lines of {name} are up, down: {names}", "{name} 仅 {up}/{all} 条链路正常,断开:{names}"),
+        words!("{up} of {all} lines of {name} are up, down: {names}", "{name} 仅 {up}/{all} 条链路正常，断开：{names}"),
     )
     .evidence(path, format!("MII Status down: {names}"))
 }

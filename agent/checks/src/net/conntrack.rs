@@ -18,14 +18,14 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "When the table is full, new connections are dropped at random while the old ones work: a riddle for everybody.",
-        zh: "表满后新连接会被随机丢弃,而旧连接正常,故障现象难以理解。",
+        zh: "表满后新连接会被随机丢弃，而旧连接正常，故障现象难以理解。",
     },
     remedy: Text {
         en: "Raise net.netfilter.nf_conntrack_max (about 320 bytes of memory each) and keep the buckets at a quarter of it; \
              shorten net.netfilter.nf_conntrack_tcp_timeout_established (5 days by default); do not track busy public \
              ports (`notrack`).",
-        zh: "提高 net.netfilter.nf_conntrack_max(每条约占 320 字节内存),桶数保持为其四分之一;\
-             缩短 net.netfilter.nf_conntrack_tcp_timeout_established(默认 5 天);对繁忙的公网端口不做跟踪(`notrack`)。",
+        zh: "提高 net.netfilter.nf_conntrack_max（每条约占 320 字节内存），桶数保持为其四分之一；\
+             缩短 net.netfilter.nf_conntrack_tcp_timeout_established（默认 5 天）；对繁忙的公网端口不做跟踪（`notrack`）。",
     },
     run,
 };
@@ -44,7 +44,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         settings.level("", used),
         words!(
             "{used:.0} % of the connection tracking table is used, {count} of {max}",
-            "连接跟踪表已使用 {used:.0}%({count}/{max})"
+            "连接跟踪表已使用 {used:.0}%（{count}/{max}）"
         ),
     );
     Ok(vec![found.value(used, "%").evidence(COUNT, count.to_string()).evidence(MAX, max.to_string())])

@@ -4,6 +4,7 @@ use super::counters::{Traffic, traffic};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
+use crate::many::many;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -19,20 +20,20 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Connections stall while lost packets are sent again.",
-        zh: "丢失的数据包需要重传,连接出现卡顿。",
+        zh: "丢失的数据包需要重传，连接出现卡顿。",
     },
     remedy: Text {
         en: "Enlarge the ring of the card (`ethtool -g IF`, `ethtool -G IF rx 4096`) and look at net.softnet. On a cloud \
              instance look at its limit of packets per second. Frames of unknown protocols count as drops too.",
-        zh: "增大网卡环形缓冲区(`ethtool -g 网卡`、`ethtool -G 网卡 rx 4096`),并查看 net.softnet。\
-             云实例请检查每秒包数(PPS)上限。未知协议的帧也会计为丢包。",
+        zh: "增大网卡环形缓冲区（`ethtool -g 网卡`、`ethtool -G 网卡 rx 4096`），并查看 net.softnet。\
+             云实例请检查每秒包数（PPS）上限。未知协议的帧也会计为丢包。",
     },
     run,
 };
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let (interfaces, secs) = traffic(host)?;
-    Ok(interfaces.iter().map(|one| judge(settings, one, secs)).collect())
+    Ok(many(interfaces.iter().map(|one| judge(settings, one, secs)).collect()))
 }
 
 fn judge(settings: &Settings<'_>, traffic: &Traffic, secs: f64) -> Found {
@@ -48,7 +49,7 @@ fn judge(settings: &Settings<'_>, traffic: &Traffic, secs: f64) -> Found {
         if worst > 0.0 { settings.level(name, worst) } else { Status::Ok },
         words!(
             "{name} dropped {in_drops:.0} of {in_all:.0} received and {out_drops:.0} of {out_all:.0} sent packets in {secs:.1} s",
-            "{name} 在 {secs:.1} 秒内丢弃 {in_drops:.0} 个接收包(共 {in_all:.0})和 {out_drops:.0} 个发送包(共 {out_all:.0})"
+            "{name} 在 {secs:.1} 秒内丢弃 {in_drops:.0} 个接收包（共 {in_all:.0}）和 {out_drops:.0} 个发送包（共 {out_all:.0}）"
         ),
     );
     let evidence = format!("{name}: receive drop +{in_drops:.0}, transmit drop +{out_drops:.0}");

@@ -4,6 +4,7 @@ use super::counters::{Traffic, traffic};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
+use crate::many::many;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -19,19 +20,19 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "A bad cable, port or driver loses packets, and everything through it gets slow and unreliable.",
-        zh: "网线、端口或驱动故障会造成丢包,经过它的所有业务都变慢且不稳定。",
+        zh: "网线、端口或驱动故障会造成丢包，经过它的所有业务都变慢且不稳定。",
     },
     remedy: Text {
         en: "`ethtool -S IF | grep -i err` names the kind. Replace cable or module, compare speed and duplex with the switch, \
              update the driver. On a virtual machine tell the provider.",
-        zh: "`ethtool -S 网卡 | grep -i err` 可查看错误类型。更换网线或光模块,核对与交换机的速率和双工,更新驱动;虚拟机请联系服务商。",
+        zh: "`ethtool -S 网卡 | grep -i err` 可查看错误类型。更换网线或光模块，核对与交换机的速率和双工，更新驱动；虚拟机请联系服务商。",
     },
     run,
 };
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let (interfaces, secs) = traffic(host)?;
-    Ok(interfaces.iter().map(|one| judge(settings, one, secs)).collect())
+    Ok(many(interfaces.iter().map(|one| judge(settings, one, secs)).collect()))
 }
 
 fn judge(settings: &Settings<'_>, traffic: &Traffic, secs: f64) -> Found {

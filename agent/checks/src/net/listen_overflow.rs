@@ -18,13 +18,13 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Clients wait a second or more for the connection, or time out.",
-        zh: "客户端建立连接需要等待一秒以上,甚至超时。",
+        zh: "客户端建立连接需要等待一秒以上，甚至超时。",
     },
     remedy: Text {
         en: "net.accept-queue names the port. Make the service accept faster (more workers), and raise both \
              net.core.somaxconn and the service's own backlog (nginx: `listen ... backlog=4096`).",
-        zh: "net.accept-queue 会指出具体端口。让服务更快地接受连接(增加工作进程),并同时提高 net.core.somaxconn \
-             和服务自身的 backlog(nginx:`listen … backlog=4096`)。",
+        zh: "net.accept-queue 会指出具体端口。让服务更快地接受连接（增加工作进程），并同时提高 net.core.somaxconn \
+             和服务自身的 backlog（nginx：`listen … backlog=4096`）。",
     },
     run,
 };
@@ -38,7 +38,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         settings.level("", rate),
         words!(
             "{rate:.1} connections per second are dropped before a service accepts them, {full:.0} by full queues in {secs:.1} s",
-            "每秒有 {rate:.1} 个连接在服务接受之前被丢弃,{secs:.1} 秒内有 {full:.0} 个因队列已满"
+            "每秒有 {rate:.1} 个连接在服务接受之前被丢弃，{secs:.1} 秒内有 {full:.0} 个因队列已满"
         ),
     );
     let found = found.value(rate, "/s").evidence("/proc/net/netstat", overflows.text());

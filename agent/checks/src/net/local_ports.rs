@@ -20,14 +20,14 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "New connections to this backend fail with \"Cannot assign requested address\" although it is well.",
-        zh: "到该后端的新连接会报 \"Cannot assign requested address\" 而失败,尽管后端正常。",
+        zh: "到该后端的新连接会报 \"Cannot assign requested address\" 而失败，尽管后端正常。",
     },
     remedy: Text {
         en: "Keep connections open and use them again (nginx: `keepalive 64` in the upstream, pools in applications); widen \
              net.ipv4.ip_local_port_range to `1024 65535`; set net.ipv4.tcp_tw_reuse=1; or give the backend another \
              address or port.",
-        zh: "复用长连接(nginx upstream 配置 `keepalive 64`,应用使用连接池);将 net.ipv4.ip_local_port_range \
-             扩大为 `1024 65535`;设置 net.ipv4.tcp_tw_reuse=1;或为后端增加地址或端口。",
+        zh: "复用长连接（nginx upstream 配置 `keepalive 64`，应用使用连接池）；将 net.ipv4.ip_local_port_range \
+             扩大为 `1024 65535`；设置 net.ipv4.tcp_tw_reuse=1；或为后端增加地址或端口。",
     },
     run,
 };

@@ -16,12 +16,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 80.0, 60.0, "%", "ours: at 100 % the kernel says \"neighbour table overflow\"")],
     impact: Text {
         en: "When the table is full, new hosts and containers in the same network cannot be reached.",
-        zh: "表满后,同一网络中的新主机和容器将无法访问。",
+        zh: "表满后，同一网络中的新主机和容器将无法访问。",
     },
     remedy: Text {
         en: "Raise net.ipv4.neigh.default.gc_thresh1, gc_thresh2 and gc_thresh3 together (such as 4096, 8192, 16384), or make \
              the network smaller.",
-        zh: "同时提高 net.ipv4.neigh.default.gc_thresh1、gc_thresh2 和 gc_thresh3(例如 4096、8192、16384),或缩小网段。",
+        zh: "同时提高 net.ipv4.neigh.default.gc_thresh1、gc_thresh2 和 gc_thresh3（例如 4096、8192、16384），或缩小网段。",
     },
     run,
 };
@@ -58,7 +58,7 @@ fn look(host: &Host, settings: &Settings<'_>, (name, stat, limit): (&str, &str, 
     let found = Found::new(
         name,
         settings.level(name, used),
-        words!("the {name} table holds {count} neighbours, {max} may be", "{name} 表中有 {count} 个邻居,上限为 {max}"),
+        words!("the {name} table holds {count} neighbours, {max} may be", "{name} 表中有 {count} 个邻居，上限为 {max}"),
     );
     Some(found.value(used, "%").evidence(stat, format!("entries {count}")).evidence(limit, max.to_string()))
 }

@@ -18,13 +18,13 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Above the limit the kernel resets connections, and visitors get half a page.",
-        zh: "超过上限后内核会重置连接,访客只能收到部分页面。",
+        zh: "超过上限后内核会重置连接，访客只能收到部分页面。",
     },
     remedy: Text {
         en: "Look for clients that vanish or an attack (`ss -o state fin-wait-1`); lower net.ipv4.tcp_orphan_retries and \
              net.ipv4.tcp_fin_timeout, or raise net.ipv4.tcp_max_orphans (64 KiB of memory each at worst).",
-        zh: "检查异常断开的客户端或攻击(`ss -o state fin-wait-1`);降低 net.ipv4.tcp_orphan_retries 和 \
-             net.ipv4.tcp_fin_timeout,或提高 net.ipv4.tcp_max_orphans(每个最多占 64 KiB 内存)。",
+        zh: "检查异常断开的客户端或攻击（`ss -o state fin-wait-1`）；降低 net.ipv4.tcp_orphan_retries 和 \
+             net.ipv4.tcp_fin_timeout，或提高 net.ipv4.tcp_max_orphans（每个最多占 64 KiB 内存）。",
     },
     run,
 };
@@ -37,7 +37,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let found = Found::new(
         "",
         settings.level("", used),
-        words!("{count} connections are orphaned, {max} may be", "{count} 个孤儿连接,上限为 {max}"),
+        words!("{count} connections are orphaned, {max} may be", "{count} 个孤儿连接，上限为 {max}"),
     );
     let found = found.value(used, "%").evidence("/proc/net/sockstat", format!("TCP orphan {count}"));
     Ok(vec![found.evidence(MAX, max.to_string())])

@@ -18,12 +18,12 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Somebody knocks at ports where nobody listens: a service that is down, or a scan.",
-        zh: "有人在访问未监听的端口:可能是服务已停止,也可能是端口扫描。",
+        zh: "有人在访问未监听的端口：可能是服务已停止，也可能是端口扫描。",
     },
     remedy: Text {
         en: "See which port is asked for: `tcpdump -ni any 'tcp[tcpflags] & tcp-rst != 0'`. Start the service that should \
              be there, or close the port in the firewall.",
-        zh: "查看被访问的端口:`tcpdump -ni any 'tcp[tcpflags] & tcp-rst != 0'`。启动应有的服务,或在防火墙中关闭该端口。",
+        zh: "查看被访问的端口：`tcpdump -ni any 'tcp[tcpflags] & tcp-rst != 0'`。启动应有的服务，或在防火墙中关闭该端口。",
     },
     run,
 };
@@ -42,7 +42,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         settings.level("", times),
         words!(
             "{rate:.1} TCP resets per second are sent, {usual:.1} on average since boot",
-            "每秒发送 {rate:.1} 个 TCP 重置,开机以来平均为 {usual:.1}"
+            "每秒发送 {rate:.1} 个 TCP 重置，开机以来平均为 {usual:.1}"
         ),
     );
     Ok(vec![found.value(rate, "/s").evidence("/proc/net/snmp", resets.text())])

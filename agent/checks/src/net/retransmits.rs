@@ -20,12 +20,12 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Each lost packet costs at least 200 ms: pages and queries stall although nothing is overloaded.",
-        zh: "每个丢失的数据包至少带来 200 毫秒延迟:即使没有过载,页面和查询也会卡顿。",
+        zh: "每个丢失的数据包至少带来 200 毫秒延迟：即使没有过载，页面和查询也会卡顿。",
     },
     remedy: Text {
         en: "Find where: `ss -ti` shows retrans for each peer, `mtr -T -P 443 PEER` run from both sides shows the hop. Look \
              at net.drops and net.errors of this host and at the bandwidth limit of the instance.",
-        zh: "定位丢包位置:`ss -ti` 可查看各对端的 retrans,在两端运行 `mtr -T -P 443 对端` 可定位到具体节点。\
+        zh: "定位丢包位置：`ss -ti` 可查看各对端的 retrans，在两端运行 `mtr -T -P 443 对端` 可定位到具体节点。\
              同时查看本机的 net.drops、net.errors 以及实例带宽上限。",
     },
     run,
@@ -40,12 +40,12 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let summary = if few {
         words!(
             "{count:.0} segments were sent again in {secs:.1} s; with {all:.0} sent, a share would say nothing",
-            "{secs:.1} 秒内重传 {count:.0} 个段;仅发送 {all:.0} 个段,比例没有意义"
+            "{secs:.1} 秒内重传 {count:.0} 个段；仅发送 {all:.0} 个段，比例没有意义"
         )
     } else {
         words!(
             "{share:.1} % of {all:.0} TCP segments were sent again in {secs:.1} s",
-            "{secs:.1} 秒内发送 {all:.0} 个 TCP 段,其中 {share:.1}% 为重传"
+            "{secs:.1} 秒内发送 {all:.0} 个 TCP 段，其中 {share:.1}% 为重传"
         )
     };
     let status = if few { Status::Ok } else { settings.level("", share) };

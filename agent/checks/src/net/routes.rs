@@ -17,12 +17,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "This server does not reach the Internet: no updates, no mail, no calls to other services.",
-        zh: "服务器无法访问外网:无法更新、发送邮件或调用其他服务。",
+        zh: "服务器无法访问外网：无法更新、发送邮件或调用其他服务。",
     },
     remedy: Text {
         en: "`ip route` shows what there is; `ip route add default via GATEWAY` mends it until the next boot. Then mend the \
              network configuration.",
-        zh: "使用 `ip route` 查看现状;`ip route add default via 网关` 可临时恢复。然后修正网络配置。",
+        zh: "使用 `ip route` 查看现状；`ip route add default via 网关` 可临时恢复。然后修正网络配置。",
     },
     run,
 };
@@ -70,7 +70,7 @@ fn strict_filter(host: &Host, routes: &[Route<'_>]) -> Option<Found> {
     let (by, ever) = dropped.as_ref().map_or((0.0, 0), |dropped| (dropped.by, dropped.now));
     let summary = words!(
         "{count} lines and a strict reverse path filter on {name}: it dropped {by:.0} packets in this run, {ever} since boot",
-        "有 {count} 条链路,且 {name} 启用了严格反向路径过滤:本次运行丢弃 {by:.0} 个数据包,开机以来共 {ever} 个"
+        "有 {count} 条链路，且 {name} 启用了严格反向路径过滤：本次运行丢弃 {by:.0} 个数据包，开机以来共 {ever} 个"
     );
     let found = if by > 0.0 { Found::new(subject, Status::Warning, summary) } else { Found::advice(subject, summary) };
     let found = found
@@ -82,7 +82,7 @@ fn strict_filter(host: &Host, routes: &[Route<'_>]) -> Option<Found> {
     ));
     Some(found.remedy(words!(
         "Set `net.ipv4.conf.all.rp_filter=2` (loose), or route answers by the line they came in (`ip rule`).",
-        "设置 `net.ipv4.conf.all.rp_filter=2`(宽松模式),或使用 `ip rule` 让应答从原链路返回。"
+        "设置 `net.ipv4.conf.all.rp_filter=2`（宽松模式），或使用 `ip rule` 让应答从原链路返回。"
     )))
 }
 

@@ -18,13 +18,13 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Received packets are lost inside this server; the other side waits and sends them again.",
-        zh: "已收到的数据包在本机内部丢失,对端需要等待并重传。",
+        zh: "已收到的数据包在本机内部丢失，对端需要等待并重传。",
     },
     remedy: Text {
         en: "Raise net.core.netdev_max_backlog (4096) and net.core.netdev_budget (600), spread interrupts over processors \
              (irqbalance, RPS), and see whether one processor is full of softirq (`mpstat -P ALL 1`).",
-        zh: "提高 net.core.netdev_max_backlog(4096)和 net.core.netdev_budget(600),将中断分散到多个处理器\
-             (irqbalance、RPS),并检查是否有单个处理器被软中断占满(`mpstat -P ALL 1`)。",
+        zh: "提高 net.core.netdev_max_backlog（4096）和 net.core.netdev_budget（600），将中断分散到多个处理器\
+             （irqbalance、RPS），并检查是否有单个处理器被软中断占满（`mpstat -P ALL 1`）。",
     },
     run,
 };
@@ -43,7 +43,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let (drop_rate, squeeze_rate, secs) = (per_min(dropped), per_min(squeezed), texts.secs);
     let summary = words!(
         "in {secs:.1} s the kernel dropped {dropped} received packets and ran out of time {squeezed} times",
-        "{secs:.1} 秒内内核丢弃 {dropped} 个收到的数据包,处理时间不足 {squeezed} 次"
+        "{secs:.1} 秒内内核丢弃 {dropped} 个收到的数据包，处理时间不足 {squeezed} 次"
     );
     let status = settings.level("", drop_rate);
     let found = match status {

@@ -18,14 +18,14 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Real visitors cannot connect, or connect slowly: a SYN flood, or a queue that is too small.",
-        zh: "正常访客无法连接或连接缓慢:可能遭受 SYN 洪泛攻击,或队列过小。",
+        zh: "正常访客无法连接或连接缓慢：可能遭受 SYN 洪泛攻击，或队列过小。",
     },
     remedy: Text {
         en: "See who it is: `ss -n state syn-recv | awk '{print $4}' | cut -d: -f1 | sort | uniq -c | sort -n | tail`. Keep \
              net.ipv4.tcp_syncookies=1; raise net.ipv4.tcp_max_syn_backlog and the service's backlog; for an attack, use \
              the provider's protection.",
-        zh: "查看来源:`ss -n state syn-recv | awk '{print $4}' | cut -d: -f1 | sort | uniq -c | sort -n | tail`。\
-             保持 net.ipv4.tcp_syncookies=1,提高 net.ipv4.tcp_max_syn_backlog 和服务的 backlog;若为攻击,请启用云厂商防护。",
+        zh: "查看来源：`ss -n state syn-recv | awk '{print $4}' | cut -d: -f1 | sort | uniq -c | sort -n | tail`。\
+             保持 net.ipv4.tcp_syncookies=1，提高 net.ipv4.tcp_max_syn_backlog 和服务的 backlog；若为攻击，请启用云厂商防护。",
     },
     run,
 };
@@ -40,7 +40,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         settings.level("", rate),
         words!(
             "per second, {drop_rate:.1} half-open connections are dropped and {cookie_rate:.1} answered with a cookie",
-            "每秒有 {drop_rate:.1} 个半连接被丢弃,{cookie_rate:.1} 个以 SYN cookie 应答"
+            "每秒有 {drop_rate:.1} 个半连接被丢弃，{cookie_rate:.1} 个以 SYN cookie 应答"
         ),
     );
     let found = found.value(rate, "/s").evidence("/proc/net/netstat", dropped.text());

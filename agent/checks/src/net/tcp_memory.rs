@@ -19,12 +19,12 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Under pressure TCP keeps its windows small and every transfer gets slow; at the limit connections break.",
-        zh: "内存紧张时 TCP 会缩小窗口,所有传输变慢;达到上限时连接会中断。",
+        zh: "内存紧张时 TCP 会缩小窗口，所有传输变慢；达到上限时连接会中断。",
     },
     remedy: Text {
         en: "Find who does not read or send: `ss -tm | sort -k2 -n` shows full queues. Mend the slow reader, then raise \
              net.ipv4.tcp_mem if the server has memory to spare.",
-        zh: "查找未及时收发的连接:`ss -tm` 可看到堆积的队列。先处理慢速的一方,内存充足时再提高 net.ipv4.tcp_mem。",
+        zh: "查找未及时收发的连接：`ss -tm` 可看到堆积的队列。先处理慢速的一方，内存充足时再提高 net.ipv4.tcp_mem。",
     },
     run,
 };
@@ -45,7 +45,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         status,
         words!(
             "TCP holds {pages} pages of memory, {of_limit:.0} % of its limit; pressure begins at {pressure}",
-            "TCP 占用 {pages} 页内存,为上限的 {of_limit:.0}%;压力阈值为 {pressure}"
+            "TCP 占用 {pages} 页内存，为上限的 {of_limit:.0}%；压力阈值为 {pressure}"
         ),
     );
     let found = found.value(of_limit, "%").evidence("/proc/net/sockstat", format!("TCP mem {pages}"));

@@ -15,12 +15,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 80.0, 60.0, "%", "ours: at 100 % they are ended early, ip-sysctl.rst")],
     impact: Text {
         en: "Above the limit connections are forgotten too early, and late packets can disturb new ones.",
-        zh: "超过上限后连接会被过早遗忘,迟到的数据包可能干扰新连接。",
+        zh: "超过上限后连接会被过早遗忘，迟到的数据包可能干扰新连接。",
     },
     remedy: Text {
         en: "Use connections again instead of opening new ones (keep-alive to backends and databases). TIME-WAIT itself is \
              no fault: do not look for tcp_tw_recycle.",
-        zh: "复用连接而不是频繁新建(到后端和数据库使用长连接)。TIME-WAIT 本身不是故障,不要使用 tcp_tw_recycle。",
+        zh: "复用连接而不是频繁新建（到后端和数据库使用长连接）。TIME-WAIT 本身不是故障，不要使用 tcp_tw_recycle。",
     },
     run,
 };
@@ -33,7 +33,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let found = Found::new(
         "",
         settings.level("", used),
-        words!("{count} connections are in TIME-WAIT, {max} may be", "{count} 个连接处于 TIME-WAIT,上限为 {max}"),
+        words!("{count} connections are in TIME-WAIT, {max} may be", "{count} 个连接处于 TIME-WAIT，上限为 {max}"),
     );
     Ok(vec![
         found.value(used, "%").evidence("/proc/net/sockstat", format!("TCP tw {count}")).evidence(MAX, max.to_string()),

@@ -26,7 +26,7 @@ pub(crate) const CHECK: Check = Check {
     remedy: Text {
         en: "Find the service with `ss -ulmp` (Recv-Q is full, `d` counts its drops). Let it read faster, or raise \
              net.core.rmem_max and the service's own SO_RCVBUF.",
-        zh: "使用 `ss -ulmp` 找到服务(Recv-Q 已满,`d` 为丢弃数)。让其更快读取,或提高 net.core.rmem_max 及服务自身的 SO_RCVBUF。",
+        zh: "使用 `ss -ulmp` 找到服务（Recv-Q 已满，`d` 为丢弃数）。让其更快读取，或提高 net.core.rmem_max 及服务自身的 SO_RCVBUF。",
     },
     run,
 };
@@ -39,7 +39,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         settings.level("", rate),
         words!(
             "{rate:.1} UDP packets per second are lost in full buffers, {all:.0} were received in {secs:.1} s",
-            "每秒有 {rate:.1} 个 UDP 数据包因缓冲区已满而丢失,{secs:.1} 秒内收到 {all:.0} 个"
+            "每秒有 {rate:.1} 个 UDP 数据包因缓冲区已满而丢失，{secs:.1} 秒内收到 {all:.0} 个"
         ),
     );
     Ok(vec![found.value(rate, "/s").evidence("/proc/net/snmp", lost.text())])

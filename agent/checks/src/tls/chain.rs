@@ -18,12 +18,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "Desktop browsers mend it themselves, but phones, applications and other servers refuse to connect.",
-        zh: "桌面浏览器能自行补全,但手机、应用程序和其他服务器会拒绝连接。",
+        zh: "桌面浏览器能自行补全，但手机、应用程序和其他服务器会拒绝连接。",
     },
     remedy: Text {
         en: "Serve the full chain: `ssl_certificate` must name fullchain.pem, not cert.pem; append the authority's \
              intermediate certificate to the file, then reload.",
-        zh: "使用完整证书链:`ssl_certificate` 应指向 fullchain.pem 而非 cert.pem;将证书机构的中间证书追加到文件后重载服务。",
+        zh: "使用完整证书链：`ssl_certificate` 应指向 fullchain.pem 而非 cert.pem；将证书机构的中间证书追加到文件后重载服务。",
     },
     run,
 };
@@ -61,7 +61,7 @@ fn judge(served: &Served, roots: &BTreeSet<Vec<u8>>) -> Option<Found> {
             Status::Warning,
             words!(
                 "{subject} shows {other} after {title}, which was signed by {signer}",
-                "{subject} 在 {title} 之后出示了 {other},但前者由 {signer} 签发"
+                "{subject} 在 {title} 之后出示了 {other}，但前者由 {signer} 签发"
             ),
         )));
     }
@@ -74,7 +74,7 @@ fn judge(served: &Served, roots: &BTreeSet<Vec<u8>>) -> Option<Found> {
         ));
         return Some(with(advice.remedy(words!(
             "For visitors, take one of a public authority (`certbot`, `acme.sh`).",
-            "面向访客的服务请使用公共证书机构签发的证书(`certbot`、`acme.sh`)。"
+            "面向访客的服务请使用公共证书机构签发的证书（`certbot`、`acme.sh`）。"
         ))));
     }
     if last.signs_itself() || roots.contains(&last.issuer) {

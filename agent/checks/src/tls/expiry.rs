@@ -4,6 +4,7 @@ use super::certificate::Certificate;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
+use crate::many::many;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -24,12 +25,12 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "From that moment browsers and clients refuse to connect: the site is down for everybody.",
-        zh: "到期后浏览器和客户端将拒绝连接,网站对所有人不可用。",
+        zh: "到期后浏览器和客户端将拒绝连接，网站对所有人不可用。",
     },
     remedy: Text {
         en: "Renew it (`certbot renew`, `acme.sh --renew -d NAME`, or the authority's page), then reload the service that \
              shows it. See tls.renewal for why it was not renewed by itself.",
-        zh: "续期证书(`certbot renew`、`acme.sh --renew -d 域名` 或证书机构页面),然后重载使用它的服务。未自动续期的原因见 tls.renewal。",
+        zh: "续期证书（`certbot renew`、`acme.sh --renew -d 域名` 或证书机构页面），然后重载使用它的服务。未自动续期的原因见 tls.renewal。",
     },
     run,
 };
@@ -64,7 +65,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         }
     }
     found.extend(known.gaps.iter().map(|(place, why)| Found::new(place, Status::Unknown, why.clone())));
-    Ok(found)
+    Ok(many(found))
 }
 
 /// The first certificate is the server's own; those behind it are named.
@@ -106,7 +107,7 @@ fn judge(
             status,
             words!(
                 "the certificate of {title} is valid for {left:.0} more days, until {date}",
-                "{title} 的证书还有 {left:.0} 天到期({date})"
+                "{title} 的证书还有 {left:.0} 天到期（{date}）"
             ),
         )
     };

@@ -4,6 +4,7 @@ use super::named::Named;
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Kind};
+use crate::many::many;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -22,7 +23,7 @@ pub(crate) const CHECK: Check = Check {
     remedy: Text {
         en: "`chmod 640 FILE && chown root:GROUP FILE`; if others could read it for long, have the certificate issued anew \
              with a new key.",
-        zh: "`chmod 640 文件 && chown root:组 文件`;若长期可被他人读取,请使用新私钥重新签发证书。",
+        zh: "`chmod 640 文件 && chown root:组 文件`；若长期可被他人读取，请使用新私钥重新签发证书。",
     },
     run,
 };
@@ -49,7 +50,7 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     if found.is_empty() {
         return Err(Gap::NotHere(words!("there is no private key in the usual places", "常见位置没有私钥文件")));
     }
-    Ok(found)
+    Ok(many(found))
 }
 
 /// Nothing for what is no file.
@@ -70,19 +71,19 @@ fn look(host: &Host, path: &str, at: &str) -> Option<Found> {
         return Some(Found::new(
             path,
             Status::Ok,
-            words!("{path} is closed to others ({mode:04o})", "{path} 未对他人开放({mode:04o})"),
+            words!("{path} is closed to others ({mode:04o})", "{path} 未对他人开放（{mode:04o}）"),
         ));
     } else if open & 0o027 != 0 && !reachable {
         let shut = words!(
             "{path} has mode {mode:04o}, but its folder is closed to others",
-            "{path} 权限为 {mode:04o},但其所在目录未对他人开放"
+            "{path} 权限为 {mode:04o}，但其所在目录未对他人开放"
         );
         return Some(Found::new(path, Status::Ok, shut));
     } else {
         Found::new(
             path,
             Status::Warning,
-            words!("{path} has mode {mode:04o}, wider than 0640", "{path} 权限为 {mode:04o},宽于 0640"),
+            words!("{path} has mode {mode:04o}, wider than 0640", "{path} 权限为 {mode:04o}，宽于 0640"),
         )
     };
     let found = found.evidence(path, format!("mode {mode:04o}, uid {}, gid {}", stat.uid, stat.gid));

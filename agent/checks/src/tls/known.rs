@@ -111,7 +111,7 @@ fn gather(host: &Host) -> Known {
 
 fn read(host: &Host, path: &str) -> Result<Vec<Certificate>, Gap> {
     if host.stat(path)?.size > FILE_BYTES_MAX {
-        return Err(Gap::Unknown(words!("{path} is too large for a certificate", "{path} 过大,不像证书文件")));
+        return Err(Gap::Unknown(words!("{path} is too large for a certificate", "{path} 过大，不像证书文件")));
     }
     Ok(from_pem(&host.read(path)?))
 }
@@ -167,13 +167,13 @@ fn show(host: &Host, service: &Listening, name: Option<&str>) -> Result<Option<C
         Shown::NoTls => None,
         Shown::OnlyNewer => Some(Err(words!(
             "{address} speaks TLS 1.3 only, in which certificates come encrypted; its files are looked at instead",
-            "{address} 仅支持 TLS 1.3,证书以加密方式传输;请以证书文件的检查结果为准"
+            "{address} 仅支持 TLS 1.3，证书以加密方式传输；请以证书文件的检查结果为准"
         ))),
         // No such name here: what it shows for others counts.
         Shown::Refused(_) if name.is_some() => Some(Ok(Vec::new())),
         Shown::Refused(alert) => Some(Err(words!(
             "{address} refuses a TLS 1.2 handshake without a name (alert {alert})",
-            "{address} 拒绝不带域名的 TLS 1.2 握手(告警 {alert})"
+            "{address} 拒绝不带域名的 TLS 1.2 握手（告警 {alert}）"
         ))),
         Shown::Chain(chain) => {
             let all: Option<Vec<Certificate>> = chain.iter().map(|der| Certificate::parse(der)).collect();

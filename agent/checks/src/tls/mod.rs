@@ -5,6 +5,7 @@ mod chain;
 mod expiry;
 mod key_mode;
 mod known;
+mod name;
 mod named;
 mod renewal;
 mod stale_served;
@@ -15,4 +16,4 @@ use crate::check::Check;
 
 /// This group's checks.
 pub(crate) const CHECKS: &[&Check] =
-    &[&expiry::CHECK, &stale_served::CHECK, &chain::CHECK, &key_mode::CHECK, &renewal::CHECK];
+    &[&expiry::CHECK, &stale_served::CHECK, &chain::CHECK, &name::CHECK, &key_mode::CHECK, &renewal::CHECK];

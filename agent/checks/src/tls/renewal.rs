@@ -22,12 +22,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 1.0, 0.0, "", "ours: one failure can be the authority's bad day, two are not")],
     impact: Text {
         en: "The certificates will run out, and the sites with them.",
-        zh: "证书将会到期,相应站点随之不可用。",
+        zh: "证书将会到期，相应站点随之不可用。",
     },
     remedy: Text {
         en: "Try it: `certbot renew --dry-run`. Often port 80 is closed, the name points elsewhere, or a redirect eats \
              /.well-known/acme-challenge/.",
-        zh: "先试运行:`certbot renew --dry-run`。常见原因:80 端口未开放、域名解析到了别处,\
+        zh: "先试运行：`certbot renew --dry-run`。常见原因：80 端口未开放、域名解析到了别处，\
              或重定向拦截了 /.well-known/acme-challenge/。",
     },
     run,
@@ -77,13 +77,13 @@ fn timer(host: &Host, count: usize) -> Found {
             Status::Warning,
             words!(
                 "{count} certificates of certbot, and nothing starts it by the clock",
-                "certbot 管理着 {count} 个证书,但没有任何定时任务启动它"
+                "certbot 管理着 {count} 个证书，但没有任何定时任务启动它"
             ),
         )
         .evidence("/etc/letsencrypt/renewal", format!("{count} certificates"))
         .remedy(words!(
             "`systemctl enable --now certbot.timer` (RHEL: certbot-renew.timer), then `certbot renew --dry-run`.",
-            "`systemctl enable --now certbot.timer`(RHEL 为 certbot-renew.timer),然后执行 `certbot renew --dry-run`。"
+            "`systemctl enable --now certbot.timer`（RHEL 为 certbot-renew.timer），然后执行 `certbot renew --dry-run`。"
         )),
     }
 }

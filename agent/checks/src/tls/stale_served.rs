@@ -20,12 +20,12 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "The certificate was renewed, but visitors still get the old one and will be refused when it expires.",
-        zh: "证书已续期,但访客得到的仍是旧证书,到期后连接将被拒绝。",
+        zh: "证书已续期，但访客得到的仍是旧证书，到期后连接将被拒绝。",
     },
     remedy: Text {
         en: "Reload the service (`systemctl reload nginx`), and let the renewal do it from now on: certbot \
              `--deploy-hook`, acme.sh `--reloadcmd`.",
-        zh: "重载服务(`systemctl reload nginx`),并让续期工具今后自动执行:certbot 使用 `--deploy-hook`,acme.sh 使用 `--reloadcmd`。",
+        zh: "重载服务（`systemctl reload nginx`），并让续期工具今后自动执行：certbot 使用 `--deploy-hook`，acme.sh 使用 `--reloadcmd`。",
     },
     run,
 };
@@ -62,7 +62,7 @@ fn judge(served: &Served, files: &[File]) -> Option<Found> {
         Status::Critical,
         words!(
             "{subject} shows a certificate of {title} until {old}, while {path} has one until {new}",
-            "{subject} 使用的 {title} 证书到 {old} 为止,而 {path} 中已有到 {new} 的新证书"
+            "{subject} 使用的 {title} 证书到 {old} 为止，而 {path} 中已有到 {new} 的新证书"
         ),
     );
     Some(found.evidence(format!("handshake {subject}"), shown.text()).evidence(path, newest.text()))
