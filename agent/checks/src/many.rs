@@ -4,6 +4,7 @@
 use crate::found::Found;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
+use std::cmp::Reverse;
 
 /// Findings up to which each is told.
 const EACH_MAX: usize = 100;
@@ -15,7 +16,7 @@ pub(crate) fn many(found: Vec<Found>) -> Vec<Found> {
     }
     let (well, mut rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.status == Status::Ok && !one.note);
     // The worst are told; how many more there are is told too.
-    rest.sort_by(|one, other| other.status.cmp(&one.status));
+    rest.sort_by_key(|one| Reverse(one.status));
     let more = rest.len().saturating_sub(EACH_MAX);
     let worst = rest.get(EACH_MAX).map(|first| first.status);
     rest.truncate(EACH_MAX);

@@ -58,7 +58,15 @@ fn judge(host: &Host, settings: &Settings<'_>, series: &Series, fresh: bool) -> 
     let in_rhythm = usual.is_some_and(|usual| hours <= usual * RHYTHM_SLACK);
     let retired = fresh && hours / 24.0 > settings.number("retired");
     let age = span(hours * HOUR_SECS);
-    let summary = words!("the newest backup of {subject} is {age} old", "{subject} 的最新备份距今 {age}");
+    let summary = if subject.ends_with(".timer") {
+        // Its stamp tells no more.
+        words!(
+            "{subject} was last started {age} ago; whether it worked, its unit tells",
+            "{subject} 上次启动于 {age} 前；是否成功请查看对应单元"
+        )
+    } else {
+        words!("the newest backup of {subject} is {age} old", "{subject} 的最新备份距今 {age}")
+    };
     let found = match settings.level(subject, hours) {
         Status::Critical if retired => Found::advice(subject, summary).impact(words!(
             "Other backups here are fresh, so this one seems to have been given up.",

@@ -112,6 +112,6 @@ fn signs(host: &Host, name: &str, paths: Vec<String>) -> Vec<Series> {
 pub(super) fn looked() -> Words {
     words!(
         "/backup, /var/backups, /data/backup and the like, crontabs, systemd timers, restic, borg, duplicity, pgBackRest, Barman",
-        "/backup、/var/backups、/data/backup 等目录，crontab,systemd 定时器，以及 restic、borg、duplicity、pgBackRest、Barman"
+        "/backup、/var/backups、/data/backup 等目录、crontab、systemd 定时器，以及 restic、borg、duplicity、pgBackRest、Barman"
     )
 }

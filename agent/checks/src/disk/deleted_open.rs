@@ -67,8 +67,8 @@ fn unseen(seen: &DeletedFiles) -> Option<Found> {
     let hidden = seen.hidden;
     if hidden > 0 {
         let why = words!(
-            "the open files of {hidden} processes may not be seen by this user; run it as root",
-            "当前用户无权查看 {hidden} 个进程打开的文件；请以 root 运行"
+            "the open files of {hidden} processes could not be looked at; run it as root",
+            "有 {hidden} 个进程打开的文件无法查看；请以 root 运行"
         );
         return Some(Found::new("", Status::Unknown, why));
     }

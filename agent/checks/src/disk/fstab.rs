@@ -43,7 +43,7 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
 }
 
 fn judge(row: &Row, mounts: &[Mount], uuids: Option<&[String]>) -> Found {
-    let (point, source) = (&row.point, safe_source(row));
+    let (point, source) = (&row.point, row.shown_source());
     let mounted = mounts.iter().any(|mount| mount.point == *point);
     let optional = row.has("nofail") || row.options.iter().any(|one| one.starts_with("x-systemd.automount"));
     let missing = row.source.strip_prefix("UUID=").is_some_and(|uuid| {
@@ -105,11 +105,6 @@ fn changing_name(source: &str) -> Option<&str> {
             .is_some_and(|rest| rest.starts_with(|one: char| one.is_ascii_lowercase() || one.is_ascii_digit()))
     });
     changing.then_some(source)
-}
-
-/// A network source may hold a user's name.
-fn safe_source(row: &Row) -> &str {
-    row.source.rsplit_once('@').map_or(row.source.as_str(), |(_, server)| server)
 }
 
 #[cfg(test)]

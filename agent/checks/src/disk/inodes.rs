@@ -65,7 +65,10 @@ fn judge(settings: &Settings<'_>, mount: &Mount, space: &Space) -> Option<Found>
         found
             .value(used, "%")
             .evidence(format!("statvfs {point}"), format!("{left} of {all} inodes available"))
-            .evidence(format!("/proc/self/mountinfo:{}", mount.line), format!("{} {}", mount.kind, mount.source)),
+            .evidence(
+                format!("/proc/self/mountinfo:{}", mount.line),
+                format!("{} {}", mount.kind, mount.shown_source()),
+            ),
     )
 }
 

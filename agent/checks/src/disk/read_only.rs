@@ -61,7 +61,10 @@ fn judge(mount: &Mount, row: &Row) -> Option<Found> {
     );
     Some(
         found
-            .evidence(format!("/proc/self/mountinfo:{}", mount.line), format!("{} {} ro", mount.kind, mount.source))
+            .evidence(
+                format!("/proc/self/mountinfo:{}", mount.line),
+                format!("{} {} ro", mount.kind, mount.shown_source()),
+            )
             .evidence(format!("/etc/fstab:{}", row.line), format!("{} {} without ro", row.point, row.kind)),
     )
 }

@@ -74,7 +74,7 @@ fn judge(settings: &Settings<'_>, mount: &Mount, space: &Space) -> Option<Found>
     let found = found
         .value(used, "%")
         .evidence(format!("statvfs {point}"), format!("{} B of {} B available", space.bytes_available, space.bytes))
-        .evidence(format!("/proc/self/mountinfo:{}", mount.line), format!("{} {}", mount.kind, mount.source));
+        .evidence(format!("/proc/self/mountinfo:{}", mount.line), format!("{} {}", mount.kind, mount.shown_source()));
     #[expect(clippy::cast_precision_loss, reason = "a size for people")]
     Some(found.detail("available_bytes", space.bytes_available as f64).detail("size_bytes", space.bytes as f64))
 }

@@ -62,6 +62,12 @@ pub struct Row {
 }
 
 impl Mount {
+    /// What is mounted, for people: without what may be a user and a password.
+    #[must_use]
+    pub fn shown_source(&self) -> &str {
+        without_user(&self.source)
+    }
+
     /// What kind of file system it is.
     #[must_use]
     pub fn family(&self) -> Family {
@@ -101,6 +107,12 @@ impl Mount {
 }
 
 impl Row {
+    /// What to mount, for people: without what may be a user and a password.
+    #[must_use]
+    pub fn shown_source(&self) -> &str {
+        without_user(&self.source)
+    }
+
     /// Whether it is mounted at boot.
     #[must_use]
     pub fn at_boot(&self) -> bool {
@@ -207,6 +219,10 @@ fn parse_row(text: &str, line: usize) -> Option<Row> {
     Some(Row { source: unescape(source.trim_matches('"')), point, kind: kind.to_owned(), options, line })
 }
 
+fn without_user(source: &str) -> &str {
+    source.rsplit_once('@').map_or(source, |(_, server)| server)
+}
+
 /// Spaces, tabs, line ends and backslashes stand as `\ooo`, getmntent(3).
 fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
@@ -273,6 +289,15 @@ nonsense
         let seen: Vec<_> = rows.iter().map(|row| (row.point.as_str(), row.at_boot(), row.line)).collect();
         assert_eq!(seen, [("/", true, 2), ("/mnt/a b", false, 4), ("none", false, 5)]);
         assert!(rows[1].has("nofail"));
+    }
+
+    #[test]
+    fn a_source_is_shown_without_who_mounts_it() {
+        for (source, shown) in
+            [("/dev/vda1", "/dev/vda1"), ("me:secret@far:/x", "far:/x"), ("https://a:b@far/", "far/")]
+        {
+            assert_eq!(without_user(source), shown);
+        }
     }
 
     #[test]

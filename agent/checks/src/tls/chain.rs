@@ -56,34 +56,23 @@ fn judge(served: &Served, roots: &BTreeSet<Vec<u8>>) -> Option<Found> {
     let broken = chain.windows(2).find(|pair| matches!(pair, [one, next] if one.issuer != next.subject));
     if let Some([one, next]) = broken {
         let (title, signer, other) = (&one.title, &one.signer, &next.title);
-        return Some(with(Found::new(
-            subject,
-            Status::Warning,
-            words!(
-                "{subject} shows {other} after {title}, which was signed by {signer}",
-                "{subject} 在 {title} 之后出示了 {other}，但前者由 {signer} 签发"
-            ),
-        )));
+        let wrong = words!(
+            "{subject} shows {other} after {title}, which was signed by {signer}",
+            "{subject} 在 {title} 之后出示了 {other}，但前者由 {signer} 签发"
+        );
+        return Some(with(Found::new(subject, Status::Warning, wrong)));
+    }
+    if leaf.signs_itself() {
+        return Some(with(self_signed(subject)));
     }
     let (title, signer) = (&leaf.title, &last.signer);
-    if leaf.signs_itself() {
-        let own = words!("the certificate of {subject} is signed by itself", "{subject} 的证书是自签名证书");
-        let advice = Found::advice(subject, own).impact(words!(
-            "Only clients that know this very certificate can trust it.",
-            "只有预先信任该证书的客户端才能验证它。"
-        ));
-        return Some(with(advice.remedy(words!(
-            "For visitors, take one of a public authority (`certbot`, `acme.sh`).",
-            "面向访客的服务请使用公共证书机构签发的证书（`certbot`、`acme.sh`）。"
-        ))));
-    }
     if last.signs_itself() || roots.contains(&last.issuer) {
         let whole = words!("{subject} shows the whole chain of {title}", "{subject} 出示了 {title} 的完整证书链");
         return Some(Found::new(subject, Status::Ok, whole));
     }
     let summary = words!(
-        "{subject} shows {title} without the certificate of {signer}, who signed it",
-        "{subject} 出示 {title} 时缺少签发者 {signer} 的证书"
+        "{subject} shows {title} without the certificate of {signer}, which it needs",
+        "{subject} 出示 {title} 时缺少必需的 {signer} 证书"
     );
     Some(with(if roots.is_empty() {
         Found::new(
@@ -100,6 +89,18 @@ fn judge(served: &Served, roots: &BTreeSet<Vec<u8>>) -> Option<Found> {
         // A company's own authority: its clients may have it.
         Found::advice(subject, summary)
     }))
+}
+
+fn self_signed(subject: &str) -> Found {
+    let own = words!("the certificate of {subject} is signed by itself", "{subject} 的证书是自签名证书");
+    let advice = Found::advice(subject, own).impact(words!(
+        "Only clients that know this very certificate can trust it.",
+        "只有预先信任该证书的客户端才能验证它。"
+    ));
+    advice.remedy(words!(
+        "For visitors, take one of a public authority (`certbot`, `acme.sh`).",
+        "面向访客的服务请使用公共证书机构签发的证书（`certbot`、`acme.sh`）。"
+    ))
 }
 
 fn text(chain: &[Certificate]) -> String {

@@ -75,6 +75,9 @@ pub(super) fn named(host: &Host) -> Vec<Named> {
             }
             left -= 1;
             let text = host.read(&file).unwrap_or_default();
+            // HAProxy's own beginning of relative paths.
+            let own = text.lines().find_map(|line| line.trim().strip_prefix("crt-base "));
+            let base = own.map_or(base, str::trim);
             for (line, text) in (1..).zip(text.lines()) {
                 for (path, holds) in paths(text, base) {
                     for path in files(host, path, holds) {
@@ -158,7 +161,7 @@ mod tests {
         let fixture = Fixture::image()
             .file(
                 "/etc/haproxy/haproxy.cfg",
-                "frontend a\n  bind :443 ssl crt /etc/haproxy/certs/\n  bind :444 ssl crt /gone.pem\n",
+                "  crt-base /etc/haproxy\n  bind :443 ssl crt certs/\n  bind :444 ssl crt /gone.pem\n",
             )
             .file("/etc/haproxy/certs/a.pem", "")
             .file("/etc/haproxy/certs/README", "")
