@@ -21,6 +21,7 @@ pub mod host;
 mod kernel;
 mod lb;
 mod log;
+mod many;
 mod memo;
 mod memory;
 mod net;

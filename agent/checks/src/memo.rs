@@ -11,5 +11,7 @@ pub(crate) struct Memo {
     /// Nothing when there is no load balancer here.
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     pub(crate) kernel_log: OnceCell<Result<KernelLog, Gap>>,
+    pub(crate) backups: OnceCell<crate::backup::Backups>,
+    pub(crate) certificates: OnceCell<crate::tls::Known>,
     pub(crate) processes: OnceCell<Vec<Process>>,
 }

@@ -9,6 +9,7 @@ mod clock;
 pub(crate) mod control_groups;
 mod counters;
 pub(crate) mod date;
+mod deadline;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -17,18 +18,28 @@ mod kernel_log;
 mod kernel_values;
 pub(crate) mod os_release;
 pub(crate) mod pressure;
+mod mounts;
+mod open_files;
 mod processes;
 mod samples;
+pub(crate) mod sock_diag;
 mod sockets;
+mod tls_hello;
 
 pub use addresses::ADDRESSES_FROM;
 pub use clock::{boot_time, unix_time};
+pub(crate) use deadline::percent;
+pub use deadline::{Asked, Space};
 pub use files::{Entry, Kind, Stat};
 pub use kernel_log::{KernelLog, KernelMessage};
 pub use processes::Process;
 pub use samples::Twice;
 pub(crate) use samples::is_counter;
+pub use mounts::{Family, Mount, Row};
+pub use open_files::{Deleted, DeletedFiles};
+pub use sock_diag::Listening;
 pub use sockets::HttpAnswer;
+pub use tls_hello::Shown;
 
 use crate::found::Gap;
 use crate::memo::Memo;
