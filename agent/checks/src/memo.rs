@@ -9,5 +9,7 @@ use std::cell::OnceCell;
 pub(crate) struct Memo {
     /// Nothing when there is no load balancer here.
     pub(crate) fleet: OnceCell<Option<Fleet>>,
+    /// Filled together with `fleet`.
+    pub(crate) haproxy: OnceCell<crate::lb::haproxy::Extras>,
     pub(crate) processes: OnceCell<Vec<Process>>,
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod detect;
 mod detection_time;
+pub(crate) mod haproxy;
 mod model;
 
 pub(crate) use model::{Active, Cadence, Fleet, Layer, Member, Origin, Place, Pool, Probe, Setting, System, Trouble};
@@ -21,7 +22,7 @@ pub(crate) const CHECKS: &[&Check] = &[&detection_time::CHECK];
 type Reader = fn(&Host) -> Option<Fleet>;
 
 /// All systems.
-const READERS: &[Reader] = &[];
+const READERS: &[Reader] = &[haproxy::read];
 
 /// The load balancers of this host.
 ///
