@@ -1,13 +1,14 @@
 //! How long a dead backend keeps its traffic: the worst case for one that hangs, judged against the recovery objective.
 
 use super::detect::{Detection, detection, span};
-use super::{Active, Member, Pool, fleet};
+use super::each::bounded;
+use super::{Active, Member, Origin, Pool, System, fleet};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
 use crate::run::Settings;
 use crate::words;
-use cloud_doctor_proto::finding::Status;
+use cloud_doctor_proto::finding::{Status, Words};
 
 pub(crate) const CHECK: Check = Check {
     id: "lb.detection-time",
@@ -41,7 +42,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         .pools
         .iter()
         .flat_map(|pool| pool.active().map(move |(member, probe)| judge(settings, pool, member, probe)));
-    Ok(unread.chain(probed).collect())
+    Ok(bounded(unread.chain(probed).collect()))
 }
 
 fn judge(settings: &Settings<'_>, pool: &Pool, member: &Member, probe: &Active) -> Found {
@@ -77,14 +78,35 @@ fn judge(settings: &Settings<'_>, pool: &Pool, member: &Member, probe: &Active) 
             "{name} 故障后最长 {hanging} 内仍会接收流量;恢复时间目标(RTO)为 {objective}。"
         ))
     };
+    let found = match remedy(pool, member, probe).filter(|_| status != Status::Ok) {
+        Some(remedy) => found.remedy(remedy),
+        None => found,
+    };
     let found = probe.interval.show(found, "interval");
     let found = probe.fall.show(found, "fall");
     probe.hang_secs.show(found, "timeout")
 }
 
+/// What to write, and where, for a system whose lines are known so well.
+fn remedy(pool: &Pool, member: &Member, probe: &Active) -> Option<Words> {
+    if pool.system != System::Haproxy {
+        return None;
+    }
+    let place = match &probe.interval.origin {
+        Origin::At(place) => place,
+        Origin::Default(_) => &member.place,
+    };
+    let (source, file, name) = (place.source(), &place.file, &member.name);
+    let word = if place.text.starts_with("default-server") { "default-server" } else { "server ... check" };
+    Some(words!(
+        "In {source} write: {word} inter 5s fastinter 1s downinter 5s fall 3 rise 2. In the same section, or in its defaults, write: timeout check 3s and timeout connect 3s. Test it (haproxy -c -f {file}), then reload (systemctl reload haproxy): {name} is then out after 16 s when it hangs.",
+        "在 {source} 写:{word} inter 5s fastinter 1s downinter 5s fall 3 rise 2;在同一段落或其 defaults 中写:timeout check 3s 和 timeout connect 3s。先验证(haproxy -c -f {file}),再重载(systemctl reload haproxy):此后 {name} 挂起时 16 s 即被摘除。"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::{Cadence, Fleet, Layer, Place, Probe, System, detect::tests::probe};
+    use super::super::{Cadence, Fleet, Layer, Place, Probe, detect::tests::probe};
     use super::*;
     use crate::host::fixture::Fixture;
 

@@ -3,10 +3,21 @@
 //! Each system has a folder that reads its configuration as it is in effect into [`Pool`]s; the checks here judge pools of
 //! every system alike. An interval alone says nothing: what counts is the time to detect.
 
+mod config_newer_than_process;
 pub(crate) mod detect;
 mod detection_time;
+mod disabled_member;
+mod each;
+mod fall_threshold;
+mod hang_timeout;
 pub(crate) mod haproxy;
+mod interval_unit;
 mod model;
+mod no_active_check;
+mod probe_elsewhere;
+mod probe_interval;
+mod probe_layer;
+mod reload_cold_start;
 
 pub(crate) use model::{Active, Cadence, Fleet, Layer, Member, Origin, Place, Pool, Probe, Setting, System, Trouble};
 
@@ -16,7 +27,19 @@ use crate::host::Host;
 use crate::words;
 
 /// This group's checks.
-pub(crate) const CHECKS: &[&Check] = &[&detection_time::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &detection_time::CHECK,
+    &probe_interval::CHECK,
+    &interval_unit::CHECK,
+    &no_active_check::CHECK,
+    &hang_timeout::CHECK,
+    &fall_threshold::CHECK,
+    &probe_layer::CHECK,
+    &probe_elsewhere::CHECK,
+    &disabled_member::CHECK,
+    &reload_cold_start::CHECK,
+    &config_newer_than_process::CHECK,
+];
 
 /// What reads one system's configuration; nothing when the system is not on this host.
 type Reader = fn(&Host) -> Option<Fleet>;

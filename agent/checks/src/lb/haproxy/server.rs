@@ -166,8 +166,9 @@ impl Options {
         let mut words = line.words.iter().skip(from);
         while let Some(word) = words.next() {
             if let Some(name) = &word.unknown {
+                // How many words the option takes is not known, so the line ends here.
                 self.unclear = Some(depends_on(name));
-                continue;
+                return;
             }
             let option = word.text.as_str();
             if self.take_alone(option) || ALONE.contains(&option) {

@@ -150,8 +150,8 @@ const TAKEN: &[(&str, &str, &str)] = &[
     ),
     (
         "variables of the global section, quotes, escapes, comments",
-        "global\n setenv EVERY 300s\n presetenv FALLS 4\nbackend b # \"not open\n server \"web 1\\\"\" 10.0.0.1:80 check inter \"${EVERY}\" fall \"$FALLS\" # inter 1s\n",
-        "b/web 1\" tcp 1200/2400/600",
+        "global\n setenv EVERY 300s\n presetenv FALLS 4\nbackend b # \"not open\n server \"w\"'eb'\\x31 10.0.0.1:80 check inter \"${EVERY}\" fall \"$FALLS\" # inter 1s\n",
+        "b/web1 tcp 1200/2400/600",
     ),
     (
         "a variable of the environment is not known",
