@@ -11,5 +11,6 @@ pub(crate) struct Memo {
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     /// Filled together with `fleet`.
     pub(crate) haproxy: OnceCell<crate::lb::haproxy::Extras>,
+    pub(crate) haproxy_runtimes: OnceCell<Vec<crate::haproxy::Runtime>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
 }

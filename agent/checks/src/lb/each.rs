@@ -23,7 +23,7 @@ pub(super) fn probed(host: &Host, judge: impl Fn(&Pool, &Member, &Active) -> Fou
 }
 
 /// At most [`FOUND_MAX`] of them, and two more that say what was left out.
-pub(super) fn bounded(found: Vec<Found>) -> Vec<Found> {
+pub(crate) fn bounded(found: Vec<Found>) -> Vec<Found> {
     if found.len() <= FOUND_MAX {
         return found;
     }

@@ -7,7 +7,7 @@ mod config_newer_than_process;
 pub(crate) mod detect;
 mod detection_time;
 mod disabled_member;
-mod each;
+pub(crate) mod each;
 mod fall_threshold;
 mod hang_timeout;
 pub(crate) mod haproxy;
