@@ -45,7 +45,8 @@ fn judge(settings: &Settings<'_>, answer: &Answer, row: Row<'_>) -> Found {
         return Found::new(row.subject(), Status::Unknown, why).evidence(&answer.source, shown);
     };
     let time = span(secs);
-    let summary = words!("{name} is out of service ({status}) since {time}", "{name} 停止服务({status})已有 {time}");
+    let summary =
+        words!("{name} has been out of service ({status}) for {time}", "{name} 停止服务({status})已有 {time}");
     Found::new(row.subject(), settings.level(&row.subject(), secs), summary)
         .value(secs, "s")
         .evidence(&answer.source, shown)

@@ -63,6 +63,9 @@ fn ask(host: &Host, instance: &Instance) -> Runtime {
         "HAProxy cannot be asked: its configuration names no stats socket that can be reached from here",
         "无法询问 HAProxy:其配置中没有本机可用的 stats socket"
     );
+    if let Some(unread) = &instance.unread {
+        why = unread.clone();
+    }
     for socket in &instance.sockets {
         match ask_socket(host, socket) {
             Some(Ok(answer)) => return Runtime { subject, answer: Ok(answer) },
@@ -138,6 +141,7 @@ pub(super) mod tests {
         let file = "/etc/haproxy/haproxy.cfg";
         for (config, part) in [
             ("global\n maxconn 10\n", "no stats socket"),
+            ("global\n maxconn 10\n\0", "is NUL"),
             ("global\n stats socket abns@x\n", "no stats socket"),
             ("global\n stats socket /run/gone.sock\n", "/run/gone.sock is not there"),
             ("global\n stats socket /etc/haproxy/haproxy.cfg\n", "cannot be asked"),

@@ -62,7 +62,7 @@ fn judge_server(answer: &Answer, row: Row<'_>) -> Found {
         return Found::new(row.subject(), Status::Ok, words!("{name} is not down", "{name} 未宕机"));
     }
     let time = span(since.unwrap_or(0.0));
-    let summary = words!("{name} is down since {time}", "{name} 已宕机 {time}");
+    let summary = words!("{name} has been down for {time}", "{name} 已宕机 {time}");
     let found = Found::new(row.subject(), Status::Warning, summary).evidence(&answer.source, row.show(COLUMNS));
     since.into_iter().fold(found, |found, secs| found.value(secs, "s"))
 }
@@ -91,7 +91,7 @@ mod tests {
         }
         let findings = answering("", &[up, down, &backend("UP")]).run(&CHECK);
         assert_eq!(findings[2].subject, "haproxy backend web/web2");
-        assert_eq!(findings[2].summary.en, "web2 is down since 2 h");
+        assert_eq!(findings[2].summary.en, "web2 has been down for 2 h");
         assert_eq!(findings[2].evidence[0].source, "/run/haproxy/admin.sock");
         // A backend for statistics only has no servers.
         assert!(answering("", &[&backend("DOWN")]).run(&CHECK).is_empty());

@@ -35,6 +35,9 @@ fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
 
 fn blind(instance: &Instance) -> Found {
     let file = instance.files.first().map_or("", String::as_str);
+    if let Some(why) = &instance.unread {
+        return Found::new(format!("haproxy {file}"), Status::Unknown, why.clone());
+    }
     Found::advice(format!("haproxy {file}"), words!("HAProxy has no stats socket", "HAProxy 没有 stats socket"))
         .evidence(file, "global")
         .impact(words!(
@@ -112,6 +115,7 @@ mod tests {
             ("global\n stats socket :1999\n", Status::Critical, false),
             ("global\n stats socket 10.0.0.1:1999\n", Status::Critical, false),
             ("global\n maxconn 10\n", Status::Ok, true),
+            ("global\n maxconn 10\n\0", Status::Unknown, false),
             ("global\n stats socket /s\nlisten l\n bind *:8404\n stats uri /s\n", Status::Warning, false),
             (
                 "global\n stats socket /s\nlisten l\n bind *:8404\n stats enable\n stats admin if TRUE\n",

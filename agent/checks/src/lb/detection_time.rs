@@ -2,7 +2,7 @@
 
 use super::detect::{Detection, detection, span};
 use super::each::bounded;
-use super::{Active, Member, Origin, Pool, System, fleet};
+use super::{Active, Member, Origin, Pool, Probe, System, fleet};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -42,7 +42,20 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         .pools
         .iter()
         .flat_map(|pool| pool.active().map(move |(member, probe)| judge(settings, pool, member, probe)));
-    Ok(bounded(unread.chain(probed).collect()))
+    let unclear =
+        fleet.pools.iter().flat_map(|pool| pool.members.iter().filter_map(move |member| unclear(pool, member)));
+    Ok(bounded(unread.chain(unclear).chain(probed).collect()))
+}
+
+/// A member that is probed, with a value that cannot be told.
+fn unclear(pool: &Pool, member: &Member) -> Option<Found> {
+    match &member.probe {
+        Probe::Unresolved(why) if !member.disabled => {
+            let found = Found::new(pool.subject_of(member), Status::Unknown, why.clone());
+            Some(found.evidence(member.place.source(), &member.place.text))
+        }
+        Probe::Unresolved(_) | Probe::Active(_) | Probe::Passive { .. } | Probe::Never | Probe::Tracks(_) => None,
+    }
 }
 
 fn judge(settings: &Settings<'_>, pool: &Pool, member: &Member, probe: &Active) -> Found {
@@ -106,7 +119,7 @@ fn remedy(pool: &Pool, member: &Member, probe: &Active) -> Option<Words> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Cadence, Fleet, Layer, Place, Probe, detect::tests::probe};
+    use super::super::{Cadence, Fleet, Layer, Place, detect::tests::probe};
     use super::*;
     use crate::host::fixture::Fixture;
 

@@ -1,7 +1,7 @@
 //! Members that the configuration itself keeps out of service, for so long that they may be forgotten.
 
 use super::detect::span;
-use super::each::bounded;
+use super::each::told;
 use super::{Member, Pool, fleet};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
@@ -29,13 +29,14 @@ pub(crate) const CHECK: Check = Check {
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let mut found = Vec::new();
-    let pools = &fleet(host)?.pools;
+    let fleet = fleet(host)?;
+    let pools = &fleet.pools;
     for pool in pools {
         found.extend(
             pool.members.iter().filter(|member| member.disabled).map(|member| judge(host, settings, pool, member)),
         );
     }
-    if found.is_empty() {
+    if found.is_empty() && fleet.troubles.is_empty() {
         let count = pools.len();
         found.push(Found::new(
             "",
@@ -43,7 +44,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
             words!("no backend of {count} pools is disabled", "{count} 个后端池中没有停用的后端"),
         ));
     }
-    Ok(bounded(found))
+    told(fleet, found)
 }
 
 /// It has been out at least since the file changed last.

@@ -1,7 +1,7 @@
 //! Times whose unit was forgotten: a bare number is milliseconds for HAProxy and Tengine, and seconds nearly everywhere
 //! else. HAProxy takes `inter 300` without a word.
 
-use super::haproxy::{BareTime, extras};
+use super::haproxy::{Extras, extras};
 use super::{Pool, Probe, System, fleet};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
@@ -34,7 +34,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let pools = &fleet(host)?.pools;
     let mut found: Vec<_> = pools.iter().filter_map(|pool| of_tengine(settings, pool)).collect();
     if let Ok(extras) = extras(host) {
-        found.extend(of_haproxy(settings, &extras.bare_times));
+        found.extend(of_haproxy(settings, extras));
     }
     if found.is_empty() {
         return Err(Gap::NotHere(words!(
@@ -45,9 +45,11 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     Ok(found)
 }
 
-fn of_haproxy(settings: &Settings<'_>, times: &[BareTime]) -> Vec<Found> {
-    let judged =
-        times.iter().map(|time| (time, settings.level_of(&time.subject, f64::from(time.millis), "", "critical")));
+fn of_haproxy(settings: &Settings<'_>, extras: &Extras) -> Vec<Found> {
+    let judged = extras
+        .bare_times
+        .iter()
+        .map(|time| (time, settings.level_of(&time.subject, f64::from(time.millis), "", "critical")));
     let mut found: Vec<_> = judged.filter(|(_, status)| *status != Status::Ok).map(|(time, status)| {
         let (millis, option) = (time.millis, time.subject.rsplit(' ').next().unwrap_or_default());
         let summary = words!("{option} {millis} has no unit and means {millis} ms", "{option} {millis} 未写单位,实际为 {millis} 毫秒");
@@ -56,7 +58,9 @@ fn of_haproxy(settings: &Settings<'_>, times: &[BareTime]) -> Vec<Found> {
             .evidence(time.place.source(), &time.place.text)
             .remedy(words!("If seconds are meant, write {millis}s; if milliseconds are, write {millis}ms, so that nobody has to guess.", "若本意为秒,写 {millis}s;若确为毫秒,写 {millis}ms,以免歧义。"))
     }).collect();
-    if found.is_empty() {
+    if let Some(why) = extras.instances.iter().find_map(|instance| instance.unread.clone()) {
+        found.push(Found::new("haproxy", Status::Unknown, why));
+    } else if found.is_empty() {
         found.push(Found::new(
             "haproxy",
             Status::Ok,

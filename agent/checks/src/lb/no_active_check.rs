@@ -1,6 +1,6 @@
 //! Members that nobody probes: they count as alive for ever, and every request that they get is lost once they are dead.
 
-use super::each::bounded;
+use super::each::told;
 use super::haproxy::{IdleInterval, extras};
 use super::{Member, Pool, Probe, fleet};
 use crate::check::{Check, Needs, Text};
@@ -34,7 +34,8 @@ const LINES_MAX: usize = 5;
 fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
     let idle = extras(host).map(|extras| extras.idle_intervals.as_slice()).unwrap_or_default();
     let idle: BTreeMap<_, _> = idle.iter().map(|one| (one.subject.as_str(), one)).collect();
-    Ok(bounded(fleet(host)?.pools.iter().filter_map(|pool| judge(pool, &idle)).collect()))
+    let fleet = fleet(host)?;
+    told(fleet, fleet.pools.iter().filter_map(|pool| judge(pool, &idle)).collect())
 }
 
 /// Nothing for a pool whose members are all out of service.
@@ -77,7 +78,7 @@ fn verdict(name: &str, all: usize, count: usize, waits: bool) -> (Status, Words)
     if waits {
         let status = if all > 1 { Status::Critical } else { Status::Warning };
         let summary = words!(
-            "{count} of {all} backends of {name} are never probed: an interval is set, but the word check is missing",
+            "{name} never probes {count} of its {all} backends: an interval is set, but the word check is missing",
             "{name} 的 {all} 个后端中有 {count} 个从不探测:设置了间隔,但缺少 check"
         );
         return (status, summary);
@@ -97,7 +98,7 @@ fn verdict(name: &str, all: usize, count: usize, waits: bool) -> (Status, Words)
         _ => (
             Status::Warning,
             words!(
-                "{count} of {all} backends of {name} are not probed",
+                "{name} does not probe {count} of its {all} backends",
                 "{name} 的 {all} 个后端中有 {count} 个没有健康检查"
             ),
         ),

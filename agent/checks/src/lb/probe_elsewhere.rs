@@ -1,6 +1,6 @@
 //! Probes that go to another port or host than the traffic: what answers there may live when the service is dead.
 
-use super::each::bounded;
+use super::each::told;
 use super::{Pool, fleet};
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Outcome};
@@ -30,7 +30,8 @@ pub(crate) const CHECK: Check = Check {
 const LINES_MAX: usize = 5;
 
 fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
-    Ok(bounded(fleet(host)?.pools.iter().filter_map(judge).collect()))
+    let fleet = fleet(host)?;
+    told(fleet, fleet.pools.iter().filter_map(judge).collect())
 }
 
 /// Nothing for a pool that is not probed.
@@ -43,7 +44,7 @@ fn judge(pool: &Pool) -> Option<Found> {
         return (all > 0).then(|| Found::new(pool.subject(), Status::Ok, fine));
     }
     let summary = words!(
-        "{count} of {all} backends of {name} are probed at another port or host than their traffic goes to",
+        "probes of {count} of the {all} backends of {name} go to another port or host than the traffic",
         "{name} 的 {all} 个后端中有 {count} 个的探测端口或主机与流量目标不同"
     );
     let found = Found::advice(pool.subject(), summary);

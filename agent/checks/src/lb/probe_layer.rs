@@ -1,6 +1,6 @@
 //! Whether probes ask what users ask: a service that speaks HTTP can accept connections and be dead.
 
-use super::each::bounded;
+use super::each::told;
 use super::{Active, Layer, Member, Pool, System, fleet};
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Outcome};
@@ -27,7 +27,8 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
-    Ok(bounded(fleet(host)?.pools.iter().filter_map(judge).collect()))
+    let fleet = fleet(host)?;
+    told(fleet, fleet.pools.iter().filter_map(judge).collect())
 }
 
 /// Nothing for a pool that is not probed, or that does not speak HTTP.
@@ -45,8 +46,8 @@ fn judge(pool: &Pool) -> Option<Found> {
         return (all > 0).then(|| Found::new(pool.subject(), Status::Ok, fine));
     };
     let summary = words!(
-        "{count} of {all} backends of {name} speak HTTP, but are probed by connecting only",
-        "{name} 的 {all} 个后端中有 {count} 个提供 HTTP 服务,但探测仅建立连接"
+        "{name} speaks HTTP, but probes of {count} of its {all} backends only connect",
+        "{name} 提供 HTTP 服务,但 {all} 个后端中有 {count} 个的探测仅建立连接"
     );
     let found = Found::new(pool.subject(), Status::Warning, summary).evidence(first.place.source(), &first.place.text);
     let found = found.evidence(pool.place.source(), &pool.place.text);

@@ -1,7 +1,8 @@
 //! What a reload forgets: HAProxy takes every member for alive until its first probe, and that may come an interval later.
 
 use super::detect::span;
-use super::each::bounded;
+use super::each::told;
+use super::fleet;
 use super::haproxy::{Restart, extras};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
@@ -34,7 +35,8 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
-    Ok(bounded(extras(host)?.restarts.iter().map(|restart| judge(settings, restart)).collect()))
+    let restarts = extras(host)?.restarts.iter().map(|restart| judge(settings, restart)).collect();
+    told(fleet(host)?, restarts)
 }
 
 fn judge(settings: &Settings<'_>, restart: &Restart) -> Found {

@@ -26,6 +26,7 @@ use super::{Fleet, Place, System, Trouble, fleet};
 use crate::found::Gap;
 use crate::host::Host;
 use crate::words;
+use cloud_doctor_proto::finding::Words;
 use file::Reader;
 use locate::Located;
 
@@ -49,6 +50,8 @@ pub(crate) struct Instance {
     /// Empty when none runs.
     pub(crate) pids: Vec<u32>,
     pub(crate) sockets: Vec<StatsSocket>,
+    /// Why not all of its files were read.
+    pub(crate) unread: Option<Words>,
 }
 
 /// A page with statistics on an address that others can reach.
@@ -89,33 +92,40 @@ pub(crate) fn extras(host: &Host) -> Result<&Extras, Gap> {
 }
 
 fn read_instance(host: &Host, located: Located, fleet: &mut Fleet, extras: &mut Extras) {
-    let Located { files, pids, troubles } = located;
-    fleet.troubles.extend(troubles);
+    let Located { files, pids, mut troubles } = located;
     let mut reader = Reader::new(locate::variables(host));
     for file in &files {
-        match bytes(host, file) {
+        match bytes(host, file, !pids.is_empty()) {
             Ok(bytes) => reader.read(file, &bytes),
-            Err(trouble) => fleet.troubles.push(trouble),
+            Err(trouble) => troubles.push(trouble),
         }
     }
+    let unread = troubles.first().map(|trouble| trouble.why.clone());
     let (pools, pages) = reader.finish();
     fleet.pools.extend(pools);
+    fleet.troubles.append(&mut troubles);
     fleet.troubles.append(&mut reader.notes.troubles);
     extras.bare_times.append(&mut reader.notes.bare_times);
     extras.idle_intervals.append(&mut reader.notes.idle_intervals);
     extras.restarts.append(&mut reader.notes.restarts);
     extras.pages.extend(pages);
-    extras.instances.push(Instance { files, pids, sockets: reader.global.sockets });
+    extras.instances.push(Instance { files, pids, sockets: reader.global.sockets, unread });
 }
 
 /// A file, as bytes: HAProxy knows no encoding. It refuses a NUL, and so does this.
-fn bytes(host: &Host, file: &str) -> Result<Vec<u8>, Trouble> {
-    let trouble = |line, why| Trouble {
-        system: System::Haproxy,
-        place: Place { file: file.to_owned(), line, text: String::new() },
-        why,
+fn bytes(host: &Host, file: &str, runs: bool) -> Result<Vec<u8>, Trouble> {
+    let trouble = |line, why| {
+        let place = Place { file: file.to_owned(), line, text: String::new() };
+        Trouble { system: System::Haproxy, place, why }
     };
     let bytes = host.read_bytes(file).map_err(|gap| match gap {
+        Gap::NotHere(_) if runs => trouble(
+            0,
+            words!(
+                "HAProxy runs with {file}, which is not there: it may run in a container, then look from inside",
+                "HAProxy 运行时使用 {file},但此处没有该文件:它可能运行在容器中,请在容器内检查"
+            ),
+        ),
         Gap::NotHere(why) | Gap::Unknown(why) => trouble(0, why),
     })?;
     let Some(at) = bytes.iter().position(|byte| *byte == 0) else { return Ok(bytes) };

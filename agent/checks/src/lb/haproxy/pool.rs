@@ -20,9 +20,12 @@ pub(super) fn pool(proxy: Proxy, global: &Global, notes: &mut Notes) -> Option<P
     let members = proxy.servers.iter().map(|server| member(&proxy, server)).collect();
     let (name, place) = (proxy.name.clone(), proxy.place.clone());
     let pool = Pool { system: System::Haproxy, name, place, layer, members };
+    // One that is inherited is meant for members that are probed, unless there are none.
+    let none_probed = pool.members.iter().all(|member| matches!(member.probe, Probe::Never));
     for (member, server) in pool.members.iter().zip(&proxy.servers) {
         if let (Probe::Never, Some(Ok(Setting { origin: Origin::At(place), .. }))) =
             (&member.probe, &server.options.inter)
+            && (none_probed || *place == member.place)
         {
             notes.idle_interval(pool.subject_of(member), place);
         }

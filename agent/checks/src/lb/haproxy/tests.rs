@@ -276,3 +276,14 @@ fn chk_01_02_04_junk_is_said_and_never_costs_long() {
     let took = Duration::from_millis(begin.millis_until(crate::host::boot_time()));
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
+
+#[test]
+fn lb_01_what_cannot_be_told_is_unknown_in_every_check() {
+    let broken = Fixture::image().file(FILE, "backend b\n server s\0\n");
+    let unclear = Fixture::image().file(FILE, "backend b\n mode http\n server s 10.0.0.1:80 check inter \"$X\"\n");
+    for check in crate::lb::CHECKS.iter().filter(|check| !check.needs.live) {
+        assert_eq!(broken.status(check), Status::Unknown, "{}", check.id);
+        assert!(matches!(unclear.status(check), Status::Unknown | Status::Ok), "{}", check.id);
+    }
+    assert_eq!(unclear.status(&detection_time::CHECK), Status::Unknown);
+}

@@ -6,6 +6,8 @@ use super::variables::Variables;
 use crate::words;
 use cloud_doctor_proto::finding::Words;
 
+/// Of one word that is kept; nothing that is read here is longer.
+const WORD_BYTES_MAX: usize = 4096;
 /// HAProxy's `MAX_LINE_ARGS`.
 pub(super) const WORDS_MAX: usize = 64;
 
@@ -84,7 +86,9 @@ impl<'a> Splitter<'a> {
     }
 
     fn emit(&mut self, byte: u8) {
-        self.bytes.push(byte);
+        if self.bytes.len() < WORD_BYTES_MAX {
+            self.bytes.push(byte);
+        }
         self.in_word = true;
         self.nothing_quoted = false;
     }
