@@ -52,7 +52,9 @@ fn blind(instance: &Instance) -> Found {
 
 fn of_socket(socket: &StatsSocket) -> Found {
     let StatsSocket { address, is_admin, mode, is_public, place } = socket;
-    let writable = mode.is_some_and(|mode| mode & 0o002 != 0);
+    // A port of the loopback is open to every user, as a file with mode 666 is.
+    let is_port = !address.contains('/') && address.contains(':');
+    let writable = is_port || mode.is_some_and(|mode| mode & 0o002 != 0);
     let (status, summary) = if *is_public {
         (
             Status::Critical,
@@ -110,7 +112,8 @@ mod tests {
             ("global\n stats socket /run/haproxy/admin.sock mode 660 level admin\n", Status::Ok, false),
             ("global\n stats socket /run/haproxy/admin.sock mode 666 level admin\n", Status::Warning, false),
             ("global\n stats socket /run/haproxy/admin.sock mode 666\n", Status::Ok, false),
-            ("global\n stats socket ipv4@127.0.0.1:1999 level admin\n", Status::Ok, false),
+            ("global\n stats socket ipv4@127.0.0.1:1999 level admin\n", Status::Warning, false),
+            ("global\n stats socket ipv4@127.0.0.1:1999\n", Status::Ok, false),
             ("global\n stats socket ipv4@*:1999 level admin\n", Status::Critical, false),
             ("global\n stats socket :1999\n", Status::Critical, false),
             ("global\n stats socket 10.0.0.1:1999\n", Status::Critical, false),

@@ -79,42 +79,42 @@ fn judge<'a>(
     ticks: u64,
     files: impl Iterator<Item = &'a str>,
 ) -> Found {
-    let boot = host
-        .must_read("/proc/stat")
-        .ok()
-        .and_then(|stat| stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u64>().ok()));
-    let Some(boot) = boot else {
-        return Found::new(
-            subject,
-            Status::Unknown,
-            words!("/proc/stat has no line \"btime\"", "/proc/stat 中没有 \"btime\" 行"),
-        );
+    let times = started(host, ticks).and_then(|started| {
+        let files = files.map(|file| Ok((host.stat(file)?.modified, file)));
+        files.collect::<Result<Vec<_>, _>>().map(|files| (started, files))
+    });
+    let (started, files) = match times {
+        Ok(times) => times,
+        Err(Gap::NotHere(why) | Gap::Unknown(why)) => return Found::new(subject, Status::Unknown, why),
     };
-    let started = UnixTime(boot.saturating_add(ticks / TICKS_PER_SEC));
-    let modified = files.filter_map(|file| Some((host.stat(file).ok()?.modified, file)));
-    let newer: Vec<_> = modified.filter(|(modified, _)| secs(started, *modified) > settings.number("slack")).collect();
+    let slack = settings.number("slack");
+    let newer: Vec<_> = files.into_iter().filter(|(modified, _)| secs(started, *modified) > slack).collect();
     let Some((latest, _)) = newer.iter().max() else {
         return Found::new(subject, Status::Ok, words!("its files are older than its processes", "配置文件早于其进程"));
     };
-    if secs(host.now(), *latest) > settings.number("slack") {
-        return Found::new(
-            subject,
-            Status::Unknown,
-            words!("its files were changed in the future; a clock was wrong", "配置文件的修改时间在未来;时钟曾不准"),
-        );
+    if secs(host.now(), *latest) > slack {
+        let why =
+            words!("its files were changed in the future; a clock was wrong", "配置文件的修改时间在未来;时钟曾不准");
+        return Found::new(subject, Status::Unknown, why);
     }
-    let (ago, count) = (span(secs(*latest, host.now())), newer.len());
-    let after = secs(started, *latest);
-    let later = span(after);
+    let (ago, count, after) = (span(secs(*latest, host.now())), newer.len(), secs(started, *latest));
     let summary = words!(
-        "{count} files were changed after they were read, the last one {ago} ago",
+        "files changed after they were read: {count}, the last one {ago} ago",
         "{count} 个文件在读取后又被修改,最近一次在 {ago} 前"
     );
     let found = Found::new(subject, Status::Warning, summary).value(after, "s");
-    newer
-        .iter()
-        .take(FILES_MAX)
-        .fold(found, |found, (_, file)| found.evidence(*file, format!("changed up to {later} after the process began")))
+    newer.iter().take(FILES_MAX).fold(found, |found, (modified, file)| {
+        let later = span(secs(started, *modified));
+        found.evidence(*file, format!("changed {later} after the process began"))
+    })
+}
+
+/// When a process began.
+fn started(host: &Host, ticks: u64) -> Result<UnixTime, Gap> {
+    let stat = host.must_read("/proc/stat")?;
+    let boot = stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u64>().ok());
+    boot.map(|boot| UnixTime(boot.saturating_add(ticks / TICKS_PER_SEC)))
+        .ok_or_else(|| Gap::Unknown(words!("/proc/stat has no line \"btime\"", "/proc/stat 中没有 \"btime\" 行")))
 }
 
 /// From one time to another; nothing when it was before.
@@ -155,6 +155,8 @@ mod tests {
         }
         let no_boot = Fixture::live().file(file, "").process(10, 'S', &["haproxy", "-f", file]);
         assert_eq!(no_boot.status(&CHECK), Status::Unknown);
+        let gone = Fixture::live().file("/proc/stat", "btime 1\n").process(10, 'S', &["haproxy", "-f", file]);
+        assert_eq!(gone.status(&CHECK), Status::Unknown);
         assert!(Fixture::live().file(file, "").has_none_of(&CHECK));
         assert!(Fixture::live().has_none_of(&CHECK));
     }

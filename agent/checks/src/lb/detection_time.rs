@@ -86,14 +86,11 @@ fn judge(settings: &Settings<'_>, pool: &Pool, member: &Member, probe: &Active) 
     let found = if status == Status::Ok {
         found
     } else {
+        let found = remedy(pool, member, probe).into_iter().fold(found, Found::remedy);
         found.impact(words!(
             "A dead {name} keeps its share of the traffic for up to {hanging}; the recovery objective is {objective}.",
             "{name} 故障后最长 {hanging} 内仍会接收流量;恢复时间目标(RTO)为 {objective}。"
         ))
-    };
-    let found = match remedy(pool, member, probe).filter(|_| status != Status::Ok) {
-        Some(remedy) => found.remedy(remedy),
-        None => found,
     };
     let found = probe.interval.show(found, "interval");
     let found = probe.fall.show(found, "fall");

@@ -32,48 +32,43 @@ pub(crate) const CHECK: Check = Check {
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     probed(host, |pool: &Pool, member: &Member, probe: &Active| {
-        let subject = pool.subject_of(member);
         let (fall, name, every) = (probe.fall.value, &member.name, span(probe.interval.value));
-        let by_count = settings.level(&subject, f64::from(fall));
+        let (subject, count) = (pool.subject_of(member), f64::from(fall));
         let hasty = fall == 1 && probe.interval.value <= settings.number("hasty");
         let found = if !probe.consecutive && fall > 1 {
-            Found::new(
-                subject,
-                Status::Warning,
-                words!(
-                    "{name} is out after {fall} failures that need not follow each other",
-                    "{name} 累计失败 {fall} 次即被摘除,不要求连续"
-                ),
-            )
-            .impact(words!(
-                "Single failures add up over hours until a healthy backend is taken out.",
-                "零星失败会累积数小时,最终摘除健康的后端。"
-            ))
-            .remedy(words!(
-                "Set it to 1 and let the timeout be generous: this system does not clear the count after a success.",
-                "将其设为 1 并放宽超时:该系统在探测成功后不会清零计数。"
-            ))
+            adding_up(subject, name, fall)
         } else if hasty {
-            Found::new(
-                subject,
-                Status::Warning,
-                words!(
-                    "one failed probe takes {name} out, and there is one every {every}",
-                    "{name} 一次探测失败即被摘除,探测间隔为 {every}"
-                ),
-            )
+            let summary = words!(
+                "one failed probe takes {name} out, and there is one every {every}",
+                "{name} 一次探测失败即被摘除,探测间隔为 {every}"
+            );
+            Found::new(subject, Status::Warning, summary)
         } else {
-            Found::new(
-                subject,
-                by_count,
-                words!(
-                    "{name} is out after {fall} failed probes, one every {every}",
-                    "{name} 失败 {fall} 次后被摘除,探测间隔为 {every}"
-                ),
-            )
+            let summary = words!(
+                "{name} is out after {fall} failed probes, one every {every}",
+                "{name} 失败 {fall} 次后被摘除,探测间隔为 {every}"
+            );
+            Found::new(&subject, settings.level(&subject, count), summary)
         };
-        probe.interval.show(probe.fall.show(found.value(f64::from(fall), ""), "fall"), "interval")
+        probe.interval.show(probe.fall.show(found.value(count, ""), "fall"), "interval")
     })
+}
+
+/// A count that a success does not clear.
+fn adding_up(subject: String, name: &str, fall: u32) -> Found {
+    let summary = words!(
+        "{name} is out after {fall} failures that need not follow each other",
+        "{name} 累计失败 {fall} 次即被摘除,不要求连续"
+    );
+    Found::new(subject, Status::Warning, summary)
+        .impact(words!(
+            "Single failures add up over hours until a healthy backend is taken out.",
+            "零星失败会累积数小时,最终摘除健康的后端。"
+        ))
+        .remedy(words!(
+            "Set it to 1 and let the timeout be generous: this system does not clear the count after a success.",
+            "将其设为 1 并放宽超时:该系统在探测成功后不会清零计数。"
+        ))
 }
 
 #[cfg(test)]

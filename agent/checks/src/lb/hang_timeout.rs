@@ -30,8 +30,8 @@ pub(crate) const CHECK: Check = Check {
         zh: "挂起的后端比宕机的后端发现得晚得多,而过载往往就表现为挂起。",
     },
     remedy: Text {
-        en: "Set a limit below the interval (HAProxy: timeout check 3s in defaults; others: the timeout of the health check).",
-        zh: "设置小于间隔的超时(HAProxy:在 defaults 中写 timeout check 3s;其他系统:健康检查的 timeout)。",
+        en: "Set a limit below the interval (HAProxy: timeout check 3s in defaults, and timeout connect 3s for probes that only connect or begin with TLS; others: the timeout of the health check).",
+        zh: "设置小于间隔的超时(HAProxy:在 defaults 中写 timeout check 3s,仅建立连接或使用 TLS 的探测还需 timeout connect 3s;其他系统:健康检查的 timeout)。",
     },
     run,
 };

@@ -137,18 +137,8 @@ impl Reader {
             return;
         }
         let mut line = Line { file, number, raw, words };
-        match self.blocks.step(&line.words, &self.variables) {
-            Step::Other => {}
-            Step::Done => return,
-            Step::Unknown => {
-                self.condition = Some(line.place());
-                return;
-            }
-            Step::Refused => {
-                let why =
-                    words!("this condition does not belong here; HAProxy refuses it", "此条件位置不当,HAProxy 会拒绝");
-                return self.notes.trouble(&line, why);
-            }
+        if self.take_condition(&line) || self.blocks.taken() == Taken::No {
+            return;
         }
         if let Some(empty) = line.words.iter().position(|word| word.text.is_empty()) {
             let why = words!(
@@ -163,6 +153,21 @@ impl Reader {
             Taken::No => {}
             Taken::Perhaps => self.take_perhaps(&line),
         }
+    }
+
+    /// Whether a line was one about conditions.
+    fn take_condition(&mut self, line: &Line<'_>) -> bool {
+        match self.blocks.step(&line.words, &self.variables) {
+            Step::Other => return false,
+            Step::Done => {}
+            Step::Unknown => self.condition = Some(line.place()),
+            Step::Refused => {
+                let why =
+                    words!("this condition does not belong here; HAProxy refuses it", "此条件位置不当,HAProxy 会拒绝");
+                self.notes.trouble(line, why);
+            }
+        }
+        true
     }
 
     /// A line that counts.
