@@ -35,6 +35,8 @@ const OTHER_SECTIONS: &[&str] = &[
     "traces",
     "userlist",
 ];
+/// Sections with servers, or with a page, that are kept.
+const SECTIONS_MAX: usize = 20_000;
 /// Sections `defaults` that are remembered by name.
 const NAMES_MAX: usize = 10_000;
 
@@ -239,7 +241,8 @@ impl Reader {
     fn end_section(&mut self) {
         let Section::Proxy(proxy) = std::mem::replace(&mut self.section, Section::Other) else { return };
         if proxy.kind != Kind::Defaults {
-            if !proxy.servers.is_empty() || proxy.page.place.is_some() {
+            let counts = !proxy.servers.is_empty() || proxy.page.place.is_some();
+            if counts && self.done.len() < SECTIONS_MAX {
                 self.done.push(*proxy);
             }
             return;

@@ -178,6 +178,7 @@ impl Located {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::host::fixture::Fixture;
 
@@ -230,6 +231,19 @@ mod tests {
             .process(11, 'S', &["/usr/sbin/haproxy", "-Ws", "-C", "/srv/x", "-f", "lb.cfg"])
             .process(12, 'S', &["/usr/sbin/haproxy", "-c", "-f", "/other.cfg"]);
         assert_eq!(files(&running), [["/srv/x/lb.cfg"]]);
+        // Without -C, paths begin where the process does.
+        let here = Fixture::live().file("/srv/x/lb.cfg", "").process(10, 'S', &["haproxy", "-f", "lb.cfg"]);
+        std::os::unix::fs::symlink("/srv/x", here.path("/proc/10/cwd")).unwrap();
+        assert_eq!(files(&here), [["/srv/x/lb.cfg"]]);
+        // Whose command line may not be seen, and a dead one.
+        let stat = "10 (haproxy) S 1 10 10 0 -1 0 0 0 0 0 5 7 0 0 20 0 1 0 1000 1000000 250 0 0\n";
+        let hidden = Fixture::live().file("/etc/haproxy/haproxy.cfg", "").file("/proc/10/stat", stat).process(
+            11,
+            'Z',
+            &["haproxy"],
+        );
+        assert_eq!(instances(&hidden.host())[0].pids, [10]);
+        assert_eq!(files(&hidden), [["/etc/haproxy/haproxy.cfg"]]);
         assert_eq!(instances(&running.host())[0].pids, [10, 11]);
     }
 }

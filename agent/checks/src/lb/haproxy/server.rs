@@ -170,7 +170,8 @@ impl Options {
                 self.unclear = Some(depends_on(name));
                 return;
             }
-            let option = word.text.as_str();
+            // Some have an argument in brackets: set-proxy-v2-tlv-fmt(0x20).
+            let option = word.text.split('(').next().unwrap_or_default();
             if self.take_alone(option) || ALONE.contains(&option) {
                 continue;
             }
@@ -210,9 +211,9 @@ impl Options {
 
     fn take_value(&mut self, option: &str, value: &Word, line: &Line<'_>, subject: &str, notes: &mut Notes) {
         match option {
-            "inter" => self.inter = Some(time(option, value, line, subject, notes)),
-            "fastinter" => self.fastinter = Some(time(option, value, line, subject, notes)),
-            "downinter" => self.downinter = Some(time(option, value, line, subject, notes)),
+            "inter" => self.inter = Some(interval(option, value, line, subject, notes)),
+            "fastinter" => self.fastinter = Some(interval(option, value, line, subject, notes)),
+            "downinter" => self.downinter = Some(interval(option, value, line, subject, notes)),
             "slowstart" => self.slowstart = Some(time(option, value, line, subject, notes)),
             // It takes nobody out when it cannot be reached, so only its unit counts.
             "agent-inter" => drop(time(option, value, line, subject, notes)),
@@ -262,6 +263,18 @@ pub(super) fn time(option: &str, value: &Word, line: &Line<'_>, subject: &str, n
         notes.bare_time(subject, option, time.millis, line);
     }
     Ok(Setting::at(time.secs(), line.place()))
+}
+
+/// A time that HAProxy wants above zero.
+fn interval(option: &str, value: &Word, line: &Line<'_>, subject: &str, notes: &mut Notes) -> Value<f64> {
+    let time = time(option, value, line, subject, notes)?;
+    if time.value > 0.0 {
+        return Ok(time);
+    }
+    let why =
+        words!("{option} must be above zero; HAProxy refuses this line", "{option} 必须大于零;HAProxy 会拒绝此行");
+    notes.trouble(line, why.clone());
+    Err(why)
 }
 
 fn number(value: &Word, line: &Line<'_>, notes: &mut Notes) -> Value<u32> {

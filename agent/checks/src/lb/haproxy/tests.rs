@@ -179,6 +179,11 @@ const TAKEN: &[(&str, &str, &str)] = &[
         "b/s unknown; trouble 1; trouble 7",
     ),
     ("CRLF (chk_04)", "backend b\r\n server s 10.0.0.1:80 check inter 300s\r\n", "b/s tcp 900/1800/600"),
+    (
+        "options with values of their own",
+        "backend b\n server s 10.0.0.1:80 source 0.0.0.0 usesrc clientip cookie check set-proxy-v2-tlv-fmt(0x20) inter weight 10 observe layer7 on-error mark-down check fall 1\n",
+        "b/s tcp 2/4/4",
+    ),
     ("a scope", "[other]\nbackend b\n server s 10.0.0.1:80 check\n", "b/s tcp 6/12/4"),
     (
         "the packaged file",
@@ -191,6 +196,7 @@ const TAKEN: &[(&str, &str, &str)] = &[
 const REFUSED: &[(&str, &str, &str)] = &[
     ("a fraction", "backend b\n server s 10.0.0.1:80 check inter 5.5s\n", "b/s unknown; trouble 2"),
     ("an option of no server", "backend b\n server s 10.0.0.1:80 interval 5s check\n", "b/s unknown; trouble 2"),
+    ("an interval of nothing", "backend b\n server s 10.0.0.1:80 check inter 0\n", "b/s unknown; trouble 2"),
     ("no value", "backend b\n server s 10.0.0.1:80 check inter\n", "b/s unknown; trouble 2"),
     ("fall 0", "backend b\n server s 10.0.0.1:80 check fall 0\n", "b/s unknown; trouble 2"),
     (
@@ -215,6 +221,18 @@ const REFUSED: &[(&str, &str, &str)] = &[
 fn lb_01_a_configuration_is_read_as_haproxy_reads_it() {
     for (name, config, expected) in TAKEN.iter().chain(REFUSED) {
         assert_eq!(told(&fleet_of(config)), *expected, "{name}");
+    }
+}
+
+#[test]
+fn chk_04_a_configuration_that_is_cut_off_anywhere_is_survived() {
+    let variables = locate::variables(&Fixture::image().host());
+    for (_, config, _) in TAKEN.iter().chain(REFUSED) {
+        for cut in 0..config.len() {
+            let mut reader = Reader::new(variables.clone());
+            reader.read("f", &config.as_bytes()[cut / 2..cut]);
+            reader.finish();
+        }
     }
 }
 
