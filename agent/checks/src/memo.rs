@@ -13,5 +13,8 @@ pub(crate) struct Memo {
     pub(crate) kernel_log: OnceCell<Result<KernelLog, Gap>>,
     pub(crate) backups: OnceCell<crate::backup::Backups>,
     pub(crate) certificates: OnceCell<crate::tls::Known>,
+    /// Filled together with `fleet`.
+    pub(crate) haproxy: OnceCell<crate::lb::haproxy::Extras>,
+    pub(crate) haproxy_runtimes: OnceCell<Vec<crate::haproxy::Runtime>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
 }

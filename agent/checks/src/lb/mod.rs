@@ -7,15 +7,27 @@ mod accepted_statuses;
 mod apache;
 mod caddy;
 mod command_line;
+mod config_newer_than_process;
 pub(crate) mod detect;
 mod detection_time;
+mod disabled_member;
+pub(crate) mod each;
 mod envoy;
+mod fall_threshold;
+mod hang_timeout;
+pub(crate) mod haproxy;
 mod includes;
+mod interval_unit;
 mod keepalived;
 mod kubernetes;
 mod liveness_as_readiness;
 mod located;
 mod model;
+mod no_active_check;
+mod probe_elsewhere;
+mod probe_interval;
+mod probe_layer;
+mod reload_cold_start;
 mod slow_start;
 mod statement;
 mod traefik;
@@ -37,13 +49,24 @@ pub(crate) const CHECKS: &[&Check] = &[
     &liveness_as_readiness::CHECK,
     &slow_start::CHECK,
     &virtual_router::CHECK,
+    &probe_interval::CHECK,
+    &interval_unit::CHECK,
+    &no_active_check::CHECK,
+    &hang_timeout::CHECK,
+    &fall_threshold::CHECK,
+    &probe_layer::CHECK,
+    &probe_elsewhere::CHECK,
+    &disabled_member::CHECK,
+    &reload_cold_start::CHECK,
+    &config_newer_than_process::CHECK,
 ];
 
 /// What reads one system's configuration; nothing when the system is not on this host.
 type Reader = fn(&Host) -> Option<Fleet>;
 
 /// All systems.
-const READERS: &[Reader] = &[envoy::read, traefik::read, kubernetes::read, keepalived::read, apache::read, caddy::read];
+const READERS: &[Reader] =
+    &[envoy::read, traefik::read, kubernetes::read, keepalived::read, apache::read, caddy::read, haproxy::read];
 
 /// The load balancers of this host.
 ///
