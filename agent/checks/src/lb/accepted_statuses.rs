@@ -1,6 +1,6 @@
 //! Answers that a probe takes for a living backend: an error page, or a redirect to a login page, is none.
 
-use super::{Place, fleet};
+use super::{Place, each, fleet};
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -37,7 +37,8 @@ pub(crate) struct Accepted {
 }
 
 fn run(host: &Host, _: &Settings<'_>) -> Outcome {
-    Ok(fleet(host)?.accepted.iter().map(judge).collect())
+    let fleet = fleet(host)?;
+    each::told(fleet, fleet.accepted.iter().map(judge).collect())
 }
 
 fn judge(accepted: &Accepted) -> Found {

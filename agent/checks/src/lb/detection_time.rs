@@ -2,13 +2,14 @@
 
 use super::detect::{Detection, detection, span};
 use super::each::bounded;
-use super::{Active, Member, Origin, Pool, Probe, System, fleet};
+use super::remedy::remedy;
+use super::{Active, Member, Pool, Probe, fleet};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
 use crate::run::Settings;
 use crate::words;
-use cloud_doctor_proto::finding::{Status, Words};
+use cloud_doctor_proto::finding::Status;
 
 pub(crate) const CHECK: Check = Check {
     id: "lb.detection-time",
@@ -86,8 +87,7 @@ fn judge(settings: &Settings<'_>, pool: &Pool, member: &Member, probe: &Active) 
     let found = if status == Status::Ok {
         found
     } else {
-        let found = remedy(pool, member, probe).into_iter().fold(found, Found::remedy);
-        found.impact(words!(
+        found.remedy(remedy(pool, member, probe)).impact(words!(
             "A dead {name} keeps its share of the traffic for up to {hanging}; the recovery objective is {objective}.",
             "{name} 故障后最长 {hanging} 内仍会接收流量;恢复时间目标(RTO)为 {objective}。"
         ))
@@ -97,26 +97,9 @@ fn judge(settings: &Settings<'_>, pool: &Pool, member: &Member, probe: &Active) 
     probe.hang_secs.show(found, "timeout")
 }
 
-/// What to write, and where, for a system whose lines are known so well.
-fn remedy(pool: &Pool, member: &Member, probe: &Active) -> Option<Words> {
-    if pool.system != System::Haproxy {
-        return None;
-    }
-    let place = match &probe.interval.origin {
-        Origin::At(place) => place,
-        Origin::Default(_) => &member.place,
-    };
-    let (source, file, name) = (place.source(), &place.file, &member.name);
-    let word = if place.text.starts_with("default-server") { "default-server" } else { "server ... check" };
-    Some(words!(
-        "In {source} write: {word} inter 5s fastinter 1s downinter 5s fall 3 rise 2. In the same section, or in its defaults, write: timeout check 3s and timeout connect 3s. Test it (haproxy -c -f {file}), then reload (systemctl reload haproxy): {name} is then out after 16 s when it hangs.",
-        "在 {source} 写:{word} inter 5s fastinter 1s downinter 5s fall 3 rise 2;在同一段落或其 defaults 中写:timeout check 3s 和 timeout connect 3s。先验证(haproxy -c -f {file}),再重载(systemctl reload haproxy):此后 {name} 挂起时 16 s 即被摘除。"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Cadence, Fleet, Layer, Place, detect::tests::probe};
+    use super::super::{Cadence, Fleet, Layer, Place, System, detect::tests::probe};
     use super::*;
     use crate::host::fixture::Fixture;
 

@@ -1,6 +1,6 @@
 //! Liveness probes in the place of readiness probes: they restart what should only get no traffic for a while.
 
-use super::{Place, fleet};
+use super::{Place, each, fleet};
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -48,7 +48,8 @@ pub(crate) enum Beside {
 }
 
 fn run(host: &Host, _: &Settings<'_>) -> Outcome {
-    let found = fleet(host)?.liveness.iter().map(|Liveness { subject, place, beside }| {
+    let fleet = fleet(host)?;
+    let found = fleet.liveness.iter().map(|Liveness { subject, place, beside }| {
         let found = match beside {
             Beside::Nothing => Found::advice(
                 subject,
@@ -72,7 +73,7 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
         };
         found.evidence(place.source(), &place.text)
     });
-    Ok(found.collect())
+    each::told(fleet, found.collect())
 }
 
 #[cfg(test)]

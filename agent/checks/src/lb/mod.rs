@@ -28,6 +28,7 @@ mod probe_elsewhere;
 mod probe_interval;
 mod probe_layer;
 mod reload_cold_start;
+mod remedy;
 mod slow_start;
 mod statement;
 mod traefik;

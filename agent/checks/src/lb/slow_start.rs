@@ -1,6 +1,6 @@
 //! Whether a backend that is back gets its full share at once, where the balancer could spare it that.
 
-use super::{Active, Member, Pool, System, fleet};
+use super::{Active, Member, Pool, System, each, fleet};
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::Host;
@@ -26,16 +26,17 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
-    let pools = fleet(host)?.pools.iter().filter(|pool| has_slow_start(pool.system));
+    let fleet = fleet(host)?;
+    let pools = fleet.pools.iter().filter(|pool| has_slow_start(pool.system));
     // With one member nobody else could take the traffic meanwhile.
     let found: Vec<_> = pools.filter(|pool| pool.active().count() > 1).map(judge).collect();
-    if found.is_empty() {
+    if found.is_empty() && fleet.troubles.is_empty() {
         return Err(Gap::NotHere(words!(
             "no load balancer here that checks several backends knows slow start",
             "此处没有支持慢启动且检查多个后端的负载均衡器"
         )));
     }
-    Ok(found)
+    each::told(fleet, found)
 }
 
 /// Those that let weight grow: HAProxy `slowstart`, NGINX Plus `slow_start`, Envoy `slow_start_config`.

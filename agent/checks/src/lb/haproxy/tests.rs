@@ -301,7 +301,8 @@ fn lb_01_what_cannot_be_told_is_unknown_in_every_check() {
     let unclear = Fixture::image().file(FILE, "backend b\n mode http\n server s 10.0.0.1:80 check inter \"$X\"\n");
     for check in crate::lb::CHECKS.iter().filter(|check| !check.needs.live) {
         assert_eq!(broken.status(check), Status::Unknown, "{}", check.id);
-        assert!(matches!(unclear.status(check), Status::Unknown | Status::Ok), "{}", check.id);
+        let silent = unclear.has_none_of(check);
+        assert!(silent || matches!(unclear.status(check), Status::Unknown | Status::Ok), "{}", check.id);
     }
     assert_eq!(unclear.status(&detection_time::CHECK), Status::Unknown);
 }
