@@ -9,5 +9,7 @@ use std::cell::OnceCell;
 pub(crate) struct Memo {
     /// Nothing when there is no load balancer here.
     pub(crate) fleet: OnceCell<Option<Fleet>>,
+    /// Empty when there is no nginx here.
+    pub(crate) nginx: OnceCell<Vec<crate::lb::nginx::Instance>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
 }

@@ -6,6 +6,7 @@
 pub(crate) mod detect;
 mod detection_time;
 mod model;
+pub(crate) mod nginx;
 
 pub(crate) use model::{Active, Cadence, Fleet, Layer, Member, Origin, Place, Pool, Probe, Setting, System, Trouble};
 
@@ -21,7 +22,7 @@ pub(crate) const CHECKS: &[&Check] = &[&detection_time::CHECK];
 type Reader = fn(&Host) -> Option<Fleet>;
 
 /// All systems.
-const READERS: &[Reader] = &[];
+const READERS: &[Reader] = &[nginx::read];
 
 /// The load balancers of this host.
 ///
