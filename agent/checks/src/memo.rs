@@ -11,5 +11,6 @@ pub(crate) struct Memo {
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     /// Empty when there is no nginx here.
     pub(crate) nginx: OnceCell<Vec<crate::lb::nginx::Instance>>,
+    pub(crate) access_logs: OnceCell<crate::web::access_log::Logs>,
     pub(crate) processes: OnceCell<Vec<Process>>,
 }

@@ -5,8 +5,10 @@
 
 pub(crate) mod detect;
 mod detection_time;
+pub(crate) mod measured;
 mod model;
 pub(crate) mod nginx;
+mod retry_statuses;
 
 pub(crate) use model::{Active, Cadence, Fleet, Layer, Member, Origin, Place, Pool, Probe, Setting, System, Trouble};
 
@@ -16,7 +18,7 @@ use crate::host::Host;
 use crate::words;
 
 /// This group's checks.
-pub(crate) const CHECKS: &[&Check] = &[&detection_time::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[&detection_time::CHECK, &retry_statuses::CHECK, &measured::CHECK];
 
 /// What reads one system's configuration; nothing when the system is not on this host.
 type Reader = fn(&Host) -> Option<Fleet>;

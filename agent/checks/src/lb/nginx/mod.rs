@@ -14,7 +14,7 @@ mod upstream;
 
 pub(crate) use instance::Instance;
 pub(crate) use tree::{Directive, inherited, visit};
-pub(crate) use upstream::{Module, Pass, Server, Upstream, upstreams};
+pub(crate) use upstream::{Module, Pass, Upstream, setting, upstreams};
 
 use super::{Fleet, Layer, Member, Place, Pool, Trouble};
 use crate::found::Gap;
@@ -37,15 +37,24 @@ pub(crate) fn instances(host: &Host) -> Result<&[Instance], Gap> {
 /// The groups of every nginx of this host that could be read.
 ///
 /// # Errors
-/// [`Gap::NotHere`] when there is no nginx, or none that has groups; [`Gap::Unknown`] when nothing could be read.
+/// As [`balancing`].
 pub(crate) fn all_upstreams(host: &Host) -> Result<Vec<Upstream<'_>>, Gap> {
-    let instances = instances(host)?;
-    let all: Vec<_> = instances.iter().flat_map(|instance| upstreams(instance).0).collect();
-    if all.is_empty() {
-        readable(host)?;
-        return Err(Gap::NotHere(words!("nginx balances no load here", "此主机的 nginx 未配置负载均衡")));
+    Ok(balancing(host)?.into_iter().flat_map(|instance| upstreams(instance).0).collect())
+}
+
+/// The instances that have groups of servers.
+///
+/// # Errors
+/// [`Gap::NotHere`] when there is no nginx, or none that has groups; [`Gap::Unknown`] when nothing could be read.
+pub(crate) fn balancing(host: &Host) -> Result<Vec<&Instance>, Gap> {
+    let mut all = readable(host)?;
+    all.retain(|instance| !upstreams(instance).0.is_empty());
+    match (all.is_empty(), instances(host)?.iter().flat_map(|one| &one.troubles).next()) {
+        // What was not read may have some.
+        (true, Some(trouble)) => Err(Gap::Unknown(trouble.why.clone())),
+        (true, None) => Err(Gap::NotHere(words!("nginx balances no load here", "此主机的 nginx 未配置负载均衡"))),
+        (false, _) => Ok(all),
     }
-    Ok(all)
 }
 
 /// The instances whose configuration was read, in part at least.
@@ -88,7 +97,7 @@ fn pool(upstream: &Upstream<'_>) -> Pool {
             name,
             address: server.address.to_owned(),
             place: server.directive.place(),
-            probe: probe::probe(upstream, server),
+            probe: upstream.probe(server),
             disabled: server.is_down(),
             backup: server.is_backup(),
         }

@@ -99,8 +99,10 @@ impl Nest {
 
 impl Reader<'_> {
     fn trouble(&mut self, place: Place, why: Words) {
-        if self.troubles.len() < TROUBLES_MAX {
-            self.troubles.push((place, why));
+        let one = (place, why);
+        // A file that is included many times has its troubles once.
+        if self.troubles.len() < TROUBLES_MAX && !self.troubles.contains(&one) {
+            self.troubles.push(one);
         }
     }
 

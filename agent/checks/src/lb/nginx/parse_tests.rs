@@ -6,7 +6,7 @@ use crate::host::fixture::Fixture;
 const MAIN: &str = "/etc/nginx/nginx.conf";
 
 /// `nginx.conf` of Debian 12, comments shortened.
-pub(crate) const DEBIAN: &str = "user www-data;
+pub(in crate::lb::nginx) const DEBIAN: &str = "user www-data;
 worker_processes auto;
 pid /run/nginx.pid;
 error_log /var/log/nginx/error.log;
@@ -113,7 +113,7 @@ fn lb_14_a_configuration_becomes_a_tree() {
         ("a;\n\n{ }", "a; !nginx.conf:3"),
         ("a { b }", "a{} !nginx.conf:1"),
         ("a;\nb \"c;\n", "a; !nginx.conf:2"),
-        ("a { x_by_lua_block { ( }", "a{} !nginx.conf:1"),
+        ("a { x_by_lua_block { ( ", "a{} !nginx.conf:1"),
         ("a {\n b \"c\"d;\n e; }", "a{} !nginx.conf:2"),
     ] {
         assert_eq!(main_only(text), expected, "{text}");

@@ -99,7 +99,7 @@ fn lb_04_groups_that_are_not_plain_http() {
 
 #[test]
 fn lb_04_a_web_server_is_no_load_balancer() {
-    let plain = Fixture::image().file("/etc/nginx/nginx.conf", super::parse::tests::DEBIAN.replace("mime.types", "conf.d/*"));
+    let plain = Fixture::image().file("/etc/nginx/nginx.conf", crate::lb::nginx::parse::tests::DEBIAN.replace("mime.types", "conf.d/*"));
     assert!(read(&plain.host()).is_none());
     assert!(read(&Fixture::image().host()).is_none());
     let broken = fleet("http { upstream a { server b; }");

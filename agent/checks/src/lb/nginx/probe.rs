@@ -15,15 +15,17 @@ const CHECK_DEFAULTS: [(&str, u32, &str); 4] = [
     ("rise", 2, "Tengine, nginx_upstream_check_module: rise=2"),
 ];
 
-/// How a server of a group is probed.
-pub(super) fn probe(upstream: &Upstream<'_>, server: &Server<'_>) -> Probe {
-    if let Some(check) = upstream.check() {
-        return tengine(check);
-    }
-    match plus(upstream, server) {
-        Ok(Some(active)) => Probe::Active(Box::new(active)),
-        Ok(None) => passive(upstream, server),
-        Err(text) => unresolved(&text),
+impl Upstream<'_> {
+    /// How a server of this group is probed.
+    pub(crate) fn probe(&self, server: &Server<'_>) -> Probe {
+        if let Some(check) = self.check() {
+            return tengine(check);
+        }
+        match plus(self, server) {
+            Ok(Some(active)) => Probe::Active(Box::new(active)),
+            Ok(None) => passive(self, server),
+            Err(text) => unresolved(&text),
+        }
     }
 }
 
