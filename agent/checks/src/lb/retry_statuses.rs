@@ -12,17 +12,19 @@ use cloud_doctor_proto::finding::Status;
 
 pub(crate) const CHECK: Check = Check {
     id: "lb.retry-statuses",
-    title: Text { en: "nginx leaves out servers that answer with errors", zh: "nginx 是否摘除返回错误的服务器" },
+    title: Text {
+        en: "nginx leaves out servers that answer with errors", zh: "nginx 是否摘除返回错误的服务器"
+    },
     reads: &["the running nginx's configuration with its includes", "/etc/nginx/nginx.conf"],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[],
     impact: Text {
         en: "A server that answers 503 is never left out: in a measurement with one such server of two, half of all users got the error for as long as it lasted.",
-        zh: "返回 503 的服务器不会被摘除:实测两台中一台如此时,约一半用户在整个故障期间都会收到错误。",
+        zh: "返回 503 的服务器不会被摘除：实测两台中一台如此时，约一半用户在整个故障期间都会收到错误。",
     },
     remedy: Text {
         en: "Add to the location or above: proxy_next_upstream error timeout http_502 http_503 http_504; and limit it with proxy_next_upstream_tries 2. Leave non_idempotent out, so that no order is sent twice. Then run nginx -t and reload.",
-        zh: "在 location 或上层添加:proxy_next_upstream error timeout http_502 http_503 http_504; 并用 proxy_next_upstream_tries 2 限制次数。不要加 non_idempotent,以免重复提交请求。然后执行 nginx -t 并重新加载。",
+        zh: "在 location 或上层添加：proxy_next_upstream error timeout http_502 http_503 http_504; 并用 proxy_next_upstream_tries 2 限制次数。不要加 non_idempotent，以免重复提交请求。然后执行 nginx -t 并重新加载。",
     },
     run,
 };
@@ -64,28 +66,34 @@ fn judge(upstream: &Upstream<'_>) -> Option<Found> {
     };
     let (missing, of, module, listed) = passes.map(missing).max_by_key(|(missing, ..)| missing.len())?;
     if probed_by_request(upstream) {
-        let summary = words!("{name} is probed with requests, which find servers that answer with errors", "{name} 有 HTTP 主动探测,可发现返回错误的服务器");
+        let summary = words!(
+            "{name} is probed with requests, which find servers that answer with errors",
+            "{name} 有 HTTP 主动探测，可发现返回错误的服务器"
+        );
         return Some(Found::new(subject, Status::Ok, summary));
     }
     if missing.is_empty() {
-        let summary = words!("{name} turns away from servers that answer 502, 503 or 504", "{name} 会避开返回 502、503、504 的服务器");
+        let summary = words!(
+            "{name} turns away from servers that answer 502, 503 or 504",
+            "{name} 会避开返回 502、503、504 的服务器"
+        );
         return Some(Found::new(subject, Status::Ok, summary));
     }
     let (prefix, statuses) = (module.prefix(), missing.join(" "));
     let found = if missing.len() == of {
         let summary = words!(
             "{name} keeps sending to servers that answer with errors: {prefix}_next_upstream lacks {statuses}",
-            "{name} 会继续向返回错误的服务器转发请求:{prefix}_next_upstream 缺少 {statuses}"
+            "{name} 会继续向返回错误的服务器转发请求：{prefix}_next_upstream 缺少 {statuses}"
         );
         Found::new(subject, Status::Warning, summary)
     } else {
         let summary = words!(
             "{name} turns away from some errors only: {prefix}_next_upstream lacks {statuses}",
-            "{name} 只避开部分错误:{prefix}_next_upstream 缺少 {statuses}"
+            "{name} 只避开部分错误：{prefix}_next_upstream 缺少 {statuses}"
         );
         Found::advice(subject, summary)
     };
-    let found = if missing.contains(&"http_502") || module == Module::Proxy { found } else { found.remedy(own_remedy(prefix)) };
+    let found = if module == Module::Proxy { found } else { found.remedy(own_remedy(prefix, &statuses)) };
     let found = match &listed.origin {
         Origin::At(place) => found.evidence(place.source(), &place.text),
         Origin::Default(source) => found.evidence("default", *source),
@@ -94,10 +102,10 @@ fn judge(upstream: &Upstream<'_>) -> Option<Found> {
     Some(found.evidence(place.source(), place.text))
 }
 
-fn own_remedy(prefix: &str) -> cloud_doctor_proto::finding::Words {
+fn own_remedy(prefix: &str, statuses: &str) -> cloud_doctor_proto::finding::Words {
     words!(
-        "Add to the location or above: {prefix}_next_upstream error timeout http_503; and limit it with {prefix}_next_upstream_tries 2. Then run nginx -t and reload.",
-        "在 location 或上层添加:{prefix}_next_upstream error timeout http_503; 并用 {prefix}_next_upstream_tries 2 限制次数。然后执行 nginx -t 并重新加载。"
+        "Add to the location or above: {prefix}_next_upstream error timeout {statuses}; and limit it with {prefix}_next_upstream_tries 2. Then run nginx -t and reload.",
+        "在 location 或上层添加：{prefix}_next_upstream error timeout {statuses}; 并用 {prefix}_next_upstream_tries 2 限制次数。然后执行 nginx -t 并重新加载。"
     )
 }
 
@@ -127,7 +135,11 @@ mod tests {
             (two, "proxy_pass http://web; proxy_next_upstream error timeout;", Some((Status::Warning, false))),
             (two, "proxy_pass http://web; proxy_next_upstream off;", Some((Status::Warning, false))),
             (two, "proxy_pass http://web; proxy_next_upstream error http_503;", Some((Status::Ok, true))),
-            (two, "proxy_pass http://web; proxy_next_upstream error timeout http_502 http_503 http_504;", Some((Status::Ok, false))),
+            (
+                two,
+                "proxy_pass http://web; proxy_next_upstream error timeout http_502 http_503 http_504;",
+                Some((Status::Ok, false)),
+            ),
             (two, "grpc_pass web;", Some((Status::Warning, false))),
             (two, "fastcgi_pass web; fastcgi_next_upstream error timeout http_503;", Some((Status::Ok, false))),
             (two, "fastcgi_pass web; proxy_next_upstream http_503;", Some((Status::Warning, false))),
@@ -135,8 +147,16 @@ mod tests {
             (two, "return 200;", None),
             ("server 10.0.0.1;", "proxy_pass http://web;", None),
             ("server 10.0.0.1; server 10.0.0.2 down;", "proxy_pass http://web;", None),
-            ("server 10.0.0.1; server 10.0.0.2; check interval=3000 type=http;", "proxy_pass http://web;", Some((Status::Ok, false))),
-            ("server 10.0.0.1; server 10.0.0.2; check interval=3000 type=tcp;", "proxy_pass http://web;", Some((Status::Warning, false))),
+            (
+                "server 10.0.0.1; server 10.0.0.2; check interval=3000 type=http;",
+                "proxy_pass http://web;",
+                Some((Status::Ok, false)),
+            ),
+            (
+                "server 10.0.0.1; server 10.0.0.2; check interval=3000 type=tcp;",
+                "proxy_pass http://web;",
+                Some((Status::Warning, false)),
+            ),
         ] {
             let found = fixture(upstream, location).run(&CHECK);
             let found = found.first().map(|found| (found.status, found.note));

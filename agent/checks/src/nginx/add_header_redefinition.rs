@@ -19,11 +19,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "Browsers are not told what the outer block says: protection against framing, sniffing or plain HTTP is missing for these pages.",
-        zh: "浏览器收不到外层块设置的响应头:这些页面缺少防嵌套、防嗅探或强制 HTTPS 等保护。",
+        zh: "浏览器收不到外层块设置的响应头：这些页面缺少防嵌套、防嗅探或强制 HTTPS 等保护。",
     },
     remedy: Text {
         en: "Repeat the outer add_header lines in the inner block (best in a file that both include), or use add_header_inherit merge from nginx 1.29.3 on.",
-        zh: "在内层块中重复外层的 add_header(最好放入文件并由两处 include),或在 nginx 1.29.3 及以上使用 add_header_inherit merge。",
+        zh: "在内层块中重复外层的 add_header（最好放入文件并由两处 include），或在 nginx 1.29.3 及以上使用 add_header_inherit merge。",
     },
     run,
 };
@@ -55,7 +55,8 @@ fn found(instance: &Instance) -> Vec<Found> {
         let Some(first) = block.all("add_header").next() else { return };
         let Some(outer) = chain.iter().rev().find(|outer| outer.last("add_header").is_some()) else { return };
         let (own, dropped) = (headers(block), headers(outer));
-        let lost: Vec<_> = MATTERS.into_iter().filter(|header| dropped.contains(*header) && !own.contains(*header)).collect();
+        let lost: Vec<_> =
+            MATTERS.into_iter().filter(|header| dropped.contains(*header) && !own.contains(*header)).collect();
         if lost.is_empty() {
             return;
         }
@@ -68,8 +69,11 @@ fn found(instance: &Instance) -> Vec<Found> {
             );
             Found::new(subject, Status::Warning, summary)
         };
-        let is_lost = |header: &&Directive| header.arg(0).is_some_and(|name| lost.iter().any(|one| name.eq_ignore_ascii_case(one)));
-        let places: Vec<_> = std::iter::once(first).chain(outer.all("add_header").filter(is_lost)).map(Directive::place).collect();
+        let is_lost = |header: &&Directive| {
+            header.arg(0).is_some_and(|name| lost.iter().any(|one| name.eq_ignore_ascii_case(one)))
+        };
+        let places: Vec<_> =
+            std::iter::once(first).chain(outer.all("add_header").filter(is_lost)).map(Directive::place).collect();
         traps.add(subject, trap, &places);
     });
     traps.told(instance, "add_header")

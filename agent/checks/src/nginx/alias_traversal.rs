@@ -18,11 +18,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "Anybody can read files beside the published folder, such as configuration with passwords or source code.",
-        zh: "任何人都可以读取发布目录之外的相邻文件,例如含密码的配置或源代码。",
+        zh: "任何人都可以读取发布目录之外的相邻文件，例如含密码的配置或源代码。",
     },
     remedy: Text {
         en: "End the location with a slash as the alias does: location /files/ { alias /data/files/; }, run nginx -t, then nginx -s reload.",
-        zh: "让 location 与 alias 一样以斜杠结尾:location /files/ { alias /data/files/; },执行 nginx -t,然后 nginx -s reload。",
+        zh: "让 location 与 alias 一样以斜杠结尾：location /files/ { alias /data/files/; }，执行 nginx -t，然后 nginx -s reload。",
     },
     run,
 };
@@ -44,7 +44,7 @@ fn found(instance: &Instance) -> Vec<Found> {
         let trap = |subject: &str| {
             let summary = words!(
                 "location {prefix} has no slash at its end, its alias serves more than its folder",
-                "location {prefix} 末尾没有斜杠,其 alias 会对外提供目录之外的文件"
+                "location {prefix} 末尾没有斜杠，其 alias 会对外提供目录之外的文件"
             );
             let one = Found::new(subject, Status::Warning, summary);
             // Without a slash at the end of the path only names that begin alike can be reached.
@@ -58,7 +58,7 @@ fn found(instance: &Instance) -> Vec<Found> {
 fn neighbours() -> cloud_doctor_proto::finding::Words {
     words!(
         "Anybody can read files and folders whose names begin like the published one, such as a backup beside it.",
-        "任何人都可以读取名称以该发布目录名开头的文件和目录,例如旁边的备份。"
+        "任何人都可以读取名称以该发布目录名开头的文件和目录，例如旁边的备份。"
     )
 }
 
@@ -108,7 +108,10 @@ mod tests {
 
     #[test]
     fn chk_01_ten_thousand_traps_are_fifty_findings() {
-        let text = format!("http {{ server {{ {} }} }}", (0..10_000).map(|at| format!("location /{at} {{ alias /d/; }}")).collect::<String>());
+        let text = format!(
+            "http {{ server {{ {} }} }}",
+            (0..10_000).map(|at| format!("location /{at} {{ alias /d/; }}")).collect::<String>()
+        );
         assert_eq!(Fixture::image().file("/etc/nginx/nginx.conf", text).run(&CHECK).len(), 50);
     }
 }

@@ -23,11 +23,11 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "Under load new connections fail with \"too many open files\", although the server has room.",
-        zh: "高负载时新连接会因 \"too many open files\" 失败,即使服务器尚有余力。",
+        zh: "高负载时新连接会因 \"too many open files\" 失败，即使服务器尚有余力。",
     },
     remedy: Text {
         en: "Set worker_rlimit_nofile to at least twice worker_connections in the main configuration, run nginx -t, then nginx -s reload.",
-        zh: "在主配置中将 worker_rlimit_nofile 设为 worker_connections 的至少两倍,执行 nginx -t,然后 nginx -s reload。",
+        zh: "在主配置中将 worker_rlimit_nofile 设为 worker_connections 的至少两倍，执行 nginx -t，然后 nginx -s reload。",
     },
     run,
 };
@@ -49,13 +49,15 @@ fn judge(host: &Host, settings: &Settings<'_>, instance: &Instance) -> Found {
     let share = 200.0 * f64::from(count) / f64::from(files.max(1));
     let summary = words!(
         "{count} connections per nginx worker need up to twice as many open files; {files} are allowed",
-        "每个 nginx 工作进程 {count} 个连接最多需要两倍的文件描述符,上限为 {files}"
+        "每个 nginx 工作进程 {count} 个连接最多需要两倍的文件描述符，上限为 {files}"
     );
     let found = match settings.level(&subject, share) {
         Status::Ok => Found::new(&subject, Status::Ok, summary),
         // Files are served with one connection and one file, which the limit has room for.
-        _ if count <= files && !proxies(instance) => Found::advice(&subject, summary),
-        status => Found::new(&subject, status, summary),
+        Status::Unknown | Status::Warning | Status::Critical if count <= files && !proxies(instance) => {
+            Found::advice(&subject, summary)
+        }
+        status @ (Status::Unknown | Status::Warning | Status::Critical) => Found::new(&subject, status, summary),
     };
     let found = connections.show(found.value(share, "%"), "worker_connections");
     limit.show(found, "open files").detail("connections", f64::from(count)).detail("nofile", f64::from(files))
@@ -75,15 +77,15 @@ fn connections(instance: &Instance) -> Result<Setting<u32>, Gap> {
 
 /// What a worker may open: what the configuration sets, or what a running worker has.
 fn limit(host: &Host, instance: &Instance) -> Result<Setting<u32>, Gap> {
-    if let Some(directive) = instance.top("worker_rlimit_nofile") {
-        if let Some(count) = directive.arg(0).and_then(|text| text.parse().ok()) {
-            return Ok(Setting::at(count, directive.place()));
-        }
+    if let Some(directive) = instance.top("worker_rlimit_nofile")
+        && let Some(count) = directive.arg(0).and_then(|text| text.parse().ok())
+    {
+        return Ok(Setting::at(count, directive.place()));
     }
     let Some(worker) = instance.workers(host).first().map(|worker| worker.pid) else {
         return Err(Gap::Unknown(words!(
             "worker_rlimit_nofile is not set and no worker runs whose limit could be read",
-            "未设置 worker_rlimit_nofile,也没有运行中的工作进程可读取其限制"
+            "未设置 worker_rlimit_nofile，也没有运行中的工作进程可读取其限制"
         )));
     };
     let path = format!("/proc/{worker}/limits");
@@ -113,7 +115,9 @@ mod tests {
     use crate::host::fixture::Fixture;
 
     fn limits(soft: &str) -> String {
-        format!("Limit                     Soft Limit           Hard Limit           Units     \nMax processes             31445                31445                processes \nMax open files            {soft}                 524288               files     \n")
+        format!(
+            "Limit                     Soft Limit           Hard Limit           Units     \nMax processes             31445                31445                processes \nMax open files            {soft}                 524288               files     \n"
+        )
     }
 
     fn fixture(config: &str) -> Fixture {

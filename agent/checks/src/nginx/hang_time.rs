@@ -12,7 +12,10 @@ use cloud_doctor_proto::finding::Status;
 
 pub(crate) const CHECK: Check = Check {
     id: "nginx.hang-time",
-    title: Text { en: "How long a request hangs on a dead server behind nginx", zh: "请求在 nginx 后端故障服务器上挂起的时间" },
+    title: Text {
+        en: "How long a request hangs on a dead server behind nginx",
+        zh: "请求在 nginx 后端故障服务器上挂起的时间",
+    },
     reads: &["the running nginx's configuration with its includes"],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[
@@ -21,11 +24,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "While a server is dead and has not been left out yet, or is tried again, users wait this long for a page.",
-        zh: "服务器故障但尚未被摘除,或被再次尝试时,用户打开页面需要等待这么久。",
+        zh: "服务器故障但尚未被摘除，或被再次尝试时，用户打开页面需要等待这么久。",
     },
     remedy: Text {
         en: "Set proxy_connect_timeout 3s and proxy_next_upstream_timeout 10s where requests are passed, run nginx -t, then nginx -s reload.",
-        zh: "在转发请求的位置设置 proxy_connect_timeout 3s 和 proxy_next_upstream_timeout 10s,执行 nginx -t,然后 nginx -s reload。",
+        zh: "在转发请求的位置设置 proxy_connect_timeout 3s 和 proxy_next_upstream_timeout 10s，执行 nginx -t，然后 nginx -s reload。",
     },
     run,
 };
@@ -51,7 +54,7 @@ fn judge(settings: &Settings<'_>, upstream: &Upstream<'_>) -> Option<Found> {
     let worst = match ways {
         Ok(ways) => ways.into_iter().max_by(|one, other| one.connect.value.total_cmp(&other.connect.value))?,
         Err(text) => {
-            let summary = words!("{name}: the time \"{text}\" cannot be read", "{name}:无法解析时间 \"{text}\"");
+            let summary = words!("{name}: the time \"{text}\" cannot be read", "{name}：无法解析时间 \"{text}\"");
             let place = upstream.directive.place();
             return Some(Found::new(subject, Status::Unknown, summary).evidence(place.source(), place.text));
         }
@@ -61,7 +64,7 @@ fn judge(settings: &Settings<'_>, upstream: &Upstream<'_>) -> Option<Found> {
     let (each, all, tries, prefix) = (span(secs), span(whole), worst.tries, worst.prefix);
     let summary = words!(
         "a request to {name} hangs {each} on each unreachable server, {all} at worst on {tries}",
-        "发往 {name} 的请求在每台无法连接的服务器上挂起 {each},{tries} 台最坏共 {all}"
+        "发往 {name} 的请求在每台无法连接的服务器上挂起 {each}，{tries} 台最坏共 {all}"
     );
     // Probed servers are out before most users meet them.
     let probed = upstream.servers.iter().all(|server| matches!(upstream.probe(server), Probe::Active(_)));
@@ -79,7 +82,7 @@ fn judge(settings: &Settings<'_>, upstream: &Upstream<'_>) -> Option<Found> {
 fn remedy(prefix: &str) -> cloud_doctor_proto::finding::Words {
     words!(
         "Set {prefix}_connect_timeout 3s and {prefix}_next_upstream_timeout 10s where requests are passed, run nginx -t, then nginx -s reload.",
-        "在转发请求的位置设置 {prefix}_connect_timeout 3s 和 {prefix}_next_upstream_timeout 10s,执行 nginx -t,然后 nginx -s reload。"
+        "在转发请求的位置设置 {prefix}_connect_timeout 3s 和 {prefix}_next_upstream_timeout 10s，执行 nginx -t，然后 nginx -s reload。"
     )
 }
 

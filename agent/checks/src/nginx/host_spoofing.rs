@@ -11,17 +11,19 @@ use cloud_doctor_proto::finding::Status;
 
 pub(crate) const CHECK: Check = Check {
     id: "nginx.host-spoofing",
-    title: Text { en: "nginx passes on a Host header that clients make up", zh: "nginx 透传客户端伪造的 Host 头" },
+    title: Text {
+        en: "nginx passes on a Host header that clients make up", zh: "nginx 透传客户端伪造的 Host 头"
+    },
     reads: &["the running nginx's configuration with its includes"],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[],
     impact: Text {
         en: "Applications that build links from the host name can be made to send users to a stranger's site, for example in password mails.",
-        zh: "若应用用主机名生成链接,攻击者可让其把用户引向他人网站,例如在重置密码的邮件中。",
+        zh: "若应用用主机名生成链接，攻击者可让其把用户引向他人网站，例如在重置密码的邮件中。",
     },
     remedy: Text {
         en: "Use proxy_set_header Host $host; (with :$server_port where a port is needed), run nginx -t, then nginx -s reload.",
-        zh: "使用 proxy_set_header Host $host;(需要端口时加 :$server_port),执行 nginx -t,然后 nginx -s reload。",
+        zh: "使用 proxy_set_header Host $host;（需要端口时加 :$server_port），执行 nginx -t，然后 nginx -s reload。",
     },
     run,
 };
@@ -44,7 +46,8 @@ fn found(instance: &Instance) -> Vec<Found> {
         let block = chain.last().map(|block| format!("{} {}", block.name, block.args.join(" ")));
         let subject = subject_at(instance, &place, block.unwrap_or_default().trim());
         let trap = |subject: &str| {
-            let summary = words!("the Host header is {value}, which clients make up", "Host 头取自 {value},客户端可任意伪造");
+            let summary =
+                words!("the Host header is {value}, which clients make up", "Host 头取自 {value}，客户端可任意伪造");
             Found::new(subject, Status::Warning, summary)
         };
         traps.add(subject, trap, &[place]);

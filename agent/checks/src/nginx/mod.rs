@@ -68,7 +68,8 @@ impl Traps {
         }
         if found.is_empty() && instance.troubles.is_empty() {
             let file = &instance.file;
-            let summary = words!("{file} and its includes have no trap of {kind}", "{file} 及其 include 中没有 {kind} 问题");
+            let summary =
+                words!("{file} and its includes have no trap of {kind}", "{file} 及其 include 中没有 {kind} 问题");
             found.push(Found::new(instance.subject(), Status::Ok, summary));
         }
         found.extend(unread(instance));

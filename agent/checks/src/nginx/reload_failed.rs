@@ -18,11 +18,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "The old configuration is still served although the reload seemed to work; the next restart will fail, and then nothing is served.",
-        zh: "重新加载看似成功,实际仍在使用旧配置;下次重启将失败,届时服务完全中断。",
+        zh: "重新加载看似成功，实际仍在使用旧配置；下次重启将失败，届时服务完全中断。",
     },
     remedy: Text {
         en: "Run nginx -t and mend what it or the error log names (a port that another program holds: ss -ltnp), then nginx -s reload, and look for new workers.",
-        zh: "执行 nginx -t,修复其或错误日志中指出的问题(端口被其他程序占用时:ss -ltnp),再执行 nginx -s reload,并确认出现新的工作进程。",
+        zh: "执行 nginx -t，修复其或错误日志中指出的问题（端口被其他程序占用时：ss -ltnp），再执行 nginx -s reload，并确认出现新的工作进程。",
     },
     run,
 };
@@ -54,13 +54,16 @@ fn judge(host: &Host, instance: &Instance, boot: i64) -> Result<Found, Gap> {
     let since = boot.saturating_add(started);
     let mut failed = Vec::new();
     let mut read = 0_u32;
-    for path in logs(instance) {
+    // What was written before the last rotation first.
+    for path in logs(instance).into_iter().flat_map(|path| [format!("{path}.1"), path]) {
         match host.tail(&path, TAIL_BYTES) {
             Ok(text) if text.trim().is_empty() => read += 1,
             Ok(text) => {
                 let offset = offset(host, &path, &text)?;
                 read += 1;
-                failed.extend(failures(&text, instance.master, offset, since).map(|line| (path.clone(), line.to_owned())));
+                failed.extend(
+                    failures(&text, instance.master, offset, since).map(|line| (path.clone(), line.to_owned())),
+                );
             }
             Err(Gap::NotHere(_)) => {}
             Err(gap @ Gap::Unknown(_)) => return Err(gap),
@@ -76,7 +79,7 @@ fn judge(host: &Host, instance: &Instance, boot: i64) -> Result<Found, Gap> {
     let count = failed.len();
     let summary = words!(
         "the last reload of nginx failed, its workers still run the old configuration",
-        "nginx 上次重新加载失败,工作进程仍在使用旧配置"
+        "nginx 上次重新加载失败，工作进程仍在使用旧配置"
     );
     let found = Found::new(subject, Status::Warning, summary).evidence(path, line);
     Ok(found.detail("lines", f64::from(u32::try_from(count).unwrap_or(u32::MAX))))
@@ -113,7 +116,7 @@ fn offset(host: &Host, path: &str, text: &str) -> Result<i64, Gap> {
         Some((offset, distance)) if offset.abs() <= OFFSET_SECS_MAX && (offset - distance).abs() <= 60 => Ok(offset),
         Some(_) | None => Err(Gap::Unknown(words!(
             "{path} does not tell its time zone: its last line was not written when it changed last",
-            "无法判断 {path} 的时区:最后一行的时间与文件修改时间不符"
+            "无法判断 {path} 的时区：最后一行的时间与文件修改时间不符"
         ))),
     }
 }
@@ -121,7 +124,8 @@ fn offset(host: &Host, path: &str, text: &str) -> Result<i64, Gap> {
 /// The master's fatal lines that are newer than `since`. Another process's are of a test run by hand.
 fn failures(text: &str, master: Option<u32>, offset: i64, since: i64) -> impl Iterator<Item = &str> {
     text.lines().filter(move |line| {
-        let is_new = || time::error_log(line).is_some_and(|local| local.saturating_sub(offset) > since.saturating_add(1));
+        let is_new =
+            || time::error_log(line).is_some_and(|local| local.saturating_sub(offset) > since.saturating_add(1));
         let behind = line.split_once("[emerg] ").map(|(_, behind)| behind);
         let pid = behind.and_then(|behind| behind.split_once('#')?.0.parse::<u32>().ok());
         pid.is_some() && pid == master && is_new()
@@ -155,7 +159,13 @@ mod tests {
         for (log, changed, expected) in [
             // Before the worker started, and after; then another process's.
             (format!("2026/01/01 08:00:05 [emerg] 1#1: {bind}\n"), 1_767_225_605, Status::Ok),
-            (format!("2026/01/01 08:00:05 [notice] 1#1: x\n2026/01/01 09:00:00 [emerg] 1#1: {bind}\n2026/01/01 09:00:02 [emerg] 1#1: still could not bind()\n"), 1_767_229_202, Status::Warning),
+            (
+                format!(
+                    "2026/01/01 08:00:05 [notice] 1#1: x\n2026/01/01 09:00:00 [emerg] 1#1: {bind}\n2026/01/01 09:00:02 [emerg] 1#1: still could not bind()\n"
+                ),
+                1_767_229_202,
+                Status::Warning,
+            ),
             (format!("2026/01/01 09:00:00 [emerg] 77#77: {bind}\n"), 1_767_229_200, Status::Ok),
             ("2026/01/01 09:00:00 [error] 7#7: *1 connect() failed\n".into(), 1_767_229_200, Status::Ok),
             (String::new(), 1_767_229_200, Status::Ok),

@@ -10,17 +10,19 @@ use cloud_doctor_proto::finding::Status;
 
 pub(crate) const CHECK: Check = Check {
     id: "nginx.single-server",
-    title: Text { en: "nginx groups of one server with max_fails", zh: "仅含一台服务器却设置 max_fails 的 nginx 上游" },
+    title: Text {
+        en: "nginx groups of one server with max_fails", zh: "仅含一台服务器却设置 max_fails 的 nginx 上游"
+    },
     reads: &["the running nginx's configuration with its includes"],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[],
     impact: Text {
         en: "These settings look like a safety net and are none: every request still goes to this server, dead or not.",
-        zh: "这些设置看似有保护作用,实际无效:无论该服务器是否故障,所有请求仍会发给它。",
+        zh: "这些设置看似有保护作用，实际无效：无论该服务器是否故障，所有请求仍会发给它。",
     },
     remedy: Text {
         en: "Add a second server (or one with backup that shows a maintenance page), or remove max_fails and fail_timeout.",
-        zh: "添加第二台服务器(或一台标记为 backup、显示维护页面的服务器),或删除 max_fails 和 fail_timeout。",
+        zh: "添加第二台服务器（或一台标记为 backup、显示维护页面的服务器），或删除 max_fails 和 fail_timeout。",
     },
     run,
 };
@@ -32,16 +34,15 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
 fn judge(upstream: &Upstream<'_>) -> Option<Found> {
     let [only] = upstream.servers.as_slice() else { return None };
     let (subject, name, place) = (upstream.subject(), upstream.name, only.directive.place());
-    let set: Vec<_> = ["max_fails", "fail_timeout"].into_iter().filter(|key| only.directive.value_of(key).is_some()).collect();
+    let set: Vec<_> =
+        ["max_fails", "fail_timeout"].into_iter().filter(|key| only.directive.value_of(key).is_some()).collect();
     if set.is_empty() || !only.is_one() {
         let summary = words!("{name} does not rely on leaving out its only server", "{name} 不依赖摘除其唯一的服务器");
         return Some(Found::new(subject, Status::Ok, summary));
     }
     let set = set.join(", ");
-    let summary = words!(
-        "{name} has one server, for which nginx ignores {set}",
-        "{name} 只有一台服务器,nginx 会忽略其 {set}"
-    );
+    let summary =
+        words!("{name} has one server, for which nginx ignores {set}", "{name} 只有一台服务器，nginx 会忽略其 {set}");
     Some(Found::advice(subject, summary).evidence(place.source(), place.text))
 }
 

@@ -13,14 +13,20 @@ pub(crate) const CHECK: Check = Check {
     title: Text { en: "nginx worker processes", zh: "nginx 工作进程" },
     reads: &["the running nginx's configuration", "/proc/PID/stat", "/sys/devices/system/cpu/online", "/proc/cpuinfo"],
     needs: Needs::LIVE,
-    params: &[Param::below("warning", 50.0, 50.0, "%", "our recommendation: workers for at least half of the processors")],
+    params: &[Param::below(
+        "warning",
+        50.0,
+        50.0,
+        "%",
+        "our recommendation: workers for at least half of the processors",
+    )],
     impact: Text {
         en: "One worker uses one processor: the others stay idle while requests wait.",
-        zh: "一个工作进程只能使用一个处理器:请求排队时其余处理器却处于空闲。",
+        zh: "一个工作进程只能使用一个处理器：请求排队时其余处理器却处于空闲。",
     },
     remedy: Text {
         en: "Set worker_processes auto; in the main configuration, run nginx -t, then nginx -s reload.",
-        zh: "在主配置中设置 worker_processes auto;,执行 nginx -t,然后 nginx -s reload。",
+        zh: "在主配置中设置 worker_processes auto;，执行 nginx -t，然后 nginx -s reload。",
     },
     run,
 };
@@ -66,7 +72,7 @@ fn judge(host: &Host, settings: &Settings<'_>, instance: &Instance, (processors,
         Some(_) if running == 0 => no_workers(Found::new(
             &subject,
             Status::Critical,
-            words!("nginx runs without any worker process", "nginx 主进程在运行,但没有任何工作进程"),
+            words!("nginx runs without any worker process", "nginx 主进程在运行，但没有任何工作进程"),
         )),
         Some(_) if running < count && !matches!(wanted, Wanted::Auto) => too_few(Found::new(
             &subject,
@@ -78,7 +84,7 @@ fn judge(host: &Host, settings: &Settings<'_>, instance: &Instance, (processors,
             let status = if matches!(wanted, Wanted::Auto) { Status::Ok } else { settings.level(&subject, share) };
             let summary = words!(
                 "nginx has {count} worker processes for {processors} processors",
-                "nginx 有 {count} 个工作进程,处理器为 {processors} 个"
+                "nginx 有 {count} 个工作进程，处理器为 {processors} 个"
             );
             Found::new(&subject, status, summary)
         }
@@ -96,18 +102,18 @@ fn no_workers(found: Found) -> Found {
     found
         .impact(words!(
             "Nobody takes connections: every request hangs or is refused.",
-            "没有进程接受连接:所有请求都会挂起或被拒绝。"
+            "没有进程接受连接：所有请求都会挂起或被拒绝。"
         ))
         .remedy(words!(
             "Look at the end of nginx's error_log for why workers exit, then restart nginx.",
-            "查看 nginx 的 error_log 末尾,确认工作进程退出的原因,然后重启 nginx。"
+            "查看 nginx 的 error_log 末尾，确认工作进程退出的原因，然后重启 nginx。"
         ))
 }
 
 fn too_few(found: Found) -> Found {
     found.remedy(words!(
         "Look at nginx's error_log for workers that exited (alert, signal); reload once the configuration is as it should be.",
-        "在 nginx 的 error_log 中查找退出的工作进程(alert、signal);确认配置无误后重新加载。"
+        "在 nginx 的 error_log 中查找退出的工作进程（alert、signal）；确认配置无误后重新加载。"
     ))
 }
 
@@ -150,9 +156,11 @@ mod tests {
         for pid in 0..workers {
             fixture = fixture.process(100 + pid, 'S', &["nginx: worker process"]);
         }
-        fixture
-            .process(900, 'S', &["nginx: worker process is shutting down"])
-            .process(901, 'S', &["nginx: cache manager process"])
+        fixture.process(900, 'S', &["nginx: worker process is shutting down"]).process(
+            901,
+            'S',
+            &["nginx: cache manager process"],
+        )
     }
 
     #[test]
@@ -179,7 +187,10 @@ mod tests {
         let plain = || Fixture::live().file("/etc/nginx/nginx.conf", "worker_processes 1;");
         assert_eq!(plain().file("/proc/cpuinfo", cpuinfo).status(&CHECK), Status::Ok);
         assert_eq!(plain().status(&CHECK), Status::Unknown);
-        assert_eq!(plain().file("/proc/cpuinfo", "x").file("/sys/devices/system/cpu/online", "3-1").status(&CHECK), Status::Unknown);
+        assert_eq!(
+            plain().file("/proc/cpuinfo", "x").file("/sys/devices/system/cpu/online", "3-1").status(&CHECK),
+            Status::Unknown
+        );
         assert!(Fixture::live().has_none_of(&CHECK));
         assert_eq!(Fixture::live().file("/etc/nginx/nginx.conf", "a\0").status(&CHECK), Status::Unknown);
         assert_eq!(ranges("0-4294967295"), None);

@@ -16,18 +16,22 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "Every worker sends its own requests to a dead server before it leaves it out: measured with four workers, 41 slow requests instead of 28.",
-        zh: "每个工作进程都要各自把请求发给故障服务器后才会避开它:实测 4 个工作进程时慢请求为 41 个,使用 zone 后为 28 个。",
+        zh: "每个工作进程都要各自把请求发给故障服务器后才会避开它：实测 4 个工作进程时慢请求为 41 个，使用 zone 后为 28 个。",
     },
     remedy: Text {
         en: "Add to the upstream a line like: zone NAME 256k; then run nginx -t and nginx -s reload.",
-        zh: "在该 upstream 中添加一行,例如:zone NAME 256k; 然后执行 nginx -t 和 nginx -s reload。",
+        zh: "在该 upstream 中添加一行，例如：zone NAME 256k; 然后执行 nginx -t 和 nginx -s reload。",
     },
     run,
 };
 
 fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     let instances = balancing(host)?.into_iter().filter(|instance| several_workers(instance));
-    Ok(instances.flat_map(|instance| upstreams(instance).0).filter(Upstream::has_choice).map(|one| judge(&one)).collect())
+    Ok(instances
+        .flat_map(|instance| upstreams(instance).0)
+        .filter(Upstream::has_choice)
+        .map(|one| judge(&one))
+        .collect())
 }
 
 /// One worker has nobody to share with. `auto` is taken for several: few servers have one processor.
@@ -38,7 +42,7 @@ fn several_workers(instance: &Instance) -> bool {
 fn judge(upstream: &Upstream<'_>) -> Found {
     let (subject, name, place) = (upstream.subject(), upstream.name, upstream.directive.place());
     if upstream.check().is_some() {
-        let summary = words!("{name} is probed once for all workers", "{name} 由主动探测统一检查,各工作进程共享结果");
+        let summary = words!("{name} is probed once for all workers", "{name} 由主动探测统一检查，各工作进程共享结果");
         return Found::new(subject, Status::Ok, summary);
     }
     if upstream.directive.last("zone").is_some() {
@@ -47,7 +51,7 @@ fn judge(upstream: &Upstream<'_>) -> Found {
     }
     let summary = words!(
         "{name} has no zone: each worker finds dead servers on its own",
-        "{name} 未配置 zone:每个工作进程各自发现故障服务器"
+        "{name} 未配置 zone：每个工作进程各自发现故障服务器"
     );
     Found::advice(subject, summary).evidence(place.source(), place.text)
 }

@@ -21,7 +21,7 @@ pub(crate) const CHECK: Check = Check {
         Param::plain("critical-secs", 1.0, "s", "netdata health.d/web_log.conf, web_log_web_slow: red"),
         Param::plain("requests", 120.0, "/min", "netdata health.d/web_log.conf: fewer say nothing"),
     ],
-    impact: Text { en: "Users wait, and some of them leave.", zh: "用户需要等待,部分用户会离开。" },
+    impact: Text { en: "Users wait, and some of them leave.", zh: "用户需要等待，部分用户会离开。" },
     remedy: Text {
         en: "Look at the slowest paths named here, at the load of the backends behind them and at their database.",
         zh: "检查此处列出的最慢路径、其后端的负载及数据库。",
@@ -39,10 +39,7 @@ const STALE_SECS: f64 = 900.0;
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let timed: Vec<_> = logs(host)?.logs.iter().filter(|log| log.has_secs).collect();
     if timed.is_empty() {
-        return Err(Gap::NotHere(words!(
-            "no access log has $request_time",
-            "没有访问日志包含 $request_time"
-        )));
+        return Err(Gap::NotHere(words!("no access log has $request_time", "没有访问日志包含 $request_time")));
     }
     Ok(timed.into_iter().map(|log| judge(host, settings, log)).collect())
 }
@@ -57,25 +54,26 @@ fn mean(records: &[&Record]) -> Option<f64> {
 fn judge(host: &Host, settings: &Settings<'_>, log: &Log) -> Found {
     let path = &log.path;
     if log.is_stale(host, STALE_SECS) {
-        let summary = words!("{path}: no requests in the last 15 minutes", "{path}:最近 15 分钟没有请求");
+        let summary = words!("{path}: no requests in the last 15 minutes", "{path}：最近 15 分钟没有请求");
         return Found::new(path, Status::Ok, summary);
     }
     let (minute, _) = log.window(MINUTE_SECS);
     let (base, covered) = log.window(BASE_SECS);
     let (Some(now), Some(usual)) = (mean(&minute), mean(&base)) else {
-        let summary = words!("{path}: the last requests have no time", "{path}:最近的请求没有耗时记录");
+        let summary = words!("{path}: the last requests have no time", "{path}：最近的请求没有耗时记录");
         return Found::new(path, Status::Unknown, summary);
     };
     let count = u32::try_from(minute.len()).unwrap_or(u32::MAX);
     let (shown_now, shown_usual) = (span(now), span(usual));
     if now <= settings.number("warning-secs") {
-        let summary = words!("{path}: {shown_now} per request in the last minute", "{path}:最近一分钟平均每个请求 {shown_now}");
+        let summary =
+            words!("{path}: {shown_now} per request in the last minute", "{path}：最近一分钟平均每个请求 {shown_now}");
         return Found::new(path, Status::Ok, summary).value(now, "s");
     }
     if f64::from(count) < settings.number("requests") || covered < BASE_SECS_MIN {
         let summary = words!(
             "{path}: {shown_now} per request, but {count} requests in the last minute and {covered:.0} s of log are too few to judge",
-            "{path}:平均每个请求 {shown_now},但最近一分钟仅 {count} 个请求、日志仅覆盖 {covered:.0} 秒,无法判断"
+            "{path}：平均每个请求 {shown_now}，但最近一分钟仅 {count} 个请求、日志仅覆盖 {covered:.0} 秒，无法判断"
         );
         return Found::new(path, Status::Unknown, summary).value(now, "s");
     }
@@ -84,7 +82,7 @@ fn judge(host: &Host, settings: &Settings<'_>, log: &Log) -> Found {
     let level = if now <= settings.number("critical-secs") { level.min(Status::Warning) } else { level };
     let summary = words!(
         "{path}: {shown_now} per request in the last minute, {shown_usual} in the last ten",
-        "{path}:最近一分钟平均每个请求 {shown_now},最近十分钟为 {shown_usual}"
+        "{path}：最近一分钟平均每个请求 {shown_now}，最近十分钟为 {shown_usual}"
     );
     let found = Found::new(path, level, summary).value(now, "s").detail("usual_s", usual).detail("ratio", ratio);
     slowest(&minute).into_iter().fold(found, |found, text| found.evidence(path, text))
@@ -117,7 +115,10 @@ mod tests {
 
     fn fixture(log: &str) -> Fixture {
         Fixture::live()
-            .file("/etc/nginx/nginx.conf", "http { log_format t '$msec $status $uri $request_time'; access_log /srv/t.log t; }")
+            .file(
+                "/etc/nginx/nginx.conf",
+                "http { log_format t '$msec $status $uri $request_time'; access_log /srv/t.log t; }",
+            )
             .file("/srv/t.log", log)
     }
 
@@ -136,7 +137,11 @@ mod tests {
             ("0.200", "3.000", 4, 120, Status::Unknown),
             ("-", "-", 4, 600, Status::Unknown),
         ] {
-            assert_eq!(fixture(&log(usual, now, per_sec, secs)).status(&CHECK), expected, "{usual} {now} {per_sec} {secs}");
+            assert_eq!(
+                fixture(&log(usual, now, per_sec, secs)).status(&CHECK),
+                expected,
+                "{usual} {now} {per_sec} {secs}"
+            );
         }
     }
 

@@ -19,11 +19,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "The load balancer takes this server for dead, or takes an error page for a sign of life.",
-        zh: "负载均衡会把此服务器视为故障,或把错误页面当作正常。",
+        zh: "负载均衡会把此服务器视为故障，或把错误页面当作正常。",
     },
     remedy: Text {
         en: "Give the health check the name and path of a page that answers 200, or add a location for it to the default server.",
-        zh: "为健康检查配置返回 200 的域名和路径,或在默认 server 中为其添加 location。",
+        zh: "为健康检查配置返回 200 的域名和路径，或在默认 server 中为其添加 location。",
     },
     run,
 };
@@ -44,7 +44,10 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     let fresh = logs(host)?.logs.iter().filter(|log| !log.is_stale(host, STALE_SECS));
     let found: Vec<_> = fresh.flat_map(judge).take(PROBES_MAX).collect();
     if found.is_empty() {
-        return Err(Gap::NotHere(words!("no health check of a load balancer is in the access logs", "访问日志中没有负载均衡的健康检查")));
+        return Err(Gap::NotHere(words!(
+            "no health check of a load balancer is in the access logs",
+            "访问日志中没有负载均衡的健康检查"
+        )));
     }
     Ok(found)
 }
@@ -56,7 +59,11 @@ fn judge(log: &Log) -> Vec<Found> {
             probes.entry((name, &record.host, &record.method, &record.path)).or_default().push(record);
         }
     }
-    probes.into_iter().filter(|(_, records)| records.len() >= LAST).map(|(key, records)| tell(log, key, &records)).collect()
+    probes
+        .into_iter()
+        .filter(|(_, records)| records.len() >= LAST)
+        .map(|(key, records)| tell(log, key, &records))
+        .collect()
 }
 
 fn tell(log: &Log, (name, host, method, path): Key<'_>, records: &[&Record]) -> Found {
@@ -67,12 +74,15 @@ fn tell(log: &Log, (name, host, method, path): Key<'_>, records: &[&Record]) -> 
     let count = records.iter().filter(|record| record.status == status).count();
     let (count, of) = (u32::try_from(count).unwrap_or(u32::MAX), u32::try_from(records.len()).unwrap_or(u32::MAX));
     if !last.iter().all(|status| WRONG.contains(status)) {
-        let summary = words!("{name}'s health check {method} {path} is answered {status}", "{name} 的健康检查 {method} {path} 返回 {status}");
+        let summary = words!(
+            "{name}'s health check {method} {path} is answered {status}",
+            "{name} 的健康检查 {method} {path} 返回 {status}"
+        );
         return Found::new(subject, Status::Ok, summary);
     }
     let summary = words!(
         "{name}'s health check {method} {path} is answered {status}, {count} of {of} times",
-        "{name} 的健康检查 {method} {path} 返回 {status}({of} 次中 {count} 次)"
+        "{name} 的健康检查 {method} {path} 返回 {status}（{of} 次中 {count} 次）"
     );
     let source = records.last().map_or("", |record| record.source.as_str());
     let text = format!("{source} {method} {host}{path} -> {status}");
@@ -87,7 +97,8 @@ mod tests {
 
     fn fixture(agent: &str, statuses: &[u16]) -> Fixture {
         let lines = statuses.iter().zip((0..).map(|at| 300 - at * 30));
-        let log: String = lines.map(|(status, before)| line(before, "10.0.0.9", "GET /h?k=v HTTP/1.1", *status, agent)).collect();
+        let log: String =
+            lines.map(|(status, before)| line(before, "10.0.0.9", "GET /h?k=v HTTP/1.1", *status, agent)).collect();
         Fixture::live().file("/var/log/nginx/access.log", log)
     }
 

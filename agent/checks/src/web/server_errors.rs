@@ -21,10 +21,13 @@ pub(crate) const CHECK: Check = Check {
         Param::above("client-errors", 30.0, 10.0, "%", "netdata health.d/web_log.conf, web_log_1m_bad_requests"),
         Param::plain("requests", 120.0, "/min", "netdata health.d/web_log.conf: fewer say nothing"),
     ],
-    impact: Text { en: "Users see error pages instead of what they came for.", zh: "用户看到的是错误页面,而不是所需内容。" },
+    impact: Text {
+        en: "Users see error pages instead of what they came for.",
+        zh: "用户看到的是错误页面，而不是所需内容。",
+    },
     remedy: Text {
         en: "Look at the error log of the web server and at the application's for the paths named here; 502 and 504 mean that the backend is down or too slow.",
-        zh: "查看 Web 服务器和应用的错误日志中与此处路径相关的记录;502 和 504 表示后端不可用或过慢。",
+        zh: "查看 Web 服务器和应用的错误日志中与此处路径相关的记录；502 和 504 表示后端不可用或过慢。",
     },
     run,
 };
@@ -42,7 +45,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
 fn judge(host: &Host, settings: &Settings<'_>, log: &Log) -> Vec<Found> {
     let path = &log.path;
     if log.is_stale(host, STALE_SECS) {
-        let summary = words!("{path}: no requests in the last 15 minutes", "{path}:最近 15 分钟没有请求");
+        let summary = words!("{path}: no requests in the last 15 minutes", "{path}：最近 15 分钟没有请求");
         return vec![Found::new(path, Status::Ok, summary)];
     }
     let (records, covered) = log.window(WINDOW_SECS);
@@ -62,14 +65,14 @@ fn judge(host: &Host, settings: &Settings<'_>, log: &Log) -> Vec<Found> {
 fn bad_impact() -> cloud_doctor_proto::finding::Words {
     words!(
         "Links lead nowhere, users cannot log in, or somebody is searching this server for holes.",
-        "可能是链接失效、用户无法登录,或有人正在扫描此服务器的漏洞。"
+        "可能是链接失效、用户无法登录，或有人正在扫描此服务器的漏洞。"
     )
 }
 
 fn bad_remedy() -> cloud_doctor_proto::finding::Words {
     words!(
         "Look at which paths and sources cause them; mend links and probes, and limit scanners (limit_req, a firewall).",
-        "查看是哪些路径和来源引起;修复链接和探测,并限制扫描者(limit_req、防火墙)。"
+        "查看是哪些路径和来源引起；修复链接和探测，并限制扫描者（limit_req、防火墙）。"
     )
 }
 
@@ -96,13 +99,13 @@ fn share(
     let found = if few && number > 0 {
         let summary = words!(
             "{path}: {number} of {of} requests answered {class}, too few to judge",
-            "{path}:{of} 个请求中 {number} 个返回 {class},数量过少,无法判断"
+            "{path}：{of} 个请求中 {number} 个返回 {class}，数量过少，无法判断"
         );
         Found::new(&subject, Status::Unknown, summary)
     } else {
         let summary = words!(
             "{path}: {percent:.1} % of {of} requests were answered {class}",
-            "{path}:{of} 个请求中 {percent:.1}% 返回 {class}"
+            "{path}：{of} 个请求中 {percent:.1}% 返回 {class}"
         );
         Found::new(&subject, settings.level_of(&subject, percent, warning, critical), summary)
     };

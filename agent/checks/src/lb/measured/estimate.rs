@@ -1,5 +1,5 @@
 //! The interval of a prober from the times at which it came. Every node of a balancer probes on its own clock: gaps are
-//! taken within each source, and then together. Lost lines make some gaps double; the median does not mind.
+//! taken within each source, and then together. Lost lines make some gaps double; the median seldom minds.
 
 use std::collections::BTreeMap;
 
@@ -31,14 +31,22 @@ pub(crate) fn estimate<Source: Ord>(times: &BTreeMap<Source, Vec<f64>>) -> Optio
         }
     }
     gaps.sort_by(f64::total_cmp);
-    let at = |tenths: usize| gaps.get((gaps.len().saturating_sub(1)) * tenths / 10).copied();
-    Some(Estimate { median: at(5)?, p10: at(1)?, p90: at(9)?, gaps: gaps.len(), sources })
+    let at = |percent: usize| gaps.get(gaps.len().saturating_sub(1) * percent / 100).copied();
+    let (median, lower) = (at(50)?, at(25)?);
+    // When so many lines are lost that most gaps are double, a quarter of them is still single.
+    let times = (median / lower).round();
+    let is_multiple = times >= 2.0 && (median / lower - times).abs() <= 0.1 * times;
+    let median = if is_multiple { lower } else { median };
+    Some(Estimate { median, p10: at(10)?, p90: at(90)?, gaps: gaps.len(), sources })
 }
 
 impl Estimate {
     /// Whether the gaps are as alike as those of a clock; what people do is not.
     pub(crate) fn is_regular(&self) -> bool {
-        self.median >= 1.0 && self.gaps >= 2 * GAPS_MIN && self.p10 >= 0.7 * self.median && self.p90 <= 1.3 * self.median
+        self.median >= 1.0
+            && self.gaps >= 2 * GAPS_MIN
+            && self.p10 >= 0.7 * self.median
+            && self.p90 <= 1.3 * self.median
     }
 }
 

@@ -21,7 +21,9 @@ use std::net::IpAddr;
 
 pub(crate) const CHECK: Check = Check {
     id: "lb.measured-interval",
-    title: Text { en: "How often load balancers really probe this server", zh: "负载均衡实际探测此服务器的间隔" },
+    title: Text {
+        en: "How often load balancers really probe this server", zh: "负载均衡实际探测此服务器的间隔"
+    },
     reads: &["the access logs that nginx's configuration names, and the usual ones of nginx and Apache: their ends"],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[
@@ -30,11 +32,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "With such gaps between probes a dead server keeps its share of the traffic for minutes.",
-        zh: "探测间隔如此之长,故障服务器会在数分钟内继续接收流量。",
+        zh: "探测间隔如此之长，故障服务器会在数分钟内继续接收流量。",
     },
     remedy: Text {
         en: "Set a shorter interval in the load balancer (a cloud's console or API): 5 to 10 s. Envoy probes every 60 s by itself while a cluster has no traffic.",
-        zh: "在负载均衡(云控制台或 API)中缩短探测间隔,建议 5 至 10 秒。Envoy 在集群没有流量时会自行每 60 秒探测一次。",
+        zh: "在负载均衡（云控制台或 API）中缩短探测间隔，建议 5 至 10 秒。Envoy 在集群没有流量时会自行每 60 秒探测一次。",
     },
     run,
 };
@@ -67,7 +69,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if found.is_empty() {
         return Err(Gap::NotHere(words!(
             "no regular health check of a load balancer is in the access logs",
-            "访问日志中没有有规律的负载均衡健康检查"
+            "访问日志中没有规律出现的负载均衡健康检查"
         )));
     }
     Ok(found)
@@ -136,7 +138,8 @@ fn tell(
     let subject = format!("{who} {method} {host}{path}");
     let Some(measured) = estimate(&seen.times) else {
         // A known prober that came so rarely is slow, or has just begun.
-        return name.filter(|_| covered > settings.number("warning") * 5.0).map(|name| rare(&subject, log, name, seen, covered));
+        let is_told = covered > settings.number("warning") * 5.0 && newest - seen.last < covered / 2.0;
+        return name.filter(|_| is_told).map(|name| rare(&subject, log, name, seen, covered));
     };
     let ended = newest - seen.last > (3.0 * measured.median).max(120.0);
     if ended || (name.is_none() && !measured.is_regular()) {
@@ -146,17 +149,20 @@ fn tell(
     let (shown_median, window) = (span(median), span(covered));
     let summary = words!(
         "{who} probes {method} {path} every {shown_median}, as {window} of log tell",
-        "{who} 每 {shown_median} 探测一次 {method} {path}(依据 {window} 的日志)"
+        "{who} 每 {shown_median} 探测一次 {method} {path}（依据 {window} 的日志）"
     );
     let level = settings.level_of(&subject, median, "warning", "");
     let found = match (name, level) {
         (Some(_), level) => Found::new(&subject, level, summary),
         (None, Status::Ok) => Found::new(&subject, Status::Ok, summary),
         // It may be a monitor of somebody, for whom this is often enough.
-        (None, Status::Unknown | Status::Warning | Status::Critical) => Found::advice(&subject, words!(
-            "{who} asks {method} {path} every {shown_median}; if that is a health check, it is slow",
-            "{who} 每 {shown_median} 请求一次 {method} {path};如果这是健康检查,则间隔过长"
-        )),
+        (None, Status::Unknown | Status::Warning | Status::Critical) => Found::advice(
+            &subject,
+            words!(
+                "{who} asks {method} {path} every {shown_median}; if that is a health check, it is slow",
+                "{who} 每 {shown_median} 请求一次 {method} {path}；如果这是健康检查，则间隔过长"
+            ),
+        ),
     };
     let found = match own.filter(|_| seen.all_fine && is_own(source_of(seen))) {
         Some(own) => compare(settings, &subject, found, median, own),
@@ -187,7 +193,7 @@ fn rare(subject: &str, log: &Log, name: &str, seen: &Seen<'_>, covered: f64) -> 
     let (window, times) = (span(covered), seen.times.values().map(Vec::len).sum::<usize>());
     let summary = words!(
         "{name} probed {times} times in {window} of log, too few to tell its interval",
-        "{name} 在 {window} 的日志中只探测了 {times} 次,无法判断其间隔"
+        "{name} 在 {window} 的日志中只探测了 {times} 次，无法判断其间隔"
     );
     Found::new(subject, Status::Unknown, summary).evidence(&log.path, format!("{times} probes"))
 }
@@ -203,15 +209,15 @@ fn compare(settings: &Settings<'_>, subject: &str, found: Found, median: f64, ow
     let (shown_own, shown_median) = (span(own), span(median));
     let summary = words!(
         "this host's load balancer is configured to probe every {shown_own}, but probes every {shown_median}",
-        "本机负载均衡配置为每 {shown_own} 探测一次,实际每 {shown_median} 一次"
+        "本机负载均衡配置为每 {shown_own} 探测一次，实际每 {shown_median} 一次"
     );
     let remedy = words!(
         "Reload the load balancer if its configuration was edited since; else look for a second one that probes too.",
-        "如果配置修改后尚未生效,请重新加载负载均衡;否则检查是否还有另一个负载均衡在探测。"
+        "如果配置修改后尚未生效，请重新加载负载均衡；否则检查是否还有另一个负载均衡在探测。"
     );
     let impact = words!(
         "A dead server is found later than the configuration promises, or servers are probed needlessly often.",
-        "故障服务器的发现会晚于配置预期,或服务器被过于频繁地探测。"
+        "故障服务器的发现会晚于配置预期，或服务器被过于频繁地探测。"
     );
     Found { status: level, note: false, summary, ..found }.impact(impact).remedy(remedy)
 }

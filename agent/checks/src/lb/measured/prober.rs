@@ -5,7 +5,7 @@ use crate::web::access_log::Record;
 use std::net::IpAddr;
 
 /// Agents of health checks, by their beginning.
-const AGENTS: [(&str, &str); 9] = [
+const AGENTS: [(&str, &str); 7] = [
     ("ELB-HealthChecker", "AWS ELB"),
     ("kube-probe", "kubelet"),
     ("GoogleHC", "Google Cloud LB"),
@@ -13,8 +13,6 @@ const AGENTS: [(&str, &str); 9] = [
     ("clb-healthcheck", "Tencent CLB"),
     ("KeepAliveClient", "keepalived"),
     ("Consul Health Check", "Consul"),
-    ("Traefik", "Traefik"),
-    ("Caddy", "Caddy"),
 ];
 
 /// The kind of load balancer whose health check a request is; nothing for other requests.
@@ -57,7 +55,8 @@ mod tests {
             ("::1", "HEAD", "-", None),
             ("not an address", "HEAD", "-", None),
         ] {
-            let record = Record { source: source.into(), method: method.into(), agent: agent.into(), ..Record::default() };
+            let record =
+                Record { source: source.into(), method: method.into(), agent: agent.into(), ..Record::default() };
             assert_eq!(prober(&record), expected, "{source} {method} {agent}");
         }
     }

@@ -106,14 +106,16 @@ pub(super) fn find(host: &Host) -> Vec<Instance> {
         let usual = USUAL.iter().find(|(file, _)| host.exists(file));
         found.extend(usual.map(|(file, prefix)| open(host, file, prefix, &Started::default(), None)));
     }
-    found.extend(contained.map(|pid| unread(Place { file: "container".into(), ..Place::default() }, contained_words(pid))));
+    found.extend(
+        contained.map(|pid| unread(Place { file: "container".into(), ..Place::default() }, contained_words(pid))),
+    );
     found
 }
 
 fn contained_words(pid: u32) -> Words {
     words!(
         "nginx runs in a container (process {pid}); its configuration is inside and was not read",
-        "nginx 运行在容器中(进程 {pid}),其配置位于容器内,未读取"
+        "nginx 运行在容器中（进程 {pid}），其配置位于容器内，未读取"
     )
 }
 
@@ -125,14 +127,12 @@ fn running(host: &Host, pid: u32, started: Started) -> Instance {
         (Some(file), _) if file.starts_with('/') => Some(file.clone()),
         (Some(file), Some(prefix)) => Some(format!("{}/{file}", prefix.trim_end_matches('/'))),
         (Some(file), None) => USUAL.iter().map(|(_, prefix)| format!("{prefix}/{file}")).find(|path| host.exists(path)),
-        (None, _) => {
-            by_prefix.chain(USUAL.iter().map(|(file, _)| (*file).to_owned())).find(|path| host.exists(path))
-        }
+        (None, _) => by_prefix.chain(USUAL.iter().map(|(file, _)| (*file).to_owned())).find(|path| host.exists(path)),
     };
     let Some(file) = file else {
         let why = words!(
             "nginx runs (process {pid}), but its configuration is in none of the usual places",
-            "nginx 正在运行(进程 {pid}),但在常见位置均未找到其配置文件"
+            "nginx 正在运行（进程 {pid}），但在常见位置均未找到其配置文件"
         );
         return unread(Place { file: "nginx.conf".into(), ..Place::default() }, why);
     };
@@ -210,8 +210,11 @@ fn in_container(host: &Host, pid: u32) -> bool {
             return false;
         }
     }
-    let group = host.read(&format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    ["docker", "kubepods", "containerd", "libpod", "crio", "lxc"].iter().any(|word| group.contains(word))
+    let group = |pid: &str| host.read(&format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let (its, first) = (group(&pid.to_string()), group("1"));
+    // Where this agent runs in a container itself, the first process is in it too.
+    let words = ["docker", "kubepods", "containerd", "libpod", "crio", "lxc"];
+    words.iter().any(|word| its.contains(word) && !first.contains(word))
 }
 
 /// Which edition it is, and how that is known.
@@ -265,7 +268,12 @@ mod tests {
             ),
             (
                 &["/usr/sbin/nginx", "-c/x.conf", "-g", "daemon off; master_process off;"],
-                Some(("/usr/sbin/nginx".to_owned(), some("/x.conf"), None, "daemon off; master_process off;".to_owned())),
+                Some((
+                    "/usr/sbin/nginx".to_owned(),
+                    some("/x.conf"),
+                    None,
+                    "daemon off; master_process off;".to_owned(),
+                )),
             ),
             (&["nginx: worker process"], None),
             (&["nginx: master process "], None),
@@ -289,9 +297,11 @@ mod tests {
         let title = |text: &str| format!("nginx: master process {text}");
         assert_eq!(found(&base()), [("nginx", "/etc/nginx/logs/x".to_owned(), 0)]);
         assert_eq!(found(&Fixture::live()), []);
-        let own = base()
-            .file("/usr/local/tengine/conf/nginx.conf", "")
-            .process(9, 'S', &[&title("/usr/local/tengine/sbin/nginx")]);
+        let own = base().file("/usr/local/tengine/conf/nginx.conf", "").process(
+            9,
+            'S',
+            &[&title("/usr/local/tengine/sbin/nginx")],
+        );
         assert_eq!(found(&own), [("tengine", "/usr/local/tengine/logs/x".to_owned(), 0)]);
         let gone = base().process(9, 'S', &[&title("/usr/sbin/nginx -c /srv/gone.conf")]);
         assert_eq!(found(&gone), [("nginx", "/srv/logs/x".to_owned(), 1)]);

@@ -145,7 +145,8 @@ impl Reader<'_> {
         }
         nest.open.last().map_or(Ok(()), |open| {
             let name = &open.name;
-            let why = words!("the block \"{name}\" that begins here is never closed", "此处开始的 \"{name}\" 块没有闭合");
+            let why =
+                words!("the block \"{name}\" that begins here is never closed", "此处开始的 \"{name}\" 块没有闭合");
             Err(Bad { line: open.line, why })
         })
     }
@@ -169,7 +170,7 @@ impl Reader<'_> {
         nest.words.clear();
         let why = words!(
             "this configuration has more than {WORDS_MAX} words; the rest of this file is not read",
-            "该配置超过 {WORDS_MAX} 个词,此文件其余内容未读取"
+            "该配置超过 {WORDS_MAX} 个词，此文件其余内容未读取"
         );
         Err(Bad { line, why })
     }
@@ -198,7 +199,7 @@ impl Reader<'_> {
         if self.deep + nest.open.len() >= BLOCKS_DEEP_MAX {
             let why = words!(
                 "blocks are nested deeper than {BLOCKS_DEEP_MAX}; the rest of this file is not read",
-                "块嵌套超过 {BLOCKS_DEEP_MAX} 层,此文件其余内容未读取"
+                "块嵌套超过 {BLOCKS_DEEP_MAX} 层，此文件其余内容未读取"
             );
             return Err(Bad { line: block.line, why });
         }
@@ -227,13 +228,13 @@ impl Reader<'_> {
             let mut chain = self.open.get(at..).unwrap_or_default().to_vec();
             chain.push(path.to_owned());
             let chain = chain.join(" -> ");
-            self.trouble(directive.place(), words!("includes go round: {chain}", "include 形成循环:{chain}"));
+            self.trouble(directive.place(), words!("includes go round: {chain}", "include 形成循环：{chain}"));
             return Vec::new();
         }
         if self.open.len() > INCLUDES_DEEP_MAX {
             let why = words!(
                 "includes are nested deeper than {INCLUDES_DEEP_MAX}; {path} is not read",
-                "include 嵌套超过 {INCLUDES_DEEP_MAX} 层,未读取 {path}"
+                "include 嵌套超过 {INCLUDES_DEEP_MAX} 层，未读取 {path}"
             );
             self.trouble(directive.place(), why);
             return Vec::new();
@@ -243,7 +244,7 @@ impl Reader<'_> {
             if self.files == FILES_MAX + 1 {
                 let why = words!(
                     "this configuration includes more than {FILES_MAX} files; {path} and what follows is not read",
-                    "该配置 include 的文件超过 {FILES_MAX} 个,{path} 及之后的文件未读取"
+                    "该配置 include 的文件超过 {FILES_MAX} 个，{path} 及之后的文件未读取"
                 );
                 self.trouble(directive.place(), why);
             }

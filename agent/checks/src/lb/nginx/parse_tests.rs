@@ -103,7 +103,10 @@ fn lb_14_a_configuration_becomes_a_tree() {
         ("types { text/html html htm; } c;", "types{}c;"),
         ("content_by_lua_block { local t = {} ; if a then b('}') end } c;", "content_by_lua_block{}c;"),
         ("set_by_lua_block $x { return \"{\" } c;", "set_by_lua_block $x{}c;"),
-        ("location / { access_by_lua_block { -- }\n x() } proxy_pass http://a; }", "location /{access_by_lua_block{}proxy_pass http://a;}"),
+        (
+            "location / { access_by_lua_block { -- }\n x() } proxy_pass http://a; }",
+            "location /{access_by_lua_block{}proxy_pass http://a;}",
+        ),
         ("content_by_lua 'ngx.say(\"}\")';", "content_by_lua ngx.say(\"}\");"),
         // What nginx refuses is told, and what stands before is kept.
         ("a;\nb {\n c;\n", "a;b{c;} !nginx.conf:2"),

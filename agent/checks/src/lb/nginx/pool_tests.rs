@@ -11,7 +11,9 @@ fn fleet(text: &str) -> Fleet {
 
 /// The first member's probe, in short.
 fn probe_of(inside: &str, location: &str) -> String {
-    let text = format!("http {{ upstream web {{ {inside} }} server {{ location / {{ proxy_pass http://web; {location} }} }} }}");
+    let text = format!(
+        "http {{ upstream web {{ {inside} }} server {{ location / {{ proxy_pass http://web; {location} }} }} }}"
+    );
     match &fleet(&text).pools.first().unwrap().members.first().unwrap().probe {
         Probe::Passive { per_request_secs, fails, window_secs } => {
             format!("passive {} {} {}", per_request_secs.value, fails.value, window_secs.value)
@@ -59,7 +61,11 @@ fn lb_04_how_a_dead_server_is_noticed() {
             "Http half 3 1 5 2 0 false",
         ),
         ("server 10.0.0.1; check type=tcp;", "", "Tcp half 30 1 5 2 0 false"),
-        ("server 10.0.0.1; check interval=300 port=8081 type=ssl_hello default_down=false;", "", "Tls half 0.3 1 5 2 0 true"),
+        (
+            "server 10.0.0.1; check interval=300 port=8081 type=ssl_hello default_down=false;",
+            "",
+            "Tls half 0.3 1 5 2 0 true",
+        ),
         ("server 10.0.0.1; check interval=5s;", "", "unresolved"),
         ("server 10.0.0.1; check interval=0;", "", "unresolved"),
         ("server 10.0.0.1; check type=mysql fall=99999999999;", "", "unresolved"),
@@ -70,10 +76,13 @@ fn lb_04_how_a_dead_server_is_noticed() {
 
 #[test]
 fn lb_01_tengines_defaults_are_those_of_the_catalogue() {
-    let fleet = fleet("http { upstream a { server 10.0.0.1; server 10.0.0.2 backup; server 10.0.0.3 down; check type=http; } }");
+    let fleet = fleet(
+        "http { upstream a { server 10.0.0.1; server 10.0.0.2 backup; server 10.0.0.3 down; check type=http; } }",
+    );
     let pool = fleet.pools.first().unwrap();
     assert_eq!(pool.subject(), "tengine upstream a");
-    let times: Vec<_> = pool.active().map(|(member, probe)| (member.name.as_str(), detection(probe).hanging_secs)).collect();
+    let times: Vec<_> =
+        pool.active().map(|(member, probe)| (member.name.as_str(), detection(probe).hanging_secs)).collect();
     assert_eq!(times, [("10.0.0.1", 230.0), ("10.0.0.2", 230.0)]);
     assert!(pool.members[1].backup && pool.members[2].disabled);
 }
@@ -89,7 +98,10 @@ fn lb_04_groups_that_are_not_plain_http() {
     );
     let [db, php, unused] = fleet.pools.as_slice() else { panic!("{fleet:?}") };
     assert_eq!([db.layer, php.layer, unused.layer], [Layer::Tcp, Layer::Protocol, Layer::Http]);
-    assert_eq!(db.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["10.0.0.1:3306", "10.0.0.1:3306#2"]);
+    assert_eq!(
+        db.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(),
+        ["10.0.0.1:3306", "10.0.0.1:3306#2"]
+    );
     let (_, active) = db.active().next().unwrap();
     assert_eq!((active.layer, active.hang_secs.value), (Layer::Protocol, 5.0));
     let Probe::Passive { per_request_secs, .. } = &php.members[0].probe else { panic!("{php:?}") };
@@ -99,7 +111,7 @@ fn lb_04_groups_that_are_not_plain_http() {
 
 #[test]
 fn lb_04_a_web_server_is_no_load_balancer() {
-    let plain = Fixture::image().file("/etc/nginx/nginx.conf", crate::lb::nginx::parse::tests::DEBIAN.replace("mime.types", "conf.d/*"));
+    let plain = Fixture::image().file("/etc/nginx/nginx.conf", parse::tests::DEBIAN.replace("mime.types", "conf.d/*"));
     assert!(read(&plain.host()).is_none());
     assert!(read(&Fixture::image().host()).is_none());
     let broken = fleet("http { upstream a { server b; }");

@@ -36,7 +36,8 @@ fn unresolved(text: &str) -> Probe {
 /// `check interval=3000 rise=2 fall=5 timeout=1000 type=http port=80`.
 fn tengine(check: &Directive) -> Probe {
     let number = |name: &str| {
-        let (_, default, source) = CHECK_DEFAULTS.iter().find(|(known, ..)| *known == name).ok_or_else(|| name.to_owned())?;
+        let (_, default, source) =
+            CHECK_DEFAULTS.iter().find(|(known, ..)| *known == name).ok_or_else(|| name.to_owned())?;
         match check.value_of(name) {
             Some(text) => text
                 .parse::<u32>()
@@ -98,7 +99,9 @@ fn health_check(
     pass: &Pass<'_>,
     check: &Directive,
 ) -> Result<Active, String> {
-    let time = |name: &str| check.value_of(name).map(|text| secs(text, true).ok_or_else(|| format!("{name}={text}"))).transpose();
+    let time = |name: &str| {
+        check.value_of(name).map(|text| secs(text, true).ok_or_else(|| format!("{name}={text}"))).transpose()
+    };
     let count = |name: &str, source| match check.value_of(name) {
         Some(text) => text.parse().map(|count| Setting::at(count, check.place())).map_err(|_| format!("{name}={text}")),
         None => Ok(Setting::default(1, source)),
@@ -111,7 +114,9 @@ fn health_check(
     };
     let hang_secs = match pass.module {
         Module::Stream => stream_check_timeout(&pass.chain)?,
-        Module::Proxy | Module::Grpc | Module::Fastcgi | Module::Uwsgi | Module::Scgi | Module::Memcached => longest(pass)?,
+        Module::Proxy | Module::Grpc | Module::Fastcgi | Module::Uwsgi | Module::Scgi | Module::Memcached => {
+            longest(pass)?
+        }
     };
     Ok(Active {
         layer: layer(upstream, pass, check),
@@ -138,7 +143,9 @@ fn layer(upstream: &Upstream<'_>, pass: &Pass<'_>, check: &Directive) -> Layer {
         Module::Stream if speaks() => Layer::Protocol,
         Module::Stream => Layer::Tcp,
         Module::Grpc if check.value_of("type") == Some("grpc") => Layer::Protocol,
-        Module::Proxy | Module::Grpc | Module::Fastcgi | Module::Uwsgi | Module::Scgi | Module::Memcached => Layer::Http,
+        Module::Proxy | Module::Grpc | Module::Fastcgi | Module::Uwsgi | Module::Scgi | Module::Memcached => {
+            Layer::Http
+        }
     }
 }
 
@@ -159,14 +166,14 @@ fn passive(upstream: &Upstream<'_>, server: &Server<'_>) -> Probe {
         let address = only.address;
         return Probe::Unresolved(words!(
             "{address} may be one server, which is never left out, or several; that is for the name service to say",
-            "{address} 可能解析为一台(永不摘除)或多台服务器,取决于域名解析"
+            "{address} 可能解析为一台（永不摘除）或多台服务器，取决于域名解析"
         ));
     }
     if let (true, Some(by)) = (upstream.passes.is_empty(), upstream.by_variable) {
         let place = by.place().source();
         return Probe::Unresolved(words!(
             "no directive names this group; {place} may, through a variable",
-            "没有指令直接引用该组;{place} 可能通过变量引用"
+            "没有指令直接引用该组；{place} 可能通过变量引用"
         ));
     }
     let read = || {
@@ -179,7 +186,11 @@ fn passive(upstream: &Upstream<'_>, server: &Server<'_>) -> Probe {
             }
         }
         let unused = || Setting::default(60.0, "nginx: proxy_connect_timeout 60s (ngx_http_proxy_module)");
-        Ok::<_, String>(Probe::Passive { per_request_secs: per_request_secs.unwrap_or_else(unused), fails, window_secs })
+        Ok::<_, String>(Probe::Passive {
+            per_request_secs: per_request_secs.unwrap_or_else(unused),
+            fails,
+            window_secs,
+        })
     };
     match read() {
         Ok(Probe::Passive { fails, .. }) if fails.value == 0 => Probe::Never,

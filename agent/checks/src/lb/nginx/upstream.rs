@@ -94,9 +94,7 @@ impl<'a> Pass<'a> {
     /// The directive of this module that is in effect here, by the end of its name.
     pub(crate) fn directive(&self, end: &str) -> Option<&'a Directive> {
         let name = format!("{}_{end}", self.module.prefix());
-        self.chain.iter().rev().find_map(|block| {
-            block.block.iter().flatten().rfind(|directive| directive.name == name)
-        })
+        self.chain.iter().rev().find_map(|block| block.block.iter().flatten().rfind(|directive| directive.name == name))
     }
 
     fn time(&self, end: &str, default: f64, source: &'static str) -> Time {
@@ -199,7 +197,8 @@ pub(crate) fn upstreams(instance: &Instance) -> (Vec<Upstream<'_>>, usize) {
             more += 1;
             return;
         }
-        let servers = directive.all("server").filter_map(|server| Some(Server { directive: server, address: server.arg(0)? }));
+        let servers =
+            directive.all("server").filter_map(|server| Some(Server { directive: server, address: server.arg(0)? }));
         all.push(Upstream {
             name,
             system: instance.system,
@@ -225,10 +224,10 @@ fn add_passes<'a>(instance: &'a Instance, all: &mut [Upstream<'a>]) {
         let Some(target) = directive.arg(0).map(target) else { return };
         if target.contains('$') {
             by_variable[usize::from(stream)].get_or_insert(directive);
-        } else if let Some(one) = index.get(&(stream, target.to_ascii_lowercase())).and_then(|at| all.get_mut(*at)) {
-            if one.passes.len() < PASSES_MAX {
-                one.passes.push(Pass { module, chain: chain.to_vec() });
-            }
+        } else if let Some(one) = index.get(&(stream, target.to_ascii_lowercase())).and_then(|at| all.get_mut(*at))
+            && one.passes.len() < PASSES_MAX
+        {
+            one.passes.push(Pass { module, chain: chain.to_vec() });
         }
     });
     for one in all {
@@ -275,12 +274,21 @@ mod tests {
         for (text, expected) in [
             ("server { location / { proxy_pass http://web; } }", &[60.0][..]),
             ("proxy_connect_timeout 5s; server { location / { proxy_pass http://web/x?y; } }", &[5.0]),
-            ("proxy_connect_timeout 5s; server { proxy_connect_timeout 4; location / { proxy_pass https://WEB; } }", &[4.0]),
+            (
+                "proxy_connect_timeout 5s; server { proxy_connect_timeout 4; location / { proxy_pass https://WEB; } }",
+                &[4.0],
+            ),
             ("server { location / { proxy_connect_timeout 3s; proxy_pass http://web; } }", &[3.0]),
             ("server { location / { proxy_connect_timeout 3s; location /a { proxy_pass http://web; } } }", &[3.0]),
             ("server { location / { proxy_connect_timeout 3s; if ($a) { proxy_pass http://web; } } }", &[3.0]),
-            ("server { location / { proxy_connect_timeout 3s; fastcgi_pass web; fastcgi_connect_timeout 300ms; } }", &[0.3]),
-            ("server { location / { grpc_pass grpc://web; } location /u { uwsgi_pass uwsgi://web; uwsgi_connect_timeout 2s; } }", &[60.0, 2.0]),
+            (
+                "server { location / { proxy_connect_timeout 3s; fastcgi_pass web; fastcgi_connect_timeout 300ms; } }",
+                &[0.3],
+            ),
+            (
+                "server { location / { grpc_pass grpc://web; } location /u { uwsgi_pass uwsgi://web; uwsgi_connect_timeout 2s; } }",
+                &[60.0, 2.0],
+            ),
             ("server { location / { proxy_pass http://web:8080; } location /v { proxy_pass http://$up; } }", &[]),
         ] {
             assert_eq!(connect(text), expected, "{text}");
@@ -297,7 +305,8 @@ mod tests {
             ("app.example.com:80", false),
             ("localhost", false),
         ] {
-            let directive = Directive { name: "server".into(), args: Vec::new(), block: None, file: "f".into(), line: 1 };
+            let directive =
+                Directive { name: "server".into(), args: Vec::new(), block: None, file: "f".into(), line: 1 };
             assert_eq!(Server { directive: &directive, address }.is_one(), one, "{address}");
         }
     }

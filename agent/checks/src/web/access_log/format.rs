@@ -109,7 +109,9 @@ impl Format {
                 Field::Local | Field::Iso | Field::Millis if timed => {}
                 Field::Local => (record.time, timed) = (seconds(time::local(value)?), true),
                 Field::Iso => (record.time, timed) = (seconds(time::iso(value)?), true),
-                Field::Millis => (record.time, timed) = (value.parse().ok().filter(|secs| *secs > 0.0 && *secs < 1e11)?, true),
+                Field::Millis => {
+                    (record.time, timed) = (value.parse().ok().filter(|secs| *secs > 0.0 && *secs < 1e11)?, true)
+                }
                 Field::Source if value.contains(char::is_whitespace) => return None,
                 Field::Source => record.source = kept(value),
                 Field::Host => record.host = kept(value),
@@ -179,7 +181,9 @@ mod tests {
     use super::*;
 
     fn shown(record: Option<Record>) -> String {
-        let Some(Record { time, source, host, method, path, status, agent, secs }) = record else { return "none".into() };
+        let Some(Record { time, source, host, method, path, status, agent, secs }) = record else {
+            return "none".into();
+        };
         let secs = secs.map(|secs| format!(" {secs}")).unwrap_or_default();
         format!("{time} {source} {host} {method} {path} {status} {agent}{secs}")
     }
@@ -187,20 +191,49 @@ mod tests {
     #[test]
     fn lb_27_lines_are_read_by_their_form() {
         let usual = r#"10.0.0.7 - - [01/Jan/2026:08:00:00 +0800] "GET /a?token=x HTTP/1.1" 200 612 "-" "curl/8""#;
-        let timed = r#"$remote_addr [$time_local] "$request" $status $request_time $upstream_response_time "$http_user_agent""#;
+        let timed =
+            r#"$remote_addr [$time_local] "$request" $status $request_time $upstream_response_time "$http_user_agent""#;
         let json = r#"{"t":"$time_iso8601","ip":"$remote_addr","m":"$request_method","u":"$request_uri","s":$status,"rt":$request_time,"ua":"$http_user_agent","h":"$host"}"#;
         for (format, line, expected) in [
             (COMBINED, usual, "1767225600 10.0.0.7  GET /a 200 curl/8"),
             (COMMON, usual, "1767225600 10.0.0.7  GET /a 200 "),
-            (COMBINED, r#"::1 - bob [01/Jan/2026:00:00:00 +0000] "OPTIONS / HTTP/1.0" 200 0 "-" "-""#, "1767225600 ::1  OPTIONS / 200 -"),
+            (
+                COMBINED,
+                r#"::1 - bob [01/Jan/2026:00:00:00 +0000] "OPTIONS / HTTP/1.0" 200 0 "-" "-""#,
+                "1767225600 ::1  OPTIONS / 200 -",
+            ),
             // What a scanner sends in place of a request, escaped by nginx.
-            (COMBINED, r#"1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "\x16\x03\x22 x" 400 0 "-" "-""#, r"1767225600 1.2.3.4  \x16\x03\x22 x 400 -"),
+            (
+                COMBINED,
+                r#"1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "\x16\x03\x22 x" 400 0 "-" "-""#,
+                r"1767225600 1.2.3.4  \x16\x03\x22 x 400 -",
+            ),
             (COMBINED, r#"1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "" 400 0 "-" "-""#, "1767225600 1.2.3.4    400 -"),
-            (VHOST, r#"a.example:443 1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "HEAD /h HTTP/1.1" 301 0 "-" "a \"b\" c""#, r#"1767225600 1.2.3.4 a.example HEAD /h 301 a \"b\" c"#),
-            (COMBINED, r#"a.example:443 1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "HEAD /h HTTP/1.1" 301 0 "-" "x""#, "none"),
-            (timed, r#"1.2.3.4 [01/Jan/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 0.250 0.249, 0.001 "x""#, "1767225600 1.2.3.4  GET / 200 x 0.25"),
-            (timed, r#"1.2.3.4 [01/Jan/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 - - "x""#, "1767225600 1.2.3.4  GET / 200 x"),
-            (json, r#"{"t":"2026-01-01T08:00:00+08:00","ip":"1.2.3.4","m":"GET","u":"/q?p=1","s":502,"rt":1.5,"ua":"a\",\"h\":\"evil","h":"b.example"}"#, r#"1767225600 1.2.3.4 b.example GET /q 502 a\",\"h\":\"evil 1.5"#),
+            (
+                VHOST,
+                r#"a.example:443 1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "HEAD /h HTTP/1.1" 301 0 "-" "a \"b\" c""#,
+                r#"1767225600 1.2.3.4 a.example HEAD /h 301 a \"b\" c"#,
+            ),
+            (
+                COMBINED,
+                r#"a.example:443 1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "HEAD /h HTTP/1.1" 301 0 "-" "x""#,
+                "none",
+            ),
+            (
+                timed,
+                r#"1.2.3.4 [01/Jan/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 0.250 0.249, 0.001 "x""#,
+                "1767225600 1.2.3.4  GET / 200 x 0.25",
+            ),
+            (
+                timed,
+                r#"1.2.3.4 [01/Jan/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 - - "x""#,
+                "1767225600 1.2.3.4  GET / 200 x",
+            ),
+            (
+                json,
+                r#"{"t":"2026-01-01T08:00:00+08:00","ip":"1.2.3.4","m":"GET","u":"/q?p=1","s":502,"rt":1.5,"ua":"a\",\"h\":\"evil","h":"b.example"}"#,
+                r#"1767225600 1.2.3.4 b.example GET /q 502 a\",\"h\":\"evil 1.5"#,
+            ),
             ("$msec $status ${request_uri}", "1767225600.125 404 /x", "1767225600.125    /x 404 "),
             (COMBINED, "", "none"),
             (COMBINED, "garbage", "none"),

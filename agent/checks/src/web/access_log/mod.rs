@@ -11,9 +11,11 @@ use crate::host::Host;
 use crate::lb::nginx::{Instance, instances, visit};
 use crate::words;
 use cloud_doctor_proto::finding::Words;
+use cloud_doctor_proto::time::UnixTime;
 use format::Format;
 use std::collections::BTreeMap;
 
+const DAY_SECS: f64 = 86_400.0;
 /// Of each file.
 const TAIL_BYTES: u64 = 2 << 20;
 /// Of all files.
@@ -64,9 +66,7 @@ impl Log {
 
     /// Whether nothing was logged for `secs` seconds. A copied root has no now: its logs are as new as they are.
     pub(crate) fn is_stale(&self, host: &Host, secs: f64) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in 53 bits")]
-        let now = host.now().0 as f64;
-        host.is_live() && now - self.newest() > secs
+        host.is_live() && seconds(host.now()) - self.newest() > secs
     }
 }
 
@@ -78,7 +78,9 @@ pub(crate) fn logs(host: &Host) -> Result<&Logs, Gap> {
     let logs = host.memo.access_logs.get_or_init(|| read_all(host));
     match (logs.logs.is_empty(), logs.troubles.first()) {
         (true, Some((_, why))) => Err(Gap::Unknown(why.clone())),
-        (true, None) => Err(Gap::NotHere(words!("no access log with requests is here", "此主机没有含请求记录的访问日志"))),
+        (true, None) => {
+            Err(Gap::NotHere(words!("no access log with requests is here", "此主机没有含请求记录的访问日志")))
+        }
         (false, _) => Ok(logs),
     }
 }
@@ -108,7 +110,8 @@ fn named(instance: &Instance, places: &mut BTreeMap<String, Vec<Format>>) {
     visit(&instance.tree, &mut |chain, directive| {
         let in_http = chain.first().is_some_and(|root| root.name == "http");
         let ("access_log", Some(path), true) = (directive.name.as_str(), directive.arg(0), in_http) else { return };
-        let is_file = path != "off" && !path.starts_with("syslog:") && !path.starts_with("/dev/") && !path.contains('$');
+        let is_file =
+            path != "off" && !path.starts_with("syslog:") && !path.starts_with("/dev/") && !path.contains('$');
         let name = directive.arg(1).filter(|name| !name.contains('=')).unwrap_or("combined");
         if let (true, Some(format)) = (is_file, formats.get(name)) {
             let forms = places.entry(instance.path(path)).or_default();
@@ -131,7 +134,10 @@ fn read_all(host: &Host) -> Logs {
         let enough = forms.iter().filter(|form| form.is_enough()).cloned().collect::<Vec<_>>();
         match host.tail(&path, TAIL_BYTES.min(left)) {
             Ok(_) if enough.is_empty() => {
-                let why = words!("the log_format of {path} has no time, request and status", "{path} 的 log_format 缺少时间、请求或状态码");
+                let why = words!(
+                    "the log_format of {path} has no time, request and status",
+                    "{path} 的 log_format 缺少时间、请求或状态码"
+                );
                 all.troubles.push((path, why));
             }
             Ok(text) => {
@@ -148,7 +154,10 @@ fn read_all(host: &Host) -> Logs {
         let older = if room > 0 { host.tail(&format!("{path}.1"), room).unwrap_or_default() } else { String::new() };
         left = left.saturating_sub(bytes(&older));
         let lines: Vec<&str> = older.lines().chain(text.lines()).collect();
-        let records: Vec<Record> = lines.iter().filter_map(|line| forms.iter().find_map(|form| form.read(line))).collect();
+        let mut records: Vec<Record> =
+            lines.iter().filter_map(|line| forms.iter().find_map(|form| form.read(line))).collect();
+        // A line from the future would make all others old.
+        records.retain(|record| !host.is_live() || record.time <= seconds(host.now()) + DAY_SECS);
         match (records.is_empty(), lines.is_empty()) {
             (false, _) => all.logs.push(Log { path, records, has_secs: forms.iter().any(Format::has_secs) }),
             (true, true) => {}
@@ -159,6 +168,11 @@ fn read_all(host: &Host) -> Logs {
         }
     }
     all
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in 53 bits")]
+fn seconds(time: UnixTime) -> f64 {
+    time.0 as f64
 }
 
 fn bytes(text: &str) -> u64 {
@@ -187,7 +201,9 @@ pub(crate) mod tests {
     }
 
     fn paths(fixture: &Fixture) -> Vec<(String, usize)> {
-        logs(&fixture.host()).map(|logs| logs.logs.iter().map(|log| (log.path.clone(), log.records.len())).collect()).unwrap_or_default()
+        logs(&fixture.host())
+            .map(|logs| logs.logs.iter().map(|log| (log.path.clone(), log.records.len())).collect())
+            .unwrap_or_default()
     }
 
     #[test]
@@ -198,10 +214,22 @@ pub(crate) mod tests {
         for (fixture, expected) in [
             (Fixture::live().file("/var/log/httpd/access_log", &one), vec![("/var/log/httpd/access_log", 1)]),
             (config("http { access_log /srv/a.log; }").file("/srv/a.log", &one), vec![("/srv/a.log", 1)]),
-            (config("http { access_log logs/a.log combined buffer=32k; }").file("/etc/nginx/logs/a.log", &one), vec![("/etc/nginx/logs/a.log", 1)]),
-            (config(&format!("http {{ {other} server {{ access_log /srv/b.log short; }} }}")).file("/srv/b.log", "1767225600.5 200 /\nx\n"), vec![("/srv/b.log", 1)]),
+            (
+                config("http { access_log logs/a.log combined buffer=32k; }").file("/etc/nginx/logs/a.log", &one),
+                vec![("/etc/nginx/logs/a.log", 1)],
+            ),
+            (
+                config(&format!("http {{ {other} server {{ access_log /srv/b.log short; }} }}"))
+                    .file("/srv/b.log", "1767225600.5 200 /\nx\n"),
+                vec![("/srv/b.log", 1)],
+            ),
             (config("http { access_log /srv/$host.log; access_log off; access_log syslog:server=10.0.0.1; }"), vec![]),
-            (Fixture::live().file("/var/log/nginx/access.log", &one).file("/var/log/nginx/access.log.1", format!("half\n{one}{one}")), vec![("/var/log/nginx/access.log", 3)]),
+            (
+                Fixture::live()
+                    .file("/var/log/nginx/access.log", &one)
+                    .file("/var/log/nginx/access.log.1", format!("half\n{one}{one}")),
+                vec![("/var/log/nginx/access.log", 3)],
+            ),
         ] {
             let expected: Vec<_> = expected.into_iter().map(|(path, count)| (path.to_owned(), count)).collect();
             assert_eq!(paths(&fixture), expected);
@@ -212,10 +240,17 @@ pub(crate) mod tests {
     fn lb_27_what_cannot_be_read_is_told() {
         assert!(matches!(logs(&Fixture::live().host()), Err(Gap::NotHere(_))));
         assert!(matches!(logs(&Fixture::live().file("/var/log/nginx/access.log", "").host()), Err(Gap::NotHere(_))));
-        assert!(matches!(logs(&Fixture::live().file("/var/log/nginx/access.log", "what\n").host()), Err(Gap::Unknown(_))));
+        assert!(matches!(
+            logs(&Fixture::live().file("/var/log/nginx/access.log", "what\n").host()),
+            Err(Gap::Unknown(_))
+        ));
         let poor = "http { log_format poor '$request'; access_log /srv/a.log poor; }";
         let poor = Fixture::live().file("/etc/nginx/nginx.conf", poor).file("/srv/a.log", "x\n");
         assert!(matches!(logs(&poor.host()), Err(Gap::Unknown(_))));
+        let future = "1.2.3.4 - - [01/Jan/9999:00:00:00 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"x\"\n";
+        let one = line(5, "10.0.0.1", "GET / HTTP/1.1", 200, "x");
+        let mixed = Fixture::live().file("/var/log/nginx/access.log", format!("{one}{future}"));
+        assert_eq!(paths(&mixed), [("/var/log/nginx/access.log".to_owned(), 1)]);
     }
 
     #[test]

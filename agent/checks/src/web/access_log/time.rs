@@ -23,7 +23,8 @@ fn civil(year: i64, month: i64, day: i64, clock: &str) -> Option<i64> {
 }
 
 fn number(text: &str) -> Option<i64> {
-    (!text.is_empty() && text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+    (!text.is_empty() && text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| text.parse().ok())?
 }
 
 /// Seconds east of UTC: `+0800`, `+08:00`, `Z`.
