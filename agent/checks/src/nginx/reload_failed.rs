@@ -31,6 +31,8 @@ pub(crate) const CHECK: Check = Check {
 const TAIL_BYTES: u64 = 256 << 10;
 /// Error logs that are read.
 const LOGS_MAX: usize = 4;
+/// Lines that are shown.
+const SHOWN_MAX: usize = 3;
 /// Ticks of /proc/PID/stat in a second.
 const TICKS_PER_SEC: u64 = 100;
 /// The largest distance of a time zone from UTC.
@@ -72,17 +74,30 @@ fn judge(host: &Host, instance: &Instance, boot: i64) -> Result<Found, Gap> {
     if read == 0 {
         return Err(Gap::Unknown(words!("no error_log file of nginx was found", "未找到 nginx 的 error_log 文件")));
     }
-    let Some((path, line)) = failed.last() else {
+    if failed.is_empty() {
         let summary = words!("no reload failed since the workers started", "自工作进程启动以来没有失败的重新加载");
         return Ok(Found::new(subject, Status::Ok, summary));
-    };
+    }
     let count = failed.len();
     let summary = words!(
         "the last reload of nginx failed, its workers still run the old configuration",
         "nginx 上次重新加载失败，工作进程仍在使用旧配置"
     );
-    let found = Found::new(subject, Status::Warning, summary).evidence(path, line);
+    let found = Found::new(subject, Status::Warning, summary);
+    let found = latest(&failed).into_iter().fold(found, |found, (path, line)| found.evidence(path, line));
     Ok(found.detail("lines", f64::from(u32::try_from(count).unwrap_or(u32::MAX))))
+}
+
+/// The latest line of each message, a few of them: nginx tries five times and says the same each time.
+fn latest(failed: &[(String, String)]) -> Vec<(&String, &String)> {
+    let message = |line: &str| line.split_once("#").map(|(_, behind)| behind.to_owned());
+    let mut shown: Vec<(&String, &String)> = Vec::new();
+    for (path, line) in failed.iter().rev() {
+        if shown.len() < SHOWN_MAX && shown.iter().all(|(_, known)| message(known) != message(line)) {
+            shown.insert(0, (path, line));
+        }
+    }
+    shown
 }
 
 /// Where the master writes: the logs outside of all blocks, or the usual one.

@@ -96,12 +96,14 @@ fn share(
     let subject = format!("{path}{suffix}");
     let percent = 100.0 * f64::from(number) / f64::from(of.max(1));
     let class = if suffix.is_empty() { "5xx" } else { "4xx" };
+    // Strangers who look for holes make up most of a quiet log's 4xx; a single 5xx is worth a word.
     let found = if few && number > 0 {
+        let status = if suffix.is_empty() { Status::Unknown } else { Status::Ok };
         let summary = words!(
             "{path}: {number} of {of} requests answered {class}, too few to judge",
             "{path}：{of} 个请求中 {number} 个返回 {class}，数量过少，无法判断"
         );
-        Found::new(&subject, Status::Unknown, summary)
+        Found::new(&subject, status, summary)
     } else {
         let summary = words!(
             "{path}: {percent:.1} % of {of} requests were answered {class}",
@@ -161,6 +163,7 @@ mod tests {
             (&[(200, 600), (401, 400)], [Ok, Ok]),
             // Ten requests tell nothing, but that none failed.
             (&[(200, 9), (500, 1)], [Unknown, Ok]),
+            (&[(200, 5), (404, 5)], [Ok, Ok]),
             (&[(200, 10)], [Ok, Ok]),
         ] {
             assert_eq!(statuses(&log(answers)), expected, "{answers:?}");

@@ -169,7 +169,7 @@ fn tell(
         None => found,
     };
     let (gaps, sources) = (number(gaps), number(sources));
-    let text = format!("{gaps} gaps of {sources} sources: {p10:.0} to {p90:.0} s (10 to 90 %), median {median:.0} s");
+    let text = format!("gaps: {gaps}, sources: {sources}, {p10:.0} to {p90:.0} s (10 to 90 %), median {median:.0} s");
     Some(
         found
             .value(median, "s")

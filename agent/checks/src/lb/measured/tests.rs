@@ -40,7 +40,7 @@ fn lb_20_probers_are_measured_by_source() {
     }
     let found = fixture(&log(3, 300, 3600, get, elb)).run(&CHECK);
     assert_eq!(found[0].subject, "AWS ELB GET /health");
-    assert!(found[0].evidence[0].text.contains("of 3 sources"), "{:?}", found[0].evidence);
+    assert!(found[0].evidence[0].text.contains("sources: 3"), "{:?}", found[0].evidence);
     assert!(found[0].summary.en.contains("of log tell"));
 }
 
