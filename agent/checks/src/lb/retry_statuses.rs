@@ -2,7 +2,7 @@
 //! 504 keeps its share of the traffic for ever.
 
 use super::nginx::{Module, Pass, Upstream, all_upstreams};
-use super::{Active, Layer, Origin, Probe, Setting};
+use super::{Layer, Origin, Probe, Setting};
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -111,8 +111,8 @@ fn own_remedy(prefix: &str, statuses: &str) -> cloud_doctor_proto::finding::Word
 
 /// Whether a probe of its own sees answers with errors.
 fn probed_by_request(upstream: &Upstream<'_>) -> bool {
-    upstream.servers.iter().all(|server| match upstream.probe(server) {
-        Probe::Active(active) => matches!(*active, Active { layer: Layer::Http, .. }),
+    upstream.probes().iter().all(|probe| match probe {
+        Probe::Active(active) => active.layer == Layer::Http,
         Probe::Passive { .. } | Probe::Never | Probe::Tracks(_) | Probe::Unresolved(_) => false,
     })
 }

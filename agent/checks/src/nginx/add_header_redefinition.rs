@@ -5,11 +5,10 @@ use super::{Traps, subject_at};
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
-use crate::lb::nginx::{Directive, Instance, readable, visit};
+use crate::lb::nginx::{Directive, Instance, Scope, readable, visit_scopes};
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
-use std::collections::BTreeSet;
 
 pub(crate) const CHECK: Check = Check {
     id: "nginx.add-header-redefinition",
@@ -38,50 +37,51 @@ const MATTERS: [&str; 6] = [
     "cache-control",
 ];
 
+/// Headers of one block that are looked at.
+const HEADERS_MAX: usize = 100;
+
 fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     Ok(readable(host)?.into_iter().flat_map(found).collect())
 }
 
-fn headers(block: &Directive) -> BTreeSet<String> {
-    block.all("add_header").filter_map(|header| Some(header.arg(0)?.to_ascii_lowercase())).collect()
-}
-
 fn found(instance: &Instance) -> Vec<Found> {
     let mut traps = Traps::default();
-    visit(&instance.tree, &mut |chain, block| {
-        if !["server", "location", "if"].contains(&block.name.as_str()) || merges(chain, block) {
+    visit_scopes(&instance.tree, |name| name.starts_with("add_header"), &mut |scope, block| {
+        if !["server", "location", "if"].contains(&block.name.as_str()) {
             return;
         }
-        let Some(first) = block.all("add_header").next() else { return };
-        let Some(outer) = chain.iter().rev().find(|outer| outer.last("add_header").is_some()) else { return };
-        let (own, dropped) = (headers(block), headers(outer));
-        let lost: Vec<_> =
-            MATTERS.into_iter().filter(|header| dropped.contains(*header) && !own.contains(*header)).collect();
+        let own: Vec<_> = block.all("add_header").take(HEADERS_MAX).collect();
+        let outer = scope.inherited("add_header");
+        let outer = outer.get(..HEADERS_MAX).unwrap_or(outer);
+        let (Some(first), false) = (own.first(), outer.is_empty() || merges(scope, block)) else { return };
+        let lost: Vec<_> = MATTERS.into_iter().filter(|header| sets(outer, header) && !sets(&own, header)).collect();
         if lost.is_empty() {
             return;
         }
-        let (names, inner, around) = (lost.join(", "), &block.name, &outer.name);
+        let (names, inner) = (lost.join(", "), &block.name);
         let subject = subject_at(instance, &block.place(), &format!("{inner} {}", block.args.join(" ")));
         let trap = |subject: &str| {
             let summary = words!(
-                "add_header in this {inner} drops {names} of the {around} around it",
-                "此 {inner} 中的 add_header 使外层 {around} 的 {names} 失效"
+                "add_header in this {inner} drops {names} of the block around it",
+                "此 {inner} 中的 add_header 使外层的 {names} 失效"
             );
             Found::new(subject, Status::Warning, summary)
         };
-        let is_lost = |header: &&Directive| {
-            header.arg(0).is_some_and(|name| lost.iter().any(|one| name.eq_ignore_ascii_case(one)))
-        };
-        let places: Vec<_> =
-            std::iter::once(first).chain(outer.all("add_header").filter(is_lost)).map(Directive::place).collect();
+        let dropped = outer.iter().filter(|header| lost.iter().any(|name| sets(&[header], name)));
+        let places: Vec<_> = std::iter::once(first).chain(dropped).map(|header| header.place()).collect();
         traps.add(subject, trap, &places);
     });
     traps.told(instance, "add_header")
 }
 
+/// Whether one of these directives sets a header.
+fn sets(directives: &[&Directive], header: &str) -> bool {
+    directives.iter().any(|directive| directive.arg(0).is_some_and(|name| name.eq_ignore_ascii_case(header)))
+}
+
 /// Whether inner headers add to outer ones here.
-fn merges(chain: &[&Directive], block: &Directive) -> bool {
-    let inherit = block.last("add_header_inherit").or_else(|| crate::lb::nginx::inherited(chain, "add_header_inherit"));
+fn merges(scope: &Scope<'_>, block: &Directive) -> bool {
+    let inherit = block.last("add_header_inherit").or_else(|| scope.inherited("add_header_inherit").last().copied());
     inherit.is_some_and(|inherit| inherit.has("merge"))
 }
 
@@ -106,6 +106,8 @@ mod tests {
             assert_eq!(Fixture::image().file("/etc/nginx/nginx.conf", text).status(&CHECK), expected, "{server}");
         }
         assert!(Fixture::image().has_none_of(&CHECK));
+        let many = format!("http {{ server {{ {nosniff} {} }} }}", "location / { add_header X-A 1; }".repeat(70_000));
+        assert_eq!(Fixture::image().file("/etc/nginx/nginx.conf", many).status(&CHECK), Status::Warning);
         assert_eq!(Fixture::image().file("/etc/nginx/nginx.conf", "http {").status(&CHECK), Status::Unknown);
     }
 }

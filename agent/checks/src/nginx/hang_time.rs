@@ -44,7 +44,7 @@ struct Way {
     /// Seconds after which nginx stops turning to the next; none means never.
     limit: Option<f64>,
     tries: u32,
-    /// Whether requests of this kind can be told apart at all.
+    /// What the directives that say so begin with.
     prefix: &'static str,
 }
 
@@ -67,7 +67,7 @@ fn judge(settings: &Settings<'_>, upstream: &Upstream<'_>) -> Option<Found> {
         "发往 {name} 的请求在每台无法连接的服务器上挂起 {each}，{tries} 台最坏共 {all}"
     );
     // Probed servers are out before most users meet them.
-    let probed = upstream.servers.iter().all(|server| matches!(upstream.probe(server), Probe::Active(_)));
+    let probed = upstream.probes().iter().all(|probe| matches!(probe, Probe::Active(_)));
     let status = settings.level(&subject, secs);
     let found = match status {
         Status::Ok if secs > settings.number("advice") && !probed => Found::advice(&subject, summary),

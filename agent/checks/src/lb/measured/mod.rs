@@ -35,8 +35,8 @@ pub(crate) const CHECK: Check = Check {
         zh: "探测间隔如此之长，故障服务器会在数分钟内继续接收流量。",
     },
     remedy: Text {
-        en: "Set a shorter interval in the load balancer (a cloud's console or API): 5 to 10 s. Envoy probes every 60 s by itself while a cluster has no traffic.",
-        zh: "在负载均衡（云控制台或 API）中缩短探测间隔，建议 5 至 10 秒。Envoy 在集群没有流量时会自行每 60 秒探测一次。",
+        en: "Set a shorter interval in the load balancer (a cloud's console or API): 5 to 10 s. Two explanations besides: Envoy probes every 60 s by itself while a cluster has no traffic, and the nodes of an AWS NLB probe more often than its setting says.",
+        zh: "在负载均衡（云控制台或 API）中缩短探测间隔，建议 5 至 10 秒。另有两种可能：Envoy 在集群没有流量时会自行每 60 秒探测一次；AWS NLB 各节点的探测比设置更频繁。",
     },
     run,
 };

@@ -13,7 +13,7 @@ mod tree;
 mod upstream;
 
 pub(crate) use instance::Instance;
-pub(crate) use tree::{Directive, inherited, visit};
+pub(crate) use tree::{Directive, Scope, visit, visit_scopes};
 pub(crate) use upstream::{Module, Pass, Upstream, setting, upstreams};
 
 use super::{Fleet, Layer, Member, Place, Pool, Trouble};
@@ -89,7 +89,7 @@ pub(crate) fn read(host: &Host) -> Option<Fleet> {
 
 fn pool(upstream: &Upstream<'_>) -> Pool {
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
-    let members = upstream.servers.iter().map(|server| {
+    let members = upstream.servers.iter().zip(upstream.probes()).map(|(server, probe)| {
         let times = seen.entry(server.address).or_default();
         *times += 1;
         let name = if *times == 1 { server.address.to_owned() } else { format!("{}#{times}", server.address) };
@@ -97,7 +97,7 @@ fn pool(upstream: &Upstream<'_>) -> Pool {
             name,
             address: server.address.to_owned(),
             place: server.directive.place(),
-            probe: upstream.probe(server),
+            probe,
             disabled: server.is_down(),
             backup: server.is_backup(),
         }

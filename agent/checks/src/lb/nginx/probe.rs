@@ -7,6 +7,8 @@ use crate::lb::detect::detection;
 use crate::lb::{Active, Cadence, Layer, Probe, Setting};
 use crate::words;
 
+/// Health checks of one location that are looked at.
+const CHECKS_MAX: usize = 16;
 /// Of `check`, when a parameter is left out (the module's README).
 const CHECK_DEFAULTS: [(&str, u32, &str); 4] = [
     ("interval", 30_000, "Tengine, nginx_upstream_check_module: interval=30000 (ms)"),
@@ -16,16 +18,21 @@ const CHECK_DEFAULTS: [(&str, u32, &str); 4] = [
 ];
 
 impl Upstream<'_> {
-    /// How a server of this group is probed.
-    pub(crate) fn probe(&self, server: &Server<'_>) -> Probe {
+    /// How each of its servers is probed, in their order.
+    pub(crate) fn probes(&self) -> Vec<Probe> {
         if let Some(check) = self.check() {
-            return tengine(check);
+            let probe = tengine(check);
+            return self.servers.iter().map(|_| probe.clone()).collect();
         }
-        match plus(self, server) {
-            Ok(Some(active)) => Probe::Active(Box::new(active)),
-            Ok(None) => passive(self, server),
-            Err(text) => unresolved(&text),
-        }
+        let (plus, longest) = (plus(self), longest_of_all(self));
+        let probe = |server: &Server<'_>| match &plus {
+            Ok(Some(active)) => {
+                Probe::Active(Box::new(Active { slow_start_secs: server.slow_start_secs(), ..active.clone() }))
+            }
+            Ok(None) => passive(self, server, &longest),
+            Err(text) => unresolved(text),
+        };
+        self.servers.iter().map(probe).collect()
     }
 }
 
@@ -78,12 +85,11 @@ fn tengine(check: &Directive) -> Probe {
 }
 
 /// The `health_check` that notices a dead server first: one failing is enough.
-fn plus(upstream: &Upstream<'_>, server: &Server<'_>) -> Result<Option<Active>, String> {
+fn plus(upstream: &Upstream<'_>) -> Result<Option<Active>, String> {
     let mut first: Option<Active> = None;
     for pass in &upstream.passes {
-        let Some(block) = pass.chain.last() else { continue };
-        for check in block.all("health_check") {
-            let active = health_check(upstream, server, pass, check)?;
+        for check in pass.scope.own("health_check").iter().take(CHECKS_MAX) {
+            let active = health_check(upstream, pass, check)?;
             let sooner = |other: &Active| detection(&active).hanging_secs < detection(other).hanging_secs;
             if first.as_ref().is_none_or(sooner) {
                 first = Some(active);
@@ -93,12 +99,7 @@ fn plus(upstream: &Upstream<'_>, server: &Server<'_>) -> Result<Option<Active>, 
     Ok(first)
 }
 
-fn health_check(
-    upstream: &Upstream<'_>,
-    server: &Server<'_>,
-    pass: &Pass<'_>,
-    check: &Directive,
-) -> Result<Active, String> {
+fn health_check(upstream: &Upstream<'_>, pass: &Pass<'_>, check: &Directive) -> Result<Active, String> {
     let time = |name: &str| {
         check.value_of(name).map(|text| secs(text, true).ok_or_else(|| format!("{name}={text}"))).transpose()
     };
@@ -113,7 +114,7 @@ fn health_check(
         (interval, _) => Setting::at(interval.unwrap_or(5.0) + jitter, check.place()),
     };
     let hang_secs = match pass.module {
-        Module::Stream => stream_check_timeout(&pass.chain)?,
+        Module::Stream => stream_check_timeout(pass)?,
         Module::Proxy | Module::Grpc | Module::Fastcgi | Module::Uwsgi | Module::Scgi | Module::Memcached => {
             longest(pass)?
         }
@@ -128,7 +129,7 @@ fn health_check(
         fall: count("fails", "NGINX Plus: health_check fails=1 (ngx_http_upstream_hc_module)")?,
         rise: count("passes", "NGINX Plus: health_check passes=1 (ngx_http_upstream_hc_module)")?,
         consecutive: true,
-        slow_start_secs: server.slow_start_secs(),
+        slow_start_secs: 0.0,
         queue_secs: 0.0,
         elsewhere: check.value_of("port").map(|_| check.place()),
     })
@@ -158,7 +159,20 @@ fn longest(pass: &Pass<'_>) -> Time {
     }
 }
 
-fn passive(upstream: &Upstream<'_>, server: &Server<'_>) -> Probe {
+/// How long a request may hang on one server, wherever it came in.
+fn longest_of_all(upstream: &Upstream<'_>) -> Time {
+    let mut longest_secs: Option<Setting<f64>> = None;
+    for pass in &upstream.passes {
+        let one = longest(pass)?;
+        if longest_secs.as_ref().is_none_or(|known| one.value > known.value) {
+            longest_secs = Some(one);
+        }
+    }
+    Ok(longest_secs
+        .unwrap_or_else(|| Setting::default(60.0, "nginx: proxy_connect_timeout 60s (ngx_http_proxy_module)")))
+}
+
+fn passive(upstream: &Upstream<'_>, server: &Server<'_>, longest: &Time) -> Probe {
     if let [only] = upstream.servers.as_slice() {
         if only.is_one() {
             return Probe::Never;
@@ -178,19 +192,7 @@ fn passive(upstream: &Upstream<'_>, server: &Server<'_>) -> Probe {
     }
     let read = || {
         let (fails, window_secs) = (server.fails()?, server.window()?);
-        let mut per_request_secs: Option<Setting<f64>> = None;
-        for pass in &upstream.passes {
-            let longest = longest(pass)?;
-            if per_request_secs.as_ref().is_none_or(|known| longest.value > known.value) {
-                per_request_secs = Some(longest);
-            }
-        }
-        let unused = || Setting::default(60.0, "nginx: proxy_connect_timeout 60s (ngx_http_proxy_module)");
-        Ok::<_, String>(Probe::Passive {
-            per_request_secs: per_request_secs.unwrap_or_else(unused),
-            fails,
-            window_secs,
-        })
+        Ok::<_, String>(Probe::Passive { per_request_secs: longest.clone()?, fails, window_secs })
     };
     match read() {
         Ok(Probe::Passive { fails, .. }) if fails.value == 0 => Probe::Never,

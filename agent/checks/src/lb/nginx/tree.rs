@@ -2,6 +2,7 @@
 //! nginx sees them. Inheritance is looked up here: the innermost block that says something wins.
 
 use crate::lb::Place;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Longest text of a directive when it is shown.
@@ -59,28 +60,72 @@ impl Directive {
     }
 }
 
-/// The directive of a name that is in effect in the innermost block of `chain`.
-pub(crate) fn inherited<'a>(chain: &[&'a Directive], name: &'a str) -> Option<&'a Directive> {
-    chain.iter().rev().find_map(|block| block.last(name))
+/// Directives by their name.
+type Named<'a> = BTreeMap<&'a str, Arc<[&'a Directive]>>;
+
+/// What holds where a directive stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope<'a> {
+    /// The blocks around it, outermost first.
+    pub(crate) chain: Vec<&'a Directive>,
+    own: Arc<Named<'a>>,
+    all: Arc<Named<'a>>,
 }
 
-/// Calls `visit` with every directive and the blocks that it stands in, outermost first. The reader bounds the depth.
-pub(crate) fn visit<'a>(tree: &'a [Directive], visit: &mut dyn FnMut(&[&'a Directive], &'a Directive)) {
+impl<'a> Scope<'a> {
+    /// The directives of a name in the innermost block that has any.
+    pub(crate) fn inherited(&self, name: &str) -> &[&'a Directive] {
+        self.all.get(name).map_or(&[], |found| found)
+    }
+
+    /// The directives of a name in the block itself.
+    pub(crate) fn own(&self, name: &str) -> &[&'a Directive] {
+        self.own.get(name).map_or(&[], |found| found)
+    }
+
+    /// What holds in the block that `directive` is. Each block is looked through once, however many ask.
+    fn inside(&self, directive: &'a Directive, block: &'a [Directive], wanted: fn(&str) -> bool) -> Self {
+        let mut own: BTreeMap<&str, Vec<&Directive>> = BTreeMap::new();
+        for one in block.iter().filter(|one| wanted(&one.name)) {
+            own.entry(&one.name).or_default().push(one);
+        }
+        let own: Named<'a> = own.into_iter().map(|(name, found)| (name, found.into())).collect();
+        let mut all = self.all.clone();
+        if !own.is_empty() {
+            Arc::make_mut(&mut all).extend(own.iter().map(|(name, found)| (*name, found.clone())));
+        }
+        let chain = self.chain.iter().copied().chain([directive]).collect();
+        Self { chain, own: Arc::new(own), all }
+    }
+}
+
+/// Calls `visit` with every directive and what holds where it stands, of the names that are `wanted`. The reader bounds
+/// the depth.
+pub(crate) fn visit_scopes<'a>(
+    tree: &'a [Directive],
+    wanted: fn(&str) -> bool,
+    visit: &mut dyn FnMut(&Scope<'a>, &'a Directive),
+) {
     fn below<'a>(
         tree: &'a [Directive],
-        chain: &mut Vec<&'a Directive>,
-        visit: &mut dyn FnMut(&[&'a Directive], &'a Directive),
+        scope: &Scope<'a>,
+        wanted: fn(&str) -> bool,
+        visit: &mut dyn FnMut(&Scope<'a>, &'a Directive),
     ) {
         for directive in tree {
-            visit(chain, directive);
+            visit(scope, directive);
             if let Some(block) = &directive.block {
-                chain.push(directive);
-                below(block, chain, visit);
-                chain.pop();
+                below(block, &scope.inside(directive, block, wanted), wanted, visit);
             }
         }
     }
-    below(tree, &mut Vec::new(), visit);
+    let outside = Scope { chain: Vec::new(), own: Arc::default(), all: Arc::default() };
+    below(tree, &outside, wanted, visit);
+}
+
+/// The same where only the blocks around it matter.
+pub(crate) fn visit<'a>(tree: &'a [Directive], visit: &mut dyn FnMut(&[&'a Directive], &'a Directive)) {
+    visit_scopes(tree, |_| false, &mut |scope, directive| visit(&scope.chain, directive));
 }
 
 /// A time as `ngx_parse_time` reads it, in seconds: `1m30s`, `500ms`, a bare number is seconds. Whether milliseconds are

@@ -2,7 +2,7 @@
 //! names is not guessed.
 
 use super::instance::Instance;
-use super::tree::{Directive, inherited, secs, visit};
+use super::tree::{Directive, Scope, secs, visit, visit_scopes};
 use crate::lb::{Setting, System};
 use std::collections::BTreeMap;
 
@@ -44,8 +44,8 @@ pub(crate) struct Server<'a> {
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
     pub(crate) module: Module,
-    /// The blocks that it stands in, outermost first.
-    pub(crate) chain: Vec<&'a Directive>,
+    /// What holds where it stands.
+    pub(super) scope: Scope<'a>,
 }
 
 /// What passes.
@@ -93,8 +93,7 @@ impl Module {
 impl<'a> Pass<'a> {
     /// The directive of this module that is in effect here, by the end of its name.
     pub(crate) fn directive(&self, end: &str) -> Option<&'a Directive> {
-        let name = format!("{}_{end}", self.module.prefix());
-        self.chain.iter().rev().find_map(|block| block.block.iter().flatten().rfind(|directive| directive.name == name))
+        self.scope.inherited(&format!("{}_{end}", self.module.prefix())).last().copied()
     }
 
     fn time(&self, end: &str, default: f64, source: &'static str) -> Time {
@@ -218,8 +217,8 @@ fn add_passes<'a>(instance: &'a Instance, all: &mut [Upstream<'a>]) {
     let index: BTreeMap<(bool, String), usize> =
         all.iter().enumerate().map(|(at, one)| ((one.stream, one.name.to_ascii_lowercase()), at)).collect();
     let mut by_variable: [Option<&'a Directive>; 2] = [None, None];
-    visit(&instance.tree, &mut |chain, directive| {
-        let stream = chain.first().is_some_and(|root| root.name == "stream");
+    visit_scopes(&instance.tree, is_of_passing, &mut |scope, directive| {
+        let stream = scope.chain.first().is_some_and(|root| root.name == "stream");
         let Some(module) = Module::of(&directive.name, stream) else { return };
         let Some(target) = directive.arg(0).map(target) else { return };
         if target.contains('$') {
@@ -227,12 +226,20 @@ fn add_passes<'a>(instance: &'a Instance, all: &mut [Upstream<'a>]) {
         } else if let Some(one) = index.get(&(stream, target.to_ascii_lowercase())).and_then(|at| all.get_mut(*at))
             && one.passes.len() < PASSES_MAX
         {
-            one.passes.push(Pass { module, chain: chain.to_vec() });
+            one.passes.push(Pass { module, scope: scope.clone() });
         }
     });
     for one in all {
         one.by_variable = by_variable[usize::from(one.stream)];
     }
+}
+
+/// Whether a directive says how requests are passed.
+fn is_of_passing(name: &str) -> bool {
+    ["_connect_timeout", "_read_timeout", "_next_upstream", "_next_upstream_tries", "_next_upstream_timeout"]
+        .iter()
+        .any(|end| name.ends_with(end))
+        || name.starts_with("health_check")
 }
 
 /// The group that `http://web/path` names.
@@ -247,8 +254,8 @@ pub(super) fn match_block<'a>(root: &'a Directive, name: &str) -> Option<&'a Dir
 }
 
 /// `health_check_timeout` of streams.
-pub(super) fn stream_check_timeout(chain: &[&Directive]) -> Time {
-    match inherited(chain, "health_check_timeout") {
+pub(super) fn stream_check_timeout(pass: &Pass<'_>) -> Time {
+    match pass.scope.inherited("health_check_timeout").last() {
         Some(directive) => setting(directive),
         None => Ok(Setting::default(5.0, "NGINX Plus: health_check_timeout 5s (ngx_stream_upstream_hc_module)")),
     }
