@@ -68,20 +68,13 @@ fn judge(host: &Host, settings: &Settings<'_>, instance: &Instance, (processors,
         }
     };
     let running = u32::try_from(instance.workers(host).len()).unwrap_or(u32::MAX);
+    let is_auto = matches!(wanted, Wanted::Auto);
     let found = match instance.master {
-        Some(_) if running == 0 => no_workers(Found::new(
-            &subject,
-            Status::Critical,
-            words!("nginx runs without any worker process", "nginx 主进程在运行，但没有任何工作进程"),
-        )),
-        Some(_) if running < count && !matches!(wanted, Wanted::Auto) => too_few(Found::new(
-            &subject,
-            Status::Warning,
-            words!("{running} of {count} nginx worker processes run", "nginx 工作进程仅有 {running}/{count} 个在运行"),
-        )),
+        Some(_) if running == 0 => no_workers(&subject),
+        Some(_) if running < count && !is_auto => too_few(&subject, running, count),
         Some(_) | None => {
             let share = 100.0 * f64::from(count) / f64::from(processors);
-            let status = if matches!(wanted, Wanted::Auto) { Status::Ok } else { settings.level(&subject, share) };
+            let status = if is_auto { Status::Ok } else { settings.level(&subject, share) };
             let summary = words!(
                 "nginx has {count} worker processes for {processors} processors",
                 "nginx 有 {count} 个工作进程，处理器为 {processors} 个"
@@ -98,8 +91,9 @@ fn judge(host: &Host, settings: &Settings<'_>, instance: &Instance, (processors,
         .detail("edition", instance.told_by)
 }
 
-fn no_workers(found: Found) -> Found {
-    found
+fn no_workers(subject: &str) -> Found {
+    let summary = words!("nginx runs without any worker process", "nginx 主进程在运行，但没有任何工作进程");
+    Found::new(subject, Status::Critical, summary)
         .impact(words!(
             "Nobody takes connections: every request hangs or is refused.",
             "没有进程接受连接：所有请求都会挂起或被拒绝。"
@@ -110,8 +104,10 @@ fn no_workers(found: Found) -> Found {
         ))
 }
 
-fn too_few(found: Found) -> Found {
-    found.remedy(words!(
+fn too_few(subject: &str, running: u32, count: u32) -> Found {
+    let summary =
+        words!("{running} of {count} nginx worker processes run", "nginx 工作进程仅有 {running}/{count} 个在运行");
+    Found::new(subject, Status::Warning, summary).remedy(words!(
         "Look at nginx's error_log for workers that exited (alert, signal); reload once the configuration is as it should be.",
         "在 nginx 的 error_log 中查找退出的工作进程（alert、signal）；确认配置无误后重新加载。"
     ))

@@ -100,6 +100,16 @@ fn is_own(address: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// One log, looked at.
+struct Look<'a> {
+    settings: &'a Settings<'a>,
+    log: &'a Log,
+    newest: f64,
+    /// Seconds of the window that the log has.
+    covered: f64,
+    own: Option<f64>,
+}
+
 fn judge(settings: &Settings<'_>, log: &Log, own: Option<f64>) -> Vec<Found> {
     let (records, covered) = log.window(WINDOW_SECS);
     let mut kinds: BTreeMap<Key<'_>, Seen<'_>> = BTreeMap::new();
@@ -118,67 +128,58 @@ fn judge(settings: &Settings<'_>, log: &Log, own: Option<f64>) -> Vec<Found> {
         seen.all_fine &= record.status < 400;
         seen.last = seen.last.max(record.time);
     }
-    let newest = log.newest();
-    let told = |(key, seen): (Key<'_>, Seen<'_>)| tell(settings, log, key, &seen, newest, covered, own);
-    kinds.into_iter().filter_map(told).collect()
+    let look = Look { settings, log, newest: log.newest(), covered, own };
+    kinds.into_iter().filter_map(|(key, seen)| tell(&look, key, &seen)).collect()
 }
 
 /// What one kind tells; nothing when it is no probe, or has ended.
-fn tell(
-    settings: &Settings<'_>,
-    log: &Log,
-    (name, source, host, method, path): Key<'_>,
-    seen: &Seen<'_>,
-    newest: f64,
-    covered: f64,
-    own: Option<f64>,
-) -> Option<Found> {
+fn tell(look: &Look<'_>, (name, source, host, method, path): Key<'_>, seen: &Seen<'_>) -> Option<Found> {
     let path = shown(path);
-    let who = name.map_or_else(|| source.to_owned(), str::to_owned);
+    let who = name.unwrap_or(source);
     let subject = format!("{who} {method} {host}{path}");
+    let since = look.newest - seen.last;
     let Some(measured) = estimate(&seen.times) else {
         // A known prober that came so rarely is slow, or has just begun.
-        let is_told = covered > settings.number("warning") * 5.0 && newest - seen.last < covered / 2.0;
-        return name.filter(|_| is_told).map(|name| rare(&subject, log, name, seen, covered));
+        let is_told = look.covered > look.settings.number("warning") * 5.0 && since < look.covered / 2.0;
+        return name.filter(|_| is_told).map(|name| rare(look, &subject, name, seen));
     };
-    let ended = newest - seen.last > (3.0 * measured.median).max(120.0);
-    if ended || (name.is_none() && !measured.is_regular()) {
+    if since > (3.0 * measured.median).max(120.0) || (name.is_none() && !measured.is_regular()) {
         return None;
     }
-    let Estimate { median, p10, p90, gaps, sources } = measured;
-    let (shown_median, window) = (span(median), span(covered));
-    let summary = words!(
-        "{who} probes {method} {path} every {shown_median}, as {window} of log tell",
-        "{who} 每 {shown_median} 探测一次 {method} {path}（依据 {window} 的日志）"
-    );
-    let level = settings.level_of(&subject, median, "warning", "");
-    let found = match (name, level) {
-        (Some(_), level) => Found::new(&subject, level, summary),
-        (None, Status::Ok) => Found::new(&subject, Status::Ok, summary),
+    let (every, window) = (span(measured.median), span(look.covered));
+    let level = look.settings.level_of(&subject, measured.median, "warning", "");
+    let found = if name.is_none() && level != Status::Ok {
         // It may be a monitor of somebody, for whom this is often enough.
-        (None, Status::Unknown | Status::Warning | Status::Critical) => Found::advice(
-            &subject,
-            words!(
-                "{who} asks {method} {path} every {shown_median}; if that is a health check, it is slow",
-                "{who} 每 {shown_median} 请求一次 {method} {path}；如果这是健康检查，则间隔过长"
-            ),
-        ),
+        let summary = words!(
+            "{who} asks {method} {path} every {every}; if that is a health check, it is slow",
+            "{who} 每 {every} 请求一次 {method} {path}；如果这是健康检查，则间隔过长"
+        );
+        Found::advice(&subject, summary)
+    } else {
+        let summary = words!(
+            "{who} probes {method} {path} every {every}, as {window} of log tell",
+            "{who} 每 {every} 探测一次 {method} {path}（依据 {window} 的日志）"
+        );
+        Found::new(&subject, level, summary)
     };
-    let found = match own.filter(|_| seen.all_fine && is_own(source_of(seen))) {
-        Some(own) => compare(settings, &subject, found, median, own),
+    let found = match look.own.filter(|_| seen.all_fine && is_own(source_of(seen))) {
+        Some(own) => compare(look.settings, &subject, found, measured.median, own),
         None => found,
     };
-    let (gaps, sources) = (number(gaps), number(sources));
+    Some(show(look, found, &measured))
+}
+
+/// Adds what was measured.
+fn show(look: &Look<'_>, found: Found, measured: &Estimate) -> Found {
+    let Estimate { median, p10, p90, gaps, sources } = *measured;
     let text = format!("gaps: {gaps}, sources: {sources}, {p10:.0} to {p90:.0} s (10 to 90 %), median {median:.0} s");
-    Some(
-        found
-            .value(median, "s")
-            .evidence(&log.path, text)
-            .detail("p10_s", p10)
-            .detail("p90_s", p90)
-            .detail("sources", sources)
-            .detail("window_s", covered),
-    )
+    found
+        .value(median, "s")
+        .evidence(&look.log.path, text)
+        .detail("p10_s", p10)
+        .detail("p90_s", p90)
+        .detail("sources", number(sources))
+        .detail("window_s", look.covered)
 }
 
 fn number(count: usize) -> f64 {
@@ -189,13 +190,13 @@ fn source_of<'a>(seen: &Seen<'a>) -> &'a str {
     seen.times.keys().next().copied().unwrap_or_default()
 }
 
-fn rare(subject: &str, log: &Log, name: &str, seen: &Seen<'_>, covered: f64) -> Found {
-    let (window, times) = (span(covered), seen.times.values().map(Vec::len).sum::<usize>());
+fn rare(look: &Look<'_>, subject: &str, name: &str, seen: &Seen<'_>) -> Found {
+    let (window, times) = (span(look.covered), seen.times.values().map(Vec::len).sum::<usize>());
     let summary = words!(
         "{name} probed {times} times in {window} of log, too few to tell its interval",
         "{name} 在 {window} 的日志中只探测了 {times} 次，无法判断其间隔"
     );
-    Found::new(subject, Status::Unknown, summary).evidence(&log.path, format!("{times} probes"))
+    Found::new(subject, Status::Unknown, summary).evidence(&look.log.path, format!("{times} probes"))
 }
 
 /// Judges what was measured against what this host's own balancer says.

@@ -186,6 +186,11 @@ fn chk_02_depth_and_files_are_bounded() {
     }
     let read = read(&fixture.host(), MAIN, "/etc/nginx", "");
     assert!(read.troubles.iter().any(|(_, why)| why.en.contains("more than 2000 files")), "{:?}", read.troubles);
+    let mut fixture = Fixture::image().file(MAIN, "a; include many/*;");
+    for at in 0..2001 {
+        fixture = fixture.file(&format!("/etc/nginx/many/{at}"), "");
+    }
+    assert_eq!(shown(&fixture), "a; !nginx.conf:1");
     let deep = "a {".repeat(100_000);
     assert!(main_only(&deep).ends_with("!nginx.conf:1"));
 }

@@ -126,7 +126,7 @@ fn chk_01_a_million_groups_are_told_and_not_listed() {
     // One group that is passed to from everywhere, in a block of a hundred thousand.
     let passes = "location / { proxy_pass http://a; proxy_read_timeout 5s; }".repeat(50_000);
     let many = format!("http {{ upstream a {{ {} }} server {{ {passes} }} }}", "server 10.0.0.1; ".repeat(50_000));
-    let pool = super::read(&Fixture::image().file("/etc/nginx/nginx.conf", many).host()).unwrap().pools.remove(0);
+    let pool = read(&Fixture::image().file("/etc/nginx/nginx.conf", many).host()).unwrap().pools.remove(0);
     assert_eq!(pool.members.len(), 1000);
     assert!(fleet.troubles.iter().any(|trouble| trouble.why.en.starts_with("19000 more")));
 }

@@ -153,21 +153,36 @@ fn read_all(host: &Host) -> Logs {
         let room = TAIL_BYTES.saturating_sub(bytes(&text)).min(left);
         let older = if room > 0 { host.tail(&format!("{path}.1"), room).unwrap_or_default() } else { String::new() };
         left = left.saturating_sub(bytes(&older));
-        let lines: Vec<&str> = older.lines().chain(text.lines()).collect();
-        let mut records: Vec<Record> =
-            lines.iter().filter_map(|line| forms.iter().find_map(|form| form.read(line))).collect();
-        // A line from the future would make all others old.
-        records.retain(|record| !host.is_live() || record.time <= seconds(host.now()) + DAY_SECS);
-        match (records.is_empty(), lines.is_empty()) {
-            (false, _) => all.logs.push(Log { path, records, has_secs: forms.iter().any(Format::has_secs) }),
-            (true, true) => {}
-            (true, false) => {
-                let why = words!("no line of {path} is of the form that was expected", "{path} 中没有符合预期格式的行");
-                all.troubles.push((path, why));
-            }
+        match log(host, &path, &forms, older.lines().chain(text.lines())) {
+            Ok(log) => all.logs.extend(log),
+            Err(why) => all.troubles.push((path, why)),
         }
     }
     all
+}
+
+/// The requests of one log; nothing when it is empty, and why when all of it is of another form.
+fn log<'a>(
+    host: &Host,
+    path: &str,
+    forms: &[Format],
+    lines: impl Iterator<Item = &'a str>,
+) -> Result<Option<Log>, Words> {
+    let mut is_empty = true;
+    let read = |line: &str| {
+        is_empty = false;
+        forms.iter().find_map(|form| form.read(line))
+    };
+    let mut records: Vec<Record> = lines.filter_map(read).collect();
+    // A line from the future would make all others old.
+    records.retain(|record| !host.is_live() || record.time <= seconds(host.now()) + DAY_SECS);
+    match (records.is_empty(), is_empty) {
+        (false, _) => Ok(Some(Log { path: path.to_owned(), records, has_secs: forms.iter().any(Format::has_secs) })),
+        (true, true) => Ok(None),
+        (true, false) => {
+            Err(words!("no line of {path} is of the form that was expected", "{path} 中没有符合预期格式的行"))
+        }
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in 53 bits")]
