@@ -16,5 +16,8 @@ pub(crate) struct Memo {
     /// Filled together with `fleet`.
     pub(crate) haproxy: OnceCell<crate::lb::haproxy::Extras>,
     pub(crate) haproxy_runtimes: OnceCell<Vec<crate::haproxy::Runtime>>,
+    /// Empty when there is no nginx here.
+    pub(crate) nginx: OnceCell<Vec<crate::lb::nginx::Instance>>,
+    pub(crate) access_logs: OnceCell<crate::web::access_log::Logs>,
     pub(crate) processes: OnceCell<Vec<Process>>,
 }

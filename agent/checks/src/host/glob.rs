@@ -5,7 +5,7 @@ use crate::found::Gap;
 use crate::words;
 
 /// Files that one pattern may name (CHK-02).
-pub const MATCHES_MAX: usize = 2000;
+const MATCHES_MAX: usize = 2000;
 
 impl Host {
     /// The paths that `pattern` names, sorted. A pattern without a wildcard names itself when it is there.
@@ -47,7 +47,7 @@ impl Host {
 
 /// Whether `name` fits `pattern`. Iterative: no pattern is slow.
 #[must_use]
-pub fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -22,13 +22,16 @@ mod keepalived;
 mod kubernetes;
 mod liveness_as_readiness;
 mod located;
+pub(crate) mod measured;
 mod model;
+pub(crate) mod nginx;
 mod no_active_check;
 mod probe_elsewhere;
 mod probe_interval;
 mod probe_layer;
 mod reload_cold_start;
 mod remedy;
+mod retry_statuses;
 mod slow_start;
 mod statement;
 mod traefik;
@@ -60,14 +63,24 @@ pub(crate) const CHECKS: &[&Check] = &[
     &disabled_member::CHECK,
     &reload_cold_start::CHECK,
     &config_newer_than_process::CHECK,
+    &retry_statuses::CHECK,
+    &measured::CHECK,
 ];
 
 /// What reads one system's configuration; nothing when the system is not on this host.
 type Reader = fn(&Host) -> Option<Fleet>;
 
 /// All systems.
-const READERS: &[Reader] =
-    &[envoy::read, traefik::read, kubernetes::read, keepalived::read, apache::read, caddy::read, haproxy::read];
+const READERS: &[Reader] = &[
+    envoy::read,
+    traefik::read,
+    kubernetes::read,
+    keepalived::read,
+    apache::read,
+    caddy::read,
+    haproxy::read,
+    nginx::read,
+];
 
 /// The load balancers of this host.
 ///

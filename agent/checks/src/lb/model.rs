@@ -245,11 +245,6 @@ impl<T> Setting<T> {
         Self { value, origin: Origin::Default(source) }
     }
 
-    /// Whether somebody has set it.
-    pub(crate) fn is_set(&self) -> bool {
-        matches!(self.origin, Origin::At(_))
-    }
-
     /// Adds where it comes from to `found`, once for each line.
     pub(crate) fn show(&self, found: Found, name: &str) -> Found {
         match &self.origin {
