@@ -1,6 +1,7 @@
 //! What several checks need and one reads for all, during one run.
 
-use crate::host::Process;
+use crate::found::Gap;
+use crate::host::{Clock, Process, Systemd};
 use crate::lb::Fleet;
 use std::cell::OnceCell;
 
@@ -10,4 +11,6 @@ pub(crate) struct Memo {
     /// Nothing when there is no load balancer here.
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
+    pub(crate) systemd: OnceCell<Result<Systemd, Gap>>,
+    pub(crate) clock: OnceCell<Result<Clock, Gap>>,
 }

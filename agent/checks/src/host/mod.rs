@@ -4,7 +4,10 @@
 //! regular files are read, with a bound for each and for all; what cannot be read is a [`Gap`] that says why. It must never
 //! write, start a program, or wait for a FIFO.
 
+mod adjtimex;
 mod clock;
+mod dbus;
+mod descriptors;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -12,12 +15,17 @@ mod glob;
 mod processes;
 mod samples;
 mod sockets;
+mod systemd;
+mod walk;
 
+pub(crate) use adjtimex::Clock;
 pub use clock::{boot_time, unix_time};
 pub use files::{Entry, Kind, Stat};
+pub(crate) use glob::matches;
 pub use processes::Process;
 pub use samples::Twice;
 pub use sockets::HttpAnswer;
+pub(crate) use systemd::{Systemd, Unit};
 
 use crate::found::Gap;
 use crate::memo::Memo;
