@@ -3,6 +3,7 @@
 use crate::found::Gap;
 use crate::host::{Clock, Process, Systemd};
 use crate::lb::Fleet;
+use crate::log::text_logs::TextLogs;
 use std::cell::OnceCell;
 
 /// Everything that is read once.
@@ -12,5 +13,6 @@ pub(crate) struct Memo {
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
     pub(crate) systemd: OnceCell<Result<Systemd, Gap>>,
+    pub(crate) logs: OnceCell<TextLogs>,
     pub(crate) clock: OnceCell<Result<Clock, Gap>>,
 }

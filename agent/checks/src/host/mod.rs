@@ -8,6 +8,7 @@ mod adjtimex;
 mod clock;
 mod dbus;
 mod descriptors;
+mod dns_query;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -20,12 +21,14 @@ mod walk;
 
 pub(crate) use adjtimex::Clock;
 pub use clock::{boot_time, unix_time};
+pub(crate) use dns_query::{DnsAnswer, is_name};
 pub use files::{Entry, Kind, Stat};
 pub(crate) use glob::matches;
 pub use processes::Process;
 pub use samples::Twice;
 pub use sockets::HttpAnswer;
 pub(crate) use systemd::{Systemd, Unit};
+pub(crate) use walk::Walked;
 
 use crate::found::Gap;
 use crate::memo::Memo;

@@ -138,7 +138,7 @@ mod tests {
             assert_eq!(blocked(last_ran).status(&CHECK), expected, "{last_ran}");
         }
         let found = blocked("1000.5").run(&CHECK);
-        assert_eq!((found[0].subject.as_str(), found[0].value), ("dd 42", Some(989.4995)));
+        assert_eq!((found[0].subject.as_str(), found[0].value), ("dd 42", Some(988.9995)));
         assert_eq!(found[0].evidence[0].text, "state D, waits in io_schedule");
         let many = (10..40).fold(blocked("1.0"), |host, pid| host.process(pid, 'D', &["/bin/ls"]));
         assert_eq!(many.run(&CHECK).len(), SHOWN_MAX + 1);
