@@ -33,7 +33,10 @@ const SHOWN_MAX: usize = 10;
 fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
     let name = host.name();
     if name.is_empty() {
-        return Err(Gap::Unknown(words!("the host's name is not known (/etc/hostname)", "无法得知主机名(/etc/hostname)")));
+        return Err(Gap::Unknown(words!(
+            "the host's name is not known (/etc/hostname)",
+            "无法得知主机名(/etc/hostname)"
+        )));
     }
     let text = host.read(HOSTS)?;
     let entries = entries(&text);
@@ -43,7 +46,8 @@ fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
     found.push(if has_entry || found_by_service(host) {
         Found::new("", Status::Ok, words!("{name} is found without a nameserver", "无需 DNS 服务器即可解析 {name}"))
     } else {
-        Found::advice("", words!("{name} does not stand in /etc/hosts", "/etc/hosts 中没有 {name}")).evidence(HOSTS, format!("no line for {name}"))
+        Found::advice("", words!("{name} does not stand in /etc/hosts", "/etc/hosts 中没有 {name}"))
+            .evidence(HOSTS, format!("no line for {name}"))
     });
     Ok(found)
 }
@@ -81,7 +85,9 @@ fn twice(entries: &BTreeMap<String, Vec<(usize, IpAddr)>>) -> impl Iterator<Item
 fn found_by_service(host: &Host) -> bool {
     let text = host.read("/etc/nsswitch.conf").unwrap_or_default();
     let hosts = text.lines().find_map(|line| line.trim_start().strip_prefix("hosts:"));
-    hosts.is_some_and(|modules| modules.split_ascii_whitespace().any(|module| module == "myhostname" || module == "resolve"))
+    hosts.is_some_and(|modules| {
+        modules.split_ascii_whitespace().any(|module| module == "myhostname" || module == "resolve")
+    })
 }
 
 #[cfg(test)]
@@ -99,7 +105,8 @@ mod tests {
             (format!("{LOCAL}10.0.0.5 web1 db\n10.0.0.6 db # old\n#10.0.0.7 web1\n"), "", 1),
             (format!("{LOCAL}10.0.0.5 WEB1\n10.0.0.5 web1\nfe80::1 web1\nrubbish web1\n"), "", 0),
         ] {
-            let host = Fixture::image().file("/etc/hostname", "web1\n").file(HOSTS, &hosts).file("/etc/nsswitch.conf", switch);
+            let host =
+                Fixture::image().file("/etc/hostname", "web1\n").file(HOSTS, &hosts).file("/etc/nsswitch.conf", switch);
             let found = host.run(&CHECK);
             assert_eq!(found.iter().filter(|found| found.note).count(), notes, "{hosts} {found:?}");
             assert!(found.iter().all(|found| found.status == Status::Ok));

@@ -60,14 +60,18 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     } else if !waits_briefly("timeout:") && !waits_briefly("attempts:") {
         Found::advice(
             "",
-            words!("a dead nameserver is waited for 5 s, twice (the defaults)", "对故障 DNS 服务器会等待 5 秒并重试 2 次(默认值)"),
+            words!(
+                "a dead nameserver is waited for 5 s, twice (the defaults)",
+                "对故障 DNS 服务器会等待 5 秒并重试 2 次(默认值)"
+            ),
         )
     } else {
         Found::new("", status, words!("{count} nameservers are named", "配置了 {count} 台 DNS 服务器"))
     };
     let first = resolver.servers.first();
     let source = first.map_or_else(|| RESOLV_CONF.to_owned(), super::Server::source);
-    let text = first.map_or_else(|| "no line \"nameserver\"".to_owned(), |server| format!("nameserver {}", server.text));
+    let text =
+        first.map_or_else(|| "no line \"nameserver\"".to_owned(), |server| format!("nameserver {}", server.text));
     found.push(one.value(number, "").evidence(source, text));
     Ok(found)
 }
@@ -85,7 +89,11 @@ mod tests {
             ("nameserver 10.0.0.2\nnameserver 10.0.0.3\n", Status::Ok, true),
             ("nameserver 10.0.0.2\n", Status::Ok, true),
             ("# nothing\n", Status::Warning, false),
-            ("nameserver 1.1.1.1\nnameserver 1.1.1.2\nnameserver 1.1.1.3\nnameserver 1.1.1.4\n", Status::Warning, false),
+            (
+                "nameserver 1.1.1.1\nnameserver 1.1.1.2\nnameserver 1.1.1.3\nnameserver 1.1.1.4\n",
+                Status::Warning,
+                false,
+            ),
             ("nameserver 10.0.0.2,10.0.0.3\nnameserver 127.0.0.1\n", Status::Warning, false),
         ] {
             let found = Fixture::image().file(RESOLV_CONF, text).run(&CHECK);

@@ -34,7 +34,10 @@ enum Health {
     /// It answers everything, the slowest name after this many milliseconds.
     Answers(u64),
     /// It answers, but not for these names.
-    Fails { names: String, code: u8 },
+    Fails {
+        names: String,
+        code: u8,
+    },
     Silent,
     Unreachable,
 }
@@ -187,8 +190,8 @@ mod tests {
             ("web1", None, None),
             ("web 1", Some("example.com"), None),
         ] {
-            let host = Fixture::live().file("/proc/sys/kernel/hostname", format!("{name}\n")).host();
-            assert_eq!(own_name(&host, domain).as_deref(), full, "{name}");
+            let fixture = Fixture::live().file("/proc/sys/kernel/hostname", format!("{name}\n"));
+            assert_eq!(own_name(&fixture.host(), domain).as_deref(), full, "{name}");
         }
     }
 }

@@ -79,10 +79,8 @@ fn receive(
         socket.set_read_timeout(Some(Duration::from_millis(left)))?;
         let count = match socket.recv(&mut buffer) {
             Ok(count) => count,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => continue,
-                _ => return Err(error),
-            },
+            Err(error) if is_no_answer_yet(&error) => continue,
+            Err(error) => return Err(error),
         };
         let Some((id, code)) = buffer.get(..count).and_then(code) else { continue };
         let slot = id.checked_sub(first_id).and_then(|index| answers.get_mut(usize::from(index)));
@@ -91,6 +89,10 @@ fn receive(
         }
     }
     Ok(())
+}
+
+fn is_no_answer_yet(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 /// A question for the IPv4 addresses of `name`. What is no name is asked as the root, which every server knows.

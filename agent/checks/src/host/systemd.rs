@@ -39,7 +39,8 @@ pub(crate) struct Unit {
     pub(crate) active: String,
     /// `running`, `exited`, `auto-restart`, …
     pub(crate) sub: String,
-    path: String,
+    /// Its name on the bus.
+    pub(crate) path: String,
     /// When its state changed last.
     pub(crate) changed: Option<UnixTime>,
     /// Why a service ended: `exit-code`, `signal`, `oom-kill`, `start-limit-hit`, …
@@ -130,16 +131,17 @@ impl Host {
 }
 
 fn no_answer(path: &str, error: &io::Error) -> Gap {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            Gap::Unknown(words!("systemd did not answer within 5 s at {path}", "systemd 5 秒内未在 {path} 响应"))
-        }
-        io::ErrorKind::PermissionDenied => Gap::Unknown(words!(
+    let kind = error.kind();
+    Gap::Unknown(if matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+        words!("systemd did not answer within 5 s at {path}", "systemd 5 秒内未在 {path} 响应")
+    } else if kind == io::ErrorKind::PermissionDenied {
+        words!(
             "systemd may not be asked by this user at {path}; run it as root",
             "当前用户无权通过 {path} 询问 systemd;请以 root 运行"
-        )),
-        _ => Gap::Unknown(words!("systemd cannot be asked at {path}: {error}", "无法通过 {path} 询问 systemd:{error}")),
-    }
+        )
+    } else {
+        words!("systemd cannot be asked at {path}: {error}", "无法通过 {path} 询问 systemd:{error}")
+    })
 }
 
 fn read(bus: &mut Bus) -> io::Result<Systemd> {
@@ -201,7 +203,8 @@ fn parse_units(body: &[u8]) -> Option<Vec<Unit>> {
         let (name, _description, load, active, sub) = (text()?, text()?, text()?, text()?, text()?);
         let (_following, path) = (text()?, text()?);
         reader.u32()?;
-        (reader.string()?, reader.string()?);
+        reader.string()?;
+        reader.string()?;
         let name = cloud_doctor_proto::refusal::one_line(&name, 255);
         units.push(Unit { name, load, active, sub, path, ..Unit::default() });
     }

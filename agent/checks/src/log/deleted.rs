@@ -80,7 +80,10 @@ fn is_log(path: &str) -> bool {
 fn tell(settings: &Settings<'_>, program: &str, pid: u32, logs: &BTreeSet<String>) -> Found {
     let count = logs.len();
     let first = logs.first().map_or("", String::as_str);
-    let summary = words!("{program} writes to {count} deleted logs: {first}", "{program} 正在写入 {count} 个已删除的日志:{first}");
+    let summary = words!(
+        "{program} writes to {count} deleted logs: {first}",
+        "{program} 正在写入 {count} 个已删除的日志:{first}"
+    );
     #[expect(clippy::cast_precision_loss, reason = "logs of one program")]
     let number = count as f64;
     let found = Found::new(program, settings.level(program, number), summary).value(number, "");
@@ -114,7 +117,10 @@ mod tests {
         }
         let found = host("/var/log/haproxy.log (deleted)").run(&CHECK);
         assert_eq!(found[0].evidence[0].text, "/var/log/haproxy.log (deleted)");
-        assert_eq!(Fixture::live().process(1, 'S', &["/sbin/init"]).process(9, 'S', &["a"]).status(&CHECK), Status::Unknown);
+        assert_eq!(
+            Fixture::live().process(1, 'S', &["/sbin/init"]).process(9, 'S', &["a"]).status(&CHECK),
+            Status::Unknown
+        );
         assert_eq!(Fixture::image().status(&CHECK), Status::Unknown);
     }
 }

@@ -36,7 +36,10 @@ fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
     let syslog = SYSLOG_DAEMONS.into_iter().find(|daemon| runs(daemon));
     let installed = SYSLOG_PROGRAMS.into_iter().find(|program| host.exists(program));
     if !has_systemd && syslog.is_none() && installed.is_none() {
-        return Err(Gap::NotHere(words!("neither systemd nor a syslog daemon is installed here", "此主机未安装 systemd 或 syslog 服务")));
+        return Err(Gap::NotHere(words!(
+            "neither systemd nor a syslog daemon is installed here",
+            "此主机未安装 systemd 或 syslog 服务"
+        )));
     }
     let mut found = Vec::new();
     if has_systemd && !runs("systemd-journald") {
@@ -64,7 +67,11 @@ fn dead(subject: &str, summary: cloud_doctor_proto::finding::Words) -> Found {
 fn survives(host: &Host, syslog: Option<&str>) -> Found {
     let subject = "after a restart";
     if let Some(daemon) = syslog {
-        return Found::new(subject, Status::Ok, words!("{daemon} writes logs to the disk", "{daemon} 会将日志写入磁盘"));
+        return Found::new(
+            subject,
+            Status::Ok,
+            words!("{daemon} writes logs to the disk", "{daemon} 会将日志写入磁盘"),
+        );
     }
     let storage = setting(host, "Storage");
     let value = storage.as_ref().map_or("auto", |storage| storage.value.as_str());
@@ -75,7 +82,15 @@ fn survives(host: &Host, syslog: Option<&str>) -> Found {
     }
     let source = storage.as_ref().map_or_else(|| JOURNAL.to_owned(), |storage| storage.source.clone());
     let seen = storage.as_ref().map_or_else(|| "not there".to_owned(), |storage| format!("Storage={}", storage.value));
-    Found::new(subject, Status::Warning, words!("logs are lost at the next restart: the journal is kept in memory only", "日志将在下次重启时丢失:journal 仅保存在内存中")).evidence(source, seen)
+    Found::new(
+        subject,
+        Status::Warning,
+        words!(
+            "logs are lost at the next restart: the journal is kept in memory only",
+            "日志将在下次重启时丢失:journal 仅保存在内存中"
+        ),
+    )
+    .evidence(source, seen)
 }
 
 #[cfg(test)]

@@ -44,7 +44,10 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         Err(Gap::Unknown(why)) => found.push(Found::new("journal size", Status::Unknown, why)),
     }
     if found.is_empty() {
-        return Err(Gap::NotHere(words!("there is no text log in use and no journal on the disk", "此主机没有在用的文本日志,也没有持久化的 journal")));
+        return Err(Gap::NotHere(words!(
+            "there is no text log in use and no journal on the disk",
+            "此主机没有在用的文本日志,也没有持久化的 journal"
+        )));
     }
     Ok(found)
 }
@@ -68,12 +71,19 @@ fn suppressed(host: &Host, settings: &Settings<'_>) -> Vec<Found> {
     }
     if lost.is_empty() {
         let path = &log.path;
-        return vec![Found::new("", Status::Ok, words!("no message was thrown away within an hour ({path})", "一小时内没有日志被丢弃({path})"))];
+        return vec![Found::new(
+            "",
+            Status::Ok,
+            words!("no message was thrown away within an hour ({path})", "一小时内没有日志被丢弃({path})"),
+        )];
     }
     let all = lost.into_iter().take(20).map(|(unit, (count, source, text))| {
         #[expect(clippy::cast_precision_loss, reason = "messages of an hour")]
         let number = count as f64;
-        let summary = words!("{count} messages of {unit} were thrown away within an hour", "一小时内 {unit} 有 {count} 条日志被丢弃");
+        let summary = words!(
+            "{count} messages of {unit} were thrown away within an hour",
+            "一小时内 {unit} 有 {count} 条日志被丢弃"
+        );
         Found::new(&unit, settings.level(&unit, number), summary).value(number, "").evidence(source, text)
     });
     all.collect()
@@ -110,7 +120,10 @@ fn journal_size(host: &Host, settings: &Settings<'_>) -> Result<Found, Gap> {
     #[expect(clippy::cast_precision_loss, reason = "a share of sizes, shown rounded")]
     let percent = if limit == 0 { 0.0 } else { 100.0 * used as f64 / limit as f64 };
     let (mib, limit_mib) = (used >> 20, limit >> 20);
-    let summary = words!("the journal takes {mib} MiB of the {limit_mib} MiB that it may", "journal 占用 {mib} MiB,上限 {limit_mib} MiB");
+    let summary = words!(
+        "the journal takes {mib} MiB of the {limit_mib} MiB that it may",
+        "journal 占用 {mib} MiB,上限 {limit_mib} MiB"
+    );
     let source = set.map_or_else(|| "/etc/systemd/journald.conf".to_owned(), |set| set.source);
     let status = settings.level_of("journal size", percent, "journal", "");
     let found = Found::new("journal size", status, summary).value(percent, "%");
@@ -133,7 +146,10 @@ mod tests {
     #[test]
     fn log_01_messages_that_were_thrown_away_are_told() {
         for (line, expected) in [
-            ("Jan  1 07:59:00 web1 systemd-journald[299]: Suppressed 1204 messages from /system.slice/app.service", Status::Warning),
+            (
+                "Jan  1 07:59:00 web1 systemd-journald[299]: Suppressed 1204 messages from /system.slice/app.service",
+                Status::Warning,
+            ),
             ("Jan  1 07:59:00 web1 systemd-journald[299]: Suppressed 12 messages from app.service", Status::Warning),
             ("Jan  1 07:59:00 web1 rsyslogd: imjournal: 2214 messages lost due to rate-limiting", Status::Warning),
             ("Jan  1 06:00:00 web1 systemd-journald[299]: Suppressed 1204 messages from app.service", Status::Ok),

@@ -16,7 +16,10 @@ use cloud_doctor_proto::time::DAY_SECS;
 pub(crate) const CHECK: Check = Check {
     id: "log.signatures",
     title: Text { en: "Lines of logs that mean trouble", zh: "日志中的故障特征" },
-    reads: &["/var/log/syslog or /var/log/messages", "error logs of nginx, Tengine, OpenResty, HAProxy, Apache: the last MiB"],
+    reads: &[
+        "/var/log/syslog or /var/log/messages",
+        "error logs of nginx, Tengine, OpenResty, HAProxy, Apache: the last MiB",
+    ],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[
         Param::above("warning", 0.0, 0.0, "", "our recommendation: each of these lines is an event of its own"),
@@ -134,7 +137,9 @@ const SIGNATURES: [Signature; 8] = [
         writer: Writer::Kernel,
         hurts: false,
         param: "warning",
-        name: Text { en: "a port got more new connections than it could take", zh: "端口收到的新连接超出处理能力" },
+        name: Text {
+            en: "a port got more new connections than it could take", zh: "端口收到的新连接超出处理能力"
+        },
         remedy: Text {
             en: "Mostly the service is too slow to accept: raise its backlog and net.core.somaxconn. Only if the addresses are strange is it an attack.",
             zh: "多数情况下是服务接受连接过慢:请调大 backlog 与 net.core.somaxconn。仅当来源地址异常时才可能是攻击。",
@@ -175,7 +180,9 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     for log in logs.all() {
         let is_system = logs.system.as_ref().is_some_and(|system| system.path == log.path);
         for line in log.since(DAY_SECS) {
-            let Some(index) = SIGNATURES.iter().position(|one| one.fits(own_part(line.text), is_system)) else { continue };
+            let Some(index) = SIGNATURES.iter().position(|one| one.fits(own_part(line.text), is_system)) else {
+                continue;
+            };
             let Some(hits) = all.get_mut(index) else { continue };
             hits.count += 1;
             if hits.newest.is_none_or(|(_, newest)| line.age <= newest.age) {
@@ -184,8 +191,11 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         }
     }
     let looked_at = logs.paths();
-    let mut found: Vec<Found> =
-        SIGNATURES.iter().zip(&all).filter_map(|(signature, hits)| judge(settings, signature, hits, &looked_at)).collect();
+    let mut found: Vec<Found> = SIGNATURES
+        .iter()
+        .zip(&all)
+        .filter_map(|(signature, hits)| judge(settings, signature, hits, &looked_at))
+        .collect();
     if found.is_empty() {
         let summary = words!(
             "no line of the last day means trouble in {looked_at}; the journal was not read",
@@ -236,7 +246,8 @@ fn judge(settings: &Settings<'_>, signature: &Signature, hits: &Hits<'_>, looked
         status @ (Status::Ok | Status::Unknown | Status::Warning | Status::Critical) => status,
     };
     let (ago, Text { en, zh }) = (span(age), signature.name);
-    let summary = words!("{en}, {count} times within a day, last {ago} ago", "{zh}:一天内 {count} 次,最近一次在 {ago} 前");
+    let summary =
+        words!("{en}, {count} times within a day, last {ago} ago", "{zh}:一天内 {count} 次,最近一次在 {ago} 前");
     let found = Found::new(signature.subject, status, summary).value(count, "").detail("looked_at", looked_at);
     let found = found.evidence(log.source(line), own_part(line.text).chars().take(300).collect::<String>());
     Some(found.remedy(Words { en: signature.remedy.en.to_owned(), zh: signature.remedy.zh.to_owned() }))
@@ -256,7 +267,9 @@ mod tests {
     const QUIET: &str = "Jan  1 07:59:55 web1 systemd[1]: Started Daily apt download activities.\n";
 
     fn nginx(text: &str) -> String {
-        format!("2026/01/01 07:59:55 [error] 12#12: *7 {text}, client: 10.0.0.9, server: _, request: \"GET /?q=Too many open files HTTP/1.1\"\n")
+        format!(
+            "2026/01/01 07:59:55 [error] 12#12: *7 {text}, client: 10.0.0.9, server: _, request: \"GET /?q=Too many open files HTTP/1.1\"\n"
+        )
     }
 
     #[test]

@@ -192,7 +192,10 @@ fn year_of(time: UnixTime) -> i64 {
     let year = 1970 + days / 365;
     let begin = local_seconds(year, 1, 1, 0) / DAY_SECS.cast_signed();
     // 365-day years run ahead of the calendar by a day in four years.
-    (0..).map(|back| year - back).find(|year| local_seconds(*year, 1, 1, 0) / DAY_SECS.cast_signed() <= days).unwrap_or(begin)
+    (0..)
+        .map(|back| year - back)
+        .find(|year| local_seconds(*year, 1, 1, 0) / DAY_SECS.cast_signed() <= days)
+        .unwrap_or(begin)
 }
 
 #[cfg(test)]
@@ -245,7 +248,8 @@ pub(crate) mod tests {
         // A host in Shanghai: the times are 8 h ahead of UTC.
         let text = "no time yet\nDec 31 06:00:00 web1 a: 26 h old\nJan  1 07:00:00 web1 a: an hour old\n  more of it\n\
             Jan  1 07:59:00 web1 a: newest\n";
-        let host = log(Fixture::live(), "/var/log/syslog", 60, text).host();
+        let fixture = log(Fixture::live(), "/var/log/syslog", 60, text);
+        let host = fixture.host();
         let logs = text_logs(&host);
         let lines: Vec<_> = logs.system.as_ref().unwrap().since(DAY_SECS).collect();
         let seen: Vec<_> = lines.iter().map(|line| (line.number.unwrap(), line.age)).collect();
@@ -255,9 +259,11 @@ pub(crate) mod tests {
 
     #[test]
     fn the_system_log_that_is_in_use_is_taken() {
-        let host = log(Fixture::live(), "/var/log/syslog", 2 * DAY_SECS, "Dec 29 00:00:00 a b: c\n");
-        let host = log(host, "/var/log/messages", 5, "Jan  1 00:00:00 a b: c\n");
-        let host = log(host, "/var/log/nginx/error.log", 5, &"2026/01/01 00:00:00 x\n".repeat(100_000)).host();
+        let fixture = log(Fixture::live(), "/var/log/syslog", 2 * DAY_SECS, "Dec 29 00:00:00 a b: c\n");
+        let fixture = log(fixture, "/var/log/messages", 5, "Jan  1 00:00:00 a b: c\n");
+        let lines = "2026/01/01 00:00:00 x\n".repeat(100_000);
+        let fixture = log(fixture, "/var/log/nginx/error.log", 5, &lines);
+        let host = fixture.host();
         let logs = text_logs(&host);
         assert_eq!(logs.paths(), "/var/log/messages, /var/log/nginx/error.log");
         let line = logs.services[0].since(60).next().unwrap();

@@ -14,7 +14,13 @@ pub(crate) const CHECK: Check = Check {
     title: Text { en: "Large logs without rotation", zh: "未轮转的大日志" },
     reads: &["/var/log", "/etc/logrotate.conf", "/etc/logrotate.d/*"],
     needs: Needs { root: true, ..Needs::FILES },
-    params: &[Param::above("warning", 1024.0, 900.0, "MiB", "our recommendation: 1 GiB; Lynis LOGG-2146 and LOGG-2148")],
+    params: &[Param::above(
+        "warning",
+        1024.0,
+        900.0,
+        "MiB",
+        "our recommendation: 1 GiB; Lynis LOGG-2146 and LOGG-2148",
+    )],
     impact: Text {
         en: "It grows until the disk is full, and then everything that writes there fails.",
         zh: "该日志会持续增长直至磁盘写满,届时所有写入该盘的程序都会失败。",
@@ -43,9 +49,10 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         Err(Gap::Unknown(why)) => return Err(Gap::Unknown(why)),
     };
     let mut found = Vec::new();
-    let growing = walk.files.iter().filter(|file| {
-        !file.path.starts_with(JOURNAL) && host.now().0.saturating_sub(file.modified.0) < GROWING_SECS
-    });
+    let growing = walk
+        .files
+        .iter()
+        .filter(|file| !file.path.starts_with(JOURNAL) && host.now().0.saturating_sub(file.modified.0) < GROWING_SECS);
     for file in growing {
         if !patterns.as_ref().is_some_and(|patterns| is_rotated(patterns, &file.path)) {
             found.extend(judge(settings, file, patterns.is_some()));
@@ -54,7 +61,10 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     found.truncate(SHOWN_MAX);
     if found.is_empty() {
         let count = walk.files.len();
-        let summary = words!("no large log of {count} files in {FOLDER} is left without rotation", "{FOLDER} 的 {count} 个文件中没有未轮转的大日志");
+        let summary = words!(
+            "no large log of {count} files in {FOLDER} is left without rotation",
+            "{FOLDER} 的 {count} 个文件中没有未轮转的大日志"
+        );
         found.push(Found::new("", Status::Ok, summary));
     }
     found.extend(walk.left_out.map(|why| Found::new(FOLDER, Status::Unknown, why)));
@@ -67,7 +77,10 @@ fn judge(settings: &Settings<'_>, file: &Walked, has_logrotate: bool) -> Option<
     #[expect(clippy::cast_precision_loss, reason = "a size, shown rounded")]
     let mib = file.bytes as f64 / f64::from(1 << 20);
     let status = settings.level(path, mib);
-    let summary = words!("{path} has {mib:.0} MiB, is written to, and is not rotated", "{path} 已达 {mib:.0} MiB,仍在写入且未轮转");
+    let summary = words!(
+        "{path} has {mib:.0} MiB, is written to, and is not rotated",
+        "{path} 已达 {mib:.0} MiB,仍在写入且未轮转"
+    );
     let why = if has_logrotate { "no entry of logrotate names it" } else { "there is no /etc/logrotate.conf" };
     let found = Found::new(path, status, summary).value(mib, "MiB");
     let found = found.evidence(path, format!("{} bytes on the disk", file.bytes)).evidence("/etc/logrotate.d", why);
@@ -97,7 +110,8 @@ mod tests {
             assert_eq!(host(path, age).status(&CHECK), expected, "{path} {age}");
         }
         assert_eq!(host("/var/log/a.log", 60).set("log.unrotated.warning=1024").status(&CHECK), Status::Ok);
-        let found = log(Fixture::image().set("log.unrotated.warning=0.5"), "/var/log/a", 9, &"x".repeat(700_000)).run(&CHECK);
+        let found =
+            log(Fixture::image().set("log.unrotated.warning=0.5"), "/var/log/a", 9, &"x".repeat(700_000)).run(&CHECK);
         assert_eq!(found[0].evidence[1].text, "there is no /etc/logrotate.conf");
         assert!(Fixture::image().has_none_of(&CHECK));
         assert_eq!(host("/var/log/a", 1).file("/etc/logrotate.d/bad", "a\0b").status(&CHECK), Status::Unknown);

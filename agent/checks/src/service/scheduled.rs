@@ -33,7 +33,8 @@ pub(crate) const CHECK: Check = Check {
 };
 
 const DAEMONS: [&str; 5] = ["cron", "crond", "fcron", "dcron", "busybox"];
-const PROGRAMS: [&str; 5] = ["/usr/sbin/cron", "/usr/sbin/crond", "/usr/bin/crond", "/usr/sbin/fcron", "/usr/bin/fcron"];
+const PROGRAMS: [&str; 5] =
+    ["/usr/sbin/cron", "/usr/sbin/crond", "/usr/bin/crond", "/usr/sbin/fcron", "/usr/bin/fcron"];
 /// Tables that are read until one entry is found.
 const TABLES: [&str; 4] = ["/etc/crontab", "/etc/cron.d/*", "/var/spool/cron/crontabs/*", "/var/spool/cron/*"];
 /// Timers that are told one by one.
@@ -69,8 +70,13 @@ fn cron(host: &Host) -> Result<Option<Found>, Gap> {
             Found::new("cron", Status::Ok, words!("{name} runs (process {pid})", "{name} 正在运行(进程 {pid})"))
         }
         None => {
-            let summary = words!("{program} is installed and has jobs, but does not run", "已安装 {program} 且存在任务,但它未运行");
-            Found::new("cron", Status::Warning, summary).evidence(source, entry).evidence("/proc", "no process of this name")
+            let summary = words!(
+                "{program} is installed and has jobs, but does not run",
+                "已安装 {program} 且存在任务,但它未运行"
+            );
+            Found::new("cron", Status::Warning, summary)
+                .evidence(source, entry)
+                .evidence("/proc", "no process of this name")
         }
     }))
 }
@@ -100,7 +106,11 @@ fn timers(host: &Host, settings: &Settings<'_>, systemd: &Systemd) -> Vec<Found>
     let mut found: Vec<Found> = late.collect();
     if found.is_empty() && !timers.is_empty() {
         let count = timers.len();
-        found.push(Found::new("timers", Status::Ok, words!("{count} timers are on time", "{count} 个定时器均按时执行")));
+        found.push(Found::new(
+            "timers",
+            Status::Ok,
+            words!("{count} timers are on time", "{count} 个定时器均按时执行"),
+        ));
     }
     found
 }
@@ -117,7 +127,13 @@ fn judge(host: &Host, settings: &Settings<'_>, systemd: &Systemd, timer: &Unit) 
     let (secs, summary) = if let Some(job) = job.filter(|job| timer.sub == "running" && job.active == "activating") {
         let (secs, job) = (since(timer.triggered), &job.name);
         let long = span(secs);
-        (secs, words!("{job} was started by {name} {long} ago and has not ended", "{job} 由 {name} 在 {long} 前启动,至今未结束"))
+        (
+            secs,
+            words!(
+                "{job} was started by {name} {long} ago and has not ended",
+                "{job} 由 {name} 在 {long} 前启动,至今未结束"
+            ),
+        )
     } else {
         let secs = since(timer.due);
         let long = span(secs);
@@ -148,11 +164,17 @@ mod tests {
         assert_eq!(installed().status(&CHECK), Status::Warning);
         assert_eq!(installed().process(9, 'S', &["/usr/sbin/cron", "-f"]).status(&CHECK), Status::Ok);
         let found = installed().run(&CHECK);
-        assert_eq!((found[0].evidence[0].source.as_str(), found[0].evidence[0].text.as_str()), ("/etc/crontab:3", "17 * * * *"));
+        assert_eq!(
+            (found[0].evidence[0].source.as_str(), found[0].evidence[0].text.as_str()),
+            ("/etc/crontab:3", "17 * * * *")
+        );
         // Tables that packages bring, without a cron; and a cron without a job.
         assert!(host().file("/etc/cron.d/e2scrub_all", "30 3 * * 0 root e2scrub\n").has_none_of(&CHECK));
         assert!(host().file("/usr/sbin/cron", "ELF").file("/etc/crontab", "# nothing\n").has_none_of(&CHECK));
-        assert_eq!(Fixture::live().file("/usr/sbin/crond", "").file("/etc/crontab", CRONTAB).status(&CHECK), Status::Unknown);
+        assert_eq!(
+            Fixture::live().file("/usr/sbin/crond", "").file("/etc/crontab", CRONTAB).status(&CHECK),
+            Status::Unknown
+        );
         assert_eq!(host().file("/run/systemd/system/x", "").status(&CHECK), Status::Unknown);
     }
 

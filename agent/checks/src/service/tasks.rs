@@ -9,10 +9,18 @@ use cloud_doctor_proto::finding::Status;
 
 pub(crate) const CHECK: Check = Check {
     id: "service.tasks",
-    title: Text { en: "Processes and threads of services against their limit", zh: "服务的进程与线程数及上限" },
+    title: Text {
+        en: "Processes and threads of services against their limit", zh: "服务的进程与线程数及上限"
+    },
     reads: &["/sys/fs/cgroup/**/pids.current", "/sys/fs/cgroup/**/pids.max"],
     needs: Needs::LIVE,
-    params: &[Param::above("warning", 90.0, 80.0, "%", "awesome-prometheus-alerts, systemd: tasks above 90 % of their limit")],
+    params: &[Param::above(
+        "warning",
+        90.0,
+        80.0,
+        "%",
+        "awesome-prometheus-alerts, systemd: tasks above 90 % of their limit",
+    )],
     impact: Text {
         en: "At the limit the service can start no process and no thread: requests fail with \"Resource temporarily unavailable\".",
         zh: "达到上限后,服务无法再创建进程或线程,请求会因 \"Resource temporarily unavailable\" 而失败。",

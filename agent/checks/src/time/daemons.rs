@@ -43,10 +43,7 @@ const CONTAINER_MARKS: [&str; 3] = ["/.dockerenv", "/run/.containerenv", "/run/s
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     host.must_live()?;
     if CONTAINER_MARKS.iter().any(|mark| host.exists(mark)) {
-        return Err(Gap::NotHere(words!(
-            "this is a container; the clock is its host's",
-            "这是容器,时钟由宿主机管理"
-        )));
+        return Err(Gap::NotHere(words!("this is a container; the clock is its host's", "这是容器,时钟由宿主机管理")));
     }
     let mut running: BTreeMap<&str, u32> = BTreeMap::new();
     for process in crate::process::all(host)? {
@@ -83,17 +80,21 @@ fn judge(settings: &Settings<'_>, running: &BTreeMap<&str, u32>, maybe: bool) ->
             if status == Status::Ok {
                 return Found::new("", status, words!("{names} sets the clock", "由 {names} 校时")).value(number, "");
             }
-            Found::new("", status, words!("{count} time daemons run: {names}", "有 {count} 个时间同步服务同时运行:{names}"))
-                .value(number, "")
-                .evidence("/proc", list)
-                .impact(words!(
-                    "They correct the clock against each other: it jumps to and fro, and none of them notices.",
-                    "它们会互相干扰校时,导致时钟来回跳动,且都无法察觉。"
-                ))
-                .remedy(words!(
-                    "Keep one, best chrony, and stop the others: systemctl disable --now systemd-timesyncd.",
-                    "只保留一个(建议 chrony),停用其余:systemctl disable --now systemd-timesyncd。"
-                ))
+            Found::new(
+                "",
+                status,
+                words!("{count} time daemons run: {names}", "有 {count} 个时间同步服务同时运行:{names}"),
+            )
+            .value(number, "")
+            .evidence("/proc", list)
+            .impact(words!(
+                "They correct the clock against each other: it jumps to and fro, and none of them notices.",
+                "它们会互相干扰校时,导致时钟来回跳动,且都无法察觉。"
+            ))
+            .remedy(words!(
+                "Keep one, best chrony, and stop the others: systemctl disable --now systemd-timesyncd.",
+                "只保留一个(建议 chrony),停用其余:systemctl disable --now systemd-timesyncd。"
+            ))
         }
     }
 }

@@ -49,10 +49,15 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let path = &log.path;
     Ok(vec![match largest {
         Some((secs, line)) => {
-            let summary = words!("the clock was set by {secs:.1} s at once within a day", "一天内时钟曾一次性跳变 {secs:.1} 秒");
+            let summary =
+                words!("the clock was set by {secs:.1} s at once within a day", "一天内时钟曾一次性跳变 {secs:.1} 秒");
             Found::new("", settings.level("", secs), summary).value(secs, "s").evidence(log.source(line), line.text)
         }
-        None => Found::new("", Status::Ok, words!("the clock did not jump within a day ({path})", "一天内时钟未发生跳变({path})")),
+        None => Found::new(
+            "",
+            Status::Ok,
+            words!("the clock did not jump within a day ({path})", "一天内时钟未发生跳变({path})"),
+        ),
     }])
 }
 

@@ -33,9 +33,15 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let (error, uptime) = (clock.error_max_secs, uptime_secs(host)?);
     let seen = format!("synchronised: {}, largest error {error:.3} s", clock.is_synchronised);
     let (status, summary) = if clock.is_synchronised {
-        (Status::Ok, words!("the clock is synchronised, off by {error:.3} s at most", "时钟已同步,最大误差 {error:.3} 秒"))
+        (
+            Status::Ok,
+            words!("the clock is synchronised, off by {error:.3} s at most", "时钟已同步,最大误差 {error:.3} 秒"),
+        )
     } else if uptime < settings.number("after-boot") {
-        let summary = words!("the clock is not synchronised yet, {uptime:.0} s after the start", "启动 {uptime:.0} 秒,时钟尚未同步");
+        let summary = words!(
+            "the clock is not synchronised yet, {uptime:.0} s after the start",
+            "启动 {uptime:.0} 秒,时钟尚未同步"
+        );
         (Status::Ok, summary)
     } else {
         // chrony without `rtcsync` tells the kernel how far it may be off, but not that it is synchronised.
