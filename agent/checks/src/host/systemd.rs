@@ -223,8 +223,13 @@ mod tests {
 
     /// A bus that answers one connection: hello, a list of units, and 7 for every property.
     fn serve(fixture: &Fixture, list: Vec<u8>) -> JoinHandle<()> {
-        std::fs::create_dir_all(fixture.path("/run/dbus")).unwrap();
-        let listener = UnixListener::bind(fixture.path("/run/dbus/system_bus_socket")).unwrap();
+        serve_at(fixture, "/run/dbus/system_bus_socket", 2, list)
+    }
+
+    /// The list is the answer to call number `list_is`.
+    fn serve_at(fixture: &Fixture, path: &str, list_is: u32, list: Vec<u8>) -> JoinHandle<()> {
+        std::fs::create_dir_all(fixture.path(path).parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(fixture.path(path)).unwrap();
         std::thread::spawn(move || {
             let mut stream = BufReader::new(listener.accept().unwrap().0);
             let mut line = Vec::new();
@@ -236,8 +241,8 @@ mod tests {
             assert_eq!(line, b"BEGIN\r\n");
             while let Some(serial) = next_call(&mut stream) {
                 let reply = match serial {
+                    serial if serial == list_is => answer(serial, "a(ssssssouso)", &list),
                     1 => answer(1, "", &[]),
-                    2 => answer(2, "a(ssssssouso)", &list),
                     serial => answer(serial, "v", &variant_u64(7_000_000)),
                 };
                 // A signal in between answers nobody.
@@ -281,6 +286,15 @@ mod tests {
         assert_eq!(systemd.units[1].changed, Some(UnixTime(7)));
         assert_eq!((systemd.units[2].restarts, &systemd.units[2].result), (Some(7_000_000), &None));
         assert_eq!(systemd.units[3].changed, None);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn without_a_bus_systemd_itself_is_asked() {
+        let fixture = fixture();
+        let list = units(&[["a.service", "loaded", "active", "running"]]);
+        let server = serve_at(&fixture, "/run/systemd/private", 1, list);
+        assert_eq!(fixture.host().systemd().unwrap().units[0].restarts, Some(7_000_000));
         server.join().unwrap();
     }
 

@@ -124,11 +124,14 @@ fn journal_size(host: &Host, settings: &Settings<'_>) -> Result<Found, Gap> {
         "the journal takes {mib} MiB of the {limit_mib} MiB that it may",
         "journal 占用 {mib} MiB,上限 {limit_mib} MiB"
     );
-    let source = set.map_or_else(|| "/etc/systemd/journald.conf".to_owned(), |set| set.source);
+    let (source, limited) = match set {
+        Some(set) => (set.source, format!("SystemMaxUse={}", set.value)),
+        None => (JOURNAL.to_owned(), format!("no SystemMaxUse: {limit} bytes by default")),
+    };
     let status = settings.level_of("journal size", percent, "journal", "");
     let found = Found::new("journal size", status, summary).value(percent, "%");
     Ok(found
-        .evidence(source, format!("SystemMaxUse: {limit} bytes"))
+        .evidence(source, limited)
         .evidence(JOURNAL, format!("{used} bytes"))
         .impact(words!("Logs fill the disk that services need.", "日志会占满业务所需的磁盘。"))
         .remedy(words!(

@@ -1,7 +1,8 @@
 //! Lines of logs that always mean trouble.
 //!
 //! Anybody may put text into a log: what the kernel says is looked for only in lines that bear its name, and what follows
-//! `client:` in a web server's line was chosen by a visitor and is neither searched nor shown.
+//! `client:` in a web server's line was chosen by a visitor and is neither searched nor shown. Of other programs' lines only
+//! the part up to the signature is shown: what follows can hold anything that the program worked with.
 
 use super::text_logs::{Line, TextLog, text_logs};
 use crate::check::{Check, Needs, Param, Text};
@@ -235,6 +236,25 @@ impl Signature {
             needle => line.contains(needle),
         })
     }
+
+    fn shown(&self, line: &str) -> String {
+        let own = own_part(line);
+        if self.writer == Writer::Kernel {
+            return own.to_owned();
+        }
+        let ends = self.needles.iter().filter_map(|needle| own.find(needle).map(|at| at + needle.len()));
+        let shown = ends.max().and_then(|end| own.get(..end)).unwrap_or_default();
+        backend(line).map_or_else(|| shown.to_owned(), |backend| format!("{shown} ... {backend}"))
+    }
+}
+
+/// The backend in a line of nginx, without the path that a visitor asked for: a quote within the request is escaped there.
+fn backend(line: &str) -> Option<&str> {
+    let (_, url) = line.split_once(", upstream: \"")?;
+    let url = url.split('"').next()?;
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url.get(host..)?.find('/').map_or(url.len(), |at| host + at);
+    url.get(..end)
 }
 
 fn judge(settings: &Settings<'_>, signature: &Signature, hits: &Hits<'_>, looked_at: &str) -> Option<Found> {
@@ -249,7 +269,7 @@ fn judge(settings: &Settings<'_>, signature: &Signature, hits: &Hits<'_>, looked
     let summary =
         words!("{en}, {count} times within a day, last {ago} ago", "{zh}:一天内 {count} 次,最近一次在 {ago} 前");
     let found = Found::new(signature.subject, status, summary).value(count, "").detail("looked_at", looked_at);
-    let found = found.evidence(log.source(line), own_part(line.text).chars().take(300).collect::<String>());
+    let found = found.evidence(log.source(line), signature.shown(line.text));
     Some(found.remedy(Words { en: signature.remedy.en.to_owned(), zh: signature.remedy.zh.to_owned() }))
 }
 
@@ -268,7 +288,7 @@ mod tests {
 
     fn nginx(text: &str) -> String {
         format!(
-            "2026/01/01 07:59:55 [error] 12#12: *7 {text}, client: 10.0.0.9, server: _, request: \"GET /?q=Too many open files HTTP/1.1\"\n"
+            "2026/01/01 07:59:55 [error] 12#12: *7 {text}, client: 10.0.0.9, server: _, request: \"GET /?q=Too many open files HTTP/1.1\", upstream: \"http://10.0.0.7:8080/?q=1\"\n"
         )
     }
 
@@ -305,7 +325,8 @@ mod tests {
         assert_eq!(status(QUIET, &timeout.repeat(11)), Status::Warning);
         let host = log(Fixture::image(), "/var/log/nginx/error.log", 5, &timeout.repeat(11));
         let found = host.run(&CHECK);
-        assert!(found[0].evidence[0].text.ends_with("while reading"), "{found:?}");
+        let shown = "2026/01/01 07:59:55 [error] 12#12: *7 upstream timed out ... http://10.0.0.7:8080";
+        assert_eq!(found[0].evidence[0].text, shown);
         assert_eq!(found[0].evidence[0].source, "/var/log/nginx/error.log:11");
         // Only the journal has what the kernel says.
         assert_eq!((found[1].subject.as_str(), found[1].status), ("system log", Status::Unknown));

@@ -19,6 +19,8 @@ const DEADLINE_MS: u64 = 5000;
 const BYTES_MAX: usize = 4 << 20;
 /// Calls that wait for an answer at a time; a system bus allows 128 (bus/config-parser.c, max_replies_per_connection).
 const IN_FLIGHT_MAX: usize = 32;
+/// For systemd to read `BEGIN`.
+const BEGIN_TAKES: Duration = Duration::from_millis(200);
 /// The longest line of the handshake.
 const LINE_BYTES_MAX: usize = 512;
 
@@ -46,6 +48,8 @@ impl Bus {
             let path = "/org/freedesktop/DBus";
             let hello = Call { destination: bus_itself, path, interface: bus_itself, member: "Hello", arguments: &[] };
             bus.call(&hello)?;
+        } else {
+            bus.let_it_begin()?;
         }
         Ok(bus)
     }
@@ -109,6 +113,17 @@ impl Bus {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         self.stream.write_all(b"BEGIN\r\n")
+    }
+
+    /// systemd itself (252, seen) forgets a call that it reads together with `BEGIN`, until another one comes. It says
+    /// nothing to `BEGIN`, so that there is nothing to wait for but time.
+    fn let_it_begin(&self) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(BEGIN_TAKES))?;
+        match (&self.stream).read(&mut [0]) {
+            Ok(_) => Err(no_dbus()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn message(&mut self) -> io::Result<Vec<u8>> {
