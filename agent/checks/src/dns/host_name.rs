@@ -17,11 +17,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "Programs that look up the host's own name (sudo, mail, Java, databases) stall at their start, or take a wrong address.",
-        zh: "需要解析本机主机名的程序(sudo、邮件、Java、数据库)会在启动时卡顿,或得到错误的地址。",
+        zh: "需要解析本机主机名的程序（sudo、邮件、Java、数据库）会在启动时卡顿，或得到错误的地址。",
     },
     remedy: Text {
         en: "Keep one line for the name in /etc/hosts: 127.0.1.1 FULL-NAME SHORT-NAME.",
-        zh: "在 /etc/hosts 中为该主机名保留一行:127.0.1.1 完整主机名 短主机名。",
+        zh: "在 /etc/hosts 中为该主机名保留一行：127.0.1.1 完整主机名 短主机名。",
     },
     run,
 };
@@ -35,7 +35,7 @@ fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
     if name.is_empty() {
         return Err(Gap::Unknown(words!(
             "the host's name is not known (/etc/hostname)",
-            "无法得知主机名(/etc/hostname)"
+            "无法得知主机名（/etc/hostname）"
         )));
     }
     let text = host.read(HOSTS)?;
@@ -74,7 +74,7 @@ fn twice(entries: &BTreeMap<String, Vec<(usize, IpAddr)>>) -> impl Iterator<Item
         let (second, other) = real.find(|(_, other)| other.is_ipv4() == address.is_ipv4() && other != address)?;
         let summary = words!(
             "{name} has two addresses in /etc/hosts: {address} is taken, {other} is not",
-            "/etc/hosts 中 {name} 有两个地址:使用 {address},而 {other} 不会被使用"
+            "/etc/hosts 中 {name} 有两个地址：使用 {address}，而 {other} 不会被使用"
         );
         let found = Found::advice(name, summary).evidence(format!("{HOSTS}:{first}"), format!("{address} {name}"));
         Some(found.evidence(format!("{HOSTS}:{second}"), format!("{other} {name}")))

@@ -16,11 +16,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 3.0, 3.0, "", "resolv.conf(5): the C library asks the first three (MAXNS)")],
     impact: Text {
         en: "When a nameserver dies, every lookup waits 5 s for it, and with one server all fail.",
-        zh: "DNS 服务器故障时,每次解析都会等待 5 秒;若只有一台服务器,则全部失败。",
+        zh: "DNS 服务器故障时，每次解析都会等待 5 秒；若只有一台服务器，则全部失败。",
     },
     remedy: Text {
         en: "Name two or three servers, and add: options timeout:1 attempts:2 rotate. Set it where this file comes from: netplan, NetworkManager, systemd-resolved or DHCP.",
-        zh: "配置两到三台服务器,并添加:options timeout:1 attempts:2 rotate。请在该文件的来源处修改:netplan、NetworkManager、systemd-resolved 或 DHCP。",
+        zh: "配置两到三台服务器，并添加：options timeout:1 attempts:2 rotate。请在该文件的来源处修改：netplan、NetworkManager、systemd-resolved 或 DHCP。",
     },
     run,
 };
@@ -44,13 +44,13 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         let summary = words!("{RESOLV_CONF} names no nameserver", "{RESOLV_CONF} 未指定 DNS 服务器");
         Found::new("", Status::Warning, summary).impact(words!(
             "Names cannot be looked up unless a nameserver runs on this host itself.",
-            "除非本机运行 DNS 服务,否则无法解析域名。"
+            "除非本机运行 DNS 服务，否则无法解析域名。"
         ))
     } else if status != Status::Ok {
         let ignored = count.saturating_sub(SERVERS_ASKED);
         let summary = words!(
             "{count} nameservers are named; the last {ignored} are never asked",
-            "配置了 {count} 台 DNS 服务器,最后 {ignored} 台不会被使用"
+            "配置了 {count} 台 DNS 服务器，最后 {ignored} 台不会被使用"
         );
         Found::new("", status, summary)
     } else if local {
@@ -62,7 +62,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
             "",
             words!(
                 "a dead nameserver is waited for 5 s, twice (the defaults)",
-                "对故障 DNS 服务器会等待 5 秒并重试 2 次(默认值)"
+                "对故障 DNS 服务器会等待 5 秒并重试 2 次（默认值）"
             ),
         )
     } else {

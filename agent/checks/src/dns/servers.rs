@@ -16,11 +16,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 500.0, 300.0, "ms", "our recommendation: every new connection waits this long")],
     impact: Text {
         en: "Every name that is looked up waits for this server first, 5 s each time where nothing else is set; connections to databases, APIs and other servers start late or fail.",
-        zh: "每次域名解析都会先等待该服务器(未另行设置时每次 5 秒),导致到数据库、API 及其他服务器的连接变慢或失败。",
+        zh: "每次域名解析都会先等待该服务器（未另行设置时每次 5 秒），导致到数据库、API 及其他服务器的连接变慢或失败。",
     },
     remedy: Text {
         en: "Ask it by hand: dig @SERVER example.com. Let UDP and TCP 53 through to it, or put one that answers first (Alibaba Cloud: 100.100.2.136 and 100.100.2.138), where this file comes from: netplan, NetworkManager, systemd-resolved or DHCP.",
-        zh: "手动查询:dig @SERVER example.com。放行到它的 UDP 与 TCP 53,或将可用的服务器排在首位(阿里云为 100.100.2.136 与 100.100.2.138);请在该文件的来源处修改:netplan、NetworkManager、systemd-resolved 或 DHCP。",
+        zh: "手动查询：dig @SERVER example.com。放行到它的 UDP 与 TCP 53，或将可用的服务器排在首位（阿里云为 100.100.2.136 与 100.100.2.138）；请在该文件的来源处修改：netplan、NetworkManager、systemd-resolved 或 DHCP。",
     },
     run,
 };
@@ -111,7 +111,7 @@ fn judge(settings: &Settings<'_>, asked: &[(&Server, Health)]) -> Vec<Found> {
                 Found::new(
                     &subject,
                     failing,
-                    words!("nameserver {name} does not resolve {names}: {why}", "DNS 服务器 {name} 无法解析 {names}:{why}"),
+                    words!("nameserver {name} does not resolve {names}: {why}", "DNS 服务器 {name} 无法解析 {names}：{why}"),
                 )
             }
             Health::Silent => Found::new(
@@ -122,14 +122,14 @@ fn judge(settings: &Settings<'_>, asked: &[(&Server, Health)]) -> Vec<Found> {
             Health::Unreachable => Found::new(
                 &subject,
                 failing,
-                words!("nameserver {name} cannot be reached: nothing listens there, or there is no way", "DNS 服务器 {name} 不可达:端口未监听或无路由"),
+                words!("nameserver {name} cannot be reached: nothing listens there, or there is no way", "DNS 服务器 {name} 不可达：端口未监听或无路由"),
             ),
         };
         let found = found.evidence(server.source(), format!("nameserver {name}"));
         if found.status == Status::Critical {
             found.impact(words!(
                 "No nameserver of this host answers as it should: names cannot be looked up, so connections by name fail.",
-                "此主机的所有 DNS 服务器均未正常响应:域名无法解析,所有按域名建立的连接都会失败。"
+                "此主机的所有 DNS 服务器均未正常响应：域名无法解析，所有按域名建立的连接都会失败。"
             ))
         } else {
             found

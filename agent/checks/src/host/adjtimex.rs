@@ -32,7 +32,7 @@ impl Host {
 }
 
 fn unread(error: &io::Error) -> Gap {
-    Gap::Unknown(words!("the kernel does not say how its clock is: {error}", "内核未返回时钟状态:{error}"))
+    Gap::Unknown(words!("the kernel does not say how its clock is: {error}", "内核未返回时钟状态：{error}"))
 }
 
 fn read() -> io::Result<Clock> {

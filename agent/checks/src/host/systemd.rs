@@ -137,7 +137,7 @@ fn no_answer(path: &str, error: &io::Error) -> Gap {
     } else if kind == io::ErrorKind::PermissionDenied {
         words!(
             "systemd may not be asked by this user at {path}; run it as root",
-            "当前用户无权通过 {path} 询问 systemd;请以 root 运行"
+            "当前用户无权通过 {path} 询问 systemd；请以 root 运行"
         )
     } else {
         words!("systemd cannot be asked at {path}: {error}", "无法通过 {path} 询问 systemd:{error}")

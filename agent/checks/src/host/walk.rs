@@ -57,7 +57,7 @@ impl Host {
                 if left == 0 {
                     walk.left_out = Some(words!(
                         "{folder} holds more than {WALKED_MAX} entries; the rest was not looked at",
-                        "{folder} 中的条目超过 {WALKED_MAX} 个,其余未查看"
+                        "{folder} 中的条目超过 {WALKED_MAX} 个，其余未查看"
                     ));
                     return Ok(walk);
                 }

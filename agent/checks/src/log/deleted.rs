@@ -16,11 +16,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 0.0, 0.0, "", "Lynis LOGG-2190: no deleted log is in use")],
     impact: Text {
         en: "What the process writes is lost, and the disk fills with a file that nobody can see.",
-        zh: "该进程写入的日志已丢失,且一个不可见的文件正在占用磁盘。",
+        zh: "该进程写入的日志已丢失，且一个不可见的文件正在占用磁盘。",
     },
     remedy: Text {
         en: "Have it open its log again: systemctl reload UNIT (nginx -s reopen), else restart it. Do not delete logs by hand: empty them with truncate -s 0 FILE, or use logrotate.",
-        zh: "让其重新打开日志:systemctl reload UNIT(nginx -s reopen),否则重启该服务。请勿手动删除日志:可用 truncate -s 0 FILE 清空,或使用 logrotate。",
+        zh: "让其重新打开日志：systemctl reload UNIT（nginx -s reopen），否则重启该服务。请勿手动删除日志：可用 truncate -s 0 FILE 清空，或使用 logrotate。",
     },
     run,
 };
@@ -56,7 +56,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if seen == 0 {
         return Err(Gap::Unknown(words!(
             "the open files of none of {unseen} processes may be seen; run it as root",
-            "无权查看全部 {unseen} 个进程的打开文件;请以 root 运行"
+            "无权查看全部 {unseen} 个进程的打开文件；请以 root 运行"
         )));
     }
     let told = by_program.iter().take(SHOWN_MAX);
@@ -83,7 +83,7 @@ fn tell(settings: &Settings<'_>, program: &str, pid: u32, logs: &BTreeSet<String
     let first = logs.first().map_or("", String::as_str);
     let summary = words!(
         "{program} writes to {count} deleted logs: {first}",
-        "{program} 正在写入 {count} 个已删除的日志:{first}"
+        "{program} 正在写入 {count} 个已删除的日志：{first}"
     );
     #[expect(clippy::cast_precision_loss, reason = "logs of one program")]
     let number = count as f64;

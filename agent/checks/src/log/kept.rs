@@ -16,11 +16,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "After a crash and restart nothing tells what went before it.",
-        zh: "崩溃并重启之后,将没有任何日志可以说明此前发生了什么。",
+        zh: "崩溃并重启之后，将没有任何日志可以说明此前发生了什么。",
     },
     remedy: Text {
         en: "Keep the journal on the disk: mkdir -p /var/log/journal, systemd-tmpfiles --create --prefix /var/log/journal, systemctl restart systemd-journald; or install rsyslog.",
-        zh: "将 journal 持久化到磁盘:mkdir -p /var/log/journal,systemd-tmpfiles --create --prefix /var/log/journal,systemctl restart systemd-journald;或安装 rsyslog。",
+        zh: "将 journal 持久化到磁盘：mkdir -p /var/log/journal，systemd-tmpfiles --create --prefix /var/log/journal，systemctl restart systemd-journald；或安装 rsyslog。",
     },
     run,
 };
@@ -47,7 +47,7 @@ fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
         found.push(dead("systemd-journald", summary));
     }
     if let Some(program) = installed.filter(|_| syslog.is_none()) {
-        let summary = words!("{program} is installed but does not run", "已安装 {program},但它未运行");
+        let summary = words!("{program} is installed but does not run", "已安装 {program}，但它未运行");
         found.push(dead("syslog", summary));
     }
     found.push(survives(host, syslog));
@@ -60,7 +60,7 @@ fn dead(subject: &str, summary: cloud_doctor_proto::finding::Words) -> Found {
         .impact(words!("What services say is not written down.", "服务输出的日志无人记录。"))
         .remedy(words!(
             "Start it: systemctl restart systemd-journald, systemctl enable --now rsyslog.",
-            "启动该服务:systemctl restart systemd-journald,systemctl enable --now rsyslog。"
+            "启动该服务：systemctl restart systemd-journald，systemctl enable --now rsyslog。"
         ))
 }
 
@@ -87,7 +87,7 @@ fn survives(host: &Host, syslog: Option<&str>) -> Found {
         Status::Warning,
         words!(
             "logs are lost at the next restart: the journal is kept in memory only",
-            "日志将在下次重启时丢失:journal 仅保存在内存中"
+            "日志将在下次重启时丢失：journal 仅保存在内存中"
         ),
     )
     .evidence(source, seen)

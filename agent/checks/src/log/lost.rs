@@ -21,11 +21,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "What this service said in its worst minutes is gone: the cause of an incident may never be known.",
-        zh: "该服务在最关键时刻的日志已丢失,事故原因可能无法查明。",
+        zh: "该服务在最关键时刻的日志已丢失，事故原因可能无法查明。",
     },
     remedy: Text {
         en: "Make the service log less, or raise RateLimitBurst= in /etc/systemd/journald.conf (or LogRateLimitBurst= in its unit), then systemctl restart systemd-journald.",
-        zh: "降低该服务的日志量,或在 /etc/systemd/journald.conf 中调大 RateLimitBurst=(或在其单元中设置 LogRateLimitBurst=),然后执行 systemctl restart systemd-journald。",
+        zh: "降低该服务的日志量，或在 /etc/systemd/journald.conf 中调大 RateLimitBurst=（或在其单元中设置 LogRateLimitBurst=），然后执行 systemctl restart systemd-journald。",
     },
     run,
 };
@@ -46,7 +46,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if found.is_empty() {
         return Err(Gap::NotHere(words!(
             "there is no text log in use and no journal on the disk",
-            "此主机没有在用的文本日志,也没有持久化的 journal"
+            "此主机没有在用的文本日志，也没有持久化的 journal"
         )));
     }
     Ok(found)
@@ -58,7 +58,7 @@ fn suppressed(host: &Host, settings: &Settings<'_>) -> Vec<Found> {
     let Some(log) = &logs.system else {
         let why = words!(
             "whether messages were thrown away stands in the journal, which was not read",
-            "是否丢弃过日志仅记录于 journal 中,未读取"
+            "是否丢弃过日志仅记录于 journal 中，未读取"
         );
         return if host.exists(JOURNAL) { vec![Found::new("", Status::Unknown, why)] } else { Vec::new() };
     };
@@ -74,7 +74,7 @@ fn suppressed(host: &Host, settings: &Settings<'_>) -> Vec<Found> {
         return vec![Found::new(
             "",
             Status::Ok,
-            words!("no message was thrown away within an hour ({path})", "一小时内没有日志被丢弃({path})"),
+            words!("no message was thrown away within an hour ({path})", "一小时内没有日志被丢弃（{path}）"),
         )];
     }
     let all = lost.into_iter().take(20).map(|(unit, (count, source, text))| {
@@ -110,7 +110,7 @@ fn journal_size(host: &Host, settings: &Settings<'_>) -> Result<Found, Gap> {
     let limit = match &set {
         Some(set) => bytes(&set.value).ok_or_else(|| {
             let (source, value) = (&set.source, &set.value);
-            Gap::Unknown(words!("{source}: {value:?} is no size", "{source}:{value:?} 不是有效的大小"))
+            Gap::Unknown(words!("{source}: {value:?} is no size", "{source}：{value:?} 不是有效的大小"))
         })?,
         None => {
             let space = host.statvfs(JOURNAL)?;
@@ -122,7 +122,7 @@ fn journal_size(host: &Host, settings: &Settings<'_>) -> Result<Found, Gap> {
     let (mib, limit_mib) = (used >> 20, limit >> 20);
     let summary = words!(
         "the journal takes {mib} MiB of the {limit_mib} MiB that it may",
-        "journal 占用 {mib} MiB,上限 {limit_mib} MiB"
+        "journal 占用 {mib} MiB，上限 {limit_mib} MiB"
     );
     let (source, limited) = match set {
         Some(set) => (set.source, format!("SystemMaxUse={}", set.value)),
@@ -136,7 +136,7 @@ fn journal_size(host: &Host, settings: &Settings<'_>) -> Result<Found, Gap> {
         .impact(words!("Logs fill the disk that services need.", "日志会占满业务所需的磁盘。"))
         .remedy(words!(
             "journalctl --vacuum-size=500M, then set SystemMaxUse= in /etc/systemd/journald.conf.",
-            "执行 journalctl --vacuum-size=500M,然后在 /etc/systemd/journald.conf 中设置 SystemMaxUse=。"
+            "执行 journalctl --vacuum-size=500M，然后在 /etc/systemd/journald.conf 中设置 SystemMaxUse=。"
         )))
 }
 

@@ -29,11 +29,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Requests fail, or data is at risk, while such lines are written.",
-        zh: "出现此类日志时,请求会失败或数据面临风险。",
+        zh: "出现此类日志时，请求会失败或数据面临风险。",
     },
     remedy: Text {
         en: "Read the log around this line, and the findings about the same thing.",
-        zh: "请查看该行前后的日志,以及相关的其他检查结果。",
+        zh: "请查看该行前后的日志，以及相关的其他检查结果。",
     },
     run,
 };
@@ -69,7 +69,7 @@ const SIGNATURES: [Signature; 8] = [
         name: Text { en: "a process ran out of open files", zh: "进程打开文件数耗尽" },
         remedy: Text {
             en: "Raise its limit (systemctl edit UNIT, LimitNOFILE=65536; nginx: worker_rlimit_nofile); process.open-files shows who is near it.",
-            zh: "提高其上限(systemctl edit UNIT,设置 LimitNOFILE=65536;nginx 设置 worker_rlimit_nofile);process.open-files 可查看哪些进程接近上限。",
+            zh: "提高其上限（systemctl edit UNIT，设置 LimitNOFILE=65536；nginx 设置 worker_rlimit_nofile）；process.open-files 可查看哪些进程接近上限。",
         },
     },
     Signature {
@@ -81,7 +81,7 @@ const SIGNATURES: [Signature; 8] = [
         name: Text { en: "the table of tracked connections was full", zh: "连接跟踪表已满" },
         remedy: Text {
             en: "New connections are dropped. Raise net.netfilter.nf_conntrack_max, or take busy ports out of tracking (NOTRACK).",
-            zh: "新连接会被丢弃。请调大 net.netfilter.nf_conntrack_max,或对繁忙端口关闭跟踪(NOTRACK)。",
+            zh: "新连接会被丢弃。请调大 net.netfilter.nf_conntrack_max，或对繁忙端口关闭跟踪（NOTRACK）。",
         },
     },
     Signature {
@@ -93,7 +93,7 @@ const SIGNATURES: [Signature; 8] = [
         name: Text { en: "a load balancer had no living backend", zh: "负载均衡没有可用后端" },
         remedy: Text {
             en: "Every request got 502 or 503. Look at the backends that the line names, and at max_fails and fail_timeout, which can take healthy ones out.",
-            zh: "所有请求都会得到 502 或 503。请检查该行所列的后端,以及可能误摘健康后端的 max_fails 与 fail_timeout。",
+            zh: "所有请求都会得到 502 或 503。请检查该行所列的后端，以及可能误摘健康后端的 max_fails 与 fail_timeout。",
         },
     },
     Signature {
@@ -105,7 +105,7 @@ const SIGNATURES: [Signature; 8] = [
         name: Text { en: "a backend did not answer in time", zh: "后端响应超时" },
         remedy: Text {
             en: "Look at the backend that the line names: its load, its database, its own log. Raising proxy_read_timeout only makes visitors wait longer.",
-            zh: "请检查该行所列的后端:负载、数据库及其日志。调大 proxy_read_timeout 只会让访问者等待更久。",
+            zh: "请检查该行所列的后端：负载、数据库及其日志。调大 proxy_read_timeout 只会让访问者等待更久。",
         },
     },
     Signature {
@@ -117,7 +117,7 @@ const SIGNATURES: [Signature; 8] = [
         name: Text { en: "a program crashed", zh: "程序崩溃" },
         remedy: Text {
             en: "The line names the program and the library. Update both; coredumpctl list shows whether a dump was kept.",
-            zh: "该行列出了程序与库。请更新二者;coredumpctl list 可查看是否保留了转储文件。",
+            zh: "该行列出了程序与库。请更新二者；coredumpctl list 可查看是否保留了转储文件。",
         },
     },
     Signature {
@@ -129,7 +129,7 @@ const SIGNATURES: [Signature; 8] = [
         name: Text { en: "the kernel killed a process for lack of memory", zh: "内核因内存不足杀死了进程" },
         remedy: Text {
             en: "Find what grew (memory findings), give it a limit (MemoryMax=), or give the server more memory.",
-            zh: "找出内存增长的程序(参见内存检查),为其设置上限(MemoryMax=),或为服务器增加内存。",
+            zh: "找出内存增长的程序（参见内存检查），为其设置上限（MemoryMax=），或为服务器增加内存。",
         },
     },
     Signature {
@@ -143,7 +143,7 @@ const SIGNATURES: [Signature; 8] = [
         },
         remedy: Text {
             en: "Mostly the service is too slow to accept: raise its backlog and net.core.somaxconn. Only if the addresses are strange is it an attack.",
-            zh: "多数情况下是服务接受连接过慢:请调大 backlog 与 net.core.somaxconn。仅当来源地址异常时才可能是攻击。",
+            zh: "多数情况下是服务接受连接过慢：请调大 backlog 与 net.core.somaxconn。仅当来源地址异常时才可能是攻击。",
         },
     },
     Signature {
@@ -155,7 +155,7 @@ const SIGNATURES: [Signature; 8] = [
         name: Text { en: "a file system reported errors", zh: "文件系统报错" },
         remedy: Text {
             en: "Make a backup now. Then look at the disk (dmesg, smartctl, the cloud's disk events) and run fsck from a rescue system.",
-            zh: "请立即备份。随后检查磁盘(dmesg、smartctl、云盘事件),并在救援系统中运行 fsck。",
+            zh: "请立即备份。随后检查磁盘（dmesg、smartctl、云盘事件），并在救援系统中运行 fsck。",
         },
     },
 ];
@@ -173,7 +173,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         return Err(Gap::Unknown(logs.unread.first().cloned().unwrap_or_else(|| {
             words!(
                 "no text log was written to within a day; the journal is binary and was not read",
-                "一天内没有写入过的文本日志;journal 为二进制格式,未读取"
+                "一天内没有写入过的文本日志；journal 为二进制格式，未读取"
             )
         })));
     }
@@ -200,14 +200,14 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if found.is_empty() {
         let summary = words!(
             "no line of the last day means trouble in {looked_at}; the journal was not read",
-            "{looked_at} 最近一天没有故障特征;未读取 journal"
+            "{looked_at} 最近一天没有故障特征；未读取 journal"
         );
         found.push(Found::new("", Status::Ok, summary));
     }
     if logs.system.is_none() {
         let summary = words!(
             "what the kernel and services say stands only in the journal, which was not read",
-            "内核与服务的日志仅存在于 journal 中,未读取"
+            "内核与服务的日志仅存在于 journal 中，未读取"
         );
         found.push(Found::new("system log", Status::Unknown, summary));
     }
@@ -267,7 +267,7 @@ fn judge(settings: &Settings<'_>, signature: &Signature, hits: &Hits<'_>, looked
     };
     let (ago, Text { en, zh }) = (span(age), signature.name);
     let summary =
-        words!("{en}, {count} times within a day, last {ago} ago", "{zh}:一天内 {count} 次,最近一次在 {ago} 前");
+        words!("{en}, {count} times within a day, last {ago} ago", "{zh}：一天内 {count} 次，最近一次在 {ago} 前");
     let found = Found::new(signature.subject, status, summary).value(count, "").detail("looked_at", looked_at);
     let found = found.evidence(log.source(line), signature.shown(line.text));
     Some(found.remedy(Words { en: signature.remedy.en.to_owned(), zh: signature.remedy.zh.to_owned() }))

@@ -23,11 +23,11 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "It grows until the disk is full, and then everything that writes there fails.",
-        zh: "该日志会持续增长直至磁盘写满,届时所有写入该盘的程序都会失败。",
+        zh: "该日志会持续增长直至磁盘写满，届时所有写入该盘的程序都会失败。",
     },
     remedy: Text {
         en: "Add /etc/logrotate.d/NAME: PATH { daily rotate 7 compress missingok notifempty copytruncate maxsize 500M }, and try it with logrotate -d. An application's own rotation (log4j, logback) does as well.",
-        zh: "新增 /etc/logrotate.d/NAME:PATH { daily rotate 7 compress missingok notifempty copytruncate maxsize 500M },并用 logrotate -d 试运行。也可使用应用自带的轮转(log4j、logback)。",
+        zh: "新增 /etc/logrotate.d/NAME：PATH { daily rotate 7 compress missingok notifempty copytruncate maxsize 500M }，并用 logrotate -d 试运行。也可使用应用自带的轮转（log4j、logback）。",
     },
     run,
 };
@@ -79,7 +79,7 @@ fn judge(settings: &Settings<'_>, file: &Walked, has_logrotate: bool) -> Option<
     let status = settings.level(path, mib);
     let summary = words!(
         "{path} has {mib:.0} MiB, is written to, and is not rotated",
-        "{path} 已达 {mib:.0} MiB,仍在写入且未轮转"
+        "{path} 已达 {mib:.0} MiB，仍在写入且未轮转"
     );
     let why = if has_logrotate { "no entry of logrotate names it" } else { "there is no /etc/logrotate.conf" };
     let found = Found::new(path, status, summary).value(mib, "MiB");

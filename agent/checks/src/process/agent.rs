@@ -22,7 +22,7 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "Restart it (systemctl restart cloud-doctor.target; open sessions survive) and tell your Cloud Doctor contact.",
-        zh: "请重启代理(systemctl restart cloud-doctor.target,已打开的会话不受影响),并告知 Cloud Doctor 联系人。",
+        zh: "请重启代理（systemctl restart cloud-doctor.target，已打开的会话不受影响），并告知 Cloud Doctor 联系人。",
     },
     run,
 };
@@ -61,7 +61,7 @@ fn judge(settings: &Settings<'_>, process: &Process, now_secs: f64) -> Option<Fo
     let pid = process.pid;
     let summary = words!(
         "{subject} holds {mib:.0} MiB and has used {share:.1} % of one processor since its start",
-        "{subject} 占用内存 {mib:.0} MiB,自启动以来平均占用单个处理器的 {share:.1}%"
+        "{subject} 占用内存 {mib:.0} MiB，自启动以来平均占用单个处理器的 {share:.1}%"
     );
     let used = format!("{mib:.1} MiB resident, {used_secs:.1} s of processor time in {age_secs:.0} s");
     let found = Found::new(subject, status, summary).value(mib, "MiB").detail("processor_percent", share);

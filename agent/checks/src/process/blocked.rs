@@ -25,11 +25,11 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "It can neither go on nor be killed: what it serves stands still, and what waits for it too.",
-        zh: "该进程既无法继续,也无法被杀死:其提供的服务及等待它的一切都会停滞。",
+        zh: "该进程既无法继续，也无法被杀死：其提供的服务及等待它的一切都会停滞。",
     },
     remedy: Text {
         en: "It waits for a disk or a network file system. Look at dmesg for disk errors and \"hung_task\", and at the NFS server or the cloud disk that it uses; only that coming back, or a reboot, frees it.",
-        zh: "该进程在等待磁盘或网络文件系统。请在 dmesg 中查找磁盘错误与 \"hung_task\",并检查其使用的 NFS 服务器或云盘;只有存储恢复或重启主机才能使其解除阻塞。",
+        zh: "该进程在等待磁盘或网络文件系统。请在 dmesg 中查找磁盘错误与 \"hung_task\"，并检查其使用的 NFS 服务器或云盘；只有存储恢复或重启主机才能使其解除阻塞。",
     },
     run,
 };
@@ -48,7 +48,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         let count = found.len();
         let summary = words!(
             "no process is blocked for long ({count} wait for a moment)",
-            "没有长时间阻塞的进程({count} 个在短暂等待)"
+            "没有长时间阻塞的进程（{count} 个在短暂等待）"
         );
         return Ok(vec![Found::new("", Status::Ok, summary)]);
     }
@@ -71,7 +71,7 @@ fn judge(host: &Host, settings: &Settings<'_>, process: &Process, now_secs: f64)
     let Some(ran_secs) = host.read(&path).ok().as_deref().and_then(ran_secs) else {
         let summary = words!(
             "{name} (process {pid}) is blocked in the kernel; for how long cannot be told: {path} does not say",
-            "{name}(进程 {pid})在内核中阻塞;{path} 未提供信息,无法判断时长"
+            "{name}（进程 {pid}）在内核中阻塞；{path} 未提供信息，无法判断时长"
         );
         return Some(Found::new(subject, Status::Unknown, summary));
     };
@@ -80,7 +80,7 @@ fn judge(host: &Host, settings: &Settings<'_>, process: &Process, now_secs: f64)
     let waits_in = if waits_in.is_empty() || waits_in == "0" { "?".to_owned() } else { waits_in };
     let summary = words!(
         "{name} (process {pid}) is blocked in the kernel for at least {secs:.0} s",
-        "{name}(进程 {pid})在内核中已阻塞至少 {secs:.0} 秒"
+        "{name}（进程 {pid}）在内核中已阻塞至少 {secs:.0} 秒"
     );
     let status = settings.level(&subject, secs);
     Some(Found::new(subject, status, summary).value(secs, "s").evidence(path, format!("state D, waits in {waits_in}")))

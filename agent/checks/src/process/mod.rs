@@ -28,7 +28,7 @@ pub(crate) fn all(host: &Host) -> Result<&[Process], Gap> {
     }
     Err(Gap::Unknown(words!(
         "/proc does not show all processes to this user; run it as root",
-        "当前用户无法通过 /proc 查看全部进程;请以 root 运行"
+        "当前用户无法通过 /proc 查看全部进程；请以 root 运行"
     )))
 }
 

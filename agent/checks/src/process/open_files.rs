@@ -23,11 +23,11 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "At its limit a process can open no file and accept no connection: \"Too many open files\".",
-        zh: "达到上限后,进程无法再打开文件或接受连接,并报错 \"Too many open files\"。",
+        zh: "达到上限后，进程无法再打开文件或接受连接，并报错 \"Too many open files\"。",
     },
     remedy: Text {
         en: "Raise the limit: systemctl edit UNIT, [Service] LimitNOFILE=65536, then restart it (nginx: also worker_rlimit_nofile). If the number only ever grows, the program leaks them.",
-        zh: "提高上限:systemctl edit UNIT,在 [Service] 下设置 LimitNOFILE=65536,然后重启服务(nginx 还需设置 worker_rlimit_nofile)。如果数量只增不减,则程序存在泄漏。",
+        zh: "提高上限：systemctl edit UNIT，在 [Service] 下设置 LimitNOFILE=65536，然后重启服务（nginx 还需设置 worker_rlimit_nofile）。如果数量只增不减，则程序存在泄漏。",
     },
     run,
 };
@@ -73,7 +73,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if by_program.is_empty() {
         return Err(Gap::Unknown(words!(
             "the open files of none of {unseen} processes may be seen; run it as root",
-            "无权查看全部 {unseen} 个进程的打开文件;请以 root 运行"
+            "无权查看全部 {unseen} 个进程的打开文件；请以 root 运行"
         )));
     }
     Ok(tell(settings, &by_program, unseen))
@@ -113,7 +113,7 @@ fn tell(settings: &Settings<'_>, by_program: &BTreeMap<&str, Fullest>, unseen: u
         let Fullest { pid, open, limit, percent } = *fullest;
         let summary = words!(
             "{program} (process {pid}) has {open} files open, {percent:.0} % of the {limit} that it may",
-            "{program}(进程 {pid})已打开 {open} 个文件,占上限 {limit} 的 {percent:.0}%"
+            "{program}（进程 {pid}）已打开 {open} 个文件，占上限 {limit} 的 {percent:.0}%"
         );
         let one = Found::new(*program, status, summary).value(percent, "%");
         found.push(
@@ -126,14 +126,14 @@ fn tell(settings: &Settings<'_>, by_program: &BTreeMap<&str, Fullest>, unseen: u
         let percent = fullest.percent;
         let summary = words!(
             "no process is near its limit of open files; the fullest is {program} with {percent:.0} %",
-            "没有进程接近打开文件数上限;最高的是 {program},为 {percent:.0}%"
+            "没有进程接近打开文件数上限；最高的是 {program}，为 {percent:.0}%"
         );
         found.push(Found::new("", Status::Ok, summary).value(percent, "%"));
     }
     if unseen > 0 {
         let summary = words!(
             "{unseen} processes could not be looked at; run it as root",
-            "有 {unseen} 个进程无法查看;请以 root 运行"
+            "有 {unseen} 个进程无法查看；请以 root 运行"
         );
         found.push(Found::new("unseen processes", Status::Unknown, summary));
     }

@@ -19,11 +19,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 0.0, 0.0, "", "as needrestart: any old file in use is one too many")],
     impact: Text {
         en: "The update is installed but not in effect: the old code, with its known holes, goes on running.",
-        zh: "更新已安装但未生效:带有已知漏洞的旧代码仍在运行。",
+        zh: "更新已安装但未生效：带有已知漏洞的旧代码仍在运行。",
     },
     remedy: Text {
         en: "Restart the service in the next maintenance window (systemctl restart UNIT); for process 1 systemctl daemon-reexec, for dbus and for many services at once reboot.",
-        zh: "请在下一个维护窗口重启服务(systemctl restart UNIT);1 号进程使用 systemctl daemon-reexec,dbus 或涉及大量服务时请重启主机。",
+        zh: "请在下一个维护窗口重启服务（systemctl restart UNIT）；1 号进程使用 systemctl daemon-reexec，dbus 或涉及大量服务时请重启主机。",
     },
     run,
 };
@@ -68,7 +68,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if seen == 0 {
         return Err(Gap::Unknown(words!(
             "the files of none of {unseen} processes may be seen; run it as root",
-            "无权查看全部 {unseen} 个进程使用的文件;请以 root 运行"
+            "无权查看全部 {unseen} 个进程使用的文件；请以 root 运行"
         )));
     }
     let mut found: Vec<Found> =
@@ -89,7 +89,7 @@ fn tell(settings: &Settings<'_>, program: &str, old: &Old) -> Found {
     let first = old.files.first().map_or("", String::as_str);
     let summary = words!(
         "{program} still runs {count} replaced files in {processes} processes: {first}",
-        "{program} 的 {processes} 个进程仍在使用 {count} 个已被替换的文件:{first}"
+        "{program} 的 {processes} 个进程仍在使用 {count} 个已被替换的文件：{first}"
     );
     #[expect(clippy::cast_precision_loss, reason = "files of one program")]
     let number = count as f64;

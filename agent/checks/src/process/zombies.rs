@@ -17,11 +17,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 50.0, 25.0, "", "our recommendation, as Lynis PROC-3612 but with a number")],
     impact: Text {
         en: "Each zombie keeps a process number. When they run out, nothing on this server can be started any more.",
-        zh: "每个僵尸进程都占用一个进程号。进程号耗尽后,此服务器将无法启动任何新进程。",
+        zh: "每个僵尸进程都占用一个进程号。进程号耗尽后，此服务器将无法启动任何新进程。",
     },
     remedy: Text {
         en: "A zombie cannot be killed: restart its parent, and have the parent's makers fix that it does not wait for its children. In a container, start the program under an init (docker run --init).",
-        zh: "僵尸进程无法被杀死:请重启其父进程,并让开发者修复未回收子进程的缺陷。在容器中请用 init 启动程序(docker run --init)。",
+        zh: "僵尸进程无法被杀死：请重启其父进程，并让开发者修复未回收子进程的缺陷。在容器中请用 init 启动程序（docker run --init）。",
     },
     run,
 };

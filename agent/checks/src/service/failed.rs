@@ -23,11 +23,11 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "What this unit does is not done until somebody starts it again.",
-        zh: "在有人重新启动之前,该单元负责的工作不会进行。",
+        zh: "在有人重新启动之前，该单元负责的工作不会进行。",
     },
     remedy: Text {
         en: "systemctl status UNIT and journalctl -u UNIT say why. Mend that, then systemctl restart UNIT. For a unit that nobody needs: systemctl disable UNIT, systemctl reset-failed UNIT.",
-        zh: "用 systemctl status UNIT 与 journalctl -u UNIT 查明原因,修复后执行 systemctl restart UNIT。如果不再需要该单元,请执行 systemctl disable UNIT 与 systemctl reset-failed UNIT。",
+        zh: "用 systemctl status UNIT 与 journalctl -u UNIT 查明原因，修复后执行 systemctl restart UNIT。如果不再需要该单元，请执行 systemctl disable UNIT 与 systemctl reset-failed UNIT。",
     },
     run,
 };
@@ -59,13 +59,13 @@ fn judge(host: &Host, settings: &Settings<'_>, unit: &Unit) -> Found {
     let seen = format!("ActiveState=failed Result={why}");
     let Some(changed) = unit.changed else {
         // Since when is the one thing missing: that it has failed is certain.
-        let summary = words!("{name} has failed ({why})", "{name} 已失败({why})");
+        let summary = words!("{name} has failed ({why})", "{name} 已失败（{why}）");
         return Found::new(name, Status::Warning, summary).evidence(SOURCE, seen);
     };
     #[expect(clippy::cast_precision_loss, reason = "seconds since a failure")]
     let secs = host.now().0.saturating_sub(changed.0) as f64;
     let ago = span(secs);
-    let summary = words!("{name} failed {ago} ago ({why})", "{name} 已于 {ago} 前失败({why})");
+    let summary = words!("{name} failed {ago} ago ({why})", "{name} 已于 {ago} 前失败（{why}）");
     Found::new(name, settings.level(name, secs), summary).value(secs, "s").evidence(SOURCE, seen)
 }
 

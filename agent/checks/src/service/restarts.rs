@@ -26,11 +26,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Each crash cuts the requests that the service was working on, and it answers none until it is up again.",
-        zh: "每次崩溃都会中断正在处理的请求,且在重新就绪之前无法响应任何请求。",
+        zh: "每次崩溃都会中断正在处理的请求，且在重新就绪之前无法响应任何请求。",
     },
     remedy: Text {
         en: "journalctl -u UNIT shows the last lines before each end; look for out of memory, a bad configuration, a missing dependency. Then systemctl restart UNIT, which also sets the counter back.",
-        zh: "用 journalctl -u UNIT 查看每次退出前的最后几行日志,排查内存不足、配置错误或依赖缺失。修复后执行 systemctl restart UNIT,计数也会随之归零。",
+        zh: "用 journalctl -u UNIT 查看每次退出前的最后几行日志，排查内存不足、配置错误或依赖缺失。修复后执行 systemctl restart UNIT，计数也会随之归零。",
     },
     run,
 };
@@ -60,13 +60,13 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     } else if found.is_empty() {
         let summary = words!(
             "this systemd does not count restarts (it does since version 235)",
-            "该版本 systemd 不统计重启次数(自 235 版起支持)"
+            "该版本 systemd 不统计重启次数（自 235 版起支持）"
         );
         found.push(Found::new("", Status::Unknown, summary));
     }
     if systemd.unasked > 0 {
         let unasked = systemd.unasked;
-        let summary = words!("{unasked} units were not asked: there are too many", "单元过多,有 {unasked} 个未查询");
+        let summary = words!("{unasked} units were not asked: there are too many", "单元过多，有 {unasked} 个未查询");
         found.push(Found::new("units not asked", Status::Unknown, summary));
     }
     Ok(found)
@@ -95,12 +95,12 @@ fn judge(host: &Host, settings: &Settings<'_>, unit: &Unit, uptime_secs: f64) ->
     let summary = if waits {
         words!(
             "{name} is down at this moment and waits for its restart number {restarts}",
-            "{name} 此刻已停止,正等待第 {restarts} 次自动重启"
+            "{name} 此刻已停止，正等待第 {restarts} 次自动重启"
         )
     } else {
         words!(
             "{name} was restarted by systemd {restarts} times, the last time {ago} ago",
-            "{name} 已被 systemd 自动重启 {restarts} 次,最近一次在 {ago} 前"
+            "{name} 已被 systemd 自动重启 {restarts} 次，最近一次在 {ago} 前"
         )
     };
     Found::new(name, status, summary).value(restarts, "").detail("an_hour_at_least", an_hour).evidence(SOURCE, seen)

@@ -11,7 +11,7 @@ use cloud_doctor_proto::finding::Status;
 
 pub(crate) const CHECK: Check = Check {
     id: "service.scheduled-jobs",
-    title: Text { en: "Scheduled jobs: cron and timers", zh: "计划任务:cron 与定时器" },
+    title: Text { en: "Scheduled jobs: cron and timers", zh: "计划任务：cron 与定时器" },
     reads: &["/etc/crontab", "/etc/cron.d/*", "/var/spool/cron", "/proc/*/stat", "systemd over D-Bus: ListUnits, Get"],
     needs: Needs { net: true, root: true, ..Needs::LIVE },
     params: &[Param::above(
@@ -23,11 +23,11 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "Backups, certificate renewals, log rotation and clean-ups that are scheduled do not happen, and nobody is told.",
-        zh: "计划中的备份、证书续期、日志轮转与清理不会执行,且无人得知。",
+        zh: "计划中的备份、证书续期、日志轮转与清理不会执行，且无人得知。",
     },
     remedy: Text {
         en: "Start cron and have it start at boot: systemctl enable --now cron (crond on Red Hat and Alibaba Cloud Linux). For a timer: systemctl list-timers, then systemctl status of its job.",
-        zh: "启动 cron 并设为开机自启:systemctl enable --now cron(Red Hat 系与 Alibaba Cloud Linux 为 crond)。对于定时器,请执行 systemctl list-timers,再查看其任务的 systemctl status。",
+        zh: "启动 cron 并设为开机自启：systemctl enable --now cron（Red Hat 系与 Alibaba Cloud Linux 为 crond）。对于定时器，请执行 systemctl list-timers，再查看其任务的 systemctl status。",
     },
     run,
 };
@@ -67,12 +67,12 @@ fn cron(host: &Host) -> Result<Option<Found>, Gap> {
     Ok(Some(match running {
         Some(process) => {
             let (name, pid) = (process.program(), process.pid);
-            Found::new("cron", Status::Ok, words!("{name} runs (process {pid})", "{name} 正在运行(进程 {pid})"))
+            Found::new("cron", Status::Ok, words!("{name} runs (process {pid})", "{name} 正在运行（进程 {pid}）"))
         }
         None => {
             let summary = words!(
                 "{program} is installed and has jobs, but does not run",
-                "已安装 {program} 且存在任务,但它未运行"
+                "已安装 {program} 且存在任务，但它未运行"
             );
             Found::new("cron", Status::Warning, summary)
                 .evidence(source, entry)
@@ -131,7 +131,7 @@ fn judge(host: &Host, settings: &Settings<'_>, systemd: &Systemd, timer: &Unit) 
             secs,
             words!(
                 "{job} was started by {name} {long} ago and has not ended",
-                "{job} 由 {name} 在 {long} 前启动,至今未结束"
+                "{job} 由 {name} 在 {long} 前启动，至今未结束"
             ),
         )
     } else {

@@ -23,11 +23,11 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "At the limit the service can start no process and no thread: requests fail with \"Resource temporarily unavailable\".",
-        zh: "达到上限后,服务无法再创建进程或线程,请求会因 \"Resource temporarily unavailable\" 而失败。",
+        zh: "达到上限后，服务无法再创建进程或线程，请求会因 \"Resource temporarily unavailable\" 而失败。",
     },
     remedy: Text {
         en: "Raise it: systemctl edit UNIT, [Service] TasksMax=8192, then systemctl daemon-reload (no restart is needed). If the number only ever grows, the program leaks threads.",
-        zh: "提高上限:systemctl edit UNIT,在 [Service] 下设置 TasksMax=8192,然后执行 systemctl daemon-reload(无需重启服务)。如果数量只增不减,则程序存在线程泄漏。",
+        zh: "提高上限：systemctl edit UNIT，在 [Service] 下设置 TasksMax=8192，然后执行 systemctl daemon-reload（无需重启服务）。如果数量只增不减，则程序存在线程泄漏。",
     },
     run,
 };
@@ -55,7 +55,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if count == 0 {
         return Err(Gap::NotHere(words!(
             "no service has a limit of tasks here (/sys/fs/cgroup)",
-            "此主机没有设置任务数上限的服务(/sys/fs/cgroup)"
+            "此主机没有设置任务数上限的服务（/sys/fs/cgroup）"
         )));
     }
     if found.is_empty() {
@@ -74,7 +74,7 @@ fn judge(host: &Host, settings: &Settings<'_>, group: &str) -> Option<Found> {
     let name = group.rsplit('/').next().unwrap_or(group);
     let summary = words!(
         "{name} has {tasks} tasks, {percent:.0} % of the {limit} that it may",
-        "{name} 有 {tasks} 个任务,占上限 {limit} 的 {percent:.0}%"
+        "{name} 有 {tasks} 个任务，占上限 {limit} 的 {percent:.0}%"
     );
     let found = Found::new(name, settings.level(name, percent), summary).value(percent, "%");
     Some(found.evidence(format!("{group}/pids.current"), format!("{tasks} of {limit}")))

@@ -16,11 +16,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 1.0, 1.0, "", "Lynis TIME-3104: one daemon, and only one")],
     impact: Text {
         en: "Nobody corrects the clock of this server: it drifts by seconds a day.",
-        zh: "没有程序校正此服务器的时钟,时钟每天会漂移数秒。",
+        zh: "没有程序校正此服务器的时钟，时钟每天会漂移数秒。",
     },
     remedy: Text {
         en: "Install and start one: apt install chrony, dnf install chrony, or systemctl enable --now systemd-timesyncd.",
-        zh: "安装并启动其中一个:apt install chrony、dnf install chrony,或 systemctl enable --now systemd-timesyncd。",
+        zh: "安装并启动其中一个：apt install chrony、dnf install chrony，或 systemctl enable --now systemd-timesyncd。",
     },
     run,
 };
@@ -43,7 +43,7 @@ const CONTAINER_MARKS: [&str; 3] = ["/.dockerenv", "/run/.containerenv", "/run/s
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     host.must_live()?;
     if CONTAINER_MARKS.iter().any(|mark| host.exists(mark)) {
-        return Err(Gap::NotHere(words!("this is a container; the clock is its host's", "这是容器,时钟由宿主机管理")));
+        return Err(Gap::NotHere(words!("this is a container; the clock is its host's", "这是容器，时钟由宿主机管理")));
     }
     let mut running: BTreeMap<&str, u32> = BTreeMap::new();
     for process in crate::process::all(host)? {
@@ -69,7 +69,7 @@ fn judge(settings: &Settings<'_>, running: &BTreeMap<&str, u32>, maybe: bool) ->
             Status::Unknown,
             words!(
                 "no time daemon runs; VMware Tools may set the clock, which its host's settings say",
-                "没有时间同步服务在运行;VMware Tools 可能负责校时,取决于宿主机设置"
+                "没有时间同步服务在运行；VMware Tools 可能负责校时，取决于宿主机设置"
             ),
         ),
         0 => Found::new("", Status::Warning, words!("no time daemon runs", "没有时间同步服务在运行"))
@@ -83,17 +83,17 @@ fn judge(settings: &Settings<'_>, running: &BTreeMap<&str, u32>, maybe: bool) ->
             Found::new(
                 "",
                 status,
-                words!("{count} time daemons run: {names}", "有 {count} 个时间同步服务同时运行:{names}"),
+                words!("{count} time daemons run: {names}", "有 {count} 个时间同步服务同时运行：{names}"),
             )
             .value(number, "")
             .evidence("/proc", list)
             .impact(words!(
                 "They correct the clock against each other: it jumps to and fro, and none of them notices.",
-                "它们会互相干扰校时,导致时钟来回跳动,且都无法察觉。"
+                "它们会互相干扰校时，导致时钟来回跳动，且都无法察觉。"
             ))
             .remedy(words!(
                 "Keep one, best chrony, and stop the others: systemctl disable --now systemd-timesyncd.",
-                "只保留一个(建议 chrony),停用其余:systemctl disable --now systemd-timesyncd。"
+                "只保留一个（建议 chrony），停用其余：systemctl disable --now systemd-timesyncd。"
             ))
         }
     }

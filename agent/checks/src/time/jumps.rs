@@ -21,11 +21,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Timers fire late or twice, tokens and certificates are refused, and the order of events in logs is wrong.",
-        zh: "定时任务会延迟或重复触发,令牌与证书会被拒绝,日志中的事件顺序也会错乱。",
+        zh: "定时任务会延迟或重复触发，令牌与证书会被拒绝，日志中的事件顺序也会错乱。",
     },
     remedy: Text {
         en: "Let one daemon keep the clock all the time instead of setting it now and then (ntpdate in cron, a second daemon, the hypervisor's tools). After a suspended or migrated virtual machine it is expected once.",
-        zh: "请由一个服务持续校时,而不是定期强制设置(cron 中的 ntpdate、第二个校时服务、虚拟化工具)。虚拟机挂起或迁移后出现一次属正常现象。",
+        zh: "请由一个服务持续校时，而不是定期强制设置（cron 中的 ntpdate、第二个校时服务、虚拟化工具）。虚拟机挂起或迁移后出现一次属正常现象。",
     },
     run,
 };
@@ -36,7 +36,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         return Err(Gap::Unknown(logs.unread.first().cloned().unwrap_or_else(|| {
             words!(
                 "jumps of the clock stand in the journal, which was not read, and no text log is in use",
-                "时钟跳变仅记录于 journal(未读取),且没有在用的文本日志"
+                "时钟跳变仅记录于 journal（未读取），且没有在用的文本日志"
             )
         })));
     };
@@ -56,7 +56,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         None => Found::new(
             "",
             Status::Ok,
-            words!("the clock did not jump within a day ({path})", "一天内时钟未发生跳变({path})"),
+            words!("the clock did not jump within a day ({path})", "一天内时钟未发生跳变（{path}）"),
         ),
     }])
 }

@@ -21,7 +21,7 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "Look whether it shrinks: timedatectl timesync-status or ntpq -p. If it does not, the time server or the way to it is bad: choose nearer ones, or chrony. Step the clock only in a maintenance window (chronyc makestep).",
-        zh: "用 timedatectl timesync-status 或 ntpq -p 观察偏差是否缩小。若未缩小,说明时间服务器或到其的链路质量差:请改用更近的服务器或 chrony。仅在维护窗口内跳变时钟(chronyc makestep)。",
+        zh: "用 timedatectl timesync-status 或 ntpq -p 观察偏差是否缩小。若未缩小，说明时间服务器或到其的链路质量差：请改用更近的服务器或 chrony。仅在维护窗口内跳变时钟（chronyc makestep）。",
     },
     run,
 };

@@ -19,11 +19,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "The clock drifts by seconds a day. Then TLS and tokens are refused, replicas disagree, and logs of several servers cannot be put in order.",
-        zh: "时钟每天会漂移数秒,进而导致 TLS 与令牌校验失败、副本不一致,多台服务器的日志也无法对齐。",
+        zh: "时钟每天会漂移数秒，进而导致 TLS 与令牌校验失败、副本不一致，多台服务器的日志也无法对齐。",
     },
     remedy: Text {
         en: "Install and start one time daemon (apt install chrony, or systemctl enable --now systemd-timesyncd), and allow UDP 123 to its servers (Alibaba Cloud: ntp.cloud.aliyuncs.com). chronyc sources -v or timedatectl shows whether it reaches them.",
-        zh: "安装并启动一个时间同步服务(apt install chrony,或 systemctl enable --now systemd-timesyncd),并放行到其服务器的 UDP 123(阿里云为 ntp.cloud.aliyuncs.com)。可用 chronyc sources -v 或 timedatectl 查看是否连通。",
+        zh: "安装并启动一个时间同步服务（apt install chrony，或 systemctl enable --now systemd-timesyncd），并放行到其服务器的 UDP 123（阿里云为 ntp.cloud.aliyuncs.com）。可用 chronyc sources -v 或 timedatectl 查看是否连通。",
     },
     run,
 };
@@ -35,12 +35,12 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let (status, summary) = if clock.is_synchronised {
         (
             Status::Ok,
-            words!("the clock is synchronised, off by {error:.3} s at most", "时钟已同步,最大误差 {error:.3} 秒"),
+            words!("the clock is synchronised, off by {error:.3} s at most", "时钟已同步，最大误差 {error:.3} 秒"),
         )
     } else if uptime < settings.number("after-boot") {
         let summary = words!(
             "the clock is not synchronised yet, {uptime:.0} s after the start",
-            "启动 {uptime:.0} 秒,时钟尚未同步"
+            "启动 {uptime:.0} 秒，时钟尚未同步"
         );
         (Status::Ok, summary)
     } else {
@@ -49,7 +49,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         let summary = if status == Status::Ok {
             words!(
                 "the clock is not marked as synchronised, but kept within {error:.3} s",
-                "时钟未标记为已同步,但误差保持在 {error:.3} 秒以内"
+                "时钟未标记为已同步，但误差保持在 {error:.3} 秒以内"
             )
         } else {
             words!("the clock is not synchronised", "时钟未同步")
