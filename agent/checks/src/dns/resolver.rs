@@ -1,6 +1,6 @@
 //! How this host's resolver is set up: how many servers, and how long it waits for a dead one.
 
-use super::{RESOLV_CONF, SERVERS_ASKED, resolver};
+use super::{RESOLV_CONF, Resolver, SERVERS_ASKED, resolver};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -34,13 +34,19 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         let bad = Found::new(format!("nameserver {text}"), Status::Warning, summary);
         found.push(bad.evidence(server.source(), format!("nameserver {text}")));
     }
+    found.push(judge(settings, &resolver));
+    Ok(found)
+}
+
+/// What is set up, all servers together.
+fn judge(settings: &Settings<'_>, resolver: &Resolver) -> Found {
     let count = resolver.servers.iter().filter(|server| server.address.is_some()).count();
     let local = resolver.servers.iter().any(|server| server.address.is_some_and(|address| address.ip().is_loopback()));
     let waits_briefly = |name: &str| resolver.options.iter().any(|(_, option)| option.starts_with(name));
     #[expect(clippy::cast_precision_loss, reason = "lines of one file")]
     let number = count as f64;
     let status = settings.level("", number);
-    let one = if count == 0 {
+    let found = if count == 0 {
         let summary = words!("{RESOLV_CONF} names no nameserver", "{RESOLV_CONF} 未指定 DNS 服务器");
         Found::new("", Status::Warning, summary).impact(words!(
             "Names cannot be looked up unless a nameserver runs on this host itself.",
@@ -72,8 +78,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let source = first.map_or_else(|| RESOLV_CONF.to_owned(), super::Server::source);
     let text =
         first.map_or_else(|| "no line \"nameserver\"".to_owned(), |server| format!("nameserver {}", server.text));
-    found.push(one.value(number, "").evidence(source, text));
-    Ok(found)
+    found.value(number, "").evidence(source, text)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! `client:` in a web server's line was chosen by a visitor and is neither searched nor shown. Of other programs' lines only
 //! the part up to the signature is shown: what follows can hold anything that the program worked with.
 
-use super::text_logs::{Line, TextLog, text_logs};
+use super::text_logs::{Line, TextLog, TextLogs, text_logs};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::Host;
@@ -177,20 +177,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
             )
         })));
     }
-    let mut all: [Hits<'_>; SIGNATURES.len()] = Default::default();
-    for log in logs.all() {
-        let is_system = logs.system.as_ref().is_some_and(|system| system.path == log.path);
-        for line in log.since(DAY_SECS) {
-            let Some(index) = SIGNATURES.iter().position(|one| one.fits(own_part(line.text), is_system)) else {
-                continue;
-            };
-            let Some(hits) = all.get_mut(index) else { continue };
-            hits.count += 1;
-            if hits.newest.is_none_or(|(_, newest)| line.age <= newest.age) {
-                hits.newest = Some((log, line));
-            }
-        }
-    }
+    let all = count(logs);
     let looked_at = logs.paths();
     let mut found: Vec<Found> = SIGNATURES
         .iter()
@@ -213,6 +200,25 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     }
     found.extend(logs.unread.iter().map(|why: &Words| Found::new("unread logs", Status::Unknown, why.clone())).take(1));
     Ok(found)
+}
+
+/// How often each signature was written within a day.
+fn count(logs: &TextLogs) -> [Hits<'_>; SIGNATURES.len()] {
+    let mut all: [Hits<'_>; SIGNATURES.len()] = Default::default();
+    for log in logs.all() {
+        let is_system = logs.system.as_ref().is_some_and(|system| system.path == log.path);
+        for line in log.since(DAY_SECS) {
+            let Some(index) = SIGNATURES.iter().position(|one| one.fits(own_part(line.text), is_system)) else {
+                continue;
+            };
+            let Some(hits) = all.get_mut(index) else { continue };
+            hits.count += 1;
+            if hits.newest.is_none_or(|(_, newest)| line.age <= newest.age) {
+                hits.newest = Some((log, line));
+            }
+        }
+    }
+    all
 }
 
 /// The part of a line that its writer chose: not what a visitor sent.
