@@ -1,8 +1,9 @@
 //! What several checks need and one reads for all, during one run.
 
 use crate::found::Gap;
-use crate::host::{KernelLog, Process};
+use crate::host::{Clock, KernelLog, Process, Systemd};
 use crate::lb::Fleet;
+use crate::log::text_logs::TextLogs;
 use std::cell::OnceCell;
 
 /// Everything that is read once.
@@ -20,4 +21,7 @@ pub(crate) struct Memo {
     pub(crate) nginx: OnceCell<Vec<crate::lb::nginx::Instance>>,
     pub(crate) access_logs: OnceCell<crate::web::access_log::Logs>,
     pub(crate) processes: OnceCell<Vec<Process>>,
+    pub(crate) systemd: OnceCell<Result<Systemd, Gap>>,
+    pub(crate) logs: OnceCell<TextLogs>,
+    pub(crate) clock: OnceCell<Result<Clock, Gap>>,
 }

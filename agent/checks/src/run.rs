@@ -68,6 +68,14 @@ pub struct Settings<'a> {
     wanted: &'a Wanted,
 }
 
+#[cfg(test)]
+impl<'a> Settings<'a> {
+    /// What `check` works with, for tests of its parts.
+    pub(crate) fn of(check: &'a Check, wanted: &'a Wanted) -> Self {
+        Self { check, wanted }
+    }
+}
+
 impl Settings<'_> {
     /// The recovery time objective, in seconds.
     #[must_use]

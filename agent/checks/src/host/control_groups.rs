@@ -54,11 +54,11 @@ impl Host {
         let folder = folders.iter().map(|name| format!("{ROOT}{name}")).find(|folder| self.exists(folder));
         let folder = folder.ok_or_else(|| Gap::NotHere(words!("there are no control groups", "没有控制组(cgroup)")))?;
         let mut found = ControlGroups { groups: Vec::new(), unified, cut: false };
-        self.walk(&folder, folder.len(), 0, &mut found);
+        self.walk_groups(&folder, folder.len(), 0, &mut found);
         Ok(found)
     }
 
-    fn walk(&self, folder: &str, root_len: usize, depth: usize, found: &mut ControlGroups) {
+    fn walk_groups(&self, folder: &str, root_len: usize, depth: usize, found: &mut ControlGroups) {
         // A group that ends meanwhile is none.
         let Ok(entries) = self.list(folder) else { return };
         for entry in entries.into_iter().filter(|entry| entry.is_folder) {
@@ -69,7 +69,7 @@ impl Host {
             let path = format!("{folder}/{}", entry.name);
             let name = name(path.get(root_len..).unwrap_or_default());
             found.groups.push(ControlGroup { path: path.clone(), name });
-            self.walk(&path, root_len, depth + 1, found);
+            self.walk_groups(&path, root_len, depth + 1, found);
         }
     }
 }

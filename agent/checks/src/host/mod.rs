@@ -5,11 +5,15 @@
 //! write, start a program, or wait for a FIFO.
 
 mod addresses;
+mod adjtimex;
 mod clock;
 pub(crate) mod control_groups;
 mod counters;
 pub(crate) mod date;
+mod dbus;
 mod deadline;
+mod descriptors;
+mod dns_query;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -34,12 +38,19 @@ pub use files::{Entry, Kind, Stat};
 pub use kernel_log::{KernelLog, KernelMessage};
 pub use mounts::{Family, Mount, Row};
 pub use open_files::{Deleted, DeletedFiles};
+mod systemd;
+mod walk;
+pub(crate) use adjtimex::Clock;
+pub(crate) use dns_query::{DnsAnswer, is_name};
+pub(crate) use glob::matches;
 pub use processes::Process;
 pub use samples::Twice;
 pub(crate) use samples::is_counter;
 pub use sock_diag::Listening;
 pub use sockets::HttpAnswer;
+pub(crate) use systemd::{Systemd, Unit};
 pub use tls_hello::Shown;
+pub(crate) use walk::Walked;
 
 use crate::found::Gap;
 use crate::memo::Memo;

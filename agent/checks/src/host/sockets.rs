@@ -122,14 +122,13 @@ fn exchange(mut stream: impl Stream, request: &[u8], deadline: BootTime) -> io::
 }
 
 fn no_answer(place: &str, error: &io::Error) -> Gap {
-    let (en, zh) = match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            ("no answer within 5 s".to_owned(), "5 秒内无响应".to_owned())
-        }
-        io::ErrorKind::PermissionDenied => {
-            ("this user may not; run it as root".to_owned(), "当前用户无权访问;请以 root 运行".to_owned())
-        }
-        _ => (error.to_string(), error.to_string()),
+    let kind = error.kind();
+    let (en, zh) = if matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+        ("no answer within 5 s".to_owned(), "5 秒内无响应".to_owned())
+    } else if kind == io::ErrorKind::PermissionDenied {
+        ("this user may not; run it as root".to_owned(), "当前用户无权访问;请以 root 运行".to_owned())
+    } else {
+        (error.to_string(), error.to_string())
     };
     Gap::Unknown(words!("{place} cannot be asked: {en}", "无法询问 {place}:{zh}"))
 }

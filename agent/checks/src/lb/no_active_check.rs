@@ -2,7 +2,7 @@
 
 use super::each::told;
 use super::haproxy::{IdleInterval, extras};
-use super::{Member, Pool, Probe, fleet};
+use super::{Member, Pool, Probe, System, fleet};
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -40,7 +40,9 @@ fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
 
 /// Nothing for a pool whose members are all out of service.
 fn judge(pool: &Pool, idle: &BTreeMap<&str, &IdleInterval>) -> Option<Found> {
-    let serving: Vec<&Member> = pool.members.iter().filter(|member| !member.disabled).collect();
+    // A last resort is not probed by design: keepalived's sorry_server.
+    let last_resort = |member: &Member| member.backup && pool.system == System::Keepalived;
+    let serving: Vec<&Member> = pool.members.iter().filter(|member| !member.disabled && !last_resort(member)).collect();
     let of = |fits: fn(&Probe) -> bool| serving.iter().copied().filter(move |member| fits(&member.probe));
     let never: Vec<&Member> = of(|probe| matches!(probe, Probe::Never)).collect();
     let (all, count) = (serving.len(), never.len());
@@ -62,7 +64,11 @@ fn judge(pool: &Pool, idle: &BTreeMap<&str, &IdleInterval>) -> Option<Found> {
     let found =
         Found::new(subject, status, summary).detail("members", as_number(all)).detail("not_probed", as_number(count));
     if status == Status::Ok {
-        return Some(found);
+        let tracked = serving.iter().find_map(|member| match &member.probe {
+            Probe::Tracks(other) => Some(other.as_str()),
+            Probe::Active(_) | Probe::Passive { .. } | Probe::Never | Probe::Unresolved(_) => None,
+        });
+        return Some(found.detail("tracks", tracked));
     }
     let found = waits.into_iter().fold(found, |found, idle| found.evidence(idle.place.source(), &idle.place.text));
     Some(never.iter().take(LINES_MAX).fold(found, |found, member| {
@@ -115,7 +121,18 @@ fn passive(pool: &Pool, first: &Member, all: usize) -> Found {
             words!("{name} has one backend; no other could take over", "{name} 只有一个后端,没有其他后端可接管"),
         );
     }
-    Found::advice(subject, words!("backends of {name} are judged by users' requests only", "{name} 的后端仅凭用户请求判断存活"))
+    let found = Found::advice(
+        subject,
+        words!("backends of {name} are judged by users' requests only", "{name} 的后端仅凭用户请求判断存活"),
+    );
+    let found = match &first.probe {
+        Probe::Passive { per_request_secs, fails, window_secs } => found
+            .detail("per_request_s", per_request_secs.value)
+            .detail("fails", f64::from(fails.value))
+            .detail("window_s", window_secs.value),
+        Probe::Active(_) | Probe::Never | Probe::Tracks(_) | Probe::Unresolved(_) => found,
+    };
+    found
         .evidence(first.place.source(), &first.place.text)
         .impact(words!("Each failure is found by a request of a user, which waits or fails.", "每次故障都要由某个用户请求来发现,该请求会等待或失败。"))
         .remedy(words!("Keep proxy_connect_timeout and proxy_read_timeout short and list http_502 http_503 http_504 in proxy_next_upstream, or use a balancer that probes.", "将 proxy_connect_timeout 和 proxy_read_timeout 设短,并在 proxy_next_upstream 中列出 http_502 http_503 http_504,或改用支持主动探测的负载均衡器。"))

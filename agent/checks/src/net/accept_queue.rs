@@ -11,7 +11,8 @@ pub(crate) const CHECK: Check = Check {
     id: "net.accept-queue",
     title: Text { en: "Accept queues of services", zh: "服务的接受队列" },
     reads: &["sock_diag(7)"],
-    needs: Needs::LIVE,
+    // A socket to the kernel is one.
+    needs: Needs { net: true, ..Needs::LIVE },
     params: &[
         Param::above("warning", 80.0, 50.0, "%", "ours: at 100 % connections are dropped"),
         Param::above("critical", 99.0, 80.0, "%", "tcp(7): a full queue drops connections"),
