@@ -1,8 +1,10 @@
 //! What several checks need and one reads for all, during one run.
 
-use crate::host::Process;
+use crate::found::Gap;
+use crate::host::{Process, Sockets};
 use crate::lb::Fleet;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 /// Everything that is read once.
 #[derive(Debug, Default)]
@@ -10,4 +12,7 @@ pub(crate) struct Memo {
     /// Nothing when there is no load balancer here.
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
+    pub(crate) sockets: OnceCell<Result<Sockets, Gap>>,
+    /// Process ids by the inode of a listening socket.
+    pub(crate) socket_owners: OnceCell<BTreeMap<u64, u32>>,
 }

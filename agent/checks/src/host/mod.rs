@@ -4,17 +4,23 @@
 //! regular files are read, with a bound for each and for all; what cannot be read is a [`Gap`] that says why. It must never
 //! write, start a program, or wait for a FIFO.
 
+mod addresses;
+pub mod calendar;
 mod clock;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod glob;
+mod lines;
+mod listening;
 mod processes;
 mod samples;
 mod sockets;
 
+pub use addresses::{Addresses, Reach};
 pub use clock::{boot_time, unix_time};
 pub use files::{Entry, Kind, Stat};
+pub use listening::{Listener, Protocol, Sockets};
 pub use processes::Process;
 pub use samples::Twice;
 pub use sockets::HttpAnswer;
