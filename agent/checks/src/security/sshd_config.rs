@@ -9,7 +9,8 @@ use crate::words;
 const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
 /// servconf.c, SERVCONF_MAX_DEPTH.
 const DEPTH_MAX: usize = 16;
-/// Lines of all files together.
+/// Files and lines, all together.
+const FILES_MAX: usize = 500;
 const LINES_MAX: usize = 20_000;
 
 /// One line that says something.
@@ -32,6 +33,7 @@ pub(crate) struct SshdConfig {
     pub(crate) lines: Vec<Line>,
     /// The file itself.
     pub(crate) path: String,
+    files: usize,
 }
 
 /// A value in effect for everybody.
@@ -54,17 +56,18 @@ impl SshdConfig {
             Some(path) => path,
             None => PATHS.into_iter().find(|path| host.exists(path)).unwrap_or(PATHS[0]).to_owned(),
         };
-        let mut config = Self { lines: running.lines, path: path.clone() };
+        let mut config = Self { lines: running.lines, path: path.clone(), files: 0 };
         config.read_file(host, &path, None, 0)?;
         Ok(config)
     }
 
     fn read_file(&mut self, host: &Host, path: &str, outer: Option<String>, depth: usize) -> Result<(), Gap> {
         let text = host.read(path)?;
+        self.files += 1;
         let mut condition = outer.clone();
         for (at, line) in text.lines().enumerate() {
             let Some((keyword, arguments)) = split(line) else { continue };
-            if self.lines.len() >= LINES_MAX || depth >= DEPTH_MAX {
+            if self.lines.len() >= LINES_MAX || self.files > FILES_MAX || depth >= DEPTH_MAX {
                 return Err(Gap::Unknown(words!(
                     "{path} includes more than sshd itself would read",
                     "{path} 的 include 超出 sshd 自身的限制"
