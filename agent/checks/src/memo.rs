@@ -1,5 +1,6 @@
 //! What several checks need and one reads for all, during one run.
 
+use crate::db::redis::Instance;
 use crate::found::Gap;
 use crate::host::{Process, Sockets};
 use crate::lb::Fleet;
@@ -13,6 +14,8 @@ pub(crate) struct Memo {
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
     pub(crate) sockets: OnceCell<Result<Sockets, Gap>>,
+    /// What each Redis of this host said.
+    pub(crate) redis: OnceCell<Vec<Instance>>,
     /// Process ids by the inode of a listening socket.
     pub(crate) socket_owners: OnceCell<BTreeMap<u64, u32>>,
 }

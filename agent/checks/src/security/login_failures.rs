@@ -5,7 +5,6 @@ use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, calendar};
 use crate::run::Settings;
 use crate::words;
-use cloud_doctor_proto::finding::Status;
 use cloud_doctor_proto::time::DAY_SECS;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -160,6 +159,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::host::fixture::Fixture;
+    use cloud_doctor_proto::finding::Status;
     use std::fs::{File, FileTimes};
     use std::time::{Duration, SystemTime};
 

@@ -6,7 +6,6 @@ use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, calendar};
 use crate::run::Settings;
 use crate::words;
-use cloud_doctor_proto::finding::Status;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -242,6 +241,7 @@ fn pending(
 mod tests {
     use super::*;
     use crate::host::fixture::Fixture;
+    use cloud_doctor_proto::finding::Status;
 
     const PREFIX: &str = "/var/lib/apt/lists/deb.debian.org_debian-security_dists_bookworm-security_";
 
