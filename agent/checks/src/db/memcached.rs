@@ -25,12 +25,20 @@ pub(crate) const CHECK: Check = Check {
     run,
 };
 
+/// memcached(1).
+const PORT: u16 = 11211;
+
 fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     let (options, source) = options(host)?;
     let is_closed = options.sasl || (options.binds.is_empty() && options.socket);
     let own = |address: &Option<IpAddr>| address.is_some_and(|ip| ip.to_canonical().is_loopback());
     if is_closed || (!options.binds.is_empty() && options.binds.iter().all(own)) {
         let summary = words!("memcached is closed to other hosts", "memcached 未对其他主机开放");
+        return Ok(vec![Found::new("memcached", Status::Ok, summary).evidence(source, options.told())]);
+    }
+    // One in a container listens on the container's network, whatever its options say.
+    if host.is_live() && !host.sockets()?.has_tcp(options.port.unwrap_or(PORT)) {
+        let summary = words!("memcached listens on no address of this host", "memcached 未监听本机地址");
         return Ok(vec![Found::new("memcached", Status::Ok, summary).evidence(source, options.told())]);
     }
     let reach = reach(host, &options)?;
@@ -70,6 +78,8 @@ struct Options {
     sasl: bool,
     socket: bool,
     udp: bool,
+    /// Nothing is 11211.
+    port: Option<u16>,
 }
 
 impl Options {
@@ -88,6 +98,8 @@ impl Options {
                 options.binds.extend(list.split(',').filter(|part| !part.is_empty()).map(bind));
             } else if let Some(port) = value("-U", "--udp-port") {
                 options.udp = port != "0";
+            } else if let Some(port) = value("-p", "--port") {
+                options.port = port.parse().ok();
             } else if value("-s", "--unix-socket").is_some() {
                 options.socket = true;
             } else if matches!(word, "-S" | "--enable-sasl")
@@ -144,7 +156,8 @@ mod tests {
 
     fn live(address: &str, argv: &[&str]) -> Status {
         let trie = format!("Local:\n |-- {address}\n    /32 host LOCAL\n");
-        Fixture::live().file("/proc/net/fib_trie", trie).process(5, 'S', argv).status(&CHECK)
+        let tcp = "sl\n 0: 00000000:2BCB 00000000:0000 0A 0:0 0:0 0 0 0 7\n";
+        Fixture::live().file("/proc/net/fib_trie", trie).file("/proc/net/tcp", tcp).process(5, 'S', argv).status(&CHECK)
     }
 
     #[test]
@@ -158,6 +171,8 @@ mod tests {
             ("47.96.0.10", &[program, "-l", "0.0.0.0", "-S"], Status::Ok),
             ("47.96.0.10", &[program, "-s", "/run/memcached.sock"], Status::Ok),
             ("47.96.0.10", &[program, "-l", "cache.local"], Status::Warning),
+            // In a container: this port is not open here.
+            ("47.96.0.10", &[program, "-p", "11212"], Status::Ok),
         ] {
             assert_eq!(live(address, argv), expected, "{argv:?}");
         }
