@@ -1,5 +1,6 @@
 //! What several checks need and one reads for all, during one run.
 
+use crate::container::docker::Container;
 use crate::db::redis::Instance;
 use crate::found::Gap;
 use crate::host::{Process, Sockets};
@@ -14,6 +15,8 @@ pub(crate) struct Memo {
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
     pub(crate) sockets: OnceCell<Result<Sockets, Gap>>,
+    /// The containers of this host, as Docker tells them.
+    pub(crate) containers: OnceCell<Result<Vec<Container>, Gap>>,
     /// What each Redis of this host said.
     pub(crate) redis: OnceCell<Vec<Instance>>,
     /// Process ids by the inode of a listening socket.

@@ -11,6 +11,7 @@ mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod glob;
+mod http_unix;
 mod lines;
 mod listening;
 mod processes;

@@ -135,7 +135,7 @@ fn no_answer(place: &str, error: &io::Error) -> Gap {
 }
 
 /// Reads a whole HTTP/1 answer.
-fn parse_http(answer: &str) -> Option<HttpAnswer> {
+pub(super) fn parse_http(answer: &str) -> Option<HttpAnswer> {
     let (head, body) = answer.split_once("\r\n\r\n").or_else(|| answer.split_once("\n\n"))?;
     let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.get(..3)?.parse().ok()?;
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
