@@ -5,7 +5,7 @@ use crate::db::redis::Instance;
 use crate::found::Gap;
 use crate::host::{Process, Sockets};
 use crate::lb::Fleet;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 
 /// Everything that is read once.
@@ -15,6 +15,8 @@ pub(crate) struct Memo {
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
     pub(crate) sockets: OnceCell<Result<Sockets, Gap>>,
+    /// Bytes of files that were read line by line.
+    pub(crate) bytes_by_line: Cell<u64>,
     /// The containers of this host, as Docker tells them.
     pub(crate) containers: OnceCell<Result<Vec<Container>, Gap>>,
     /// What each Redis of this host said.

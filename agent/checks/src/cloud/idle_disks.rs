@@ -37,8 +37,7 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     let disks = host.list("/sys/block").map_err(|gap| match gap {
         Gap::NotHere(why) | Gap::Unknown(why) => Gap::Unknown(why),
     })?;
-    let disks =
-        disks.into_iter().map(|entry| entry.name).filter(|name| !OTHERS.iter().any(|begin| name.starts_with(begin)));
+    let disks = disks.into_iter().map(|entry| entry.name).filter(|name| is_disk(host, name));
     let (mut count, mut found) = (0_u32, Vec::new());
     for name in disks.take(DISKS_MAX) {
         let sectors =
@@ -70,6 +69,13 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
         found.push(Found::new("", Status::Ok, words!("all {count} disks are in use", "{count} 块磁盘均在使用中")));
     }
     Ok(found)
+}
+
+/// Whether it was attached to stay: no medium that is put in, no boot part of a card, no single path to a disk.
+fn is_disk(host: &Host, name: &str) -> bool {
+    let is_set = |flag: &str| host.read(&format!("/sys/block/{name}/{flag}")).is_ok_and(|value| value.trim() == "1");
+    let is_boot_part = name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb"));
+    !OTHERS.iter().any(|begin| name.starts_with(begin)) && !is_boot_part && !is_set("removable") && !is_set("hidden")
 }
 
 fn partitions(host: &Host, name: &str) -> Vec<String> {
@@ -150,6 +156,7 @@ mod tests {
                 false,
             ),
             ("a partition that is not mounted", second().file("/sys/block/vdb/vdb1/partition", "1"), true),
+            ("a stick", second().file("/sys/block/vdb/removable", "1\n"), false),
             ("no medium", disk(host(), "vdb", "254:16", "0"), false),
         ] {
             let found = fixture.run(&CHECK);

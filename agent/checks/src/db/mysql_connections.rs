@@ -40,10 +40,12 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let own = options.get(&["socket"]).map(|socket| socket.value.as_str()).unwrap_or_default();
     let (local, is_open) = unix_connections(host, own)?;
     if !sockets.has_tcp(port) && !is_open {
-        return Err(Gap::Unknown(words!(
-            "the server is installed but listens neither at port {port} nor at its socket",
-            "服务器已安装,但未监听端口 {port} 及其套接字"
-        )));
+        let why = words!(
+            "the server listens neither at port {port} nor at its socket",
+            "服务器未监听端口 {port},也未监听其套接字"
+        );
+        let runs = host.processes().iter().any(|process| matches!(process.program(), "mysqld" | "mariadbd"));
+        return Err(if runs { Gap::Unknown(why) } else { Gap::NotHere(why) });
     }
     let name = match options.brand {
         Brand::MySql => "MySQL",
@@ -119,11 +121,12 @@ mod tests {
             ("default", tcp(mysql(""), 10), Status::Ok),
             ("with the socket", tcp(maria("max_connections=10\n"), 7).file("/proc/net/unix", unix), Status::Warning),
             ("only the socket", maria("").file("/proc/net/tcp", "sl\n").file("/proc/net/unix", unix), Status::Ok),
-            ("stopped", maria("").file("/proc/net/tcp", "sl\n"), Status::Unknown),
+            ("deaf", maria("").file("/proc/net/tcp", "sl\n").process(5, 'S', &["/usr/sbin/mariadbd"]), Status::Unknown),
             ("odd", tcp(maria("max_connections=many\n"), 1), Status::Unknown),
         ] {
             assert_eq!(fixture.status(&CHECK), expected, "{name}");
         }
+        assert!(maria("").file("/proc/net/tcp", "sl\n").has_none_of(&CHECK));
         assert!(Fixture::live().has_none_of(&CHECK));
     }
 }

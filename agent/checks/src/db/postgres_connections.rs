@@ -2,7 +2,7 @@
 
 use super::postgres_clusters::{Cluster, clusters};
 use crate::check::{Check, Needs, Param, Text};
-use crate::found::{Found, Outcome};
+use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Process};
 use crate::run::Settings;
 use crate::words;
@@ -45,17 +45,23 @@ pub(crate) const CHECK: Check = Check {
 const CONNECTIONS_DEFAULT: f64 = 100.0;
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
-    Ok(clusters(host)?.iter().map(|cluster| judge(host, settings, cluster)).collect())
+    let clusters = clusters(host)?;
+    let running = clusters.iter().filter_map(|cluster| Some((cluster, cluster.pid?)));
+    let all: Vec<Found> = running.map(|(cluster, server)| judge(host, settings, cluster, server)).collect();
+    if all.is_empty() {
+        return Err(Gap::NotHere(words!(
+            "no PostgreSQL cluster of this host runs",
+            "此主机没有运行中的 PostgreSQL 实例"
+        )));
+    }
+    Ok(all)
 }
 
-fn judge(host: &Host, settings: &Settings<'_>, cluster: &Cluster) -> Found {
+fn judge(host: &Host, settings: &Settings<'_>, cluster: &Cluster, server: u32) -> Found {
     let subject = cluster.path.as_str();
     if let Some(why) = &cluster.trouble {
         return Found::new(subject, Status::Unknown, why.clone());
     }
-    let Some(server) = cluster.pid else {
-        return Found::new(subject, Status::Unknown, words!("this cluster is not running", "该实例未在运行"));
-    };
     let most = match cluster.get("max_connections").map(|setting| setting.value.parse::<f64>()) {
         None => CONNECTIONS_DEFAULT,
         Some(Ok(most)) if most >= 1.0 => most,
@@ -124,7 +130,8 @@ mod tests {
             let found = clients(lines, count).run(&CHECK);
             assert_eq!((found[0].status, found[0].subject.as_str()), (expected, CONFIG), "{lines} {count}");
         }
-        assert_eq!(Fixture::live().file(CONFIG, "").status(&CHECK), Status::Unknown);
+        assert!(Fixture::live().file(CONFIG, "").has_none_of(&CHECK));
+        assert_eq!(host("include '/nowhere'\n").status(&CHECK), Status::Unknown);
         assert!(Fixture::live().file("/proc/x", "").has_none_of(&CHECK));
     }
 }

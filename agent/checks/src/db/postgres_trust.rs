@@ -44,7 +44,16 @@ fn judge(host: &Host, cluster: &Cluster) -> Vec<Found> {
     let is_own = listens.split(',').map(str::trim).all(|name| matches!(name, "" | "localhost" | "127.0.0.1" | "::1"));
     let lines = text.lines().enumerate().filter_map(|(at, line)| Some((at + 1, Line::parse(line)?)));
     let trusted = lines.filter(|(_, line)| line.method == "trust").take(LINES_MAX);
-    let mut all: Vec<Found> = trusted.map(|(at, line)| line.judge(&path, at, is_own)).collect();
+    let (here, away): (Vec<_>, Vec<_>) = trusted.partition(|(_, line)| line.is_from_here());
+    let mut all: Vec<Found> = away.iter().map(|(at, line)| line.judge(&path, *at, is_own)).collect();
+    if !here.is_empty() {
+        let summary = words!(
+            "every user of this host comes into PostgreSQL without a password",
+            "本机任何用户都可免密进入 PostgreSQL"
+        );
+        let found = Found::advice(path.clone(), summary);
+        all.push(here.iter().fold(found, |found, (at, line)| found.evidence(format!("{path}:{at}"), line.told())));
+    }
     if text.lines().any(|line| line.trim_start().starts_with("include")) {
         let why =
             words!("{path} includes other files, which are not followed here", "{path} 引用了其他文件,此处未跟踪");
@@ -88,19 +97,21 @@ impl Line {
         Some(Self { kind, users, address, method })
     }
 
-    fn judge(self, path: &str, at: usize, is_own: bool) -> Found {
+    fn is_from_here(&self) -> bool {
+        let bare = self.address.split('/').next().unwrap_or_default();
+        self.kind == "local" || bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    fn told(&self) -> String {
         let Self { kind, users, address, method } = self;
-        let bare = address.split('/').next().unwrap_or_default();
-        let from_here =
-            kind == "local" || bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        format!("{kind} {users} {address} {method}")
+    }
+
+    /// A line for others than this host.
+    fn judge(&self, path: &str, at: usize, is_own: bool) -> Found {
+        let Self { kind, users, address, .. } = self;
         let subject = format!("{path} {kind} {users} {address}");
-        let found = if from_here {
-            let summary = words!(
-                "every user of this host may be {users:?} in PostgreSQL",
-                "本机任何用户都可免密成为 PostgreSQL 的 {users:?}"
-            );
-            Found::advice(subject.trim_end(), summary)
-        } else if is_own {
+        let found = if is_own {
             let summary = words!(
                 "{address} may come in without a password; only listen_addresses holds it off",
                 "{address} 可免密访问;目前仅靠 listen_addresses 阻止"
@@ -113,7 +124,7 @@ impl Line {
             );
             Found::new(subject, Status::Critical, summary)
         };
-        found.evidence(format!("{path}:{at}"), format!("{kind} {users} {address} {method}"))
+        found.evidence(format!("{path}:{at}"), self.told())
     }
 }
 
@@ -156,7 +167,7 @@ mod tests {
             (everywhere, "#host all all 0.0.0.0/0 trust\n", Status::Ok, 0),
             (everywhere, "host all all 0.0.0.0/0 ldap ldapbindpasswd=trust\n", Status::Ok, 0),
             ("", "host all all 0.0.0.0/0 trust\n", Status::Warning, 0),
-            (everywhere, "local all all trust\nhost all all ::1/128 trust\n", Status::Ok, 2),
+            (everywhere, "local all all trust\nhost all all ::1/128 trust\n", Status::Ok, 1),
             (everywhere, "include_dir hba.d\n", Status::Unknown, 0),
         ] {
             let found = host(lines).file("/etc/postgresql/15/main/pg_hba.conf", format!("{shipped}{more}")).run(&CHECK);

@@ -7,11 +7,14 @@ use rustix::fs::OFlags;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 
+/// Most that is read in this way of all files of one run, besides what [`Host::read`] may read: Ubuntu's lists of security
+/// updates have 40 MiB, and must not leave the checks after them without files.
+const ALL_BYTES_MAX: u64 = 96 << 20;
 /// Longest line; what is longer is cut there.
 const LINE_BYTES_MAX: u64 = 16 << 10;
 
 impl Host {
-    /// Gives every line of a text file to `take`. Bytes count as those of [`Host::read`] do.
+    /// Gives every line of a text file to `take`.
     ///
     /// # Errors
     /// As [`Host::read`], but that the file may have `bytes_max`. What was given before the error was given.
@@ -22,7 +25,8 @@ impl Host {
         let fd = self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY);
         let mut reader = BufReader::new(File::from(fd.map_err(|errno| broken(&errno.to_string()))?));
         let kernel = path.starts_with("/proc/") || path.starts_with("/sys/");
-        let bytes_max = if kernel { bytes_max } else { bytes_max.min(self.bytes_left.get()) };
+        let before = self.memo.bytes_by_line.get();
+        let bytes_max = if kernel { bytes_max } else { bytes_max.min(ALL_BYTES_MAX.saturating_sub(before)) };
         let (mut line, mut bytes) = (Vec::new(), 0_u64);
         loop {
             line.clear();
@@ -38,7 +42,7 @@ impl Host {
             take(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
         }
         if !kernel {
-            self.bytes_left.set(self.bytes_left.get().saturating_sub(bytes));
+            self.memo.bytes_by_line.set(before.saturating_add(bytes));
         }
         Ok(())
     }

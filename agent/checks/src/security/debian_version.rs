@@ -49,7 +49,7 @@ fn part(left: &str, right: &str) -> Ordering {
         while is_text(left) || is_text(right) {
             match weight(left.first()).cmp(&weight(right.first())) {
                 Ordering::Equal => {}
-                other => return other,
+                unequal @ (Ordering::Less | Ordering::Greater) => return unequal,
             }
             (left, right) = (left.get(1..).unwrap_or_default(), right.get(1..).unwrap_or_default());
         }
@@ -57,7 +57,7 @@ fn part(left: &str, right: &str) -> Ordering {
         // Without leading zeros the longer number is the larger one, however long.
         match one.len().cmp(&two.len()).then_with(|| one.cmp(two)) {
             Ordering::Equal => (left, right) = (left_rest, right_rest),
-            other => return other,
+            unequal @ (Ordering::Less | Ordering::Greater) => return unequal,
         }
     }
     Ordering::Equal

@@ -47,8 +47,8 @@ const fn tcp(number: u16, name: &'static str, bare: bool) -> Port {
     Port { number, protocol: Protocol::Tcp, name, bare }
 }
 
-/// IANA's register and the projects' own defaults.
-const PORTS: [Port; 22] = [
+/// IANA's register and the projects' own defaults. memcached has a check of its own, which knows its options.
+const PORTS: [Port; 20] = [
     tcp(1433, "SQL Server", false),
     tcp(1521, "Oracle", false),
     tcp(2181, "ZooKeeper", true),
@@ -67,8 +67,6 @@ const PORTS: [Port; 22] = [
     tcp(9300, "Elasticsearch", false),
     tcp(10250, "kubelet", false),
     tcp(10255, "kubelet without login", true),
-    tcp(11211, "memcached", true),
-    Port { number: 11211, protocol: Protocol::Udp, name: "memcached", bare: true },
     tcp(15672, "RabbitMQ management", false),
     tcp(27017, "MongoDB", false),
 ];

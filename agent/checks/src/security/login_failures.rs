@@ -38,7 +38,8 @@ const TAIL_BYTES: u64 = 1 << 20;
 const NAMED_MAX: usize = 5;
 /// `message repeated N times` counts for so many at most.
 const REPEATED_MAX: u64 = 1000;
-const YEAR_SECS: u64 = 365 * DAY_SECS;
+/// Of a mean year.
+const YEAR_SECS: u64 = 31_556_952;
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let Some(path) = LOGS.into_iter().find(|path| host.exists(path)) else {
@@ -54,7 +55,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let age = host.now().0.saturating_sub(host.stat(path)?.modified.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "hours that somebody set")]
     let window = (settings.number("window").max(0.0) * 3600.0) as u64;
-    let failures = failures(&text, age, window);
+    let failures = failures(&text, Clock { age, window, year: 1970 + host.now().0 / YEAR_SECS });
     let mut rates: Vec<(u64, IpAddr)> = Vec::new();
     for (source, minutes) in &failures {
         rates.push((minutes.values().copied().max().unwrap_or(0), *source));
@@ -81,10 +82,23 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
 /// Failed logins by source and minute.
 type Failures = BTreeMap<IpAddr, BTreeMap<u64, u64>>;
 
-/// Counts the failures that are younger than `window` seconds. Logs of the old form have neither year nor zone: the last
-/// line was written when the file was, `age` seconds ago, and the others by their distance from it.
-fn failures(text: &str, age: u64, window: u64) -> Failures {
-    let lines: Vec<(Stamp, &str)> = text.lines().filter_map(stamp).collect();
+/// What the lines' times are measured by.
+#[derive(Clone, Copy)]
+struct Clock {
+    /// Seconds since the log was written to.
+    age: u64,
+    /// Seconds that count.
+    window: u64,
+    /// The year of the last line, which says how long February is.
+    year: u64,
+}
+
+/// Counts the failures of the window. Logs of the old form have neither year nor zone: the last line was written when the
+/// file was, and the others by their distance from it.
+fn failures(text: &str, Clock { age, window, year }: Clock) -> Failures {
+    let begin = |year| calendar::day_secs(year, 1, 1).unwrap_or(0);
+    let year_secs = begin(year + 1).saturating_sub(begin(year));
+    let lines: Vec<(Stamp, &str)> = text.lines().filter_map(|line| stamp(line, year)).collect();
     let mut all = Failures::new();
     let Some((last, _)) = lines.last() else { return all };
     for (time, message) in &lines {
@@ -93,7 +107,7 @@ fn failures(text: &str, age: u64, window: u64) -> Failures {
             (Stamp::OfYear(last), Stamp::OfYear(time)) if time <= last => last - time,
             // A clock that went back a little is not a year.
             (Stamp::OfYear(last), Stamp::OfYear(time)) if time - last < DAY_SECS => 0,
-            (Stamp::OfYear(last), Stamp::OfYear(time)) => (last + YEAR_SECS).saturating_sub(*time),
+            (Stamp::OfYear(last), Stamp::OfYear(time)) => (last + year_secs).saturating_sub(*time),
             // The form changed on the way.
             (Stamp::Exact(_), Stamp::OfYear(_)) | (Stamp::OfYear(_), Stamp::Exact(_)) => continue,
         };
@@ -119,16 +133,15 @@ enum Stamp {
 }
 
 /// A line's time (RFC 3164 or RFC 3339), and what follows.
-fn stamp(line: &str) -> Option<(Stamp, &str)> {
+fn stamp(line: &str, year: u64) -> Option<(Stamp, &str)> {
     if let Some((time, rest)) = line.split_once(' ').filter(|(time, _)| time.starts_with("20")) {
         return Some((Stamp::Exact(calendar::rfc_3339(time)?), rest));
     }
     let (month, rest) = line.split_once(' ')?;
     let (day, rest) = rest.trim_start().split_once(' ')?;
     let (clock, rest) = rest.split_once(' ')?;
-    // Any year without a 29th of February would do; this one has it.
-    let day = calendar::day_secs(2024, calendar::month(month)?, day.parse().ok()?)?;
-    let begin = calendar::day_secs(2024, 1, 1)?;
+    let day = calendar::day_secs(year, calendar::month(month)?, day.parse().ok()?)?;
+    let begin = calendar::day_secs(year, 1, 1)?;
     Some((Stamp::OfYear(day.checked_sub(begin)? + calendar::clock_secs(clock)?), rest))
 }
 
