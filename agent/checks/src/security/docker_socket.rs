@@ -12,7 +12,7 @@ use std::net::IpAddr;
 pub(crate) const CHECK: Check = Check {
     id: "security.docker-socket",
     title: Text { en: "Access to Docker", zh: "Docker 访问权限" },
-    reads: &["/run/docker.sock", "/etc/docker/daemon.json"],
+    reads: &["/run/docker.sock", "/etc/docker/daemon.json", "/proc/*/cmdline"],
     needs: Needs::FILES,
     params: &[],
     impact: Text {
@@ -31,6 +31,8 @@ pub(crate) const CHECK: Check = Check {
 const SOCKETS: [&str; 3] = ["/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock"];
 const CONFIG: &str = "/etc/docker/daemon.json";
 const WRITTEN_BY_ALL: u32 = 0o002;
+/// Ports that are told one by one.
+const PORTS_MAX: usize = 10;
 
 /// dockerd's configuration, as far as it is needed.
 #[derive(Debug, Default, Deserialize)]
@@ -59,6 +61,7 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
         Err(Gap::NotHere(_)) => {}
         Err(Gap::Unknown(why)) => all.push(Found::new(CONFIG, Status::Unknown, why)),
     }
+    all.extend(started_with(host));
     if all.is_empty() {
         return Err(Gap::NotHere(words!("no container runtime is here", "此主机没有容器运行时")));
     }
@@ -82,7 +85,7 @@ fn ports(text: &str) -> Vec<Found> {
         }
     };
     let open = daemon.hosts.iter().filter(|_| !daemon.tlsverify).filter_map(|place| place.strip_prefix("tcp://"));
-    let mut all: Vec<Found> = open.take(10).map(port).collect();
+    let mut all: Vec<Found> = open.take(PORTS_MAX).map(|place| port(place, CONFIG)).collect();
     if all.is_empty() {
         all.push(Found::new(
             CONFIG,
@@ -93,7 +96,28 @@ fn ports(text: &str) -> Vec<Found> {
     all
 }
 
-fn port(place: &str) -> Found {
+/// Ports that the daemon opens by its command line: `-H tcp://…`, `--host tcp://…`, `--host=tcp://…`.
+fn started_with(host: &Host) -> Vec<Found> {
+    let daemon = host.processes().iter().find(|process| process.program() == "dockerd");
+    let Some(daemon) = daemon.filter(|daemon| !daemon.argv.iter().any(|word| word.starts_with("--tlsverify"))) else {
+        return Vec::new();
+    };
+    let mut words = daemon.argv.iter().map(String::as_str);
+    let mut places = Vec::new();
+    while let Some(word) = words.next() {
+        let value = match word {
+            "-H" | "--host" => words.next(),
+            word => {
+                word.strip_prefix("--host=").or_else(|| word.strip_prefix("-H=")).or_else(|| word.strip_prefix("-H"))
+            }
+        };
+        places.extend(value.and_then(|value| value.strip_prefix("tcp://")));
+    }
+    let source = format!("/proc/{}/cmdline", daemon.pid);
+    places.into_iter().take(PORTS_MAX).map(|place| port(place, &source)).collect()
+}
+
+fn port(place: &str, source: &str) -> Found {
     let name = place.rsplit_once(':').map_or(place, |(name, _)| name).trim_matches(['[', ']']);
     // dockerd takes an empty name for 127.0.0.1 (docker/cli opts/hosts.go).
     let is_own =
@@ -106,8 +130,7 @@ fn port(place: &str) -> Found {
         let summary = words!("Docker takes orders from anybody at {place}", "任何人都可通过 {place} 操作 Docker");
         (Status::Critical, summary)
     };
-    Found::new(format!("tcp://{place}"), status, summary)
-        .evidence(CONFIG, format!("hosts: tcp://{place}, no tlsverify"))
+    Found::new(format!("tcp://{place}"), status, summary).evidence(source, format!("tcp://{place} without tlsverify"))
 }
 
 #[cfg(test)]
@@ -139,6 +162,15 @@ mod tests {
             (r#"{"hosts": 3}"#, Status::Unknown),
         ] {
             assert_eq!(Fixture::image().file(CONFIG, config).status(&CHECK), expected, "{config}");
+        }
+        let dockerd = "/usr/bin/dockerd";
+        for (argv, expected) in [
+            (&[dockerd, "-H", "fd://", "-H", "tcp://0.0.0.0:2375"][..], Status::Critical),
+            (&[dockerd, "--host=tcp://127.0.0.1:2375"], Status::Warning),
+            (&[dockerd, "-H", "tcp://0.0.0.0:2376", "--tlsverify", "--tlskey=/k"], Status::Ok),
+        ] {
+            let fixture = Fixture::live().file(CONFIG, "{}").process(5, 'S', argv);
+            assert_eq!(fixture.status(&CHECK), expected, "{argv:?}");
         }
         assert!(Fixture::image().has_none_of(&CHECK));
     }
