@@ -1,10 +1,13 @@
 //! What several checks need and one reads for all, during one run.
 
+use crate::container::docker::Container;
+use crate::db::redis::Instance;
 use crate::found::Gap;
-use crate::host::{Clock, KernelLog, Process, Systemd};
+use crate::host::{Clock, KernelLog, Process, Sockets, Systemd};
 use crate::lb::Fleet;
 use crate::log::text_logs::TextLogs;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
 
 /// Everything that is read once.
 #[derive(Debug, Default)]
@@ -24,4 +27,13 @@ pub(crate) struct Memo {
     pub(crate) systemd: OnceCell<Result<Systemd, Gap>>,
     pub(crate) logs: OnceCell<TextLogs>,
     pub(crate) clock: OnceCell<Result<Clock, Gap>>,
+    pub(crate) sockets: OnceCell<Result<Sockets, Gap>>,
+    /// Bytes of files that were read line by line.
+    pub(crate) bytes_by_line: Cell<u64>,
+    /// The containers of this host, as Docker tells them.
+    pub(crate) containers: OnceCell<Result<Vec<Container>, Gap>>,
+    /// What each Redis of this host said.
+    pub(crate) redis: OnceCell<Vec<Instance>>,
+    /// Process ids by the inode of a listening socket.
+    pub(crate) socket_owners: OnceCell<BTreeMap<u64, u32>>,
 }

@@ -37,7 +37,7 @@ impl Wanted {
         let form = || {
             BadSetting(words!(
                 "{text:?} is not CHECK.PARAM=NUMBER, like cpu.usage.warning=80",
-                "{text:?} 不符合 检查.参数=数值 的形式,例如 cpu.usage.warning=80"
+                "{text:?} 不符合 检查.参数=数值 的形式，例如 cpu.usage.warning=80"
             ))
         };
         let (key, number) = text.split_once('=').ok_or_else(form)?;
@@ -46,14 +46,14 @@ impl Wanted {
         let Some(check) = crate::by_id(id) else {
             return Err(BadSetting(words!(
                 "there is no check {id:?}; `check --list` shows all",
-                "没有名为 {id:?} 的检查;`check --list` 可列出全部"
+                "没有名为 {id:?} 的检查；`check --list` 可列出全部"
             )));
         };
         if !check.params.iter().any(|param| param.name == name) {
             let names = check.params.iter().map(|param| param.name).collect::<Vec<_>>().join(", ");
             return Err(BadSetting(words!(
                 "{id} has no parameter {name:?}, only: {names}",
-                "{id} 没有参数 {name:?},仅有:{names}"
+                "{id} 没有参数 {name:?}，仅有：{names}"
             )));
         }
         self.set.insert(key.trim().to_owned(), number);

@@ -15,11 +15,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 40.0, 20.0, "%", "netdata health.d/cpu.conf, 10min_cpu_iowait")],
     impact: Text {
         en: "Work stands still because disks or network file systems do not keep up.",
-        zh: "磁盘或网络文件系统跟不上,任务处于停滞等待状态。",
+        zh: "磁盘或网络文件系统跟不上，任务处于停滞等待状态。",
     },
     remedy: Text {
         en: "Find what reads and writes most (iotop -o, pidstat -d 1) and which device is slow (iostat -x 1); look at the disk checks.",
-        zh: "找出读写最多的进程(iotop -o、pidstat -d 1)和响应慢的设备(iostat -x 1),并查看磁盘类检查结果。",
+        zh: "找出读写最多的进程（iotop -o、pidstat -d 1）和响应慢的设备（iostat -x 1），并查看磁盘类检查结果。",
     },
     run,
 };

@@ -22,11 +22,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "More tasks want to run than the server can; requests queue up and time out.",
-        zh: "等待运行的任务多于服务器的处理能力,请求会排队并超时。",
+        zh: "等待运行的任务多于服务器的处理能力，请求会排队并超时。",
     },
     remedy: Text {
         en: "Look at the busiest processes (top), then give them less work or the server more processors.",
-        zh: "查看最繁忙的进程(top),然后减少其负载或为服务器增加处理器。",
+        zh: "查看最繁忙的进程（top），然后减少其负载或为服务器增加处理器。",
     },
     run,
 };
@@ -54,7 +54,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         status,
         words!(
             "load averages of 1, 5 and 15 minutes are {load1:.1}, {load5:.1}, {load15:.1} on {processors} processors; {blocked} processes wait for a disk",
-            "1、5、15 分钟平均负载为 {load1:.1}、{load5:.1}、{load15:.1},处理器 {processors} 个;{blocked} 个进程在等待磁盘"
+            "1、5、15 分钟平均负载为 {load1:.1}、{load5:.1}、{load15:.1}，处理器 {processors} 个；{blocked} 个进程在等待磁盘"
         ),
     )
     .value(each(load15), "per processor")
@@ -64,7 +64,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if blocked > 0 && f64::from(u32::try_from(blocked).unwrap_or(u32::MAX)) >= load1 / 2.0 && status > Status::Unknown {
         return Ok(vec![found.remedy(words!(
             "Most of this load waits for disks and not for processors: look at the disk checks and at hung network file systems (ps -eo state,pid,wchan:32,comm | grep ^D).",
-            "负载大部分在等待磁盘而不是处理器:请查看磁盘类检查结果以及是否有挂起的网络文件系统(ps -eo state,pid,wchan:32,comm | grep ^D)。"
+            "负载大部分在等待磁盘而不是处理器：请查看磁盘类检查结果以及是否有挂起的网络文件系统（ps -eo state,pid,wchan:32,comm | grep ^D）。"
         ))]);
     }
     Ok(vec![found])

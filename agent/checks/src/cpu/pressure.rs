@@ -17,11 +17,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Ready work stands in line for a processor; this time is added to the answers of every service here.",
-        zh: "就绪的任务在排队等待处理器,这段时间会直接计入本机各项服务的响应时间。",
+        zh: "就绪的任务在排队等待处理器，这段时间会直接计入本机各项服务的响应时间。",
     },
     remedy: Text {
         en: "Look at the busiest processes (top) and at limits of services (systemd-cgtop), then give them less work or the server more processors.",
-        zh: "查看最繁忙的进程(top)以及各服务的资源占用(systemd-cgtop),然后减少负载或为服务器增加处理器。",
+        zh: "查看最繁忙的进程（top）以及各服务的资源占用（systemd-cgtop），然后减少负载或为服务器增加处理器。",
     },
     run,
 };

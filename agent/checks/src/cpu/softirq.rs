@@ -21,11 +21,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "The network is limited by one processor: packets are dropped and answers are late although the server looks idle.",
-        zh: "网络处理能力受限于单个处理器:即使服务器整体空闲,也会丢包、响应变慢。",
+        zh: "网络处理能力受限于单个处理器：即使服务器整体空闲，也会丢包、响应变慢。",
     },
     remedy: Text {
         en: "Let more processors take packets: ethtool -l IFACE and ethtool -L IFACE combined N, irqbalance, or receive packet steering (/sys/class/net/IFACE/queues/rx-*/rps_cpus).",
-        zh: "让更多处理器参与收包:使用 ethtool -l 网卡 查看并用 ethtool -L 网卡 combined N 增加队列,启用 irqbalance,或配置 RPS(/sys/class/net/网卡/queues/rx-*/rps_cpus)。",
+        zh: "让更多处理器参与收包：使用 ethtool -l 网卡 查看并用 ethtool -L 网卡 combined N 增加队列，启用 irqbalance，或配置 RPS（/sys/class/net/网卡/queues/rx-*/rps_cpus）。",
     },
     run,
 };
@@ -50,7 +50,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         status,
         words!(
             "the processor busiest with interrupts ({name}) spent {most:.0} % of its time on them, the least busy {least:.0} %, over {:.1} s",
-            "{:.1} 秒内,处理中断最多的处理器({name})有 {most:.0}% 的时间用于软中断,最少的为 {least:.0}%",
+            "{:.1} 秒内，处理中断最多的处理器（{name}）有 {most:.0}% 的时间用于软中断，最少的为 {least:.0}%",
             stat.secs
         ),
     );

@@ -15,11 +15,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 10.0, 5.0, "%", "netdata health.d/cpu.conf, 20min_steal_cpu")],
     impact: Text {
         en: "This server is ready to work but the machine below it serves others first; everything gets slower and nothing inside explains it.",
-        zh: "本机有任务要运行,但宿主机优先服务了其他虚拟机;所有请求都会变慢,而且在系统内部找不到原因。",
+        zh: "本机有任务要运行，但宿主机优先服务了其他虚拟机；所有请求都会变慢，而且在系统内部找不到原因。",
     },
     remedy: Text {
         en: "Check whether this is a burstable instance that has used up its credits. Otherwise stop and start it, so that it moves to another machine, or take a type with dedicated processors.",
-        zh: "先确认是否为已耗尽积分的突发性能实例;否则停止并重新启动实例,使其迁移到其他宿主机,或改用独享处理器的规格。",
+        zh: "先确认是否为已耗尽积分的突发性能实例；否则停止并重新启动实例，使其迁移到其他宿主机，或改用独享处理器的规格。",
     },
     run,
 };

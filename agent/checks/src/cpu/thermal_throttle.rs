@@ -18,11 +18,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 0.0, 0.0, "times", "any: a processor that is cooled well never does it")],
     impact: Text {
         en: "The processors run slower than they could, and hardware that stays hot fails earlier.",
-        zh: "处理器的运行速度低于正常水平,长期高温还会缩短硬件寿命。",
+        zh: "处理器的运行速度低于正常水平，长期高温还会缩短硬件寿命。",
     },
     remedy: Text {
         en: "Check fans, air flow, dust and the temperature of the room; look at the temperature check.",
-        zh: "检查风扇、风道、积灰和机房温度,并查看温度检查结果。",
+        zh: "检查风扇、风道、积灰和机房温度，并查看温度检查结果。",
     },
     run,
 };
@@ -35,7 +35,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if paths.is_empty() {
         return Err(Gap::NotHere(words!(
             "these processors do not say when heat slows them down (virtual machines never do)",
-            "这些处理器不提供过热降频计数(虚拟机均不提供)"
+            "这些处理器不提供过热降频计数（虚拟机均不提供）"
         )));
     }
     let (mut rise, mut most, mut secs): (u64, (u64, String), f64) = (0, (0, String::new()), 0.0);
@@ -52,7 +52,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let count = u32::try_from(rise).unwrap_or(u32::MAX);
     let summary = words!(
         "heat slowed processors down {rise} times over {secs:.1} s, one of them {most} times since boot",
-        "{secs:.1} 秒内处理器因过热降频 {rise} 次;自启动以来单个处理器最多 {most} 次"
+        "{secs:.1} 秒内处理器因过热降频 {rise} 次；自启动以来单个处理器最多 {most} 次"
     );
     let status = settings.level("", f64::from(count));
     let found =

@@ -16,11 +16,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 25.0, 15.0, "%", "awesome-prometheus-alerts, Container high throttle rate")],
     impact: Text {
         en: "This service is stopped again and again for up to a tenth of a second, so its answers are late although the server has room.",
-        zh: "该服务会反复被暂停(每次最长约 0.1 秒),即使服务器仍有空闲,其响应也会变慢。",
+        zh: "该服务会反复被暂停（每次最长约 0.1 秒），即使服务器仍有空闲，其响应也会变慢。",
     },
     remedy: Text {
         en: "Raise or remove the limit: systemctl set-property UNIT CPUQuota=, docker update --cpus, or resources.limits.cpu in Kubernetes; or give the service less work.",
-        zh: "提高或取消限额:systemctl set-property 单元 CPUQuota=、docker update --cpus,或 Kubernetes 的 resources.limits.cpu;也可减少该服务的负载。",
+        zh: "提高或取消限额：systemctl set-property 单元 CPUQuota=、docker update --cpus，或 Kubernetes 的 resources.limits.cpu；也可减少该服务的负载。",
     },
     run,
 };
@@ -54,7 +54,7 @@ fn judge(host: &Host, settings: &Settings<'_>, folder: &str, name: &str) -> Opti
     let twice = host.twice(&path).ok()?;
     let rise = |key: &str| value(&twice.after, key)?.checked_sub(value(&twice.before, key)?);
     let (Some(periods), Some(throttled)) = (rise("nr_periods"), rise("nr_throttled")) else {
-        let why = words!("{path} cannot be understood, or began anew", "无法解析 {path},或计数已重新开始");
+        let why = words!("{path} cannot be understood, or began anew", "无法解析 {path}，或计数已重新开始");
         return Some(Found::new(name, Status::Unknown, why).evidence(path, &twice.after));
     };
     let share = percent(throttled, periods).unwrap_or(0.0);
@@ -64,7 +64,7 @@ fn judge(host: &Host, settings: &Settings<'_>, folder: &str, name: &str) -> Opti
         settings.level(name, share),
         words!(
             "{name} was stopped by its processor limit in {share:.0} % of its periods over {secs:.1} s",
-            "{secs:.1} 秒内,{name} 在 {share:.0}% 的调度周期中因处理器限额被暂停"
+            "{secs:.1} 秒内，{name} 在 {share:.0}% 的调度周期中因处理器限额被暂停"
         ),
     );
     let found = found.value(share, "%").evidence(&path, counters(&twice.after));

@@ -18,11 +18,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Requests wait for a processor, and everything on this server gets slower.",
-        zh: "请求需要等待处理器,此服务器上的一切都会变慢。",
+        zh: "请求需要等待处理器，此服务器上的一切都会变慢。",
     },
     remedy: Text {
         en: "Look at the busiest processes (top), then give them less work or the server more processors.",
-        zh: "查看最繁忙的进程(top),然后减少其负载或为服务器增加处理器。",
+        zh: "查看最繁忙的进程（top），然后减少其负载或为服务器增加处理器。",
     },
     run,
 };

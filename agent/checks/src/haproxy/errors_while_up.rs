@@ -31,11 +31,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Users get errors, and HAProxy goes on sending them to servers that it takes for healthy.",
-        zh: "用户收到错误,而 HAProxy 仍将请求发送到它认为健康的服务器。",
+        zh: "用户收到错误，而 HAProxy 仍将请求发送到它认为健康的服务器。",
     },
     remedy: Text {
         en: "Probe a path that does what users need (option httpchk, http-check expect), and look at the servers' error logs; observe layer7 with error-limit takes out a server that answers with errors.",
-        zh: "探测能真实反映业务的路径(option httpchk、http-check expect),并查看服务器的错误日志;observe layer7 配合 error-limit 可摘除返回错误的服务器。",
+        zh: "探测能真实反映业务的路径（option httpchk、http-check expect），并查看服务器的错误日志；observe layer7 配合 error-limit 可摘除返回错误的服务器。",
     },
     run,
 };
@@ -60,14 +60,14 @@ fn judge(settings: &Settings<'_>, answer: &Answer, name: &str, servers: &[Row<'_
     let is_up = |status: &str| status.starts_with("UP") || status.starts_with("MAINT") || status == "no check";
     let all_up = servers.iter().all(|row| is_up(row.text("status")));
     if !all_up || all < settings.number("requests") {
-        let fine = words!("too few answers, or some servers are not up", "应答太少,或有服务器不在 UP 状态");
+        let fine = words!("too few answers, or some servers are not up", "应答太少，或有服务器不在 UP 状态");
         return Some(Found::new(subject, Status::Ok, fine));
     }
     let share = 100.0 * failed / all;
     let since = answer.info("Uptime_sec").map_or_else(|| "?".to_owned(), span);
     let summary = words!(
         "{share:.1} % of the answers of {name} were 5xx since HAProxy began {since} ago, while all its servers are up",
-        "HAProxy 启动以来的 {since} 内,{name} 有 {share:.1}% 的应答为 5xx,而其服务器全部为 UP"
+        "HAProxy 启动以来的 {since} 内，{name} 有 {share:.1}% 的应答为 5xx，而其服务器全部为 UP"
     );
     let found = Found::new(&subject, settings.level(&subject, share), summary).value(share, "%");
     let worst = servers.iter().max_by(|one, other| {

@@ -25,11 +25,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Each time its connections break and users are moved to other servers; sessions that are kept there are lost.",
-        zh: "每次状态变化都会中断连接并将用户迁移到其他服务器,保存在该服务器上的会话会丢失。",
+        zh: "每次状态变化都会中断连接并将用户迁移到其他服务器，保存在该服务器上的会话会丢失。",
     },
     remedy: Text {
         en: "Find out why probes fail now and then: overload, a short timeout check, packet loss. Only then change fall or the timeout.",
-        zh: "先查明探测为何时断时续:过载、timeout check 过短或丢包;之后再调整 fall 或超时。",
+        zh: "先查明探测为何时断时续：过载、timeout check 过短或丢包；之后再调整 fall 或超时。",
     },
     run,
 };
@@ -58,7 +58,7 @@ fn judge(settings: &Settings<'_>, answer: &Answer, row: Row<'_>) -> Option<Found
     let (running, last) = (span(uptime), span(quiet));
     let summary = words!(
         "{name} went down {downs} times in {running} since HAProxy began, and changed last {last} ago",
-        "HAProxy 启动以来的 {running} 内 {name} 下线 {downs} 次,最近一次变化在 {last} 前"
+        "HAProxy 启动以来的 {running} 内 {name} 下线 {downs} 次，最近一次变化在 {last} 前"
     );
     let shown = row.show(&["status", "chkfail", "chkdown", "lastchg"]);
     Some(Found::new(row.subject(), status, summary).value(per_hour, "/h").evidence(&answer.source, shown))

@@ -22,7 +22,7 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "When the work is done, put it back: set server BACKEND/SERVER state ready on the stats socket. When its name does not resolve, mend the name.",
-        zh: "维护完成后恢复:在 stats socket 上执行 set server BACKEND/SERVER state ready。若为域名无法解析,请修复解析。",
+        zh: "维护完成后恢复：在 stats socket 上执行 set server BACKEND/SERVER state ready。若为域名无法解析，请修复解析。",
     },
     run,
 };
@@ -40,13 +40,13 @@ fn judge(settings: &Settings<'_>, answer: &Answer, row: Row<'_>) -> Found {
     let Some(secs) = row.number("lastchg") else {
         let why = words!(
             "{name} is out of service ({status}); HAProxy does not say since when",
-            "{name} 已停止服务({status});HAProxy 未给出起始时间"
+            "{name} 已停止服务（{status}）；HAProxy 未给出起始时间"
         );
         return Found::new(row.subject(), Status::Unknown, why).evidence(&answer.source, shown);
     };
     let time = span(secs);
     let summary =
-        words!("{name} has been out of service ({status}) for {time}", "{name} 停止服务({status})已有 {time}");
+        words!("{name} has been out of service ({status}) for {time}", "{name} 停止服务（{status}）已有 {time}");
     Found::new(row.subject(), settings.level(&row.subject(), secs), summary)
         .value(secs, "s")
         .evidence(&answer.source, shown)

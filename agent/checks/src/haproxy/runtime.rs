@@ -61,7 +61,7 @@ fn ask(host: &Host, instance: &Instance) -> Runtime {
     let subject = format!("haproxy {}", instance.files.first().map_or("", String::as_str));
     let mut why = words!(
         "HAProxy cannot be asked: its configuration names no stats socket that can be reached from here",
-        "无法询问 HAProxy:其配置中没有本机可用的 stats socket"
+        "无法询问 HAProxy：其配置中没有本机可用的 stats socket"
     );
     if let Some(unread) = &instance.unread {
         why = unread.clone();

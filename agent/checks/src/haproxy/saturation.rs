@@ -26,11 +26,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "At the limit new users wait or are refused, however idle the servers are.",
-        zh: "达到上限后,即使服务器空闲,新用户也要等待或被拒绝。",
+        zh: "达到上限后，即使服务器空闲，新用户也要等待或被拒绝。",
     },
     remedy: Text {
         en: "Raise maxconn if memory and the servers allow it, add servers, or find out why requests take longer than usual.",
-        zh: "在内存和服务器允许的情况下提高 maxconn,增加服务器,或查明请求变慢的原因。",
+        zh: "在内存和服务器允许的情况下提高 maxconn，增加服务器，或查明请求变慢的原因。",
     },
     run,
 };
@@ -54,7 +54,7 @@ fn of_process(settings: &Settings<'_>, answer: &Answer) -> Option<Found> {
     let share = 100.0 * current / most;
     let summary = words!(
         "HAProxy has {current} of {most} connections ({share:.0} %)",
-        "HAProxy 当前连接 {current} / 上限 {most}({share:.0}%)"
+        "HAProxy 当前连接 {current} / 上限 {most}（{share:.0}%）"
     );
     let found = Found::new("haproxy", settings.level("haproxy", share), summary).value(share, "%");
     Some(found.evidence(&answer.source, format!("CurrConns: {current} Maxconn: {most}")))
@@ -65,7 +65,7 @@ fn of_sessions(settings: &Settings<'_>, answer: &Answer, row: Row<'_>) -> Option
     let (current, most) = (row.number("scur")?, row.number("slim").filter(|most| *most > 0.0)?);
     let (share, subject) = (100.0 * current / most, row.subject());
     let summary =
-        words!("{current} of {most} sessions ({share:.0} %) are in use", "会话 {current} / 上限 {most}({share:.0}%)");
+        words!("{current} of {most} sessions ({share:.0} %) are in use", "会话 {current} / 上限 {most}（{share:.0}%）");
     let found = Found::new(&subject, settings.level(&subject, share), summary).value(share, "%");
     Some(found.evidence(&answer.source, row.show(COLUMNS)))
 }
@@ -77,7 +77,7 @@ fn of_queue(settings: &Settings<'_>, answer: &Answer, row: Row<'_>) -> Found {
     let status = if waited > 0.0 { settings.level_of(&subject, waiting, "queue", "") } else { Status::Ok };
     let summary = words!(
         "{waiting} requests wait for a server of {name}; the last 1024 waited {waited} ms on average",
-        "{name} 有 {waiting} 个请求在排队;最近 1024 个请求平均等待 {waited} 毫秒"
+        "{name} 有 {waiting} 个请求在排队；最近 1024 个请求平均等待 {waited} 毫秒"
     );
     Found::new(subject, status, summary).value(waiting, "").evidence(&answer.source, row.show(COLUMNS))
 }

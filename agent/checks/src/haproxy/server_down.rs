@@ -19,11 +19,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "The others carry its traffic; the next failure may be an outage.",
-        zh: "其流量由其他服务器承担;再发生一次故障就可能中断服务。",
+        zh: "其流量由其他服务器承担；再发生一次故障就可能中断服务。",
     },
     remedy: Text {
         en: "Look at the server itself: does its service run, does it answer where HAProxy probes it (curl from this host)?",
-        zh: "检查该服务器本身:服务是否在运行,从本机用 curl 访问 HAProxy 的探测地址是否有应答。",
+        zh: "检查该服务器本身：服务是否在运行，从本机用 curl 访问 HAProxy 的探测地址是否有应答。",
     },
     run,
 };
@@ -49,10 +49,10 @@ fn judge_backend(answer: &Answer, row: Row<'_>) -> Found {
             words!("{name} has servers that are up", "{name} 有可用的服务器"),
         );
     }
-    Found::new(row.subject(), Status::Critical, words!("{name} has no server left; its requests fail", "{name} 已没有可用的服务器,请求全部失败"))
+    Found::new(row.subject(), Status::Critical, words!("{name} has no server left; its requests fail", "{name} 已没有可用的服务器，请求全部失败"))
         .evidence(&answer.source, row.show(COLUMNS))
-        .impact(words!("Users of {name} get 503 or no connection at all.", "{name} 的用户会收到 503,或根本无法连接。"))
-        .remedy(words!("Bring back any one of its servers first; look for what they share (a database, a release, a firewall rule) when all went down together.", "先恢复任意一台服务器;若同时全部宕机,请检查它们的共同依赖(数据库、发布、防火墙规则)。"))
+        .impact(words!("Users of {name} get 503 or no connection at all.", "{name} 的用户会收到 503，或根本无法连接。"))
+        .remedy(words!("Bring back any one of its servers first; look for what they share (a database, a release, a firewall rule) when all went down together.", "先恢复任意一台服务器；若同时全部宕机，请检查它们的共同依赖（数据库、发布、防火墙规则）。"))
 }
 
 fn judge_server(answer: &Answer, row: Row<'_>) -> Found {

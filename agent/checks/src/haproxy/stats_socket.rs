@@ -17,7 +17,7 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "Whoever reaches it sees every backend, and with the right level takes servers out of service.",
-        zh: "能访问者可看到所有后端,权限足够时还能将服务器摘除。",
+        zh: "能访问者可看到所有后端，权限足够时还能将服务器摘除。",
     },
     remedy: Text {
         en: "Use a unix socket: stats socket /run/haproxy/admin.sock mode 660 level admin. Put pages behind stats auth and an address of the inside.",
@@ -42,11 +42,11 @@ fn blind(instance: &Instance) -> Found {
         .evidence(file, "global")
         .impact(words!(
             "Nobody can see which servers are down, or take one out without a reload.",
-            "无法查看哪些服务器宕机,也无法在不重载的情况下摘除服务器。"
+            "无法查看哪些服务器宕机，也无法在不重载的情况下摘除服务器。"
         ))
         .remedy(words!(
             "In global write: stats socket /run/haproxy/admin.sock mode 660 level admin.",
-            "在 global 写:stats socket /run/haproxy/admin.sock mode 660 level admin。"
+            "在 global 写：stats socket /run/haproxy/admin.sock mode 660 level admin。"
         ))
 }
 
@@ -60,7 +60,7 @@ fn of_socket(socket: &StatsSocket) -> Found {
             Status::Critical,
             words!(
                 "the stats socket at {address} can be reached over the network, without any password",
-                "stats socket {address} 可从网络访问,且没有任何密码"
+                "stats socket {address} 可从网络访问，且没有任何密码"
             ),
         )
     } else if writable && *is_admin {

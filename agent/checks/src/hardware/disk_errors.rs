@@ -22,11 +22,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "The disk or the way to it is failing: programs wait for repeated requests, then lose data.",
-        zh: "磁盘或其链路正在出现故障:程序会因重试而变慢,之后可能丢失数据。",
+        zh: "磁盘或其链路正在出现故障：程序会因重试而变慢，之后可能丢失数据。",
     },
     remedy: Text {
         en: "Make a backup now. Then read what failed (dmesg -T | grep 'I/O error', smartctl -a /dev/DISK) and have the disk, the cable or the volume replaced.",
-        zh: "立即备份。然后查看失败原因(dmesg -T | grep 'I/O error'、smartctl -a /dev/盘符),并更换磁盘、线缆或云盘。",
+        zh: "立即备份。然后查看失败原因（dmesg -T | grep 'I/O error'、smartctl -a /dev/盘符），并更换磁盘、线缆或云盘。",
     },
     run,
 };
@@ -60,7 +60,7 @@ fn judge(host: &Host, settings: &Settings<'_>, path: &str) -> Option<Found> {
     let secs = errors.secs;
     let summary = words!(
         "disk {disk} answered {rise} requests with errors over {secs:.1} s, {after} of {all} since it was found",
-        "磁盘 {disk} 在 {secs:.1} 秒内有 {rise} 个请求出错,自识别以来为 {after}/{all}"
+        "磁盘 {disk} 在 {secs:.1} 秒内有 {rise} 个请求出错，自识别以来为 {after}/{all}"
     );
     let found = Found::new(disk, status, summary).value(f64::from(rise), "errors").detail("share_percent", share);
     Some(found.evidence(path, &errors.after).evidence(requests_path, &requests.after))

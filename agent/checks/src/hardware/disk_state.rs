@@ -15,11 +15,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "Everything on this disk is out of reach, and what was being written is lost.",
-        zh: "该磁盘上的数据均无法访问,正在写入的数据已丢失。",
+        zh: "该磁盘上的数据均无法访问，正在写入的数据已丢失。",
     },
     remedy: Text {
         en: "Read why (dmesg -T | grep SD). Check cable, controller or the cloud volume; after that echo running > the file in evidence brings it back, and its file systems need a check.",
-        zh: "查看原因(dmesg -T | grep 盘符)。检查线缆、控制器或云盘;恢复后向证据中的文件写入 running 可重新上线,并需检查其文件系统。",
+        zh: "查看原因（dmesg -T | grep 盘符）。检查线缆、控制器或云盘；恢复后向证据中的文件写入 running 可重新上线，并需检查其文件系统。",
     },
     run,
 };

@@ -19,11 +19,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "A processor, memory or a card reports that it is failing: data may be lost, and the server may stop without warning.",
-        zh: "处理器、内存或板卡上报故障:可能丢失数据,服务器也可能毫无预警地宕机。",
+        zh: "处理器、内存或板卡上报故障：可能丢失数据，服务器也可能毫无预警地宕机。",
     },
     remedy: Text {
         en: "Decode it (rasdaemon: ras-mc-ctl --errors; mcelog) and have the part replaced. On a cloud instance tell the provider and move to another machine. Check the backups now.",
-        zh: "解析错误(rasdaemon:ras-mc-ctl --errors;或 mcelog)并更换故障部件。云实例请联系云厂商并迁移到其他宿主机。请立即确认备份可用。",
+        zh: "解析错误（rasdaemon:ras-mc-ctl --errors；或 mcelog）并更换故障部件。云实例请联系云厂商并迁移到其他宿主机。请立即确认备份可用。",
     },
     run,
 };

@@ -18,11 +18,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 0.0, 0.0, "KiB", "netdata health.d/memory.conf, 1hour_memory_hw_corrupted")],
     impact: Text {
         en: "A memory module is failing: programs that used this memory were killed, and more of it may follow.",
-        zh: "内存条正在损坏:使用过这部分内存的程序会被杀掉,且损坏可能继续扩大。",
+        zh: "内存条正在损坏：使用过这部分内存的程序会被杀掉，且损坏可能继续扩大。",
     },
     remedy: Text {
         en: "Have the module replaced (ras-mc-ctl --errors says which). On a cloud instance tell the provider and move to another machine.",
-        zh: "更换内存条(ras-mc-ctl --errors 可定位)。云实例请联系云厂商并迁移到其他宿主机。",
+        zh: "更换内存条（ras-mc-ctl --errors 可定位）。云实例请联系云厂商并迁移到其他宿主机。",
     },
     run,
 };
@@ -32,7 +32,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let Ok(kib) = meminfo.count("HardwareCorrupted") else {
         return Err(Gap::NotHere(words!(
             "this kernel does not take broken memory out of use",
-            "此内核不支持停用损坏内存(无 HardwareCorrupted 项)"
+            "此内核不支持停用损坏内存（无 HardwareCorrupted 项）"
         )));
     };
     let bytes = size(kib.saturating_mul(1024));

@@ -9,7 +9,7 @@ use cloud_doctor_proto::finding::Status;
 
 pub(crate) const CHECK: Check = Check {
     id: "hardware.memory-errors",
-    title: Text { en: "Errors of memory modules (ECC)", zh: "内存条错误(ECC)" },
+    title: Text { en: "Errors of memory modules (ECC)", zh: "内存条错误（ECC）" },
     reads: &["/sys/devices/system/edac/mc/mc*/ce_count", "/sys/devices/system/edac/mc/mc*/ue_count"],
     needs: Needs::LIVE,
     params: &[
@@ -30,11 +30,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Uncorrected errors destroy data or stop the server; many corrected ones are how a memory module begins to fail.",
-        zh: "不可纠正的错误会破坏数据或导致宕机;可纠正错误增多则是内存条开始损坏的征兆。",
+        zh: "不可纠正的错误会破坏数据或导致宕机；可纠正错误增多则是内存条开始损坏的征兆。",
     },
     remedy: Text {
         en: "Find the module (ras-mc-ctl --errors, edac-util -v, or dimm*/dimm_label below the folder in evidence) and have it replaced. On a cloud instance tell the provider and move to another machine.",
-        zh: "定位内存条(ras-mc-ctl --errors、edac-util -v,或证据目录下的 dimm*/dimm_label)并更换。云实例请联系云厂商并迁移到其他宿主机。",
+        zh: "定位内存条（ras-mc-ctl --errors、edac-util -v，或证据目录下的 dimm*/dimm_label）并更换。云实例请联系云厂商并迁移到其他宿主机。",
     },
     run,
 };
@@ -45,7 +45,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if folders.is_empty() {
         return Err(Gap::NotHere(words!(
             "no memory controller reports errors here (virtual machines never do)",
-            "没有上报错误的内存控制器(虚拟机通常没有)"
+            "没有上报错误的内存控制器（虚拟机通常没有）"
         )));
     }
     Ok(folders.iter().map(|folder| judge(host, settings, folder)).collect())

@@ -15,11 +15,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "The disk behind this controller does not answer: what is on it is out of reach.",
-        zh: "该控制器后的磁盘没有响应,其上的数据无法访问。",
+        zh: "该控制器后的磁盘没有响应，其上的数据无法访问。",
     },
     remedy: Text {
         en: "Read why (dmesg -T | grep nvme). Make a backup if it still answers, then have the disk or the volume replaced; nvme smart-log /dev/nvmeN tells its health.",
-        zh: "查看原因(dmesg -T | grep nvme)。若仍有响应请立即备份,然后更换磁盘或云盘;可用 nvme smart-log /dev/nvmeN 查看健康状态。",
+        zh: "查看原因（dmesg -T | grep nvme）。若仍有响应请立即备份，然后更换磁盘或云盘；可用 nvme smart-log /dev/nvmeN 查看健康状态。",
     },
     run,
 };

@@ -21,11 +21,11 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "The mains are gone or the battery is worn out: the server will lose its power.",
-        zh: "市电中断或电池老化,服务器即将断电。",
+        zh: "市电中断或电池老化，服务器即将断电。",
     },
     remedy: Text {
         en: "Bring the mains back or shut the server down in order; have a worn battery replaced.",
-        zh: "恢复市电供应,或有序关机;更换老化的电池。",
+        zh: "恢复市电供应，或有序关机；更换老化的电池。",
     },
     run,
 };
@@ -71,7 +71,7 @@ fn judge(host: &Host, settings: &Settings<'_>, folder: &str) -> Option<Found> {
     let health = if health.is_empty() { "Unknown" } else { &health };
     let summary = words!(
         "{name} is {left:.0} % full, {state}; its health: {health}",
-        "{name} 的电量为 {left:.0}%,状态 {state},健康度 {health}"
+        "{name} 的电量为 {left:.0}%，状态 {state}，健康度 {health}"
     );
     Some(Found::new(name, status, summary).value(left, "%").evidence(folder, evidence))
 }

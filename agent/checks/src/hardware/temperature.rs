@@ -30,11 +30,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Hardware slows down, then switches itself off; what stays hot fails earlier.",
-        zh: "硬件会先降频,随后自行断电;长期高温会缩短寿命。",
+        zh: "硬件会先降频，随后自行断电；长期高温会缩短寿命。",
     },
     remedy: Text {
         en: "Check fans, air flow, dust and the temperature of the room; take load off the server until it is cool.",
-        zh: "检查风扇、风道、积灰和机房温度;在降温之前先减少该服务器的负载。",
+        zh: "检查风扇、风道、积灰和机房温度；在降温之前先减少该服务器的负载。",
     },
     run,
 };
@@ -51,7 +51,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if found.is_empty() {
         return Err(Gap::NotHere(words!(
             "no sensor here tells a temperature and its limit (virtual machines have none)",
-            "没有同时提供温度和上限的传感器(虚拟机通常没有)"
+            "没有同时提供温度和上限的传感器（虚拟机通常没有）"
         )));
     }
     Ok(found)
@@ -79,7 +79,7 @@ fn judge(host: &Host, settings: &Settings<'_>, path: &str) -> Option<Found> {
     let (at, limit) = (degrees(now), degrees(critical.or(most).unwrap_or_default()));
     let summary = words!(
         "{subject} is at {at:.0} C, its limit is {limit:.0} C",
-        "{subject} 的温度为 {at:.0} 摄氏度,上限为 {limit:.0} 摄氏度"
+        "{subject} 的温度为 {at:.0} 摄氏度，上限为 {limit:.0} 摄氏度"
     );
     let found = Found::new(subject, status, summary).value(at, "C").evidence(path, now.to_string());
     let limits = [("max", most), ("crit", critical), ("crit_alarm", alarm.then_some(1))];

@@ -23,11 +23,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "At the critical point the kernel switches the server off at once.",
-        zh: "温度达到临界点时,内核会立即关闭服务器。",
+        zh: "温度达到临界点时，内核会立即关闭服务器。",
     },
     remedy: Text {
         en: "Check fans, air flow, dust and the temperature of the room; take load off the server until it is cool.",
-        zh: "检查风扇、风道、积灰和机房温度;在降温之前先减少该服务器的负载。",
+        zh: "检查风扇、风道、积灰和机房温度；在降温之前先减少该服务器的负载。",
     },
     run,
 };
@@ -42,7 +42,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if found.is_empty() {
         return Err(Gap::NotHere(words!(
             "no thermal zone here has a critical point (virtual machines have none)",
-            "没有设置临界点的温控区域(虚拟机通常没有)"
+            "没有设置临界点的温控区域（虚拟机通常没有）"
         )));
     }
     Ok(found)
@@ -64,7 +64,7 @@ fn judge(host: &Host, settings: &Settings<'_>, zone: &str) -> Option<Found> {
     let (at, limit) = (f64::from(now) / 1000.0, f64::from(critical) / 1000.0);
     let summary = words!(
         "{subject} is at {at:.0} C and switches the server off at {limit:.0} C",
-        "{subject} 的温度为 {at:.0} 摄氏度,达到 {limit:.0} 摄氏度时服务器会被关闭"
+        "{subject} 的温度为 {at:.0} 摄氏度，达到 {limit:.0} 摄氏度时服务器会被关闭"
     );
     let found = Found::new(&subject, settings.level(&subject, left), summary).value(at, "C");
     Some(found.evidence(path, now.to_string()).evidence(limit_path, critical.to_string()))

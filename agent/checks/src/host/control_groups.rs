@@ -52,7 +52,8 @@ impl Host {
             (false, Controller::Memory) => &["/memory"],
         };
         let folder = folders.iter().map(|name| format!("{ROOT}{name}")).find(|folder| self.exists(folder));
-        let folder = folder.ok_or_else(|| Gap::NotHere(words!("there are no control groups", "没有控制组(cgroup)")))?;
+        let folder =
+            folder.ok_or_else(|| Gap::NotHere(words!("there are no control groups", "没有控制组（cgroup）")))?;
         let mut found = ControlGroups { groups: Vec::new(), unified, cut: false };
         self.walk_groups(&folder, folder.len(), 0, &mut found);
         Ok(found)

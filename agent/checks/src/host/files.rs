@@ -128,7 +128,7 @@ impl Host {
         if bytes.len() as u64 > left {
             return Err(Gap::Unknown(words!(
                 "{path} was not read: this run has read 64 MiB, the most that it may",
-                "未读取 {path}:本次运行已读满 64 MiB 上限"
+                "未读取 {path}：本次运行已读满 64 MiB 上限"
             )));
         }
         // The kernel's own files are small, and read many times.
@@ -204,7 +204,7 @@ impl Host {
             if entries.len() == ENTRIES_MAX {
                 return Err(Gap::Unknown(words!(
                     "{path} has more than {ENTRIES_MAX} entries; not read",
-                    "{path} 的条目超过 {ENTRIES_MAX} 个,未读取"
+                    "{path} 的条目超过 {ENTRIES_MAX} 个，未读取"
                 )));
             }
             entries.push(Entry { name, is_folder: entry.file_type() == FileType::Directory });
@@ -253,7 +253,7 @@ pub(crate) fn text(path: &str, bytes: Vec<u8>) -> Result<String, Gap> {
     if let Some(at) = bytes.iter().position(|byte| *byte == 0).filter(|_| !path.starts_with("/proc/")) {
         return Err(Gap::Unknown(words!(
             "{path} is no text that can be read here: byte {at} is NUL (binary or UTF-16)",
-            "{path} 不是可读的文本:第 {at} 字节为 NUL(二进制或 UTF-16)"
+            "{path} 不是可读的文本：第 {at} 字节为 NUL（二进制或 UTF-16）"
         )));
     }
     let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
@@ -262,7 +262,7 @@ pub(crate) fn text(path: &str, bytes: Vec<u8>) -> Result<String, Gap> {
 
 fn too_large(path: &str) -> Gap {
     let mib = FILE_BYTES_MAX >> 20;
-    Gap::Unknown(words!("{path} is larger than {mib} MiB; not read", "{path} 大于 {mib} MiB,未读取"))
+    Gap::Unknown(words!("{path} is larger than {mib} MiB; not read", "{path} 大于 {mib} MiB，未读取"))
 }
 
 fn failed(path: &str, error: &io::Error) -> Gap {
@@ -274,12 +274,12 @@ fn refused(path: &str, errno: Errno) -> Gap {
         Errno::NOENT | Errno::NOTDIR => Gap::NotHere(words!("{path} is not there", "没有 {path}")),
         Errno::ACCESS | Errno::PERM => Gap::Unknown(words!(
             "{path} may not be read by this user; run it as root",
-            "当前用户无权读取 {path};请以 root 运行"
+            "当前用户无权读取 {path}；请以 root 运行"
         )),
         other => Gap::Unknown(cannot_read(path, &io::Error::from(other).to_string())),
     }
 }
 
 fn cannot_read(path: &str, why: &str) -> Words {
-    words!("{path} cannot be read: {why}", "无法读取 {path}:{why}")
+    words!("{path} cannot be read: {why}", "无法读取 {path}：{why}")
 }

@@ -35,7 +35,7 @@ impl Host {
             if next.len() > MATCHES_MAX {
                 return Err(Gap::Unknown(words!(
                     "{pattern} names more than {MATCHES_MAX} files; not read",
-                    "{pattern} 匹配超过 {MATCHES_MAX} 个文件,未读取"
+                    "{pattern} 匹配超过 {MATCHES_MAX} 个文件，未读取"
                 )));
             }
             paths = next;

@@ -65,10 +65,10 @@ impl KernelLog {
     pub fn reach(&self) -> Words {
         let path = self.path;
         match self.reach {
-            Reach::Boot => words!("{path} since the kernel started", "{path}(自内核启动以来)"),
+            Reach::Boot => words!("{path} since the kernel started", "{path}（自内核启动以来）"),
             Reach::Secs(secs) => {
                 let hours = secs / 3600.0;
-                words!("{path}, the last {hours:.1} h of it", "{path}(最近 {hours:.1} 小时)")
+                words!("{path}, the last {hours:.1} h of it", "{path}（最近 {hours:.1} 小时）")
             }
             Reach::Unknown => words!("the end of {path}", "{path} 的末尾部分"),
         }
@@ -100,7 +100,7 @@ impl Host {
         let Words { en, zh } = why;
         Err(Gap::Unknown(words!(
             "no kernel log can be read: {en}, and none of /var/log/kern.log, messages, dmesg",
-            "无法读取内核日志:{zh};/var/log 下的 kern.log、messages、dmesg 也均不可读"
+            "无法读取内核日志：{zh}；/var/log 下的 kern.log、messages、dmesg 也均不可读"
         )))
     }
 
@@ -119,7 +119,7 @@ impl Host {
             let why = std::io::Error::from(errno).to_string();
             Gap::Unknown(words!(
                 "{DEVICE} may not be read by this user ({why}); run it as root",
-                "当前用户无权读取 {DEVICE}({why});请以 root 运行"
+                "当前用户无权读取 {DEVICE}（{why}）；请以 root 运行"
             ))
         })?;
         Ok(drain(File::from(fd)))

@@ -38,7 +38,7 @@ impl Host {
             Err(Gap::NotHere(_)) => {
                 return Err(Gap::NotHere(words!(
                     "this kernel does not measure pressure (it needs Linux 4.20, and psi=1 on its command line on some)",
-                    "此内核不统计压力指标(需要 Linux 4.20 以上,部分发行版还需在内核启动参数中加入 psi=1)"
+                    "此内核不统计压力指标（需要 Linux 4.20 以上，部分发行版还需在内核启动参数中加入 psi=1）"
                 )));
             }
             other => other?,

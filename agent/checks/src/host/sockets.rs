@@ -67,7 +67,7 @@ impl Host {
         if !address.ip().is_loopback() {
             return Err(Gap::Unknown(words!(
                 "{place} was not asked: only this host's own services are",
-                "未询问 {place}:只询问本机自身的服务"
+                "未询问 {place}：只询问本机自身的服务"
             )));
         }
         let deadline = deadline();
@@ -126,15 +126,15 @@ fn no_answer(place: &str, error: &io::Error) -> Gap {
     let (en, zh) = if matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
         ("no answer within 5 s".to_owned(), "5 秒内无响应".to_owned())
     } else if kind == io::ErrorKind::PermissionDenied {
-        ("this user may not; run it as root".to_owned(), "当前用户无权访问;请以 root 运行".to_owned())
+        ("this user may not; run it as root".to_owned(), "当前用户无权访问；请以 root 运行".to_owned())
     } else {
         (error.to_string(), error.to_string())
     };
-    Gap::Unknown(words!("{place} cannot be asked: {en}", "无法询问 {place}:{zh}"))
+    Gap::Unknown(words!("{place} cannot be asked: {en}", "无法询问 {place}：{zh}"))
 }
 
 /// Reads a whole HTTP/1 answer.
-fn parse_http(answer: &str) -> Option<HttpAnswer> {
+pub(super) fn parse_http(answer: &str) -> Option<HttpAnswer> {
     let (head, body) = answer.split_once("\r\n\r\n").or_else(|| answer.split_once("\n\n"))?;
     let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.get(..3)?.parse().ok()?;
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");

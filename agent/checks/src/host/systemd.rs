@@ -140,7 +140,7 @@ fn no_answer(path: &str, error: &io::Error) -> Gap {
             "当前用户无权通过 {path} 询问 systemd；请以 root 运行"
         )
     } else {
-        words!("systemd cannot be asked at {path}: {error}", "无法通过 {path} 询问 systemd:{error}")
+        words!("systemd cannot be asked at {path}: {error}", "无法通过 {path} 询问 systemd：{error}")
     })
 }
 

@@ -12,7 +12,7 @@ const RESERVED: &str = "/sys/kernel/kexec_crash_size";
 
 pub(crate) const CHECK: Check = Check {
     id: "kernel.crash-dump",
-    title: Text { en: "Dump of a crashed kernel", zh: "内核崩溃转储(kdump)" },
+    title: Text { en: "Dump of a crashed kernel", zh: "内核崩溃转储（kdump）" },
     reads: &[LOADED, RESERVED],
     needs: Needs::LIVE,
     params: &[],
@@ -22,7 +22,7 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "Install and enable kdump (Debian: kdump-tools; Red Hat: kexec-tools, systemctl enable --now kdump), reserve memory with crashkernel= on the kernel's command line, and reboot in a window.",
-        zh: "安装并启用 kdump(Debian:kdump-tools;Red Hat 系:kexec-tools 并执行 systemctl enable --now kdump),在内核启动参数中用 crashkernel= 预留内存,并在维护窗口重启。",
+        zh: "安装并启用 kdump（Debian:kdump-tools；Red Hat 系：kexec-tools 并执行 systemctl enable --now kdump），在内核启动参数中用 crashkernel= 预留内存，并在维护窗口重启。",
     },
     run,
 };
@@ -37,12 +37,12 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
             "",
             words!(
                 "a crashed kernel leaves no dump: no memory is reserved (crashkernel=)",
-                "内核崩溃时不会留下转储:未预留内存(crashkernel=)"
+                "内核崩溃时不会留下转储：未预留内存（crashkernel=）"
             ),
         ),
         (0, Some(_) | None) => Found::advice(
             "",
-            words!("a crashed kernel leaves no dump: kdump is not loaded", "内核崩溃时不会留下转储:kdump 未加载"),
+            words!("a crashed kernel leaves no dump: kdump is not loaded", "内核崩溃时不会留下转储：kdump 未加载"),
         ),
     };
     let found = found.evidence(LOADED, loaded.to_string());

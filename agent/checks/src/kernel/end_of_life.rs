@@ -21,7 +21,7 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "Plan the move to a supported release (build anew and move the service; upgrade in place only where the vendor supports it), or buy the vendor's extended support.",
-        zh: "规划迁移到仍受支持的版本(建议新建服务器后迁移业务;仅在厂商支持时原地升级),或购买厂商的延长支持服务。",
+        zh: "规划迁移到仍受支持的版本（建议新建服务器后迁移业务；仅在厂商支持时原地升级），或购买厂商的延长支持服务。",
     },
     run,
 };
@@ -50,7 +50,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         } else {
             words!(
                 "{name} has had no free security updates since {day}; paid ones go on until {paid}",
-                "{name} 自 {day} 起已停止免费安全更新,付费支持可至 {paid}"
+                "{name} 自 {day} 起已停止免费安全更新，付费支持可至 {paid}"
             )
         };
         Found::new("", Status::Warning, summary)

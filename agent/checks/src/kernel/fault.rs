@@ -24,11 +24,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "The kernel has failed in itself: from here on anything may hang, be lost or crash until the next reboot.",
-        zh: "内核自身发生故障:在下次重启之前,任何操作都可能挂起、丢失数据或崩溃。",
+        zh: "内核自身发生故障：在下次重启之前，任何操作都可能挂起、丢失数据或崩溃。",
     },
     remedy: Text {
         en: "Save the messages (dmesg -T), set up kdump, install the newest kernel and plan a reboot soon. A soft lockup once after a live migration or snapshot of a virtual machine is harmless.",
-        zh: "保存日志(dmesg -T),配置 kdump,安装最新内核并尽快安排重启。虚拟机热迁移或快照后偶发一次 soft lockup 可忽略。",
+        zh: "保存日志（dmesg -T），配置 kdump，安装最新内核并尽快安排重启。虚拟机热迁移或快照后偶发一次 soft lockup 可忽略。",
     },
     run,
 };

@@ -19,11 +19,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "The task and whatever waits for it stand still; a database or a file server in this state answers nobody.",
-        zh: "该任务以及等待它的所有操作都处于停滞;若是数据库或文件服务,则对外完全无响应。",
+        zh: "该任务以及等待它的所有操作都处于停滞；若是数据库或文件服务，则对外完全无响应。",
     },
     remedy: Text {
         en: "See what it waits for (the call trace below the message in dmesg -T; /proc/PID/stack). Most often a disk, a full network volume or an NFS server that is gone: look at the disk checks and at the storage first.",
-        zh: "查看它在等待什么(dmesg -T 中该消息下方的调用栈,或 /proc/PID/stack)。最常见的是磁盘、云盘或失联的 NFS 服务器:请先查看磁盘类检查结果和存储状态。",
+        zh: "查看它在等待什么（dmesg -T 中该消息下方的调用栈，或 /proc/PID/stack）。最常见的是磁盘、云盘或失联的 NFS 服务器：请先查看磁盘类检查结果和存储状态。",
     },
     run,
 };

@@ -14,17 +14,17 @@ const WATCHES: &str = "/proc/sys/fs/inotify/max_user_watches";
 
 pub(crate) const CHECK: Check = Check {
     id: "kernel.inotify",
-    title: Text { en: "Watches on files against the limits", zh: "文件监视(inotify)与上限" },
+    title: Text { en: "Watches on files against the limits", zh: "文件监视（inotify）与上限" },
     reads: &["/proc/PID/fd", "/proc/PID/fdinfo", INSTANCES, WATCHES],
     needs: Needs { root: true, ..Needs::LIVE },
     params: &[Param::above("warning", 80.0, 70.0, "%", "our recommendation: before programs fail in silence")],
     impact: Text {
         en: "At the limit programs no longer notice changes: logs are not followed, configuration is not reloaded, services fail to start with \"no space left\" or \"too many open files\".",
-        zh: "达到上限后程序无法再感知文件变化:日志采集中断、配置不会重载,服务可能以 \"no space left\" 或 \"too many open files\" 启动失败。",
+        zh: "达到上限后程序无法再感知文件变化：日志采集中断、配置不会重载，服务可能以 \"no space left\" 或 \"too many open files\" 启动失败。",
     },
     remedy: Text {
         en: "Raise them: sysctl -w fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=524288, and the same in /etc/sysctl.d.",
-        zh: "调高上限:sysctl -w fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=524288,并写入 /etc/sysctl.d。",
+        zh: "调高上限：sysctl -w fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=524288，并写入 /etc/sysctl.d。",
     },
     run,
 };
@@ -68,7 +68,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if hidden > 0 {
         let why = words!(
             "the watches of {hidden} processes could not be counted; run it as root",
-            "有 {hidden} 个进程的监视数无法统计;请以 root 运行"
+            "有 {hidden} 个进程的监视数无法统计；请以 root 运行"
         );
         found.push(Found::new("", Status::Unknown, why));
     } else if found.is_empty() {
@@ -76,7 +76,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         let limit = limits.instances;
         let summary = words!(
             "watches on files are within the limits; no user has more than {most} of {limit} instances",
-            "文件监视均在上限之内;单个用户最多使用 {most} 个实例(上限 {limit})"
+            "文件监视均在上限之内；单个用户最多使用 {most} 个实例（上限 {limit}）"
         );
         found.push(Found::new("", Status::Ok, summary).evidence(INSTANCES, limit.to_string()));
     }

@@ -39,7 +39,7 @@ pub(crate) fn judge(
     );
     let summary = Words {
         en: format!("{count} {} ({}), the last one {}", what.en, reach.en, when.en),
-        zh: format!("{}共 {count} 条,最近一条:{}(日志来源:{})", what.zh, when.zh, reach.zh),
+        zh: format!("{}共 {count} 条，最近一条：{}（日志来源：{}）", what.zh, when.zh, reach.zh),
     };
     let found = if within("recent") {
         Found::new("", worst, summary)

@@ -20,11 +20,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "At the limit no program on this server can open a file or accept a connection.",
-        zh: "达到上限后,服务器上所有程序都无法再打开文件或接受连接。",
+        zh: "达到上限后，服务器上所有程序都无法再打开文件或接受连接。",
     },
     remedy: Text {
         en: "Find who holds them (ls /proc/PID/fd | wc -l, lsof); raise fs.file-max (sysctl -w fs.file-max=N and /etc/sysctl.d) if it was set low.",
-        zh: "找出占用者(ls /proc/PID/fd | wc -l,或 lsof);若 fs.file-max 设置过低则调高(sysctl -w fs.file-max=N 并写入 /etc/sysctl.d)。",
+        zh: "找出占用者（ls /proc/PID/fd | wc -l，或 lsof）；若 fs.file-max 设置过低则调高（sysctl -w fs.file-max=N 并写入 /etc/sysctl.d）。",
     },
     run,
 };
@@ -44,7 +44,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         settings.level("", share),
         words!(
             "{open} files are open, {share:.0} % of the limit of {limit}",
-            "已打开文件 {open} 个,为上限 {limit} 的 {share:.0}%"
+            "已打开文件 {open} 个，为上限 {limit} 的 {share:.0}%"
         ),
     );
     Ok(vec![found.value(share, "%").evidence(PATH, &text)])

@@ -27,7 +27,7 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "Reboot in the next maintenance window; take the server out of its load balancer first.",
-        zh: "在下一个维护窗口重启;重启前先将该服务器从负载均衡中摘除。",
+        zh: "在下一个维护窗口重启；重启前先将该服务器从负载均衡中摘除。",
     },
     run,
 };
@@ -41,7 +41,7 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     let flag = host.exists(FLAG);
     if let Some((version, path)) = newer {
         let summary =
-            words!("kernel {version} is installed, {running} is running", "已安装内核 {version},正在运行 {running}");
+            words!("kernel {version} is installed, {running} is running", "已安装内核 {version}，正在运行 {running}");
         let found = Found::advice("", summary).evidence(path, version).evidence(RUNNING, &running);
         return Ok(vec![if flag { found.evidence(FLAG, "is there") } else { found }]);
     }
@@ -51,10 +51,10 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
         names.dedup();
         names.truncate(10);
         let names = names.join(", ");
-        let summary = words!("packages ask for a reboot: {names}", "有软件包要求重启:{names}");
+        let summary = words!("packages ask for a reboot: {names}", "有软件包要求重启：{names}");
         let impact = words!(
             "What was updated is installed but not in effect until then.",
-            "在重启之前,这些更新虽已安装但尚未生效。"
+            "在重启之前，这些更新虽已安装但尚未生效。"
         );
         return Ok(vec![
             Found::advice("", summary).impact(impact).evidence(FLAG, "is there").evidence(PACKAGES, names),
@@ -63,10 +63,10 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     let Some((version, path)) = newest else {
         return Err(Gap::Unknown(words!(
             "no installed kernel of the kind of {running} is to be found in /boot or /lib/modules; a container or a kernel that the host below brings",
-            "/boot 与 /lib/modules 中找不到与 {running} 同类的内核;可能是容器,或内核由宿主机提供"
+            "/boot 与 /lib/modules 中找不到与 {running} 同类的内核；可能是容器，或内核由宿主机提供"
         )));
     };
-    let summary = words!("the newest installed kernel is running ({running})", "正在运行已安装的最新内核({running})");
+    let summary = words!("the newest installed kernel is running ({running})", "正在运行已安装的最新内核（{running}）");
     Ok(vec![Found::new("", Status::Ok, summary).evidence(path, version).evidence(RUNNING, &running)])
 }
 

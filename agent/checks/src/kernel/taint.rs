@@ -11,10 +11,10 @@ const PATH: &str = "/proc/sys/kernel/tainted";
 
 /// Bits that tell of trouble, kernel Documentation/admin-guide/tainted-kernels.rst. The others tell of modules.
 const TROUBLES: [(u32, &str, &str); 4] = [
-    (4, "the hardware reported a machine check", "硬件上报过机器检查异常(MCE)"),
+    (4, "the hardware reported a machine check", "硬件上报过机器检查异常（MCE）"),
     (5, "a bad memory page was found", "发现过损坏的内存页"),
     (7, "the kernel has died once (oops)", "内核发生过 oops"),
-    (9, "the kernel warned about itself", "内核发出过自身警告(WARN)"),
+    (9, "the kernel warned about itself", "内核发出过自身警告（WARN）"),
 ];
 
 pub(crate) const CHECK: Check = Check {
@@ -25,11 +25,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "What happened once since boot may come back, and vendors ask about it first.",
-        zh: "自启动以来出现过的问题可能再次发生,厂商支持也会首先询问这一点。",
+        zh: "自启动以来出现过的问题可能再次发生，厂商支持也会首先询问这一点。",
     },
     remedy: Text {
         en: "Read what it was (dmesg -T, journalctl -k -b); for hardware look at mcelog or rasdaemon and at the provider. A reboot into the newest kernel clears the marks.",
-        zh: "查看具体情况(dmesg -T、journalctl -k -b);硬件问题请查看 mcelog 或 rasdaemon 并联系厂商。重启到最新内核后标记会清除。",
+        zh: "查看具体情况（dmesg -T、journalctl -k -b）；硬件问题请查看 mcelog 或 rasdaemon 并联系厂商。重启到最新内核后标记会清除。",
     },
     run,
 };
@@ -43,7 +43,7 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     } else {
         let en = troubles().map(|(_, en, _)| *en).collect::<Vec<_>>().join("; ");
         let zh = troubles().map(|(_, _, zh)| *zh).collect::<Vec<_>>().join(";");
-        Found::advice("", Words { en: format!("since boot: {en}"), zh: format!("自启动以来:{zh}") })
+        Found::advice("", Words { en: format!("since boot: {en}"), zh: format!("自启动以来：{zh}") })
     };
     Ok(vec![found.evidence(PATH, taint.to_string())])
 }

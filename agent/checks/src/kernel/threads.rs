@@ -21,11 +21,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "At the limit nothing new starts on this server: no login, no connection that needs a thread, no repair.",
-        zh: "达到上限后,服务器上无法启动任何新进程或线程:无法登录,也无法处理新连接。",
+        zh: "达到上限后，服务器上无法启动任何新进程或线程：无法登录，也无法处理新连接。",
     },
     remedy: Text {
         en: "Find who makes them (ps -eo nlwp,pid,comm --sort=-nlwp | head) and give that service TasksMax=; raise kernel.pid_max and kernel.threads-max only if the number is meant.",
-        zh: "找出创建大量线程的进程(ps -eo nlwp,pid,comm --sort=-nlwp | head),为该服务设置 TasksMax=;仅当数量符合预期时才调高 kernel.pid_max 与 kernel.threads-max。",
+        zh: "找出创建大量线程的进程（ps -eo nlwp,pid,comm --sort=-nlwp | head），为该服务设置 TasksMax=；仅当数量符合预期时才调高 kernel.pid_max 与 kernel.threads-max。",
     },
     run,
 };
@@ -47,7 +47,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         settings.level("", share),
         words!(
             "there are {all} threads, {share:.0} % of the limit of {limit}",
-            "共有 {all} 个线程,为上限 {limit} 的 {share:.0}%"
+            "共有 {all} 个线程，为上限 {limit} 的 {share:.0}%"
         ),
     );
     Ok(vec![found.value(share, "%").evidence(COUNT, &text).evidence(path, limit.to_string())])

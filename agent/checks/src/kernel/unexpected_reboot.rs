@@ -20,11 +20,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::plain("past", 86_400.0, "s", "netdata health.d/reboot.conf, for longer: worth a look for a day")],
     impact: Text {
         en: "The server went down without being told to: everything on it was interrupted, and the cause may come back.",
-        zh: "服务器在没有收到关机指令的情况下重启:其上所有业务都曾中断,且问题可能再次发生。",
+        zh: "服务器在没有收到关机指令的情况下重启：其上所有业务都曾中断，且问题可能再次发生。",
     },
     remedy: Text {
         en: "Find the cause before it returns: the last messages of the boot before (journalctl -b -1 -e), the cloud's events for this instance, /var/crash, and the hardware's log (ipmitool sel list). Then check data and services.",
-        zh: "在再次发生之前查明原因:上次启动的末尾日志(journalctl -b -1 -e)、云平台的实例事件、/var/crash 以及硬件日志(ipmitool sel list);并检查数据和服务是否正常。",
+        zh: "在再次发生之前查明原因：上次启动的末尾日志（journalctl -b -1 -e）、云平台的实例事件、/var/crash 以及硬件日志（ipmitool sel list）；并检查数据和服务是否正常。",
     },
     run,
 };
@@ -49,7 +49,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let Some((kind, before_at)) = before else {
         return Err(Gap::Unknown(words!(
             "{PATH} begins with the last start, {ago} ago: what was before it is not in there",
-            "{PATH} 以最近一次启动({ago} 前)开头,其中没有更早的记录"
+            "{PATH} 以最近一次启动（{ago} 前）开头，其中没有更早的记录"
         )));
     };
     let evidence = format!(
@@ -58,12 +58,12 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     );
     let found = if *kind == Kind::Shutdown {
         let summary =
-            words!("the last start, {ago} ago, came after a shutdown", "最近一次启动({ago} 前)之前为正常关机");
+            words!("the last start, {ago} ago, came after a shutdown", "最近一次启动（{ago} 前）之前为正常关机");
         Found::new("", Status::Ok, summary)
     } else {
         let summary = words!(
             "the last start, {ago} ago, came without a shutdown before it",
-            "最近一次启动({ago} 前)之前没有关机记录"
+            "最近一次启动（{ago} 前）之前没有关机记录"
         );
         if age <= settings.number("past") {
             Found::new("", Status::Warning, summary)
@@ -78,7 +78,7 @@ fn read(host: &Host) -> Result<Vec<(Kind, u64)>, Gap> {
     let bytes = host.read_bytes(PATH).map_err(|gap| match gap {
         Gap::NotHere(_) => Gap::Unknown(words!(
             "{PATH} is not there, so nothing tells how the last boot ended",
-            "没有 {PATH},无法判断上次是否正常关机"
+            "没有 {PATH}，无法判断上次是否正常关机"
         )),
         Gap::Unknown(why) => Gap::Unknown(why),
     })?;

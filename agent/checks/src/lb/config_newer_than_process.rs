@@ -21,11 +21,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::plain("slack", 10.0, "s", "our recommendation: clocks are set, and editors write twice")],
     impact: Text {
         en: "What runs is not what the files say; the next reload or restart changes behaviour when nobody expects it.",
-        zh: "运行中的配置与文件不一致;下次重载或重启会在无人预期时改变行为。",
+        zh: "运行中的配置与文件不一致；下次重载或重启会在无人预期时改变行为。",
     },
     remedy: Text {
         en: "Test the files (haproxy -c -f FILE, nginx -t) and reload now while somebody looks, or put the old content back.",
-        zh: "先验证文件(haproxy -c -f 文件,nginx -t),再趁有人值守时重载,或恢复原内容。",
+        zh: "先验证文件（haproxy -c -f 文件，nginx -t），再趁有人值守时重载，或恢复原内容。",
     },
     run,
 };
@@ -94,13 +94,13 @@ fn judge<'a>(
     };
     if secs(host.now(), *latest) > slack {
         let why =
-            words!("its files were changed in the future; a clock was wrong", "配置文件的修改时间在未来;时钟曾不准");
+            words!("its files were changed in the future; a clock was wrong", "配置文件的修改时间在未来；时钟曾不准");
         return Found::new(subject, Status::Unknown, why);
     }
     let (ago, count, after) = (span(secs(*latest, host.now())), newer.len(), secs(started, *latest));
     let summary = words!(
         "files changed after they were read: {count}, the last one {ago} ago",
-        "{count} 个文件在读取后又被修改,最近一次在 {ago} 前"
+        "{count} 个文件在读取后又被修改，最近一次在 {ago} 前"
     );
     let found = Found::new(subject, Status::Warning, summary).value(after, "s");
     newer.iter().take(FILES_MAX).fold(found, |found, (modified, file)| {

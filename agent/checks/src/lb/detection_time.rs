@@ -23,11 +23,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "A dead backend goes on getting its share of the traffic for this long.",
-        zh: "在这段时间内,故障后端会继续接收其份额的流量。",
+        zh: "在这段时间内，故障后端会继续接收其份额的流量。",
     },
     remedy: Text {
         en: "Probe more often while a backend fails (HAProxy: inter 5s fastinter 1s fall 3, timeout check 3s), and cut hanging probes short.",
-        zh: "在后端出现故障时更频繁地探测(HAProxy:inter 5s fastinter 1s fall 3,timeout check 3s),并尽早终止挂起的探测。",
+        zh: "在后端出现故障时更频繁地探测（HAProxy:inter 5s fastinter 1s fall 3,timeout check 3s），并尽早终止挂起的探测。",
     },
     run,
 };
@@ -74,7 +74,7 @@ fn judge(settings: &Settings<'_>, pool: &Pool, member: &Member, probe: &Active) 
         status,
         words!(
             "{name} is taken out after {hanging} when it hangs, {refused} when it refuses",
-            "{name} 挂起时需 {hanging} 才被摘除,拒绝连接时需 {refused}"
+            "{name} 挂起时需 {hanging} 才被摘除，拒绝连接时需 {refused}"
         ),
     )
     .value(hanging_secs, "s")
@@ -89,7 +89,7 @@ fn judge(settings: &Settings<'_>, pool: &Pool, member: &Member, probe: &Active) 
     } else {
         found.remedy(remedy(pool, member, probe)).impact(words!(
             "A dead {name} keeps its share of the traffic for up to {hanging}; the recovery objective is {objective}.",
-            "{name} 故障后最长 {hanging} 内仍会接收流量;恢复时间目标(RTO)为 {objective}。"
+            "{name} 故障后最长 {hanging} 内仍会接收流量；恢复时间目标（RTO）为 {objective}。"
         ))
     };
     let found = probe.interval.show(found, "interval");

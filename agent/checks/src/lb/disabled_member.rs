@@ -18,11 +18,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 86_400.0, 86_400.0, "s", "our recommendation: maintenance is over within a day")],
     impact: Text {
         en: "The service runs with less capacity than it seems to have, and an outage of another backend hits harder.",
-        zh: "服务的实际容量低于表面容量,其他后端故障时影响更大。",
+        zh: "服务的实际容量低于表面容量，其他后端故障时影响更大。",
     },
     remedy: Text {
         en: "Put the backend back (remove the word disabled or down), or remove its line if it is gone for good.",
-        zh: "恢复该后端(删除 disabled 或 down),若不再使用则删除其配置行。",
+        zh: "恢复该后端（删除 disabled 或 down），若不再使用则删除其配置行。",
     },
     run,
 };
@@ -58,7 +58,7 @@ fn judge(host: &Host, settings: &Settings<'_>, pool: &Pool, member: &Member) -> 
     let (status, time) = (settings.level(&subject, secs), span(secs));
     let summary = words!(
         "{name} is disabled in the configuration, at least since that was changed {time} ago",
-        "{name} 在配置中被停用,且该配置最近一次修改在 {time} 前"
+        "{name} 在配置中被停用，且该配置最近一次修改在 {time} 前"
     );
     Found::new(subject, status, summary).value(secs, "s").evidence(member.place.source(), &member.place.text)
 }

@@ -55,7 +55,7 @@ pub(crate) fn bounded(found: Vec<Found>) -> Vec<Found> {
     // The worst of those that are left out stands for them all.
     bad.extend(rest.into_iter().next().map(|first| Found {
         subject: "more".to_owned(),
-        summary: words!("{count} more are like this one, and not listed", "另有 {count} 个与此类似,未逐一列出"),
+        summary: words!("{count} more are like this one, and not listed", "另有 {count} 个与此类似，未逐一列出"),
         ..first
     }));
     bad

@@ -21,11 +21,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "A dead backend stays in too long, or a living one is taken out for a moment's trouble.",
-        zh: "故障后端保留过久,或正常后端因瞬时抖动被摘除。",
+        zh: "故障后端保留过久，或正常后端因瞬时抖动被摘除。",
     },
     remedy: Text {
         en: "Ask for 2 or 3 failures in a row, and probe faster after the first (HAProxy: fall 3 fastinter 1s).",
-        zh: "要求连续失败 2 到 3 次,并在首次失败后加快探测(HAProxy:fall 3 fastinter 1s)。",
+        zh: "要求连续失败 2 到 3 次，并在首次失败后加快探测（HAProxy:fall 3 fastinter 1s）。",
     },
     run,
 };
@@ -40,13 +40,13 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         } else if hasty {
             let summary = words!(
                 "one failed probe takes {name} out, and there is one every {every}",
-                "{name} 一次探测失败即被摘除,探测间隔为 {every}"
+                "{name} 一次探测失败即被摘除，探测间隔为 {every}"
             );
             Found::new(subject, Status::Warning, summary)
         } else {
             let summary = words!(
                 "{name} is out after {fall} failed probes, one every {every}",
-                "{name} 失败 {fall} 次后被摘除,探测间隔为 {every}"
+                "{name} 失败 {fall} 次后被摘除，探测间隔为 {every}"
             );
             Found::new(&subject, settings.level(&subject, count), summary)
         };
@@ -58,16 +58,16 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
 fn adding_up(subject: String, name: &str, fall: u32) -> Found {
     let summary = words!(
         "{name} is out after {fall} failures that need not follow each other",
-        "{name} 累计失败 {fall} 次即被摘除,不要求连续"
+        "{name} 累计失败 {fall} 次即被摘除，不要求连续"
     );
     Found::new(subject, Status::Warning, summary)
         .impact(words!(
             "Single failures add up over hours until a healthy backend is taken out.",
-            "零星失败会累积数小时,最终摘除健康的后端。"
+            "零星失败会累积数小时，最终摘除健康的后端。"
         ))
         .remedy(words!(
             "Set it to 1 and let the timeout be generous: this system does not clear the count after a success.",
-            "将其设为 1 并放宽超时:该系统在探测成功后不会清零计数。"
+            "将其设为 1 并放宽超时：该系统在探测成功后不会清零计数。"
         ))
 }
 

@@ -27,11 +27,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "A backend that hangs is found out far later than one that is dead, and hanging is how overload looks.",
-        zh: "挂起的后端比宕机的后端发现得晚得多,而过载往往就表现为挂起。",
+        zh: "挂起的后端比宕机的后端发现得晚得多，而过载往往就表现为挂起。",
     },
     remedy: Text {
         en: "Set a limit below the interval (HAProxy: timeout check 3s in defaults, and timeout connect 3s for probes that only connect or begin with TLS; others: the timeout of the health check).",
-        zh: "设置小于间隔的超时(HAProxy:在 defaults 中写 timeout check 3s,仅建立连接或使用 TLS 的探测还需 timeout connect 3s;其他系统:健康检查的 timeout)。",
+        zh: "设置小于间隔的超时（HAProxy：在 defaults 中写 timeout check 3s，仅建立连接或使用 TLS 的探测还需 timeout connect 3s；其他系统：健康检查的 timeout）。",
     },
     run,
 };
@@ -48,13 +48,13 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         let (status, summary) = if unlimited {
             let summary = words!(
                 "nothing but the interval of {limit} limits a probe of {name}; it is out after {out} when it hangs",
-                "{name} 的探测除 {limit} 的间隔外没有其他超时;挂起时需 {out} 才被摘除"
+                "{name} 的探测除 {limit} 的间隔外没有其他超时；挂起时需 {out} 才被摘除"
             );
             (Status::Warning, summary)
         } else {
             let summary = words!(
                 "a probe of {name} may take {limit}, and there is one every {every}",
-                "{name} 的单次探测最长 {limit},探测间隔为 {every}"
+                "{name} 的单次探测最长 {limit}，探测间隔为 {every}"
             );
             (by_share, summary)
         };

@@ -21,11 +21,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Backends are flooded with probes, or taken out because a probe has no time to be answered.",
-        zh: "后端会被探测请求淹没,或因探测来不及得到响应而被误摘除。",
+        zh: "后端会被探测请求淹没，或因探测来不及得到响应而被误摘除。",
     },
     remedy: Text {
         en: "Write the unit that is meant: 300s, not 300. A bare number is milliseconds.",
-        zh: "写明所需的单位:写 300s,而不是 300。不带单位的数字为毫秒。",
+        zh: "写明所需的单位：写 300s，而不是 300。不带单位的数字为毫秒。",
     },
     run,
 };
@@ -39,7 +39,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if found.is_empty() {
         return Err(Gap::NotHere(words!(
             "neither HAProxy nor Tengine is installed here, where a bare number is milliseconds",
-            "此主机未安装 HAProxy 或 Tengine(两者不带单位的数字为毫秒)"
+            "此主机未安装 HAProxy 或 Tengine（两者不带单位的数字为毫秒）"
         )));
     }
     Ok(found)
@@ -52,11 +52,11 @@ fn of_haproxy(settings: &Settings<'_>, extras: &Extras) -> Vec<Found> {
         .map(|time| (time, settings.level_of(&time.subject, f64::from(time.millis), "", "critical")));
     let mut found: Vec<_> = judged.filter(|(_, status)| *status != Status::Ok).map(|(time, status)| {
         let (millis, option) = (time.millis, time.subject.rsplit(' ').next().unwrap_or_default());
-        let summary = words!("{option} {millis} has no unit and means {millis} ms", "{option} {millis} 未写单位,实际为 {millis} 毫秒");
+        let summary = words!("{option} {millis} has no unit and means {millis} ms", "{option} {millis} 未写单位，实际为 {millis} 毫秒");
         Found::new(&time.subject, status, summary)
             .value(f64::from(millis), "ms")
             .evidence(time.place.source(), &time.place.text)
-            .remedy(words!("If seconds are meant, write {millis}s; if milliseconds are, write {millis}ms, so that nobody has to guess.", "若本意为秒,写 {millis}s;若确为毫秒,写 {millis}ms,以免歧义。"))
+            .remedy(words!("If seconds are meant, write {millis}s; if milliseconds are, write {millis}ms, so that nobody has to guess.", "若本意为秒，写 {millis}s；若确为毫秒，写 {millis}ms，以免歧义。"))
     }).collect();
     if let Some(why) = extras.instances.iter().find_map(|instance| instance.unread.clone()) {
         found.push(Found::new("haproxy", Status::Unknown, why));
@@ -66,7 +66,7 @@ fn of_haproxy(settings: &Settings<'_>, extras: &Extras) -> Vec<Found> {
             Status::Ok,
             words!(
                 "every time of a probe has a unit, or is long enough without one",
-                "所有探测时间均带单位,或不带单位时也足够长"
+                "所有探测时间均带单位，或不带单位时也足够长"
             ),
         ));
     }
@@ -87,13 +87,14 @@ fn of_tengine(settings: &Settings<'_>, pool: &Pool) -> Option<Found> {
         settings.level_of(&subject, millis, "", "critical").max(settings.level_of(&subject, millis, "", "too-long"));
     let summary = words!(
         "Tengine probes every {millis} ms; its numbers have no other unit",
-        "Tengine 每 {millis} 毫秒探测一次;其数字只能是毫秒"
+        "Tengine 每 {millis} 毫秒探测一次；其数字只能是毫秒"
     );
     let found = Found::new(subject, status, summary).value(millis, "ms");
     Some(
-        interval
-            .show(found, "interval")
-            .remedy(words!("Write milliseconds: interval=5000 is five seconds.", "以毫秒书写:interval=5000 即 5 秒。")),
+        interval.show(found, "interval").remedy(words!(
+            "Write milliseconds: interval=5000 is five seconds.",
+            "以毫秒书写：interval=5000 即 5 秒。"
+        )),
     )
 }
 

@@ -19,11 +19,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "A dead backend is never taken out: its share of the requests fails until somebody notices.",
-        zh: "故障后端永远不会被摘除:在有人发现之前,分配给它的请求会一直失败。",
+        zh: "故障后端永远不会被摘除：在有人发现之前，分配给它的请求会一直失败。",
     },
     remedy: Text {
         en: "Have every backend probed (HAProxy: add the word check to the server line or to default-server, and option httpchk; Traefik, Caddy, Apache: set a health check path).",
-        zh: "为每个后端启用探测(HAProxy:在 server 行或 default-server 中加上 check,并设置 option httpchk;Traefik、Caddy、Apache:设置健康检查路径)。",
+        zh: "为每个后端启用探测（HAProxy：在 server 行或 default-server 中加上 check，并设置 option httpchk；Traefik、Caddy、Apache：设置健康检查路径）。",
     },
     run,
 };
@@ -85,7 +85,7 @@ fn verdict(name: &str, all: usize, count: usize, waits: bool) -> (Status, Words)
         let status = if all > 1 { Status::Critical } else { Status::Warning };
         let summary = words!(
             "{name} never probes {count} of its {all} backends: an interval is set, but the word check is missing",
-            "{name} 的 {all} 个后端中有 {count} 个从不探测:设置了间隔,但缺少 check"
+            "{name} 的 {all} 个后端中有 {count} 个从不探测：设置了间隔，但缺少 check"
         );
         return (status, summary);
     }
@@ -94,7 +94,7 @@ fn verdict(name: &str, all: usize, count: usize, waits: bool) -> (Status, Words)
             Status::Ok,
             words!(
                 "the only backend of {name} is not probed; no other could take over",
-                "{name} 的唯一后端没有健康检查;也没有其他后端可接管"
+                "{name} 的唯一后端没有健康检查；也没有其他后端可接管"
             ),
         ),
         _ if all == count => (
@@ -118,7 +118,7 @@ fn passive(pool: &Pool, first: &Member, all: usize) -> Found {
         return Found::new(
             subject,
             Status::Ok,
-            words!("{name} has one backend; no other could take over", "{name} 只有一个后端,没有其他后端可接管"),
+            words!("{name} has one backend; no other could take over", "{name} 只有一个后端，没有其他后端可接管"),
         );
     }
     let found = Found::advice(
@@ -134,8 +134,8 @@ fn passive(pool: &Pool, first: &Member, all: usize) -> Found {
     };
     found
         .evidence(first.place.source(), &first.place.text)
-        .impact(words!("Each failure is found by a request of a user, which waits or fails.", "每次故障都要由某个用户请求来发现,该请求会等待或失败。"))
-        .remedy(words!("Keep proxy_connect_timeout and proxy_read_timeout short and list http_502 http_503 http_504 in proxy_next_upstream, or use a balancer that probes.", "将 proxy_connect_timeout 和 proxy_read_timeout 设短,并在 proxy_next_upstream 中列出 http_502 http_503 http_504,或改用支持主动探测的负载均衡器。"))
+        .impact(words!("Each failure is found by a request of a user, which waits or fails.", "每次故障都要由某个用户请求来发现，该请求会等待或失败。"))
+        .remedy(words!("Keep proxy_connect_timeout and proxy_read_timeout short and list http_502 http_503 http_504 in proxy_next_upstream, or use a balancer that probes.", "将 proxy_connect_timeout 和 proxy_read_timeout 设短，并在 proxy_next_upstream 中列出 http_502 http_503 http_504，或改用支持主动探测的负载均衡器。"))
 }
 
 fn as_number(count: usize) -> f64 {

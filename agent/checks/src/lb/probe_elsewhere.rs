@@ -17,11 +17,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "When the service itself dies and its neighbour answers, the backend keeps its traffic.",
-        zh: "当服务本身故障而旁边的进程仍应答时,后端会继续接收流量。",
+        zh: "当服务本身故障而旁边的进程仍应答时，后端会继续接收流量。",
     },
     remedy: Text {
         en: "Probe the port that serves users, or make sure that what answers there asks the service itself.",
-        zh: "探测实际提供服务的端口,或确保应答方会真正检查该服务。",
+        zh: "探测实际提供服务的端口，或确保应答方会真正检查该服务。",
     },
     run,
 };

@@ -21,11 +21,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Nobody asks for this long whether the backend is alive, and its failures go to users meanwhile.",
-        zh: "在这段时间内没有任何探测,后端故障会直接影响用户。",
+        zh: "在这段时间内没有任何探测，后端故障会直接影响用户。",
     },
     remedy: Text {
         en: "Probe every 2 to 10 seconds (HAProxy: inter 5s; Tengine: check interval=5000; keepalived: delay_loop 5; Kubernetes: periodSeconds 5).",
-        zh: "每 2 到 10 秒探测一次(HAProxy:inter 5s;Tengine:check interval=5000;keepalived:delay_loop 5;Kubernetes:periodSeconds 5)。",
+        zh: "每 2 到 10 秒探测一次（HAProxy:inter 5s；Tengine:check interval=5000；keepalived:delay_loop 5；Kubernetes:periodSeconds 5）。",
     },
     run,
 };

@@ -17,11 +17,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[],
     impact: Text {
         en: "A backend whose application is dead or answers with errors stays in as long as its port is open.",
-        zh: "只要端口开放,应用已死或返回错误的后端就不会被摘除。",
+        zh: "只要端口开放，应用已死或返回错误的后端就不会被摘除。",
     },
     remedy: Text {
         en: "Ask for a path that only works when the application does (HAProxy: option httpchk GET /health and http-check expect status 200; Tengine: check type=http; keepalived: HTTP_GET).",
-        zh: "探测一个只有应用正常才会成功的路径(HAProxy:option httpchk GET /health 和 http-check expect status 200;Tengine:check type=http;keepalived:HTTP_GET)。",
+        zh: "探测一个只有应用正常才会成功的路径（HAProxy:option httpchk GET /health 和 http-check expect status 200；Tengine:check type=http；keepalived:HTTP_GET）。",
     },
     run,
 };
@@ -47,7 +47,7 @@ fn judge(pool: &Pool) -> Option<Found> {
     };
     let summary = words!(
         "{name} speaks HTTP, but probes of {count} of its {all} backends only connect",
-        "{name} 提供 HTTP 服务,但 {all} 个后端中有 {count} 个的探测仅建立连接"
+        "{name} 提供 HTTP 服务，但 {all} 个后端中有 {count} 个的探测仅建立连接"
     );
     let found = Found::new(pool.subject(), Status::Warning, summary).evidence(first.place.source(), &first.place.text);
     let found = found.evidence(pool.place.source(), &pool.place.text);
@@ -57,7 +57,7 @@ fn judge(pool: &Pool) -> Option<Found> {
     let place = pool.place.source();
     Some(found.remedy(words!(
         "In the section at {place} write: option httpchk GET /health, and: http-check expect status 200. Choose a path that fails when the application cannot serve; test it with curl first.",
-        "在 {place} 处的段落写:option httpchk GET /health 和 http-check expect status 200。应选择应用无法服务时会失败的路径,并先用 curl 验证。"
+        "在 {place} 处的段落写：option httpchk GET /health 和 http-check expect status 200。应选择应用无法服务时会失败的路径，并先用 curl 验证。"
     )))
 }
 

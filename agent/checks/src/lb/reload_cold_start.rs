@@ -25,11 +25,11 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "After each reload or restart, backends that are known to be dead get traffic again until they are probed.",
-        zh: "每次重载或重启后,已知故障的后端会重新接收流量,直到被探测为止。",
+        zh: "每次重载或重启后，已知故障的后端会重新接收流量，直到被探测为止。",
     },
     remedy: Text {
         en: "In global write max-spread-checks 1s, or keep states over reloads: server-state-file in global, load-server-state-from-file global in defaults, and show servers state into that file before each reload.",
-        zh: "在 global 写 max-spread-checks 1s;或在重载时保留状态:global 中设置 server-state-file,defaults 中设置 load-server-state-from-file global,并在每次重载前用 show servers state 写入该文件。",
+        zh: "在 global 写 max-spread-checks 1s；或在重载时保留状态：global 中设置 server-state-file,defaults 中设置 load-server-state-from-file global，并在每次重载前用 show servers state 写入该文件。",
     },
     run,
 };
@@ -51,7 +51,7 @@ fn judge(settings: &Settings<'_>, restart: &Restart) -> Found {
     }
     let summary = words!(
         "after a reload a dead backend may get traffic for {time} until its first probe",
-        "重载后,故障后端在首次探测前最长 {time} 内会接收流量"
+        "重载后，故障后端在首次探测前最长 {time} 内会接收流量"
     );
     Found::new(subject, status, summary).value(*secs, "s").evidence(place.source(), &place.text)
 }

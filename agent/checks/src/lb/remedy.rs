@@ -29,40 +29,40 @@ pub(super) fn remedy(pool: &Pool, member: &Member, probe: &Active) -> Words {
             let word = if place.text.starts_with("default-server") { "default-server" } else { "server ... check" };
             words!(
                 "In {source} write: {word} inter 5s fastinter 1s downinter 5s fall 3 rise 2, and in the same section or its defaults: timeout check 3s and timeout connect 3s. Test it (haproxy -c -f {file}), then reload (systemctl reload haproxy)",
-                "在 {source} 写:{word} inter 5s fastinter 1s downinter 5s fall 3 rise 2,并在同一段落或其 defaults 中写:timeout check 3s 和 timeout connect 3s。先验证(haproxy -c -f {file}),再重载(systemctl reload haproxy)"
+                "在 {source} 写：{word} inter 5s fastinter 1s downinter 5s fall 3 rise 2，并在同一段落或其 defaults 中写：timeout check 3s 和 timeout connect 3s。先验证（haproxy -c -f {file}），再重载（systemctl reload haproxy）"
             )
         }
         System::NginxPlus => words!(
             "In {source} write: health_check interval=5s fails=3 passes=2, with proxy_connect_timeout 3s and proxy_read_timeout 3s in that location. Test it (nginx -t), then reload (nginx -s reload)",
-            "在 {source} 写:health_check interval=5s fails=3 passes=2,并在该 location 中设置 proxy_connect_timeout 3s 和 proxy_read_timeout 3s。先验证(nginx -t),再重载(nginx -s reload)"
+            "在 {source} 写：health_check interval=5s fails=3 passes=2，并在该 location 中设置 proxy_connect_timeout 3s 和 proxy_read_timeout 3s。先验证（nginx -t），再重载（nginx -s reload）"
         ),
         System::Nginx | System::Tengine => words!(
             "In {source} write (milliseconds): check interval=5000 fall=3 rise=2 timeout=3000 type=http. Test it (nginx -t), then reload (nginx -s reload)",
-            "在 {source} 写(单位为毫秒):check interval=5000 fall=3 rise=2 timeout=3000 type=http。先验证(nginx -t),再重载(nginx -s reload)"
+            "在 {source} 写（单位为毫秒）：check interval=5000 fall=3 rise=2 timeout=3000 type=http。先验证（nginx -t），再重载（nginx -s reload）"
         ),
         System::Envoy => words!(
             "In {source} set: interval 5s, timeout 3s, unhealthy_threshold 3, unhealthy_edge_interval 1s, no_traffic_interval 5s",
-            "在 {source} 设置:interval 5s、timeout 3s、unhealthy_threshold 3、unhealthy_edge_interval 1s、no_traffic_interval 5s"
+            "在 {source} 设置：interval 5s、timeout 3s、unhealthy_threshold 3、unhealthy_edge_interval 1s、no_traffic_interval 5s"
         ),
         System::Traefik => words!(
             "In {source} set: healthCheck interval 5s and timeout 3s",
-            "在 {source} 设置:healthCheck 的 interval 为 5s、timeout 为 3s"
+            "在 {source} 设置：healthCheck 的 interval 为 5s、timeout 为 3s"
         ),
         System::Caddy => words!(
             "In {source} write: health_interval 5s and health_timeout 3s. Test it (caddy validate), then reload (caddy reload)",
-            "在 {source} 写:health_interval 5s 和 health_timeout 3s。先验证(caddy validate),再重载(caddy reload)"
+            "在 {source} 写：health_interval 5s 和 health_timeout 3s。先验证（caddy validate），再重载（caddy reload）"
         ),
         System::Keepalived => words!(
             "In {source} write: delay_loop 5, and in the checker: connect_timeout 3, retry 2, delay_before_retry 1. Test it (keepalived -t), then reload (systemctl reload keepalived)",
-            "在 {source} 写:delay_loop 5,并在检查器中写:connect_timeout 3、retry 2、delay_before_retry 1。先验证(keepalived -t),再重载(systemctl reload keepalived)"
+            "在 {source} 写：delay_loop 5，并在检查器中写：connect_timeout 3、retry 2、delay_before_retry 1。先验证（keepalived -t），再重载（systemctl reload keepalived）"
         ),
         System::Apache => words!(
             "In {source} write: hcinterval=5 hcfails=3 hcpasses=2, and timeout=3 for the member. Test it (apachectl configtest), then reload (apachectl graceful)",
-            "在 {source} 写:hcinterval=5 hcfails=3 hcpasses=2,并为该成员设置 timeout=3。先验证(apachectl configtest),再重载(apachectl graceful)"
+            "在 {source} 写：hcinterval=5 hcfails=3 hcpasses=2，并为该成员设置 timeout=3。先验证（apachectl configtest），再重载（apachectl graceful）"
         ),
         System::Kubernetes => words!(
             "In {source} set for the probe: period 5 s, timeout 3 s, 3 failures (readinessProbe: periodSeconds 5, timeoutSeconds 3, failureThreshold 3)",
-            "在 {source} 为探测设置:周期 5 秒、超时 3 秒、失败 3 次(readinessProbe:periodSeconds 5、timeoutSeconds 3、failureThreshold 3)"
+            "在 {source} 为探测设置：周期 5 秒、超时 3 秒、失败 3 次（readinessProbe:periodSeconds 5、timeoutSeconds 3、failureThreshold 3）"
         ),
     };
     Words { en: what.en + &then.en, zh: what.zh + &then.zh }

@@ -20,11 +20,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "When it is used up the server stalls, then the kernel kills the largest process, often the database or the application itself.",
-        zh: "内存耗尽时服务器会先卡顿,随后内核会杀掉占用最大的进程,通常就是数据库或业务程序本身。",
+        zh: "内存耗尽时服务器会先卡顿，随后内核会杀掉占用最大的进程，通常就是数据库或业务程序本身。",
     },
     remedy: Text {
         en: "Find the largest processes (ps -eo pid,rss,comm --sort=-rss | head) and services (systemd-cgtop -m); give them limits, restart what leaks, or add memory.",
-        zh: "找出占用最大的进程(ps -eo pid,rss,comm --sort=-rss | head)和服务(systemd-cgtop -m);为其设置限额、重启存在泄漏的程序,或增加内存。",
+        zh: "找出占用最大的进程（ps -eo pid,rss,comm --sort=-rss | head）和服务（systemd-cgtop -m）；为其设置限额、重启存在泄漏的程序，或增加内存。",
     },
     run,
 };
@@ -38,7 +38,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let found = Found::new(
         "",
         settings.level("", share),
-        words!("{share:.0} % of the memory is available ({left} of {of})", "可用内存为 {share:.0}%({left},共 {of})"),
+        words!("{share:.0} % of the memory is available ({left} of {of})", "可用内存为 {share:.0}%（{left}，共 {of}）"),
     );
     Ok(vec![
         found.value(share, "%").evidence(PATH, meminfo.lines(&["MemTotal", "MemAvailable", "MemFree", "SwapFree"])),

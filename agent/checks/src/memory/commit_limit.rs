@@ -19,11 +19,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 95.0, 90.0, "%", "our recommendation: one large program more does not start")],
     impact: Text {
         en: "Programs are refused memory although some is free: starts, forks and connections fail.",
-        zh: "即使仍有空闲内存,程序的内存申请也会被拒绝:启动、派生进程和新建连接都会失败。",
+        zh: "即使仍有空闲内存，程序的内存申请也会被拒绝：启动、派生进程和新建连接都会失败。",
     },
     remedy: Text {
         en: "Raise vm.overcommit_ratio, or go back to vm.overcommit_memory=0 if nobody chose 2 on purpose (databases sometimes ask for it).",
-        zh: "调高 vm.overcommit_ratio;若并非有意设置为 2(部分数据库会要求),可改回 vm.overcommit_memory=0。",
+        zh: "调高 vm.overcommit_ratio；若并非有意设置为 2（部分数据库会要求），可改回 vm.overcommit_memory=0。",
     },
     run,
 };
@@ -33,7 +33,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if mode != 2 {
         return Err(Gap::NotHere(words!(
             "vm.overcommit_memory is {mode}: promised memory has no limit",
-            "vm.overcommit_memory 为 {mode}:不限制已承诺内存"
+            "vm.overcommit_memory 为 {mode}：不限制已承诺内存"
         )));
     }
     let meminfo = Meminfo::read(host)?;
@@ -46,7 +46,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         settings.level("", share),
         words!(
             "{promised} of memory are promised, {share:.0} % of the limit of {limit}",
-            "已承诺内存 {promised},为上限 {limit} 的 {share:.0}%"
+            "已承诺内存 {promised}，为上限 {limit} 的 {share:.0}%"
         ),
     );
     Ok(vec![

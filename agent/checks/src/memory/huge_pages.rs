@@ -18,11 +18,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::plain("idle", 20.0, "%", "our recommendation: a fifth of the memory is worth having back")],
     impact: Text {
         en: "This memory is paid for and reserved, but no program can use it unless it asks for huge pages.",
-        zh: "这部分内存已被预留,除非程序申请大页,否则任何程序都无法使用,相当于白白占用。",
+        zh: "这部分内存已被预留，除非程序申请大页，否则任何程序都无法使用，相当于白白占用。",
     },
     remedy: Text {
         en: "If the program that they were meant for is gone, lower vm.nr_hugepages (sysctl -w vm.nr_hugepages=N, and the same in /etc/sysctl.d).",
-        zh: "若需要大页的程序已不再使用,请降低 vm.nr_hugepages(sysctl -w vm.nr_hugepages=N,并同步修改 /etc/sysctl.d)。",
+        zh: "若需要大页的程序已不再使用，请降低 vm.nr_hugepages（sysctl -w vm.nr_hugepages=N，并同步修改 /etc/sysctl.d）。",
     },
     run,
 };
@@ -43,7 +43,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let idle = size(bytes);
     let summary = words!(
         "{free} of {pages} huge pages are not used: {idle}, {share:.0} % of the memory",
-        "{pages} 个大页中有 {free} 个未使用:{idle},占内存的 {share:.0}%"
+        "{pages} 个大页中有 {free} 个未使用：{idle}，占内存的 {share:.0}%"
     );
     let found =
         if share > settings.number("idle") { Found::advice("", summary) } else { Found::new("", Status::Ok, summary) };

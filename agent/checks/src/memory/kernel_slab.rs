@@ -17,11 +17,11 @@ pub(crate) const CHECK: Check = Check {
     params: &[Param::above("warning", 15.0, 12.0, "%", "our recommendation: healthy servers stay far below")],
     impact: Text {
         en: "This memory is missing for programs, no process shows it, and when it grows it ends in killed processes.",
-        zh: "这部分内存无法供程序使用,也不会显示在任何进程名下;若持续增长,最终会导致进程被杀。",
+        zh: "这部分内存无法供程序使用，也不会显示在任何进程名下；若持续增长，最终会导致进程被杀。",
     },
     remedy: Text {
         en: "See which objects hold it (slabtop -o -s c). Known causes are a leaking driver or module, or millions of containers' leftovers; update the kernel, then plan a reboot.",
-        zh: "查看是哪类内核对象占用(slabtop -o -s c)。常见原因是驱动或模块泄漏,或大量已删除容器的残留;请先升级内核,再安排重启。",
+        zh: "查看是哪类内核对象占用（slabtop -o -s c）。常见原因是驱动或模块泄漏，或大量已删除容器的残留；请先升级内核，再安排重启。",
     },
     run,
 };
@@ -37,7 +37,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         settings.level("", share),
         words!(
             "the kernel holds {share:.0} % of the memory that it cannot give back ({held})",
-            "内核占用了 {share:.0}% 的不可回收内存({held})"
+            "内核占用了 {share:.0}% 的不可回收内存（{held}）"
         ),
     );
     Ok(vec![found.value(share, "%").evidence(PATH, meminfo.lines(&["MemTotal", "Slab", "SReclaimable", "SUnreclaim"]))])

@@ -10,17 +10,17 @@ use crate::words;
 
 pub(crate) const CHECK: Check = Check {
     id: "memory.major-faults",
-    title: Text { en: "Page faults that wait for a disk", zh: "需读盘的缺页(主缺页)" },
+    title: Text { en: "Page faults that wait for a disk", zh: "需读盘的缺页（主缺页）" },
     reads: &[PATH],
     needs: Needs::LIVE,
     params: &[Param::above("warning", 500.0, 250.0, "/s", "node-mixin, NodeMemoryMajorPagesFaults")],
     impact: Text {
         en: "Programs wait for their own memory or code to come back from the disk; everything gets slow at once.",
-        zh: "程序要等待自己的内存或代码从磁盘读回,所有服务会同时变慢。",
+        zh: "程序要等待自己的内存或代码从磁盘读回，所有服务会同时变慢。",
     },
     remedy: Text {
         en: "If it lasts (sar -B 1), memory is too small for what runs here: find the largest processes, give them limits, or add memory. After a start it is normal for a while.",
-        zh: "若持续存在(sar -B 1),说明内存不足以支撑当前负载:找出占用最大的进程、设置限额或增加内存。刚启动后的短时间内属于正常现象。",
+        zh: "若持续存在（sar -B 1），说明内存不足以支撑当前负载：找出占用最大的进程、设置限额或增加内存。刚启动后的短时间内属于正常现象。",
     },
     run,
 };

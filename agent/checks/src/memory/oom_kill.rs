@@ -22,11 +22,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "A program was ended in the middle of its work: connections broke, and what it held in memory is lost.",
-        zh: "程序在运行途中被强制终止:连接中断,其内存中的数据丢失。",
+        zh: "程序在运行途中被强制终止：连接中断，其内存中的数据丢失。",
     },
     remedy: Text {
         en: "Look at what was killed and what filled the memory (journalctl -k | grep -i -A40 'invoked oom-killer'); give the largest services a limit (MemoryMax=), mend the leak, or add memory.",
-        zh: "查看被杀的进程以及占满内存的进程(journalctl -k | grep -i -A40 'invoked oom-killer');为占用大的服务设置限额(MemoryMax=)、修复泄漏或增加内存。",
+        zh: "查看被杀的进程以及占满内存的进程（journalctl -k | grep -i -A40 'invoked oom-killer'）；为占用大的服务设置限额（MemoryMax=）、修复泄漏或增加内存。",
     },
     run,
 };
@@ -61,7 +61,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         let (counted, Words { en, zh }) = (count.unwrap_or(0), reach);
         let summary = words!(
             "no process was killed for lack of memory in {en}; {counted} since boot",
-            "{zh} 中没有进程因内存不足被杀;自启动以来共 {counted} 个"
+            "{zh} 中没有进程因内存不足被杀；自启动以来共 {counted} 个"
         );
         return Ok(vec![Found::new("", Status::Ok, summary).evidence(log.path, "no \"Killed process\"")]);
     };
@@ -75,7 +75,7 @@ fn judge(settings: &Settings<'_>, kills: &[Kill<'_>], last: &Kill<'_>, reach: &W
     let supervised =
         kills.iter().rev().take_while(|kill| kill.message.age_secs == age).any(|kill| kill.service.is_some());
     let (count, name) = (kills.len(), last.name);
-    let of = last.service.as_ref().map_or_else(Words::default, |service| words!(" of {service}", "(属于 {service})"));
+    let of = last.service.as_ref().map_or_else(Words::default, |service| words!(" of {service}", "（属于 {service}）"));
     let when = age.map_or_else(
         || words!("at a time that the log does not tell", "时间未知"),
         |age| {
@@ -88,7 +88,7 @@ fn judge(settings: &Settings<'_>, kills: &[Kill<'_>], last: &Kill<'_>, reach: &W
             "{count} processes were killed for lack of memory, the last one {name}{} {} ({})",
             of.en, when.en, reach.en
         ),
-        zh: format!("有 {count} 个进程因内存不足被杀,最近一个是 {name}{},{};日志来源:{}", of.zh, when.zh, reach.zh),
+        zh: format!("有 {count} 个进程因内存不足被杀，最近一个是 {name}{}，{}；日志来源：{}", of.zh, when.zh, reach.zh),
     };
     let status = match (recent, past) {
         (true, _) if supervised => Status::Critical,
@@ -105,7 +105,7 @@ fn only_counted(host: &Host, settings: &Settings<'_>, count: u64, why: &Words) -
     let (up, Words { en, zh }) = (up.map_or_else(|| "?".to_owned(), span), why);
     let summary = words!(
         "{count} processes were killed for lack of memory in {up} since boot; which and when cannot be told: {en}",
-        "自启动以来的 {up} 内有 {count} 个进程因内存不足被杀;无法判断具体进程和时间:{zh}"
+        "自启动以来的 {up} 内有 {count} 个进程因内存不足被杀；无法判断具体进程和时间：{zh}"
     );
     Found::new("", status, summary).evidence(PATH, format!("oom_kill {count}"))
 }
@@ -173,7 +173,7 @@ mod tests {
         }
         let summary = &killed(199_000, &[SERVICE, KILLED]).run(&CHECK)[0].summary;
         assert!(summary.en.contains("mysqld of mysql.service 16.7 min ago"), "{}", summary.en);
-        assert!(summary.zh.contains("mysqld(属于 mysql.service),16.7 min 前"), "{}", summary.zh);
+        assert!(summary.zh.contains("mysqld（属于 mysql.service），16.7 min 前"), "{}", summary.zh);
     }
 
     #[test]

@@ -17,11 +17,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "Programs wait while the kernel looks for memory; this comes before swapping storms and killed processes.",
-        zh: "程序需要等待内核回收内存,这通常是换页风暴和进程被杀的前兆。",
+        zh: "程序需要等待内核回收内存，这通常是换页风暴和进程被杀的前兆。",
     },
     remedy: Text {
         en: "Find the largest processes (ps -eo pid,rss,comm --sort=-rss | head) and services (systemd-cgtop -m); give them limits, move one away, or add memory.",
-        zh: "找出占用最大的进程(ps -eo pid,rss,comm --sort=-rss | head)和服务(systemd-cgtop -m);为其设置限额、迁走部分服务,或增加内存。",
+        zh: "找出占用最大的进程（ps -eo pid,rss,comm --sort=-rss | head）和服务（systemd-cgtop -m）；为其设置限额、迁走部分服务，或增加内存。",
     },
     run,
 };
@@ -39,7 +39,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         status,
         words!(
             "some tasks stood still for lack of memory {some:.0} % of the last minute, all of them {all:.0} %",
-            "最近 1 分钟内有 {some:.0}% 的时间存在任务因内存不足而停顿,全部任务停顿的时间占 {all:.0}%"
+            "最近 1 分钟内有 {some:.0}% 的时间存在任务因内存不足而停顿，全部任务停顿的时间占 {all:.0}%"
         ),
     );
     Ok(vec![

@@ -26,11 +26,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "At its limit the service slows down, then the kernel kills its processes although the server has memory left.",
-        zh: "达到限额后该服务会先变慢,随后其进程会被内核杀掉,即使服务器仍有空闲内存。",
+        zh: "达到限额后该服务会先变慢，随后其进程会被内核杀掉，即使服务器仍有空闲内存。",
     },
     remedy: Text {
         en: "Raise the limit (systemctl set-property UNIT MemoryMax=, docker update --memory, resources.limits.memory in Kubernetes), or find out why the service needs more than planned.",
-        zh: "提高限额(systemctl set-property 单元 MemoryMax=、docker update --memory 或 Kubernetes 的 resources.limits.memory),或排查该服务为何超出预期。",
+        zh: "提高限额（systemctl set-property 单元 MemoryMax=、docker update --memory 或 Kubernetes 的 resources.limits.memory），或排查该服务为何超出预期。",
     },
     run,
 };
@@ -63,7 +63,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let all: Vec<Found> = found.groups.iter().filter_map(|group| judge(host, settings, group, files)).collect();
     let (fine, mut rest): (Vec<Found>, Vec<Found>) = all.into_iter().partition(|found| found.status == Status::Ok);
     if found.cut {
-        let why = words!("there are more groups than are looked at", "控制组过多,仅检查了其中一部分");
+        let why = words!("there are more groups than are looked at", "控制组过多，仅检查了其中一部分");
         rest.push(Found::new("/sys/fs/cgroup", Status::Unknown, why));
     }
     if fine.is_empty() && rest.is_empty() {
@@ -108,7 +108,7 @@ fn judge(host: &Host, settings: &Settings<'_>, group: &ControlGroup, files: &Fil
     let status = settings.level(name, share).max(if killed > 0 { Status::Warning } else { Status::Ok });
     let summary = words!(
         "{name} needs {share:.0} % of its memory limit ({needed} of {of}); {killed} of its processes were killed for it since it started",
-        "{name} 使用了内存限额的 {share:.0}%({needed},限额 {of});自启动以来有 {killed} 个进程因超限被杀"
+        "{name} 使用了内存限额的 {share:.0}%（{needed}，限额 {of}）；自启动以来有 {killed} 个进程因超限被杀"
     );
     let found = Found::new(name, status, summary).value(share, "%");
     let found = found.evidence(path(files.used), format!("{used}, of these {cache} inactive file cache"));

@@ -20,11 +20,11 @@ pub(crate) const CHECK: Check = Check {
     ],
     impact: Text {
         en: "The last reserve is nearly used up: after it the kernel kills processes.",
-        zh: "最后的内存储备即将用尽,之后内核会开始杀进程。",
+        zh: "最后的内存储备即将用尽，之后内核会开始杀进程。",
     },
     remedy: Text {
         en: "Find what was swapped out (grep VmSwap /proc/*/status | sort -k2 -n | tail), restart what leaks, give services limits, or add memory. Larger swap only delays it.",
-        zh: "找出被换出的进程(grep VmSwap /proc/*/status | sort -k2 -n | tail),重启存在泄漏的程序、为服务设置限额或增加内存。仅扩大交换空间只能拖延问题。",
+        zh: "找出被换出的进程（grep VmSwap /proc/*/status | sort -k2 -n | tail），重启存在泄漏的程序、为服务设置限额或增加内存。仅扩大交换空间只能拖延问题。",
     },
     run,
 };
@@ -34,13 +34,16 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let (total, free) = (meminfo.bytes("SwapTotal")?, meminfo.bytes("SwapFree")?);
     let used = total.saturating_sub(free);
     let Some(share) = percent(used, total) else {
-        return Err(Gap::NotHere(words!("there is no swap, and none is needed", "未启用交换空间(这不是故障)")));
+        return Err(Gap::NotHere(words!("there is no swap, and none is needed", "未启用交换空间（这不是故障）")));
     };
     let (used, of) = (size(used), size(total));
     let found = Found::new(
         "",
         settings.level("", share),
-        words!("{share:.0} % of the swap space is in use ({used} of {of})", "交换空间已用 {share:.0}%({used},共 {of})"),
+        words!(
+            "{share:.0} % of the swap space is in use ({used} of {of})",
+            "交换空间已用 {share:.0}%（{used}，共 {of}）"
+        ),
     );
     Ok(vec![found.value(share, "%").evidence(PATH, meminfo.lines(&["SwapTotal", "SwapFree", "MemAvailable"]))])
 }

@@ -23,11 +23,11 @@ pub(crate) const CHECK: Check = Check {
     )],
     impact: Text {
         en: "Programs lose their memory to the disk and wait for it later: answers become slow without a pattern.",
-        zh: "程序的内存被换出到磁盘,之后又要等待读回,响应会无规律地变慢。",
+        zh: "程序的内存被换出到磁盘，之后又要等待读回，响应会无规律地变慢。",
     },
     remedy: Text {
         en: "See whether it lasts (vmstat 1, column so). Then find the largest processes, give services limits (MemoryMax=), or add memory.",
-        zh: "确认是否持续(vmstat 1 的 so 列);若持续,找出占用最大的进程、为服务设置限额(MemoryMax=)或增加内存。",
+        zh: "确认是否持续（vmstat 1 的 so 列）；若持续，找出占用最大的进程、为服务设置限额（MemoryMax=）或增加内存。",
     },
     run,
 };
@@ -40,7 +40,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let pages = rise(&twice, "pswpout")?;
     let meminfo = Meminfo::read(host)?;
     if meminfo.bytes("SwapTotal")? == 0 {
-        return Err(Gap::NotHere(words!("there is no swap, and none is needed", "未启用交换空间(这不是故障)")));
+        return Err(Gap::NotHere(words!("there is no swap, and none is needed", "未启用交换空间（这不是故障）")));
     }
     let bytes = pages.saturating_mul(rustix::param::page_size() as u64);
     let share = percent(bytes, meminfo.bytes("MemTotal")?).ok_or_else(|| {
@@ -53,7 +53,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         settings.level("", reckoned),
         words!(
             "{written} were written out to swap over {secs:.1} s; at this rate {reckoned:.0} % of the memory in 30 min",
-            "{secs:.1} 秒内换出 {written};按此速度 30 分钟将换出内存总量的 {reckoned:.0}%"
+            "{secs:.1} 秒内换出 {written}；按此速度 30 分钟将换出内存总量的 {reckoned:.0}%"
         ),
     );
     let found = found.value(reckoned, "%").evidence(PATH, format!("pswpout rose by {pages}"));

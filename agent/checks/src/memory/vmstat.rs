@@ -16,6 +16,6 @@ pub(super) fn rise(twice: &Twice, name: &str) -> Result<u64, Gap> {
     let (before, after) = (counter(&twice.before, name), counter(&twice.after, name));
     let rise = after.zip(before).and_then(|(after, before)| after.checked_sub(before));
     rise.ok_or_else(|| {
-        Gap::Unknown(words!("{PATH} has no {name}, or it went back", "{PATH} 中没有 {name},或其数值倒退"))
+        Gap::Unknown(words!("{PATH} has no {name}, or it went back", "{PATH} 中没有 {name}，或其数值倒退"))
     })
 }

@@ -34,7 +34,7 @@ fn one(out: &mut String, check: &Check, language: Language) {
     row(words!("Reads", "读取"), &check.reads.iter().map(|read| format!("`{read}`")).collect::<Vec<_>>().join(", "));
     let needs = [
         (check.needs.live, words!("a running host", "运行中的主机")),
-        (check.needs.root, words!("root, to see everything", "root(以看到全部)")),
+        (check.needs.root, words!("root, to see everything", "root（以看到全部）")),
         (check.needs.net, words!("sockets of this host", "本机套接字")),
     ];
     let needs: Vec<_> = needs.iter().filter(|(needed, _)| *needed).map(|(_, what)| what.get(language)).collect();
@@ -45,7 +45,7 @@ fn one(out: &mut String, check: &Check, language: Language) {
         let (fires, clears, unit, source) = (param.fires, param.clears, param.unit, param.source);
         let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
         let hysteresis = fires.to_bits() != clears.to_bits();
-        let over = words!(", over again at {clears}{unit}", ",恢复阈值 {clears}{unit}");
+        let over = words!(", over again at {clears}{unit}", "，恢复阈值 {clears}{unit}");
         let over = if hysteresis { over.get(language) } else { "" };
         row(words!("`{}`", "`{}`", param.name), &format!("{fires}{unit}{over} ({source})"));
     }

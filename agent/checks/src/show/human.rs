@@ -33,7 +33,7 @@ pub fn human(results: &Results<'_>, style: Style) -> String {
     for ((check, _, _), same) in alike.iter().filter(|(_, same)| same.len() > ALIKE_MAX && !style.all) {
         let (rest, names) = (same.len() - ALIKE_MAX, same[ALIKE_MAX..].iter().map(|one| safe(&one.subject)));
         let names = names.take(10).collect::<Vec<_>>().join(", ");
-        let more = words!("{check}: {rest} more ({names})", "{check}:另有 {rest} 项({names})");
+        let more = words!("{check}: {rest} more ({names})", "{check}：另有 {rest} 项（{names}）");
         paragraph(&mut out, "", more.get(style.language), style);
         out.push('\n');
     }
@@ -123,14 +123,14 @@ fn footer(out: &mut String, results: &Results<'_>, style: Style) {
     let (host, checks) = (safe(results.host), results.ran.len());
     let told = words!(
         "{host}: {critical} critical, {warning} warning, {unknown} unknown, {notes} advice, {ok} ok. Checks: {checks}, {absent} of them with nothing to look at here.",
-        "{host}:严重 {critical}、警告 {warning}、未知 {unknown}、建议 {notes}、正常 {ok}。检查项 {checks} 个,其中 {absent} 个在此主机上没有对象。"
+        "{host}：严重 {critical}、警告 {warning}、未知 {unknown}、建议 {notes}、正常 {ok}。检查项 {checks} 个，其中 {absent} 个在此主机上没有对象。"
     );
     writeln!(out, "{}", told.get(style.language)).ok();
     if !results.open.is_empty() {
         let open = safe(&results.open.join("; "));
         let told = words!(
             "The checker's sandbox is not complete on this kernel: {open}.",
-            "此内核上检查进程的沙箱不完整:{open}。"
+            "此内核上检查进程的沙箱不完整：{open}。"
         );
         writeln!(out, "{}", told.get(style.language)).ok();
     }

@@ -41,7 +41,7 @@ pub fn explain(check: &Check, style: Style) -> String {
     section(text("What it reads", "读取内容"), check.reads.iter().map(|read| (*read).to_owned()).collect());
     let mut needs = Vec::new();
     if check.needs.live {
-        needs.push(words!("A running host, not a copied root.", "需要运行中的主机,而非复制的根目录。"));
+        needs.push(words!("A running host, not a copied root.", "需要运行中的主机，而非复制的根目录。"));
     }
     if check.needs.root {
         needs.push(words!("Root sees more than other users.", "以 root 运行可看到更多内容。"));
@@ -60,13 +60,13 @@ pub fn explain(check: &Check, style: Style) -> String {
         } else {
             words!(
                 "{id}.{name} = {fires} {unit}, over again at {clears} {unit} ({source})",
-                "{id}.{name} = {fires} {unit},恢复阈值 {clears} {unit}({source})"
+                "{id}.{name} = {fires} {unit}，恢复阈值 {clears} {unit}（{source}）"
             )
         };
         told.get(language).to_owned()
     });
     if !check.params.is_empty() {
-        section(text("Its numbers, set with --set", "参数(用 --set 设置)"), params.collect());
+        section(text("Its numbers, set with --set", "参数（用 --set 设置）"), params.collect());
     }
     section(text("What it costs", "影响"), vec![check.impact.get(language).to_owned()]);
     section(text("What to do", "处理建议"), vec![check.remedy.get(language).to_owned()]);

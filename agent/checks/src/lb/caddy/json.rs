@@ -24,7 +24,7 @@ pub(super) fn read(path: &str, includes: &mut Includes<'_>) -> Vec<Proxy> {
         Err(error) => {
             let line = u32::try_from(error.line()).unwrap_or(u32::MAX);
             let place = Place { line, ..whole(path) };
-            includes.trouble(&place, words!("it is no JSON: {error}", "不是有效的 JSON:{error}"));
+            includes.trouble(&place, words!("it is no JSON: {error}", "不是有效的 JSON：{error}"));
         }
     }
     includes.close();

@@ -97,7 +97,7 @@ impl Reader {
                 b"",
                 words!(
                     "the file begins with a byte order mark, which HAProxy refuses",
-                    "文件以 BOM 开头,HAProxy 会拒绝"
+                    "文件以 BOM 开头，HAProxy 会拒绝"
                 ),
             );
         }
@@ -110,7 +110,7 @@ impl Reader {
             let last = bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
             let why = words!(
                 "the last line does not end with a line feed; HAProxy 2.3 and later refuse the file",
-                "最后一行缺少换行符;HAProxy 2.3 及以上版本会拒绝该文件"
+                "最后一行缺少换行符；HAProxy 2.3 及以上版本会拒绝该文件"
             );
             self.refuse(file, number, last, why);
         }
@@ -145,7 +145,7 @@ impl Reader {
         if let Some(empty) = line.words.iter().position(|word| word.text.is_empty()) {
             let why = words!(
                 "a word is empty; HAProxy ignores or refuses what follows",
-                "存在空参数;HAProxy 会忽略其后内容或拒绝"
+                "存在空参数；HAProxy 会忽略其后内容或拒绝"
             );
             self.notes.trouble(&line, why);
             line.words.truncate(empty);
@@ -165,7 +165,7 @@ impl Reader {
             Step::Unknown => self.condition = Some(line.place()),
             Step::Refused => {
                 let why =
-                    words!("this condition does not belong here; HAProxy refuses it", "此条件位置不当,HAProxy 会拒绝");
+                    words!("this condition does not belong here; HAProxy refuses it", "此条件位置不当，HAProxy 会拒绝");
                 self.notes.trouble(line, why);
             }
         }
@@ -200,14 +200,14 @@ impl Reader {
                     proxy.servers.truncate(before + room);
                     let why = words!(
                         "there are more than {MEMBERS_MAX} servers; those from here on were not looked at",
-                        "server 超过 {MEMBERS_MAX} 个,此处之后的未检查"
+                        "server 超过 {MEMBERS_MAX} 个，此处之后的未检查"
                     );
                     self.notes.trouble(line, why);
                 }
             }
             (Section::Nothing, _) => {
                 let why =
-                    words!("this line belongs to no section; HAProxy refuses it", "此行不属于任何段落,HAProxy 会拒绝");
+                    words!("this line belongs to no section; HAProxy refuses it", "此行不属于任何段落，HAProxy 会拒绝");
                 self.notes.trouble(line, why);
             }
             (Section::Other | Section::Perhaps, _) => {}

@@ -162,7 +162,7 @@ impl Located {
             if self.files.len() >= FILES_MAX {
                 let why = words!(
                     "HAProxy reads more than {FILES_MAX} files; the others were not read here",
-                    "HAProxy 读取的文件超过 {FILES_MAX} 个,其余未读取"
+                    "HAProxy 读取的文件超过 {FILES_MAX} 个，其余未读取"
                 );
                 return self.trouble(folder, why);
             }

@@ -123,7 +123,7 @@ fn bytes(host: &Host, file: &str, runs: bool) -> Result<Vec<u8>, Trouble> {
             0,
             words!(
                 "HAProxy runs with {file}, which is not there: it may run in a container, then look from inside",
-                "HAProxy 运行时使用 {file},但此处没有该文件:它可能运行在容器中,请在容器内检查"
+                "HAProxy 运行时使用 {file}，但此处没有该文件：它可能运行在容器中，请在容器内检查"
             ),
         ),
         Gap::NotHere(why) | Gap::Unknown(why) => trouble(0, why),
@@ -135,7 +135,7 @@ fn bytes(host: &Host, file: &str, runs: bool) -> Result<Vec<u8>, Trouble> {
         line,
         words!(
             "byte {at} is NUL (binary or UTF-16); HAProxy refuses such a file",
-            "第 {at} 字节为 NUL(二进制或 UTF-16),HAProxy 会拒绝此文件"
+            "第 {at} 字节为 NUL（二进制或 UTF-16），HAProxy 会拒绝此文件"
         ),
     ))
 }

@@ -178,11 +178,11 @@ impl Options {
             let takes = is_read(option) || WITH_ONE.contains(&option);
             let Some(value) = words.next().filter(|_| takes) else {
                 let why = if takes {
-                    words!("{option} needs a value; HAProxy refuses this line", "{option} 缺少取值;HAProxy 会拒绝此行")
+                    words!("{option} needs a value; HAProxy refuses this line", "{option} 缺少取值；HAProxy 会拒绝此行")
                 } else {
                     words!(
                         "{option:?} is no option of a server that is known here; the rest of the line was not read",
-                        "{option:?} 不是此处已知的 server 选项;该行其余部分未读取"
+                        "{option:?} 不是此处已知的 server 选项；该行其余部分未读取"
                     )
                 };
                 self.unclear = Some(why.clone());
@@ -249,7 +249,7 @@ fn is_read(option: &str) -> bool {
 pub(super) fn depends_on(name: &str) -> Words {
     words!(
         "it depends on the environment variable {name} of HAProxy, which cannot be told from files",
-        "取决于 HAProxy 的环境变量 {name},无法从文件得知"
+        "取决于 HAProxy 的环境变量 {name}，无法从文件得知"
     )
 }
 
@@ -272,7 +272,7 @@ fn interval(option: &str, value: &Word, line: &Line<'_>, subject: &str, notes: &
         return Ok(time);
     }
     let why =
-        words!("{option} must be above zero; HAProxy refuses this line", "{option} 必须大于零;HAProxy 会拒绝此行");
+        words!("{option} must be above zero; HAProxy refuses this line", "{option} 必须大于零；HAProxy 会拒绝此行");
     notes.trouble(line, why.clone());
     Err(why)
 }

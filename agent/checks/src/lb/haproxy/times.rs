@@ -30,7 +30,7 @@ pub(super) fn millis(text: &str) -> Result<Millis, Words> {
     let refused = || {
         words!(
             "{text:?} is no time for HAProxy: whole numbers with us, ms, s, m, h or d only",
-            "{text:?} 不是 HAProxy 可接受的时间:只能是整数加 us、ms、s、m、h 或 d"
+            "{text:?} 不是 HAProxy 可接受的时间：只能是整数加 us、ms、s、m、h 或 d"
         )
     };
     if number.is_empty() {
@@ -48,7 +48,7 @@ pub(super) fn millis(text: &str) -> Result<Millis, Words> {
     let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(times));
     let millis = millis.map(|millis| millis.div_ceil(divided)).filter(|millis| *millis <= MILLIS_MAX);
     let millis = millis.and_then(|millis| u32::try_from(millis).ok()).ok_or_else(|| {
-        words!("{text:?} is more than HAProxy takes (24.8 days)", "{text:?} 超出 HAProxy 的上限(24.8 天)")
+        words!("{text:?} is more than HAProxy takes (24.8 days)", "{text:?} 超出 HAProxy 的上限（24.8 天）")
     })?;
     Ok(Millis { millis, bare: unit.is_empty() })
 }
