@@ -93,6 +93,8 @@ struct Checker {
     child: Child,
     lines: ChildStdout,
     heard: Vec<u8>,
+    /// It has closed its output, and so is at its end.
+    closed: bool,
 }
 
 impl Checker {
@@ -108,7 +110,7 @@ impl Checker {
             .spawn()?;
         let odd = || io::Error::other("a pipe is missing");
         let (to, lines) = child.stdin.take().zip(child.stdout.take()).ok_or_else(odd)?;
-        let checker = Self { child, lines, heard: Vec::new() };
+        let checker = Self { child, lines, heard: Vec::new(), closed: false };
         // One that has ended already says why by ending.
         { to }.write_all(&serde_json::to_vec(order)?).ok();
         Ok(checker)
@@ -166,7 +168,10 @@ impl Checker {
             self.wait(deadline)?;
             let mut buffer = [0; 64 << 10];
             match self.lines.read(&mut buffer)? {
-                0 => return Err(io::Error::other("its process ended")),
+                0 => {
+                    self.closed = true;
+                    return Err(io::Error::other("its process ended"));
+                }
                 count => self.heard.extend_from_slice(&buffer[..count]),
             }
         }
@@ -187,8 +192,12 @@ impl Checker {
 
     /// Ends it, without waiting for what cannot be ended.
     fn end(mut self) {
-        self.child.kill().ok();
-        self.child.try_wait().ok();
+        if self.closed {
+            self.child.wait().ok();
+        } else {
+            self.child.kill().ok();
+            self.child.try_wait().ok();
+        }
     }
 }
 

@@ -40,7 +40,21 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
         while let Some((at, one)) = ends.next() {
             end = at;
             let Some((_, next)) = ends.peek() else { break };
-            let no_start = matches!(next, '。' | ',' | ';' | ':' | '、' | '!' | '?' | ')' | '》' | ' ');
+            let no_start = matches!(
+                next,
+                '\u{3001}'
+                    | '\u{3002}'
+                    | '\u{300b}'
+                    | '\u{ff01}'
+                    | '\u{ff09}'
+                    | '\u{ff0c}'
+                    | '\u{ff1a}'
+                    | '\u{ff1b}'
+                    | '\u{ff1f}'
+                    | ' '
+                    | ','
+                    | ')'
+            );
             if !no_start && (one == ' ' || columns(one) == 2 || columns(*next) == 2) {
                 break;
             }
