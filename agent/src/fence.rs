@@ -1,6 +1,7 @@
-//! Landlock around the networked part of a guest's visit, in place of what systemd gives an installed agent.
+//! Landlock: around the networked part of a guest's visit, in place of what systemd gives an installed agent, and around
+//! a checker, which only looks ([`raise_read_only`]).
 //!
-//! Inside, a process reads what a look-up of names needs and its own folder, and that is all: no other file, nothing
+//! Inside a guest's, a process reads what a look-up of names needs and its own folder, and that is all: no other file, nothing
 //! written, made or executed, no TCP but to name servers, no signal and no abstract socket beyond itself. It holds for
 //! good, and for every thread and process made later. It must never be taken for more than it is: UDP and sockets with
 //! a path are open, and a kernel without Landlock (before 5.13) has no fence.
@@ -21,6 +22,7 @@ const ASK_VERSION: libc::c_ulong = 1;
 const RULE_BENEATH: libc::c_ulong = 1;
 const RULE_PORT: libc::c_ulong = 2;
 const READ_FILE: u64 = 1 << 2;
+const READ_DIR: u64 = 1 << 3;
 const CONNECT_TCP: u64 = 1 << 1;
 
 /// `struct landlock_ruleset_attr`: what is forbidden where no rule allows it.
@@ -64,34 +66,66 @@ struct Port {
 /// The kernel's: one without Landlock says that it has none.
 pub(crate) fn raise(own: &[&Path]) -> io::Result<()> {
     let handled = Handled::all(version()?);
-    // SAFETY: the kernel reads `handled` during the call; an older one takes the longer structure because what it does
-    // not know is zero.
-    let ruleset = unsafe {
-        let size = size_of::<Handled>();
-        let fd = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const handled, size, 0 as libc::c_ulong);
-        OwnedFd::from_raw_fd(libc::c_int::try_from(done(fd)?).map_err(io::Error::other)?)
-    };
+    let ruleset = Ruleset::new(&handled)?;
     for readable in READABLE.iter().map(Path::new).chain(own.iter().copied()) {
-        let Ok(parent) = rustix::fs::open(readable, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { continue };
-        add(&ruleset, RULE_BENEATH, &Beneath { allowed: READ_FILE, parent: parent.as_raw_fd() })?;
+        ruleset.allow_beneath(readable, READ_FILE)?;
     }
     if handled.net & CONNECT_TCP != 0 {
-        add(&ruleset, RULE_PORT, &Port { allowed: CONNECT_TCP, port: DNS_PORT })?;
+        ruleset.add(RULE_PORT, &Port { allowed: CONNECT_TCP, port: DNS_PORT })?;
     }
-    // SAFETY: numbers only.
-    done(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0 as libc::c_ulong) }).map(drop)
+    ruleset.restrict()
+}
+
+/// A fence for who only looks: everything below `root` may be read and listed, nothing written, made, started or
+/// listened on. It must have given up new privileges.
+///
+/// # Errors
+/// As [`raise`].
+pub(crate) fn raise_read_only(root: &Path) -> io::Result<()> {
+    let all = Handled::all(version()?);
+    let ruleset = Ruleset::new(&Handled { net: all.net & !CONNECT_TCP, ..all })?;
+    ruleset.allow_beneath(root, READ_FILE | READ_DIR)?;
+    ruleset.restrict()
+}
+
+/// Rules in the making.
+struct Ruleset(OwnedFd);
+
+impl Ruleset {
+    fn new(handled: &Handled) -> io::Result<Self> {
+        // SAFETY: the kernel reads `handled` during the call; an older one takes the longer structure because what it
+        // does not know is zero.
+        unsafe {
+            let size = size_of::<Handled>();
+            let fd =
+                libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::from_ref(handled), size, 0 as libc::c_ulong);
+            Ok(Self(OwnedFd::from_raw_fd(libc::c_int::try_from(done(fd)?).map_err(io::Error::other)?)))
+        }
+    }
+
+    /// Nothing is allowed below a path that is not there.
+    fn allow_beneath(&self, path: &Path, allowed: u64) -> io::Result<()> {
+        let Ok(parent) = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { return Ok(()) };
+        self.add(RULE_BENEATH, &Beneath { allowed, parent: parent.as_raw_fd() })
+    }
+
+    fn add<T>(&self, kind: libc::c_ulong, rule: &T) -> io::Result<()> {
+        let (number, none) = (libc::SYS_landlock_add_rule, 0 as libc::c_ulong);
+        // SAFETY: `rule` is the structure that belongs to `kind`; the kernel reads it during the call.
+        done(unsafe { libc::syscall(number, self.0.as_raw_fd(), kind, std::ptr::from_ref(rule), none) }).map(drop)
+    }
+
+    fn restrict(self) -> io::Result<()> {
+        // SAFETY: numbers only.
+        done(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.0.as_raw_fd(), 0 as libc::c_ulong) })
+            .map(drop)
+    }
 }
 
 /// Of the kernel's interface.
 fn version() -> io::Result<libc::c_long> {
     // SAFETY: with these arguments the kernel answers with a number and touches nothing.
     done(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<Handled>(), 0_usize, ASK_VERSION) })
-}
-
-fn add<T>(ruleset: &OwnedFd, kind: libc::c_ulong, rule: &T) -> io::Result<()> {
-    let (number, none) = (libc::SYS_landlock_add_rule, 0 as libc::c_ulong);
-    // SAFETY: `rule` is the structure that belongs to `kind`; the kernel reads it during the call.
-    done(unsafe { libc::syscall(number, ruleset.as_raw_fd(), kind, std::ptr::from_ref(rule), none) }).map(drop)
 }
 
 fn done(result: libc::c_long) -> io::Result<libc::c_long> {
@@ -148,5 +182,33 @@ mod tests {
         }
         drop(guard);
         fs::write(own.path().join("file"), "z").unwrap();
+    }
+
+    #[test]
+    fn chk_08_who_only_looks_writes_makes_and_starts_nothing() {
+        let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(root.path().join("file"), "x").unwrap();
+        fs::write(other.path().join("file"), "x").unwrap();
+        let inside = std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                rustix::thread::set_no_new_privs(true).unwrap();
+                raise_read_only(root.path())?;
+                let denied = |result: io::Result<()>| assert_eq!(result.unwrap_err().kind(), PermissionDenied);
+                fs::read(root.path().join("file")).unwrap();
+                fs::read_dir(root.path()).unwrap();
+                denied(fs::read(other.path().join("file")).map(drop));
+                denied(fs::write(root.path().join("file"), "y"));
+                denied(fs::create_dir(root.path().join("new")));
+                denied(fs::remove_file(root.path().join("file")));
+                denied(std::process::Command::new("/bin/true").status().map(drop));
+                Ok(())
+            });
+            inside.join().unwrap()
+        });
+        match inside.map_err(|error: io::Error| error.kind()) {
+            Ok(()) => {}
+            Err(Unsupported) => eprintln!("NOT TESTED: this kernel has no Landlock"),
+            Err(other) => panic!("{other}"),
+        }
     }
 }

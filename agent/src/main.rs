@@ -1,6 +1,7 @@
 //! The Cloud Doctor agent: one binary, several roles. This file only finds out which role is meant.
 
 mod audit;
+mod checker;
 mod cli;
 #[cfg(test)]
 #[path = "../tests/guard/customer.rs"]
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
     let role = arguments.next().unwrap_or_default();
     match role.to_str() {
         // Started by our own processes only, many times a minute: before anything else is set up.
+        Some("checker") => checker::role(),
+        Some("check-report") => checker::report(),
         Some("holder") => session::holder::run(arguments),
         Some("pty-child") => {
             session::pty::run(arguments);

@@ -48,6 +48,18 @@ messages! {
     Failed,
         "Failed: {}",
         "失败:{}";
+    ExplainAllChecks,
+        "all",
+        "全部";
+    ExplainChecks,
+        "  checks {}: the relay may have them run at any time, without a signature. {}",
+        "  检查 {}:中继可随时要求运行,无需签名。{}";
+    ExplainNoChecks,
+        "  checks {}: not from afar now. {}",
+        "  检查 {}:目前不允许远程运行。{}";
+    NoSuchCheck,
+        "There is no check and no group {}{}. `cloud-doctor-agent check --list` shows all.",
+        "没有名为 {} 的检查或分组{}。`cloud-doctor-agent check --list` 可列出全部。";
     NotPermitted,
         "Only root may do that here: {}",
         "此操作仅限 root:{}";

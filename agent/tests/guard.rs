@@ -6,6 +6,8 @@
 mod attacks;
 #[path = "guard/bounds.rs"]
 mod bounds;
+#[path = "guard/checks.rs"]
+mod checks;
 #[path = "guard/client.rs"]
 mod client;
 #[path = "guard/customer.rs"]

@@ -114,7 +114,7 @@ pub struct Rule {
     /// Path prefixes for files and remedies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// Check ids. Empty: all.
+    /// Check ids, and groups of checks. Empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<String>,
     /// When, in the server's local time. Empty: always.
@@ -215,6 +215,13 @@ impl Ceiling {
     #[must_use]
     pub fn rule(&self, scope: ScopeName, user: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.scope == scope && rule.covers(user))
+    }
+
+    /// The rule that decides about a check, by its id and its group; `None` = never.
+    #[must_use]
+    pub fn check_rule(&self, id: &str, group: &str) -> Option<&Rule> {
+        let names = |rule: &&Rule| rule.checks.is_empty() || rule.checks.iter().any(|name| name == id || name == group);
+        self.rules.iter().filter(|rule| rule.scope == ScopeName::Checks).find(names)
     }
 
     /// The rule under which a grant's scope may be had; `None` = never.

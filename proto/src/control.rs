@@ -98,6 +98,8 @@ pub struct TrustUpdate {
 pub enum StreamPurpose {
     /// A client talks to guard and holders; the tunnel moves bytes.
     Sealed,
+    /// The relay asks for checks that the ceiling allows without a grant ([`crate::checks`]).
+    Checks,
     /// Something this build does not know; refuse the stream.
     #[serde(other)]
     Unknown,

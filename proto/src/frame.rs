@@ -93,6 +93,11 @@ kinds! {
     ChannelReply = 0x0109, GREETING_BYTES_MAX;
     /// One sealed record, either way. Raw ciphertext.
     Record = 0x010a, RECORD_BYTES_MAX;
+
+    /// Relay to guard ([`crate::checks::CheckRequest`]).
+    CheckRequest = 0x0201, GREETING_BYTES_MAX;
+    /// Guard to relay ([`crate::checks::CheckReport`]).
+    CheckReport = 0x0202, CONTROL_BYTES_MAX;
 }
 
 /// A frame's first seven bytes.
@@ -276,7 +281,7 @@ mod tests {
             numbers,
             [
                 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 0x101, 0x102, 0x103, 0x104, 0x105,
-                0x106, 0x107, 0x108, 0x109, 0x10a
+                0x106, 0x107, 0x108, 0x109, 0x10a, 0x201, 0x202
             ]
         );
     }

@@ -16,9 +16,11 @@
 pub mod audit;
 pub mod ceiling;
 pub mod channel;
+pub mod checks;
 pub mod close;
 pub mod control;
 pub mod decide;
+pub mod finding;
 pub mod frame;
 pub mod grant;
 pub mod guest;

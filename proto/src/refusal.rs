@@ -70,6 +70,18 @@ macro_rules! refusals {
 }
 
 refusals! {
+    /// No rule allows any of the checks that were asked for.
+    ChecksNotAllowed, "checks-not-allowed",
+        "This server's ceiling allows none of these checks from afar. The customer can add a rule with scope = \"checks\", or run `cloud-doctor-agent check` there.",
+        "此服务器的上限文件不允许远程运行这些检查。客户可添加 scope = \"checks\" 的规则,或在该服务器上运行 `cloud-doctor-agent check`。";
+    /// The last run is too recent, or still goes on.
+    ChecksTooOften, "checks-too-often",
+        "This server ran checks a moment ago. Ask again in {} s.",
+        "此服务器刚刚运行过检查。请在 {} 秒后重试。";
+    /// The run could not be started, or did not end.
+    ChecksFailed, "checks-failed",
+        "The checks could not be run on this server: {}",
+        "无法在此服务器上运行检查:{}";
     /// The pinned log, ceiling or identity cannot be read.
     TrustBroken, "trust-broken",
         "The server's own trust files are damaged, so it trusts nobody. Ask the customer to run `cloud-doctor-agent status` there. {}",

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use cloud_doctor_proto::channel::{Binding, ChannelKind, Handed, Secret};
+use cloud_doctor_proto::checks::{Absent, CheckReport, CheckRequest, Report};
 use cloud_doctor_proto::control::*;
+use cloud_doctor_proto::finding::{Detail, Evidence, Finding, Status, Words};
 use cloud_doctor_proto::frame::{self, Decoder, Kind};
 use cloud_doctor_proto::grant::{Challenge, Grant, Scope};
 use cloud_doctor_proto::guest::{GuestBegin, GuestCommit, GuestOffer};
@@ -100,6 +102,48 @@ fn tunnel_frames(seen: &mut Vec<String>) {
     let engineer = SshKey::of_ed25519(&VerifyKey([1; 32]));
     check_frame(seen, Kind::GuestOffer, &GuestOffer { engineer, account: "eve".into() });
     check_frame(seen, Kind::GuestCommit, &GuestCommit { binding: binding() });
+}
+
+fn check_frames(seen: &mut Vec<String>) {
+    let request = CheckRequest { nonce: Nonce([1; 16]), checks: vec!["lb".into()] };
+    check_frame(seen, Kind::CheckRequest, &request);
+    let report = CheckReport { report: ByteBuf::from(vec![1]), signature: [2; 64] };
+    check_frame(seen, Kind::CheckReport, &report);
+    let head = StreamHead {
+        purpose: StreamPurpose::Checks,
+        stream: StreamId([1; 16]),
+        account: "eve".into(),
+        client: String::new(),
+    };
+    check(seen, "check-stream-head", &head);
+    let words = |text: &str| Words { en: text.into(), zh: "词".into() };
+    let finding = Finding {
+        check: "lb.detection-time".into(),
+        subject: "haproxy backend web/web1".into(),
+        status: Status::Critical,
+        note: false,
+        value: Some(1800.0),
+        unit: "s".into(),
+        evidence: vec![Evidence { source: "/etc/haproxy/haproxy.cfg:42".into(), text: "inter 300s".into() }],
+        summary: words("late"),
+        impact: words("loss"),
+        remedy: words("less"),
+        details: [("refused_s".to_owned(), Detail::Number(900.0)), ("tcp".to_owned(), Detail::Flag(true))].into(),
+    };
+    let report = Report {
+        identity: VerifyKey([1; 32]),
+        nonce: Nonce([2; 16]),
+        at: AT,
+        millis: 1200,
+        version: "0.1.0".into(),
+        host: "web-1".into(),
+        findings: vec![finding],
+        absent: vec![Absent { check: "nginx.workers".into(), why: words("none") }],
+        refused: vec!["x".into()],
+        left_out: 3,
+        sandbox_open: vec!["Landlock".into()],
+    };
+    check(seen, "check-report-signed", &report);
 }
 
 fn visit_frames(seen: &mut Vec<String>) {
@@ -236,6 +280,7 @@ fn golden_bytes_round_trip_and_damage_of_every_message() {
     let mut seen = Vec::new();
     tunnel_frames(&mut seen);
     visit_frames(&mut seen);
+    check_frames(&mut seen);
     signed_objects(&mut seen);
     for kind in Kind::ALL {
         // A record is raw ciphertext and a ping is empty: their golden bytes stand beside the frame codec.

@@ -38,6 +38,7 @@ struct Explanation {
     ceiling_told: Option<Told>,
     locked_down: bool,
     rules: Vec<RuleLine>,
+    checks: Vec<CheckLine>,
     people: Vec<PersonLine>,
     signed_ahead: Vec<AheadLine>,
     last_requests: Vec<String>,
@@ -65,6 +66,16 @@ struct RuleLine {
     /// An approver signs it alone.
     #[serde(skip)]
     looks: bool,
+}
+
+/// A rule about checks.
+#[derive(Debug, Serialize)]
+struct CheckLine {
+    /// Ids and groups; none: all.
+    checks: Vec<String>,
+    /// Whether the relay may have them run now.
+    open_now: bool,
+    hours: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,7 +151,8 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
         ceiling_problem: ceiling.as_ref().err().map(ToString::to_string),
         ceiling_told: ceiling.as_ref().err().map(NoCeiling::told),
         locked_down: places.is_locked_down(),
-        rules: ceiling.map(|ceiling| rules(&ceiling, now)).unwrap_or_default(),
+        rules: ceiling.as_ref().map(|ceiling| rules(ceiling, now)).unwrap_or_default(),
+        checks: ceiling.map(|ceiling| checks(&ceiling, now)).unwrap_or_default(),
         people: people(&log, now),
         signed_ahead: signed_ahead(&log, &identity::agent_id(&key), now),
         last_requests: last.into(),
@@ -151,6 +163,7 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
 fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
     let opens = |rule: &&Rule| match rule.scope {
         ScopeName::Shell | ScopeName::Exec | ScopeName::Watch | ScopeName::Audit => true,
+        // Checks need nobody's signature, and so are told apart.
         ScopeName::FilesRead | ScopeName::FilesWrite | ScopeName::Checks | ScopeName::Metrics | ScopeName::Remedy => {
             false
         }
@@ -163,7 +176,7 @@ fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
             Mode::Ask => "ask",
             Mode::Allow => "allow",
         },
-        hours: rule.hours.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        hours: hours(rule),
         open_now: rule.open_at(now, crate::zone::offset_secs()),
         longest: rule.time.map_or(ceiling.limits.visit, |time| time.min(ceiling.limits.visit)).to_string(),
         signed_by: kinds(&rule.signers),
@@ -172,6 +185,20 @@ fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
         looks: matches!(rule.scope, ScopeName::Watch | ScopeName::Audit),
     };
     ceiling.rules.iter().filter(opens).map(line).collect()
+}
+
+fn checks(ceiling: &Ceiling, now: UnixTime) -> Vec<CheckLine> {
+    let about = ceiling.rules.iter().filter(|rule| rule.scope == ScopeName::Checks);
+    let line = |rule: &Rule| CheckLine {
+        checks: rule.checks.iter().map(|name| one_line(name, TEXT)).collect(),
+        open_now: rule.mode == Mode::Allow && rule.open_at(now, crate::zone::offset_secs()),
+        hours: hours(rule),
+    };
+    about.map(line).collect()
+}
+
+fn hours(rule: &Rule) -> String {
+    rule.hours.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// `root, * (any but root)`; nothing for the audit, which is nobody's.
@@ -261,6 +288,12 @@ fn show(it: &Explanation) {
         None => say::tell(Message::ExplainCeiling, &[&it.ceiling_file]),
     }
     it.rules.iter().for_each(show_rule);
+    for CheckLine { checks, open_now, hours } in &it.checks {
+        let all = Message::ExplainAllChecks.text(language(), &[]);
+        let names = if checks.is_empty() { all } else { checks.join(", ") };
+        let message = if *open_now { Message::ExplainChecks } else { Message::ExplainNoChecks };
+        say::tell(message, &[&names, hours]);
+    }
     for person in &it.people {
         let message = if person.expired { Message::ExplainExpired } else { Message::ExplainPerson };
         say::tell(message, &[&person.person, person.role, &person.until, person.kind, &person.fingerprint]);

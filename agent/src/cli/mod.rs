@@ -5,6 +5,7 @@
 mod approve;
 mod audit;
 mod ceiling;
+mod check;
 mod enrol;
 mod events;
 mod explain;
@@ -87,6 +88,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at this host: what is wrong, what it costs, what helps. Needs no relay and no configuration.
+    Check(check::Options),
     /// About the file that caps what anybody may do here.
     Ceiling {
         #[command(subcommand)]
@@ -185,9 +188,13 @@ struct Enrol {
 
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return check::usage(&error),
+    };
     let places = Places::new(arguments.state_dir.as_deref());
     let exit = match arguments.command {
+        Command::Check(options) => return check::run(&options),
         Command::Enrol(options) => enrol::run(&places, arguments.state_dir.as_deref(), &options),
         Command::Run { standalone } => roles::run(&places, arguments.state_dir.as_deref(), standalone),
         Command::Status { json } => status::run(&places, json),

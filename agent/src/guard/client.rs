@@ -12,7 +12,7 @@ use super::core::{Opening, Route, Seeds};
 use super::server::{Guard, random};
 use super::stream::{FrameStream, StreamError};
 use super::visits::Claims;
-use super::{link, start};
+use super::{checks, link, start};
 use crate::session::door;
 use cloud_doctor_proto::channel::{ChannelKind, Secret};
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
@@ -42,10 +42,14 @@ const CLAIM_CHARS: usize = 64;
 pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, head: StreamHead) {
     let claim = |text: &str| text.chars().flat_map(printable).take(CLAIM_CHARS).collect();
     let claims = Claims { account: claim(&head.account), client: claim(&head.client) };
-    if head.purpose != StreamPurpose::Sealed {
-        // Nothing can be done about a peer that does not take the answer.
-        stream.refuse(&Refusal::Malformed.with("purpose")).await.ok();
-        return stream.close().await;
+    match head.purpose {
+        StreamPurpose::Sealed => {}
+        StreamPurpose::Checks => return checks::serve(guard, stream, claims).await,
+        StreamPurpose::Unknown => {
+            // Nothing can be done about a peer that does not take the answer.
+            stream.refuse(&Refusal::Malformed.with("purpose")).await.ok();
+            return stream.close().await;
+        }
     }
     let mut client = Client { guard, claims, asked: None, early: None, refused: None, answered: 0 };
     let mut frames = 0;
@@ -121,7 +125,9 @@ impl Client {
             | Kind::Second
             | Kind::Refused
             | Kind::ChannelReply
-            | Kind::Record => {
+            | Kind::Record
+            | Kind::CheckRequest
+            | Kind::CheckReport => {
                 let refused = Refusal::Malformed.with(format!("{:?} is out of place here", frame.kind));
                 self.guard.refused(&self.claims, "frame", &refused);
                 stream.refuse(&refused).await?;

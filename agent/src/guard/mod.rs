@@ -2,7 +2,8 @@
 //! and writes the host's audit log.
 //!
 //! - [`core`] decides: synchronous, with the time as an argument. [`visits`] and [`channels`] are what it remembers.
-//! - [`server`] owns sockets and tasks: [`client`] for sealed streams, [`control`] for the tunnel's own questions,
+//! - [`server`] owns sockets and tasks: [`client`] for sealed streams, [`checks`] for what a
+//!   relay may ask without a grant, [`control`] for the tunnel's own questions,
 //!   [`admin`] for root's commands, [`link`] for each living holder.
 //!
 //! It never speaks to the network, runs a shell or carries a terminal byte, and a stranger can make it hold no more
@@ -11,6 +12,7 @@
 pub(crate) mod admin;
 mod admission;
 mod channels;
+mod checks;
 mod client;
 mod control;
 mod core;

@@ -1,18 +1,43 @@
-//! Having a holder started: by systemd as a unit of its own, or, standalone, as a detached child.
+//! Having holders and checks started: by systemd as a unit of their own, or, standalone, as a child.
 //!
 //! A holder started here outlives guard. It must never inherit guard's sandbox, descriptors or environment.
 
 use super::server::Guard;
+use crate::checker::Wants;
 use crate::session::door;
 use crate::session::wire::Guardian;
+use cloud_doctor_proto::checks::Report;
 use cloud_doctor_proto::ids::ChannelId;
 use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 /// A holder is ready within milliseconds; a host that cannot do it in this time is in no state to be helped by a shell.
 const START: Duration = Duration::from_secs(10);
+/// Both runs of a checker end before this ([`crate::checker`]).
+const CHECKS: Duration = Duration::from_secs(60);
+/// Far above what a report may hold: it is cut to size, worst first, when it is signed.
+const CHECKS_ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// The run's unit: nothing but looking, as far as systemd can say it; the checker itself closes the rest.
+const CHECKS_UNIT: &[&str] = &[
+    "--quiet",
+    "--collect",
+    "--pipe",
+    "--wait",
+    "--description=Cloud Doctor checks",
+    "--slice=cloud-doctor-visits.slice",
+    "--property=PartOf=cloud-doctor.target",
+    "--property=RuntimeMaxSec=70s",
+    "--property=MemoryMax=512M",
+    "--property=TasksMax=64",
+    "--property=CPUWeight=20",
+    "--property=OOMScoreAdjust=900",
+    "--property=NoNewPrivileges=yes",
+    "--property=ProtectSystem=strict",
+    "--property=PrivateTmp=no",
+];
 /// Absolute, so that no PATH decides what root runs.
 const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 
@@ -52,6 +77,40 @@ async fn unit(guard: &Guard, channel: ChannelId) -> Result<(), String> {
     }
     let text = String::from_utf8_lossy(&output.stderr);
     Err(format!("{SYSTEMD_RUN}: {}", text.trim()))
+}
+
+/// Has checks run, and returns what they found: as guard's report, but for nonce, refusals and key.
+///
+/// # Errors
+/// Why not, for people.
+#[expect(clippy::disallowed_methods, reason = "systemd's own tool by its absolute path, or our own binary")]
+pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Report, String> {
+    let mut command = if guard.places.standalone {
+        Command::new(&guard.program)
+    } else {
+        let mut command = Command::new(SYSTEMD_RUN);
+        command.args(CHECKS_UNIT).arg("--").arg(&guard.program);
+        command
+    };
+    let mut child = command
+        .arg("check-report")
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let order = serde_json::to_vec(wants).map_err(|error| error.to_string())?;
+    let (to, from) = child.stdin.take().zip(child.stdout.take()).ok_or("a pipe is missing")?;
+    let run = async {
+        // One that has ended already says why by its answer.
+        { to }.write_all(&order).await.ok();
+        let mut answer = Vec::new();
+        from.take(CHECKS_ANSWER_BYTES_MAX).read_to_end(&mut answer).await.map_err(|error| error.to_string())?;
+        serde_json::from_slice(&answer).map_err(|error| error.to_string())
+    };
+    timeout(CHECKS, run).await.unwrap_or_else(|_| Err(format!("no result after {} s", CHECKS.as_secs())))
 }
 
 fn unit_options(channel: ChannelId) -> Vec<String> {

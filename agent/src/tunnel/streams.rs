@@ -61,7 +61,7 @@ async fn head(recv: &mut RecvStream) -> Option<Vec<u8>> {
     }
     let head: StreamHead = super::wire::parse(&frame).ok()?;
     match head.purpose {
-        StreamPurpose::Sealed => Some(frame::encode(Kind::StreamHead, &frame.body)),
+        StreamPurpose::Sealed | StreamPurpose::Checks => Some(frame::encode(Kind::StreamHead, &frame.body)),
         StreamPurpose::Unknown => None,
     }
 }

@@ -8,6 +8,7 @@
 //! ```
 
 mod authorise;
+mod checks;
 mod events;
 mod forks;
 mod grants;
@@ -15,6 +16,7 @@ mod looks;
 mod report;
 
 pub(super) use authorise::Route;
+pub(super) use checks::Chosen;
 pub(crate) use forks::kept as fork_proofs;
 pub(super) use grants::{Opening, Seeds};
 
@@ -69,6 +71,7 @@ pub(super) struct Core {
     visits: BTreeMap<VisitId, Visit>,
     pending: BTreeMap<VisitId, Pending>,
     channels: BTreeMap<ChannelId, Channel>,
+    runs: checks::Runs,
     locked: bool,
     /// The log is one of a single visit.
     guest: bool,
@@ -117,6 +120,7 @@ impl Core {
             visits: BTreeMap::new(),
             pending: BTreeMap::new(),
             channels: BTreeMap::new(),
+            runs: checks::Runs::default(),
             locked,
             guest: config.guest,
             local_signer,

@@ -1,0 +1,17 @@
+//! The checks' only clocks. Deciding code gets `now`.
+use cloud_doctor_proto::time::{BootTime, UnixTime};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Milliseconds since boot, suspend included.
+#[must_use]
+pub fn boot_time() -> BootTime {
+    let now = clock_gettime(ClockId::Boottime);
+    let (secs, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    BootTime(secs * 1000 + nanos / 1_000_000)
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn unix_time() -> UnixTime {
+    UnixTime(u64::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(0))
+}

@@ -1,0 +1,238 @@
+//! Runs one check: its settings in, findings out, with hysteresis from what was found before.
+
+use crate::check::{Check, Param};
+use crate::found::{Found, Gap};
+use crate::host::Host;
+use crate::words;
+use cloud_doctor_proto::finding::{Finding, Status, Words};
+use std::collections::BTreeMap;
+
+/// How the things that a check looked at were the last time.
+pub type Before = BTreeMap<(String, String), Status>;
+
+/// What the caller wants of all checks.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Recovery time objective of what this host serves, in seconds.
+    pub rto_secs: Option<f64>,
+    /// `check-id.param`, and the number in place of the default.
+    pub set: BTreeMap<String, f64>,
+    /// How it was the last time.
+    pub before: Before,
+}
+
+/// 15 minutes: what is assumed of a service whose objective nobody has said.
+pub const RTO_SECS_DEFAULT: f64 = 900.0;
+
+/// A setting that cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSetting(pub Words);
+
+impl Wanted {
+    /// Takes `check-id.param=number`.
+    ///
+    /// # Errors
+    /// [`BadSetting`] says what is wrong with it, and what there is.
+    pub fn set(&mut self, text: &str) -> Result<(), BadSetting> {
+        let form = || {
+            BadSetting(words!(
+                "{text:?} is not CHECK.PARAM=NUMBER, like cpu.usage.warning=80",
+                "{text:?} 不符合 检查.参数=数值 的形式，例如 cpu.usage.warning=80"
+            ))
+        };
+        let (key, number) = text.split_once('=').ok_or_else(form)?;
+        let number = number.trim().parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(form)?;
+        let (id, name) = key.trim().rsplit_once('.').ok_or_else(form)?;
+        let Some(check) = crate::by_id(id) else {
+            return Err(BadSetting(words!(
+                "there is no check {id:?}; `check --list` shows all",
+                "没有名为 {id:?} 的检查；`check --list` 可列出全部"
+            )));
+        };
+        if !check.params.iter().any(|param| param.name == name) {
+            let names = check.params.iter().map(|param| param.name).collect::<Vec<_>>().join(", ");
+            return Err(BadSetting(words!(
+                "{id} has no parameter {name:?}, only: {names}",
+                "{id} 没有参数 {name:?}，仅有：{names}"
+            )));
+        }
+        self.set.insert(key.trim().to_owned(), number);
+        Ok(())
+    }
+}
+
+/// What one check works with.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    check: &'a Check,
+    wanted: &'a Wanted,
+}
+
+#[cfg(test)]
+impl<'a> Settings<'a> {
+    /// What `check` works with, for tests of its parts.
+    pub(crate) fn of(check: &'a Check, wanted: &'a Wanted) -> Self {
+        Self { check, wanted }
+    }
+}
+
+impl Settings<'_> {
+    /// The recovery time objective, in seconds.
+    #[must_use]
+    pub fn rto_secs(&self) -> f64 {
+        self.wanted.rto_secs.unwrap_or(RTO_SECS_DEFAULT)
+    }
+
+    /// A parameter's number, where it fires.
+    ///
+    /// # Panics
+    /// When the check has no such parameter.
+    #[must_use]
+    pub fn number(&self, name: &str) -> f64 {
+        let param = self.param(name);
+        self.set(param).unwrap_or(param.fires)
+    }
+
+    /// How bad `value` is by the parameters `critical` and `warning`, of which a check may have one. What fired before for
+    /// this subject holds until it is past the level where it is over.
+    #[must_use]
+    pub fn level(&self, subject: &str, value: f64) -> Status {
+        self.level_of(subject, value, "warning", "critical")
+    }
+
+    /// The same by two parameters of other names.
+    #[must_use]
+    pub fn level_of(&self, subject: &str, value: f64, warning: &str, critical: &str) -> Status {
+        let before = self.wanted.before.get(&(self.check.id.to_owned(), subject.to_owned()));
+        let fires = |name: &str, status: Status| {
+            let Some(param) = self.check.params.iter().find(|param| param.name == name) else { return false };
+            let set = self.set(param);
+            let level = match (before.is_some_and(|before| *before >= status), set) {
+                // A level that somebody has set is over as far from it as the default was.
+                (true, Some(set)) => set + param.clears - param.fires,
+                (true, None) => param.clears,
+                (false, set) => set.unwrap_or(param.fires),
+            };
+            if param.below { value < level } else { value > level }
+        };
+        if value.is_nan() {
+            Status::Unknown
+        } else if fires(critical, Status::Critical) {
+            Status::Critical
+        } else if fires(warning, Status::Warning) {
+            Status::Warning
+        } else {
+            Status::Ok
+        }
+    }
+
+    fn param(&self, name: &str) -> &'static Param {
+        self.check.params.iter().find(|param| param.name == name).expect("a check asks for its own parameters")
+    }
+
+    fn set(&self, param: &Param) -> Option<f64> {
+        self.wanted.set.get(&format!("{}.{}", self.check.id, param.name)).copied()
+    }
+}
+
+/// What became of one check.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ran {
+    /// What it found; one finding of status `unknown` when it could not tell.
+    Findings(Vec<Finding>),
+    /// There is nothing of the kind here.
+    NotHere(Words),
+}
+
+/// Runs `check` on `host`.
+#[must_use]
+pub fn run(check: &'static Check, host: &Host, wanted: &Wanted) -> Ran {
+    let settings = Settings { check, wanted };
+    let outcome = if check.needs.live {
+        host.must_live().and_then(|()| (check.run)(host, &settings))
+    } else {
+        (check.run)(host, &settings)
+    };
+    match outcome {
+        Ok(found) => Ran::Findings(found.into_iter().map(|found| finding(check, found)).collect()),
+        Err(Gap::NotHere(why)) => Ran::NotHere(why),
+        Err(Gap::Unknown(why)) => Ran::Findings(vec![unknown(check, why)]),
+    }
+}
+
+/// A finding that says that `check` could not tell.
+#[must_use]
+pub fn unknown(check: &Check, why: Words) -> Finding {
+    finding(check, Found::new("", Status::Unknown, why))
+}
+
+fn finding(check: &Check, found: Found) -> Finding {
+    let fires = found.note || matches!(found.status, Status::Warning | Status::Critical);
+    let text = |own: Option<Words>, fixed: crate::check::Text| match own {
+        Some(own) => own,
+        None if fires => Words { en: fixed.en.to_owned(), zh: fixed.zh.to_owned() },
+        None => Words::default(),
+    };
+    Finding {
+        check: check.id.to_owned(),
+        subject: found.subject,
+        status: found.status,
+        note: found.note,
+        value: found.value.map(|(value, _)| value),
+        unit: found.value.map(|(_, unit)| unit.to_owned()).unwrap_or_default(),
+        evidence: found.evidence,
+        summary: found.summary,
+        impact: text(found.impact, check.impact),
+        remedy: text(found.remedy, check.remedy),
+        details: found.details.into_iter().map(|(name, detail)| (name.to_owned(), detail)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn level(before: Option<Status>, value: f64, set: &[&str]) -> Status {
+        let mut wanted = Wanted::default();
+        for text in set {
+            wanted.set(text).unwrap();
+        }
+        let key = ("cpu.usage".to_owned(), String::new());
+        wanted.before.extend(before.map(|status| (key, status)));
+        Settings { check: &crate::cpu::usage::CHECK, wanted: &wanted }.level("", value)
+    }
+
+    #[test]
+    fn what_fired_holds_until_it_is_past_the_level_where_it_is_over() {
+        for (before, value, set, expected) in [
+            (None, 84.0, &[][..], Status::Ok),
+            (None, 86.0, &[], Status::Warning),
+            (Some(Status::Warning), 80.0, &[], Status::Warning),
+            (Some(Status::Warning), 74.0, &[], Status::Ok),
+            (None, 96.0, &[], Status::Critical),
+            (Some(Status::Critical), 90.0, &[], Status::Critical),
+            (Some(Status::Critical), 84.0, &[], Status::Warning),
+            (None, 55.0, &["cpu.usage.warning=50"], Status::Warning),
+            (Some(Status::Warning), 45.0, &["cpu.usage.warning=50"], Status::Warning),
+            (Some(Status::Warning), 39.0, &["cpu.usage.warning=50"], Status::Ok),
+            (None, f64::NAN, &[], Status::Unknown),
+        ] {
+            assert_eq!(level(before, value, set), expected, "{before:?} {value} {set:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_setting_is_answered_with_what_there_is() {
+        for (text, part) in [
+            ("cpu.usage", "CHECK.PARAM=NUMBER"),
+            ("cpu.usage.warning=much", "CHECK.PARAM=NUMBER"),
+            ("cpu.usage.warning=NaN", "CHECK.PARAM=NUMBER"),
+            ("cpu.nothing.warning=1", "no check"),
+            ("cpu.usage.colour=1", "warning, critical"),
+        ] {
+            let BadSetting(why) = Wanted::default().set(text).unwrap_err();
+            assert!(why.en.contains(part), "{text}: {}", why.en);
+        }
+    }
+}

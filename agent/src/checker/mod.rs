@@ -1,0 +1,164 @@
+//! Role `checker`: looks at the host, and can do nothing else. One process per run, started by whoever wants findings.
+//!
+//! ```text
+//!  supervisor ──order (JSON, stdin)──▶ checker: limits, privileges, Landlock, seccomp ──▶ one check after another
+//!             ◀──a line each (stdout): fence, begins, ran ──────────────────────────────┘
+//! ```
+//!
+//! Checks that speak to no socket run in a process that can make none. A check that hangs or breaks takes its process
+//! with it; the supervisor says so and has another one do the rest. It must never write, start a program, or raise its
+//! own limits.
+
+mod report;
+mod seccomp;
+mod supervise;
+
+pub(crate) use report::{Wants, role as report};
+pub(crate) use supervise::run;
+
+use crate::fence;
+use cloud_doctor_checks::{Check, Host, Ran, Wanted, words};
+use cloud_doctor_proto::finding::{Finding, Status, Words};
+use rustix::process::{Resource, Rlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Memory of a checker (CHK-08).
+const MEMORY_BYTES_MAX: u64 = 256 << 20;
+/// Processor time of all its checks (CHK-08).
+const CPU_SECS_MAX: u64 = 10;
+const DESCRIPTORS_MAX: u64 = 256;
+/// An order is a list of ids and numbers.
+const ORDER_BYTES_MAX: u64 = 4 << 20;
+
+/// What a checker is to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// Another root than the running host's.
+    root: Option<PathBuf>,
+    checks: Vec<String>,
+    rto_secs: Option<f64>,
+    set: Vec<(String, f64)>,
+    before: Vec<(String, String, Status)>,
+    /// Whether sockets may be made.
+    net: bool,
+}
+
+impl Order {
+    /// An order for these checks.
+    pub(crate) fn new(root: Option<PathBuf>, checks: &[&Check], wanted: &Wanted, net: bool) -> Self {
+        let before = wanted.before.iter().map(|((check, subject), status)| (check.clone(), subject.clone(), *status));
+        Self {
+            root,
+            checks: checks.iter().map(|check| check.id.to_owned()).collect(),
+            rto_secs: wanted.rto_secs,
+            set: wanted.set.iter().map(|(name, number)| (name.clone(), *number)).collect(),
+            before: before.collect(),
+            net,
+        }
+    }
+
+    fn wanted(&self) -> Wanted {
+        let before = self.before.iter().map(|(check, subject, status)| ((check.clone(), subject.clone()), *status));
+        Wanted { rto_secs: self.rto_secs, set: self.set.iter().cloned().collect(), before: before.collect() }
+    }
+}
+
+/// A line of a checker.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    /// What could not be closed around it; empty when all is.
+    Fence(Vec<String>),
+    /// A check begins.
+    Begins(String),
+    /// A check found something.
+    Found(Vec<Finding>),
+    /// A check has nothing to look at here.
+    NotHere(Words),
+}
+
+/// Runs the role: an order on standard input, lines on standard output.
+pub(crate) fn role() -> ExitCode {
+    match look() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The supervisor passes it on.
+            writeln!(io::stderr(), "{error}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn look() -> io::Result<()> {
+    let mut order = Vec::new();
+    io::stdin().take(ORDER_BYTES_MAX).read_to_end(&mut order)?;
+    let order: Order = serde_json::from_slice(&order)?;
+    let open = close_in(order.root.as_deref(), order.net);
+    say(&Line::Fence(open))?;
+    let host = order.root.as_deref().map_or_else(Host::live, Host::image)?;
+    let wanted = order.wanted();
+    let checks = order.checks.iter().filter_map(|id| cloud_doctor_checks::by_id(id));
+    // Rates need time between two readings: what needs none goes first.
+    let (later, first): (Vec<_>, Vec<_>) = checks.partition(|check| check.reads_counters());
+    for check in first.into_iter().chain(later) {
+        say(&Line::Begins(check.id.to_owned()))?;
+        say(&match cloud_doctor_checks::run(check, &host, &wanted) {
+            Ran::Findings(findings) => Line::Found(findings),
+            Ran::NotHere(why) => Line::NotHere(why),
+        })?;
+    }
+    Ok(())
+}
+
+fn say(line: &Line) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    io::stdout().write_all(&text)
+}
+
+/// Gives up everything that looking does not need. Returns what could not be given up.
+fn close_in(root: Option<&Path>, net: bool) -> Vec<String> {
+    let mut open = Vec::new();
+    let mut note = |what: &str, done: io::Result<()>| {
+        if let Err(error) = done {
+            open.push(format!("{what}: {error}"));
+        }
+    };
+    // On a server that is in trouble already, we are the last to be served.
+    rustix::process::nice(10).ok();
+    for (what, resource, most) in [
+        ("memory", Resource::As, MEMORY_BYTES_MAX),
+        ("cpu", Resource::Cpu, CPU_SECS_MAX),
+        ("file size", Resource::Fsize, 0),
+        ("core", Resource::Core, 0),
+        ("descriptors", Resource::Nofile, DESCRIPTORS_MAX),
+    ] {
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        note(what, rustix::process::setrlimit(resource, limit).map_err(Into::into));
+    }
+    note("new privileges", rustix::thread::set_no_new_privs(true).map_err(Into::into));
+    note("capabilities", keep_only_looking().map_err(Into::into));
+    note("Landlock", fence::raise_read_only(root.unwrap_or(Path::new("/"))));
+    note("seccomp", seccomp::close(net));
+    open
+}
+
+/// Of root's powers, those to read.
+fn keep_only_looking() -> rustix::io::Result<()> {
+    let had = rustix::thread::capabilities(None)?;
+    let looking = CapabilitySet::DAC_READ_SEARCH | CapabilitySet::SYS_PTRACE | CapabilitySet::SYSLOG;
+    let kept = had.effective & looking;
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() },
+    )
+}
+
+/// Why a check has no result.
+fn given_up(why: &str) -> Words {
+    words!("the check was given up: {why}", "检查已被放弃:{why}")
+}

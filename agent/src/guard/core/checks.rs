@@ -1,0 +1,155 @@
+//! Checks that a relay asks for: which of them the ceiling lists, how often, and the signature under what was found.
+
+use super::Core;
+use crate::audit::Event;
+use crate::guard::visits::Claims;
+use cloud_doctor_checks::Check;
+use cloud_doctor_proto::audit::Moment;
+use cloud_doctor_proto::ceiling::{Ceiling, Mode};
+use cloud_doctor_proto::checks::{CheckReport, CheckRequest, REQUEST_CHECKS_MAX, RUN_PAUSE_SECS, Report};
+use cloud_doctor_proto::finding::Status;
+use cloud_doctor_proto::refusal::{Refusal, Refused, one_line};
+use cloud_doctor_proto::time::{BootTime, UnixTime};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+
+const REDACTION_CONTEXT: &[u8] = b"cloud-doctor redaction v1\0";
+
+/// The run before the next one.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    began: Option<BootTime>,
+    running: bool,
+}
+
+/// What may run.
+#[derive(Debug)]
+pub(in crate::guard) struct Chosen {
+    pub(in crate::guard) checks: Vec<&'static Check>,
+    /// What was asked for besides, and is not allowed or not known.
+    pub(in crate::guard) refused: Vec<String>,
+}
+
+impl Core {
+    /// Chooses what runs now, and holds the next run back.
+    ///
+    /// # Errors
+    /// [`Refused`]: nothing runs.
+    pub(in crate::guard) fn begin_checks(
+        &mut self,
+        moment: Moment,
+        claims: &Claims,
+        request: &CheckRequest,
+    ) -> Result<Chosen, Refused> {
+        let chosen = self.choose_checks(moment, request);
+        match chosen {
+            Ok(chosen) => {
+                self.runs = Runs { began: Some(moment.boot), running: true };
+                Ok(chosen)
+            }
+            Err(refused) => {
+                self.refused(moment, "checks", claims, &refused, "");
+                Err(refused)
+            }
+        }
+    }
+
+    fn choose_checks(&self, moment: Moment, request: &CheckRequest) -> Result<Chosen, Refused> {
+        if self.is_locked() {
+            return Err(Refusal::Lockdown.into());
+        }
+        if request.checks.len() > REQUEST_CHECKS_MAX {
+            return Err(Refusal::Malformed.with(format!("more than {REQUEST_CHECKS_MAX} checks")));
+        }
+        let next = self.runs.began.map_or(moment.boot, |began| began.plus_secs(RUN_PAUSE_SECS));
+        if self.runs.running || next > moment.boot {
+            let secs = moment.boot.millis_until(next).div_ceil(1000).max(1);
+            return Err(Refusal::ChecksTooOften.with(secs.to_string()));
+        }
+        let ceiling = self.ceiling().map_err(|problem| Refusal::Ceiling.telling(problem.told()))?;
+        let chosen = choose(&ceiling, moment.at, (self.host.zone_secs)(), &request.checks);
+        if chosen.checks.is_empty() { Err(Refusal::ChecksNotAllowed.into()) } else { Ok(chosen) }
+    }
+
+    /// What secrets' tokens are made under: this server's own, for as long as it has its identity.
+    pub(in crate::guard) fn redaction_key(&self) -> [u8; 32] {
+        Sha256::new().chain_update(REDACTION_CONTEXT).chain_update(self.identity.to_bytes()).finalize().into()
+    }
+
+    /// Signs what was found, and writes down that it left this host.
+    pub(in crate::guard) fn report_checks(&mut self, moment: Moment, claims: &Claims, report: Report) -> CheckReport {
+        let count = |status| report.findings.iter().filter(|finding| finding.status == status).count();
+        let event = Event::new("checks-reported")
+            .with("findings", report.findings.len())
+            .with("critical", count(Status::Critical))
+            .with("warning", count(Status::Warning))
+            .with("claimed-account", claims.account.as_str());
+        self.audit.note_often(moment, "checks-reported", event);
+        CheckReport::sign(&self.identity, report)
+    }
+
+    /// The run is over, however it went.
+    pub(in crate::guard) fn end_checks(&mut self) {
+        self.runs.running = false;
+    }
+}
+
+/// The checks that are wanted and allowed. Nothing wanted: all that are allowed.
+fn choose(ceiling: &Ceiling, now: UnixTime, zone_secs: i32, wanted: &[String]) -> Chosen {
+    let allowed = |check: &&'static Check| {
+        let rule = ceiling.check_rule(check.id, check.group().name());
+        rule.is_some_and(|rule| rule.mode == Mode::Allow && rule.open_at(now, zone_secs))
+    };
+    let names = |check: &Check, name: &str| check.id == name || check.group().name() == name;
+    let is_wanted = |check: &&'static Check| wanted.is_empty() || wanted.iter().any(|name| names(check, name));
+    let checks: Vec<_> = cloud_doctor_checks::all().filter(is_wanted).filter(allowed).collect();
+    let missing = wanted.iter().filter(|name| !checks.iter().any(|check| names(check, name)));
+    let refused: BTreeSet<String> = missing.map(|name| one_line(name, 100)).collect();
+    Chosen { checks, refused: refused.into_iter().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use cloud_doctor_proto::preset::Preset;
+
+    fn chosen(ceiling: &str, wanted: &[&str]) -> (Vec<&'static str>, Vec<String>) {
+        let ceiling: Ceiling = format!("version = 1\n{ceiling}\n[end]\n").parse().unwrap();
+        let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+        let chosen = choose(&ceiling, UnixTime(1_800_000_000), 0, &wanted);
+        (chosen.checks.iter().map(|check| check.id).collect(), chosen.refused)
+    }
+
+    #[test]
+    fn r_17_only_what_the_ceiling_lists_runs_for_a_relay() {
+        let one = "[[rule]]\nscope = 'checks'\nmode = 'allow'\nchecks = ['cpu.usage']";
+        assert_eq!(chosen(one, &[]), (vec!["cpu.usage"], vec![]));
+        assert_eq!(chosen(one, &["cpu.usage"]), (vec!["cpu.usage"], vec![]));
+        assert_eq!(chosen(one, &["lb.detection-time", "no.such"]).1, ["lb.detection-time", "no.such"]);
+        assert!(chosen("", &[]).0.is_empty(), "no rule means never");
+        let group = "[[rule]]\nscope = 'checks'\nmode = 'allow'\nchecks = ['cpu']";
+        assert!(chosen(group, &[]).0.contains(&"cpu.usage") && !chosen(group, &[]).0.contains(&"lb.detection-time"));
+        let but_one = "[[rule]]\nscope = 'checks'\nmode = 'never'\nchecks = ['cpu.usage']\n[[rule]]\nscope = 'checks'\nmode = 'allow'";
+        assert!(
+            !chosen(but_one, &[]).0.contains(&"cpu.usage") && chosen(but_one, &[]).0.contains(&"lb.detection-time")
+        );
+        for (mode, hours) in [("ask", ""), ("never", ""), ("allow", "hours = ['Mon 00:00-00:01']")] {
+            let text = format!("[[rule]]\nscope = 'checks'\nmode = '{mode}'\n{hours}");
+            assert!(chosen(&text, &[]).0.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_preset_allows_checks_and_names_only_what_there_is() {
+        for preset in [Preset::Own, Preset::Vendor, Preset::ChecksOnly] {
+            let ceiling: Ceiling = preset.text().parse().unwrap();
+            assert!(!choose(&ceiling, UnixTime(1_800_000_000), 0, &[]).checks.is_empty(), "{preset}");
+            for name in ceiling.rules.iter().flat_map(|rule| &rule.checks) {
+                let known = cloud_doctor_checks::all().any(|check| check.id == name || check.group().name() == name);
+                let group = cloud_doctor_checks::Group::ALL.iter().any(|group| group.name() == name);
+                assert!(known || group, "{preset}: {name}");
+            }
+        }
+    }
+}
