@@ -205,7 +205,7 @@ pub(crate) mod tests {
     use crate::host::fixture::Fixture;
     use std::time::{Duration, SystemTime};
 
-    /// 2026-01-01 00:00:00 UTC: what fixtures take for now.
+    /// 2026-01-01 00:00:00 UTC: when it is for fixtures.
     const NOW: u64 = 1_767_225_600;
 
     /// A log that was written to `age` seconds ago.

@@ -1,3 +1,4 @@
+//! Planted secrets, none of which may come out; and what is no secret, which must.
 #![allow(clippy::unwrap_used)]
 use super::*;
 
