@@ -148,7 +148,7 @@ fn answer(options: &Options, style: Style) -> Result<Status, String> {
         wanted.set(text).map_err(|bad| bad.0.get(style.language).to_owned())?;
     }
     loop {
-        let status = round(options, &checks, &wanted, style)?;
+        let status = round(options, &checks, &mut wanted, style)?;
         let Some(secs) = options.watch else { return Ok(status) };
         wait(secs);
     }
@@ -159,7 +159,7 @@ fn wait(secs: u64) {
     std::thread::sleep(Duration::from_secs(secs));
 }
 
-fn round(options: &Options, checks: &[&'static Check], wanted: &Wanted, style: Style) -> Result<Status, String> {
+fn round(options: &Options, checks: &[&'static Check], wanted: &mut Wanted, style: Style) -> Result<Status, String> {
     let root = options.root.as_deref();
     let host = root.map_or_else(Host::live, Host::image).map_err(|error| match root {
         Some(root) => format!("{}: {error}", root.display()),
@@ -181,6 +181,9 @@ fn round(options: &Options, checks: &[&'static Check], wanted: &Wanted, style: S
         (false, Format::Human) => show::human(&results, style),
         (false, Format::Prometheus) => show::prometheus(&results),
     };
+    // What fired holds until it is past the level where it is over.
+    let each = results.findings().into_iter().map(|found| ((found.check.clone(), found.subject.clone()), found.status));
+    wanted.before = each.collect();
     if options.watch.is_some() && style.colour {
         print("\x1b[2J\x1b[H");
     }

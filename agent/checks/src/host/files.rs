@@ -271,7 +271,8 @@ fn failed(path: &str, error: &io::Error) -> Gap {
 
 fn refused(path: &str, errno: Errno) -> Gap {
     match errno {
-        Errno::NOENT | Errno::NOTDIR => Gap::NotHere(words!("{path} is not there", "没有 {path}")),
+        // A process that has ended meanwhile has no files.
+        Errno::NOENT | Errno::NOTDIR | Errno::SRCH => Gap::NotHere(words!("{path} is not there", "没有 {path}")),
         Errno::ACCESS | Errno::PERM => Gap::Unknown(words!(
             "{path} may not be read by this user; run it as root",
             "当前用户无权读取 {path}；请以 root 运行"

@@ -80,10 +80,10 @@ fn parse_stat(stat: &str) -> Option<Process> {
         name: name.to_owned(),
         state: fields.first()?.chars().next()?,
         ppid: u32::try_from(number(1)?).ok()?,
-        cpu_ticks: number(11)? + number(12)?,
+        cpu_ticks: number(11)?.saturating_add(number(12)?),
         threads: number(17)?,
         start_ticks: number(19)?,
-        resident_bytes: number(21)? * rustix::param::page_size() as u64,
+        resident_bytes: number(21)?.saturating_mul(rustix::param::page_size() as u64),
         argv: Vec::new(),
     })
 }
@@ -100,6 +100,8 @@ mod tests {
         assert_eq!((process.pid, process.name.as_str(), process.state, process.ppid), (42, "a) b (c", 'S', 1));
         assert_eq!((process.cpu_ticks, process.threads, process.start_ticks), (57, 3, 9000));
         assert_eq!(parse_stat("42 (a"), None);
+        let huge = line.replace(" 50 7 ", &format!(" {0} {0} ", u64::MAX)).replace(" 25 ", &format!(" {} ", u64::MAX));
+        assert_eq!(parse_stat(&huge).map(|process| process.cpu_ticks), Some(u64::MAX));
     }
 
     #[test]
