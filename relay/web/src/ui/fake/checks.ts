@@ -15,6 +15,8 @@ export function fakeChecks(world: World): Checks {
     checks.unsigned ? { fault: new ConsoleError("report_signature", "web-1") } : { run };
   return {
     async health(server) {
+      if (!world.servers.some((one) => one.id === server && one.trusted))
+        throw new ConsoleError("nobody_there");
       const [latest] = runsOf(server);
       const { everySeconds, waivers } = checks;
       return { everySeconds, waivers, ...(latest ? { latest: shown(latest) } : {}) };
