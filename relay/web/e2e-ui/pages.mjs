@@ -576,6 +576,17 @@ export const PAGES = [
     steps: (page) => page.locator(".folded details").first().waitFor(),
   },
   {
+    name: "health-guest",
+    world: "guest",
+    at: `${SERVER}/health`,
+    async steps(page) {
+      await page.locator(".folded summary").first().click();
+      await page.locator("section").last().scrollIntoViewIfNeeded();
+      if ((await page.locator("article button, .waived button, section form").count()) > 0)
+        throw new Error("who may not is asked");
+    },
+  },
+  {
     name: "health-never",
     at: `servers/${"02".repeat(32)}/health`,
     steps: (page) => page.locator(".measure").waitFor(),

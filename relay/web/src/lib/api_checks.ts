@@ -1,12 +1,12 @@
 // The relay's calls about checks. Never: a finding; those are read out of the signed report, by checks.ts.
 
-import { array, call, type Json, number, object, odd, RelayError, said, string } from "./api";
+import { array, call, number, object, odd, RelayError, said, string } from "./api";
 import { type Bytes, unbase64, unbase64url } from "./bytes";
-import { ConsoleError, type MessageId, type Sentence } from "./errors";
-import type { Difference, RunLine, Status, Waiver, WaiverWish } from "./facade";
+import { ConsoleError, type MessageId } from "./errors";
+import type { Difference, RunLine, RunsPage, Status, Waiver, WaiverWish } from "./facade";
 
-/** Longest time that a server needs for all its checks, with the way there and back. */
-const RUN_SECS = 180;
+/** The relay waits so long for a server, with some room for the way there and back. */
+const RUN_SECS = 80;
 const STATUSES: readonly Status[] = ["critical", "warning", "unknown", "ok"];
 const CHANGES: readonly Difference["change"][] = ["new", "gone", "worse", "better"];
 
@@ -114,50 +114,37 @@ function lineOf(found: unknown): RunLine {
   };
 }
 
-/** The runs that the relay has kept, newest first. */
-export async function runs(server: string): Promise<readonly RunLine[]> {
-  const answer = await call("GET", path(server, "/runs"), undefined, { byItself: true });
-  return array(Array.isArray(answer) ? answer : object(answer, "runs").runs, "runs").map(lineOf);
+/** A page of the runs that the relay has kept, newest first: those before `run`, or the newest ones. */
+export async function runs(server: string, before?: string): Promise<RunsPage> {
+  const query = before === undefined ? "" : `?before=${encodeURIComponent(before)}`;
+  const found = await call("GET", path(server, `/runs${query}`), undefined, { byItself: true });
+  const answer = object(found, "runs");
+  return { runs: array(answer.runs, "runs").map(lineOf), more: answer.more === true };
 }
 
 export async function read(server: string, run: string): Promise<RunPage> {
   return runOf(await call("GET", path(server, `/runs/${encodeURIComponent(run)}`)));
 }
 
-/** The server's refusals that come through the relay, and where their value stands. */
-const REFUSALS: Readonly<Record<string, string | undefined>> = {
-  "checks-not-allowed": undefined,
-  "checks-too-often": "secs",
-  "checks-failed": "why",
-  lockdown: undefined,
-  busy: undefined,
-  "guard-away": undefined,
-};
+/** The server's refusals that a run may meet; the others name a value. */
+const WITHOUT_VALUE: readonly string[] = ["checks-not-allowed", "lockdown", "busy", "guard-away"];
+const WITH_VALUE: readonly string[] = ["checks-too-often", "checks-failed"];
 
-/** A refusal in the reader's words; whatever lacks its value keeps the relay's own. */
+/** The server's refusal in the reader's words; whatever lacks its value, or is newer, keeps the relay's. */
 function refusal(error: unknown): unknown {
-  if (!(error instanceof RelayError) || !Object.hasOwn(REFUSALS, error.code)) return error;
-  const id = `refusal_${error.code.replaceAll("-", "_")}` as MessageId;
-  const name = REFUSALS[error.code];
-  if (name === undefined) return new ConsoleError(id);
-  const value = error.problem[name] ?? error.problem.told;
-  if (typeof value === "string" || typeof value === "number") return new ConsoleError(id, value);
-  const told = toldOf(value);
-  return told === undefined ? error : new ConsoleError(id, told);
+  if (!(error instanceof RelayError) || error.code !== "server-refused") return error;
+  const { refusal: told } = error.problem;
+  const { code, detail } = object(told ?? {}, "refusal");
+  const [name, value] = [said(code), said(detail)];
+  const id = `refusal_${name.replaceAll("-", "_")}` as MessageId;
+  if (WITHOUT_VALUE.includes(name)) return new ConsoleError(id);
+  return WITH_VALUE.includes(name) && value !== "" ? new ConsoleError(id, value) : error;
 }
 
-/** A sentence of the server's: an id and its values. */
-function toldOf(value: unknown): Sentence | undefined {
-  const { code, values } = (typeof value === "object" && value !== null ? value : {}) as Json;
-  if (typeof code !== "string" || !Array.isArray(values)) return undefined;
-  const id = `told_${code.slice(0, 64).replaceAll("-", "_")}` as MessageId;
-  return new ConsoleError(id, ...values.slice(0, 4).map(String));
-}
-
-/** Has the server look now. Throws `refusal_…`. */
-export async function run(server: string): Promise<RunPage> {
+/** Has the server look now, and sign `nonce` with what it finds. Throws `refusal_…`. */
+export async function run(server: string, nonce: string): Promise<RunPage> {
   try {
-    return runOf(await call("POST", path(server), {}, { heldSecs: RUN_SECS }));
+    return runOf(await call("POST", path(server), { nonce }, { heldSecs: RUN_SECS }));
   } catch (error) {
     throw refusal(error);
   }

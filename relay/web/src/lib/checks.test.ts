@@ -99,18 +99,23 @@ beforeAll(async () => {
 });
 
 let answers: Record<string, unknown>;
+/** What a server says to a nonce. */
+let nonced: ((nonce: string) => Promise<unknown>) | undefined;
 let asked: { method: string; path: string; body: unknown }[];
 
 beforeEach(() => {
   agents.clear();
   agents.set(web.id, { identity: web.identity, name: "web-1" });
-  [answers, asked, synced] = [{}, [], 0];
+  [answers, asked, synced, nonced] = [{}, [], 0, undefined];
   outside.origin = () => "https://relay.example";
   outside.language = () => "en";
   outside.fetch = async (input, init) => {
-    const path = new URL(input).pathname.replace(`/api/v1/servers/${web.id}`, "");
+    const url = new URL(input);
+    const path = url.pathname.replace(`/api/v1/servers/${web.id}`, "");
     const body: unknown = init.body === undefined ? undefined : JSON.parse(String(init.body));
-    asked.push({ method: init.method ?? "", path, body });
+    asked.push({ method: init.method ?? "", path: path + url.search, body });
+    if (init.method === "POST" && path === "/checks" && nonced !== undefined)
+      return new Response(JSON.stringify(await nonced((body as { nonce: string }).nonce)), { status: 201 });
     const found = answers[`${init.method} ${path}`];
     if (found instanceof Response) return found;
     return new Response(found === undefined ? "" : JSON.stringify(found), { status: 200 });
@@ -240,6 +245,18 @@ test("chk_10 another server's report, an unsigned one and another run's show not
   expect("fault" in read && read.fault.id).toBe("report_nonce");
 });
 
+test("chk_10 a fresh run is believed only when it signs the nonce that was made here", async () => {
+  const answer = async (nonce: Bytes | undefined) =>
+    page(web, pack(report, reportOf(web.identity, nonce && { nonce })));
+  nonced = async (nonce) => answer(unhex(nonce));
+  const ran = await (await checks()).run(web.id);
+  expect(asked[0]?.body).toEqual({ nonce: "run" in ran ? ran.run.id : "none" });
+  // An earlier report under its own name, which verifies, is no answer.
+  nonced = async () => answer(undefined);
+  const old = await (await checks()).run(web.id);
+  expect("fault" in old && old.fault.id).toBe("report_nonce");
+});
+
 test("a report in another form than the canonical one is refused, though it is signed", async () => {
   const plain = pack(report, reportOf(web.identity));
   const more = concat(plain, Uint8Array.of(0xc0));
@@ -305,37 +322,36 @@ test("a server that the log does not name has no report that could be believed",
 });
 
 test("the server's refusals are in the reader's words, and others in the relay's", async () => {
-  const refuse = (code: string, more: Record<string, unknown> = {}) => {
-    const body = JSON.stringify({ code, title: "No.", detail: "Because.", ...more });
+  const refuse = (code: string, refusal?: Record<string, unknown>) => {
+    const body = JSON.stringify({ code, title: "No.", detail: "Because.", refusal });
     answers["POST /checks"] = new Response(body, { status: 409 });
   };
   const failure = async () => {
     const error: unknown = await (await checks()).run(web.id).catch((thrown: unknown) => thrown);
     return error instanceof ConsoleError ? [error.id, ...error.args] : error;
   };
-  refuse("checks-too-often", { secs: 12 });
+  const both = { en: "E", zh: "Z" };
+  refuse("server-refused", { code: "checks-too-often", detail: "12", ...both });
   expect(await failure()).toEqual(["refusal_checks_too_often", "12"]);
-  refuse("checks-not-allowed");
+  refuse("server-refused", { code: "checks-not-allowed", detail: "", ...both });
   expect(await failure()).toEqual(["refusal_checks_not_allowed"]);
-  refuse("checks-failed", { why: "a\u202eb" });
+  refuse("server-refused", { code: "checks-failed", detail: "a\u202eb", ...both });
   expect(await failure()).toEqual(["refusal_checks_failed", "a\\u{202e}b"]);
-  refuse("checks-failed", { told: { code: "no-user", values: ["cd-check"] } });
-  expect(await failure()).toMatchObject([
-    "refusal_checks_failed",
-    { id: "told_no_user", args: ["cd-check"] },
-  ]);
-  refuse("checks-failed");
-  expect(await failure()).toEqual(["relay_says_no", "No. Because."]);
-  refuse("agent-away");
+  for (const refusal of [
+    undefined,
+    { code: "checks-failed", detail: "" },
+    { code: "moonlight", detail: "x" },
+  ]) {
+    refuse("server-refused", refusal);
+    expect(await failure()).toEqual(["relay_says_no", "No. Because."]);
+  }
+  refuse("server-away");
   expect(await failure()).toEqual(["relay_says_no", "No. Because."]);
   expect(new RelayError(false, "relay_odd", "x").problem).toEqual({});
 });
 
 test("asking, waiving and planning say what the relay needs, in seconds", async () => {
-  const bytes = pack(report, reportOf(web.identity));
   const all = await checks();
-  answers["POST /checks"] = await page(web, bytes);
-  expect("run" in (await all.run(web.id))).toBe(true);
   answers["POST /checks/waivers"] = {
     waiver: "w2",
     check: "c.d",
@@ -360,15 +376,17 @@ test("asking, waiving and planning say what the relay needs, in seconds", async 
     ok: 4,
     notes: 5,
   };
-  answers["GET /checks/runs"] = [line];
-  expect(await all.runs(web.id)).toEqual([
-    { id: RUN, at: 5000, why: "schedule", by: "", critical: 1, warning: 2, unknown: 3, ok: 4, notes: 5 },
-  ]);
+  answers["GET /checks/runs"] = { runs: [line], more: true };
+  expect(await all.runs(web.id, RUN)).toEqual({
+    runs: [
+      { id: RUN, at: 5000, why: "schedule", by: "", critical: 1, warning: 2, unknown: 3, ok: 4, notes: 5 },
+    ],
+    more: true,
+  });
   expect(asked.map(({ method, path, body }) => [method, path, body])).toEqual([
-    ["POST", "/checks", {}],
     ["POST", "/checks/waivers", { check: "c.d", subject: "s", reason: "r", until: 1_900_000_000 }],
     ["DELETE", "/checks/waivers/w2", undefined],
     ["PUT", "/checks/schedule", { every_secs: 86_400 }],
-    ["GET", "/checks/runs", undefined],
+    ["GET", `/checks/runs?before=${RUN}`, undefined],
   ]);
 });

@@ -102,6 +102,12 @@ export interface RunLine {
   readonly notes: number;
 }
 
+export interface RunsPage {
+  /** Newest first. */
+  readonly runs: readonly RunLine[];
+  readonly more: boolean;
+}
+
 export interface Health {
   /** Missing: it was never checked. */
   readonly latest?: Checked;
@@ -128,11 +134,12 @@ export interface Checks {
    * `refusal_checks_not_allowed`, `refusal_checks_too_often`, `refusal_checks_failed`, `refusal_…`.
    */
   run(server: string): Promise<Checked>;
-  /** Newest first. */
-  runs(server: string): Promise<readonly RunLine[]>;
+  /** The newest ones, or those before one. */
+  runs(server: string, before?: string): Promise<RunsPage>;
   read(server: string, run: string): Promise<Checked>;
-  /** 0: never, else 300 to 604800. */
+  /** 0: never, else 300 to 604800. For admins, as all that follows; others get `not_admin`. */
   schedule(server: string, everySeconds: number): Promise<void>;
+  /** In place of an earlier waiver of the same finding. At most 366 days; the reason has at most 300 characters. */
   waive(server: string, wish: WaiverWish): Promise<Waiver>;
   unwaive(server: string, waiver: string): Promise<void>;
 }

@@ -39,6 +39,7 @@ if (asked.has("newcomer")) {
   world.candidates = [{ account: "peggy@acme.example", ...key }];
 }
 world.checks.unsigned = asked.has("unsigned");
+if (asked.has("guest")) world.admin = false;
 if (asked.has("slow")) world.checks.takesMs = 60_000;
 if (asked.has("healthy"))
   world.checks.runs = world.checks.runs.map((run) => ({

@@ -6,6 +6,8 @@ import { ME, soon, type World } from "./world";
 
 /** Between two runs on one server, as guard has it. */
 const PAUSE_MS = 20_000;
+/** Runs in one answer. */
+const PAGE = 50;
 
 export function fakeChecks(world: World): Checks {
   const { checks } = world;
@@ -31,7 +33,11 @@ export function fakeChecks(world: World): Checks {
       checks.runs = [run, ...checks.runs];
       return shown(run);
     },
-    runs: async (server) => runsOf(server).map(lineOf),
+    async runs(server, before) {
+      const all = runsOf(server);
+      const from = all.findIndex(({ id }) => id === before) + 1;
+      return { runs: all.slice(from, from + PAGE).map(lineOf), more: from + PAGE < all.length };
+    },
     async read(server, id) {
       await soon();
       const run = runsOf(server).find((one) => one.id === id);
