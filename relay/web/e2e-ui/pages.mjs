@@ -506,7 +506,8 @@ export const PAGES = [
     at: `${SERVER}/health`,
     async steps(page) {
       await page.locator("article").first().waitFor();
-      for (const fold of await page.locator("details > summary").all()) await fold.click();
+      for (const fold of await page.locator("article summary, .folded > details > summary").all())
+        await fold.click();
       await page.locator(".folded").scrollIntoViewIfNeeded();
     },
   },
