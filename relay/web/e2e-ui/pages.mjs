@@ -496,6 +496,113 @@ export const PAGES = [
     },
   },
   {
+    name: "health",
+    at: `${SERVER}/health`,
+    widths: [360, 1280, 3840],
+    steps: (page) => page.locator("article").first().waitFor(),
+  },
+  {
+    name: "health-unfolded",
+    at: `${SERVER}/health`,
+    async steps(page) {
+      await page.locator("article").first().waitFor();
+      for (const fold of await page.locator("article summary, .folded > details > summary").all())
+        await fold.click();
+      await page.locator(".folded").scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: "health-end",
+    at: `${SERVER}/health`,
+    async steps(page) {
+      await page.locator("article").first().waitFor();
+      await page.locator("section form").scrollIntoViewIfNeeded();
+      await page.locator("section form select").selectOption("own");
+      await page.locator("section form input").fill("3");
+    },
+  },
+  {
+    name: "health-filter",
+    at: `${SERVER}/health?severity=warning&group=disk`,
+    steps: (page) => page.locator("article").first().waitFor(),
+  },
+  {
+    name: "health-waive",
+    at: `${SERVER}/health`,
+    async steps(page) {
+      await page.locator("article button").first().click();
+      await page.locator("article form select").selectOption("other");
+      await page.locator("article form button[type=submit]").click();
+    },
+  },
+  {
+    name: "health-running",
+    world: "slow",
+    at: `${SERVER}/health`,
+    async steps(page) {
+      await page.locator(".head button.primary:enabled").click();
+      await page.locator("progress").waitFor();
+    },
+  },
+  {
+    name: "health-too-often",
+    at: `${SERVER}/health`,
+    async steps(page) {
+      const button = page.locator(".head button.primary");
+      await page.locator(".head button.primary:enabled").click();
+      await page.locator("progress").waitFor();
+      await page.locator("progress").waitFor({ state: "detached" });
+      await button.click();
+      await page.locator("[role=alert]").waitFor();
+    },
+  },
+  {
+    name: "health-older",
+    at: `${SERVER}/health`,
+    async steps(page) {
+      await page.locator("ol a").nth(18).click();
+      await page.locator(".note").waitFor();
+    },
+  },
+  {
+    name: "health-unsigned",
+    world: "unsigned",
+    at: `${SERVER}/health`,
+    steps: (page) => page.locator("[role=alert]").waitFor(),
+  },
+  {
+    name: "health-healthy",
+    world: "healthy",
+    at: `${SERVER}/health`,
+    steps: (page) => page.locator(".folded details").first().waitFor(),
+  },
+  {
+    name: "health-guest",
+    world: "guest",
+    at: `${SERVER}/health`,
+    async steps(page) {
+      await page.locator(".folded summary").first().click();
+      await page.locator("section").last().scrollIntoViewIfNeeded();
+      if ((await page.locator("article button, .waived button, section form").count()) > 0)
+        throw new Error("who may not is asked");
+    },
+  },
+  {
+    name: "health-never",
+    at: `servers/${"02".repeat(32)}/health`,
+    steps: (page) => page.locator(".measure").waitFor(),
+  },
+  {
+    name: "health-away",
+    at: `servers/${"04".repeat(32)}/health`,
+    steps: (page) => page.locator(".note").waitFor(),
+  },
+  {
+    name: "health-untrusted",
+    at: `servers/${"06".repeat(32)}/health`,
+    steps: (page) => page.locator(".note").waitFor(),
+  },
+  {
     name: "keys",
     at: "servers",
     async steps(page) {

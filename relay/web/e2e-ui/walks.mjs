@@ -9,6 +9,49 @@ async function touch(page) {
 }
 
 export const WALKS = {
+  async "health by keyboard"(page, url) {
+    await page.goto(`${url}/#/servers/${"01".repeat(32)}`);
+    await page.locator("nav a[href$='/health']").waitFor();
+    await tabTo(page, "nav a[href$='/health']");
+    await page.keyboard.press("Enter");
+    await page.locator("article").first().waitFor();
+    // Along the runs to an earlier one, and back.
+    await tabTo(page, "nav ol a[aria-current]");
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => location.hash.includes("run="));
+    await tabTo(page, ".note a");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => !location.hash.includes("run="));
+    // The filter is in the address.
+    await page.locator("main").focus();
+    await page.keyboard.press("/");
+    await focused(page, "#filter");
+    await page.keyboard.type("disk");
+    await page.waitForFunction(() => location.hash.includes("q=disk"));
+    await page.waitForFunction(() => document.querySelectorAll(".first article").length === 1);
+    // Waives what is left.
+    await tabTo(page, "article button");
+    await page.keyboard.press("Enter");
+    await focused(page, "article form input");
+    await page.keyboard.type("grows until Monday");
+    await page.keyboard.press("Enter");
+    await focused(page, "h1");
+    await page.waitForFunction(() => document.querySelector("h1").textContent.includes("2 waived"));
+    // And takes it back.
+    await tabTo(page, ".folded summary");
+    await page.keyboard.press("Enter");
+    await tabTo(page, ".waived button");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.querySelector("h1").textContent.includes("1 waived"));
+    // Checks again.
+    await tabTo(page, ".head button.primary");
+    await page.keyboard.press("Enter");
+    await page.locator("progress").waitFor();
+    await page.waitForFunction(() => document.querySelector("h1").textContent.includes("just now"));
+  },
+
   async "set-up by keyboard"(page, url) {
     await page.goto(`${url}/?out#/setup/K7QX9M2P`);
     await focused(page, "#account");

@@ -18,6 +18,8 @@ const SAID_CHARS_MAX = 800;
 export class RelayError extends ConsoleError {
   /** The relay's own code, if it gave one. */
   readonly code: string = "";
+  /** Its whole answer: some codes come with values. */
+  readonly problem: Json = {};
 
   constructor(
     readonly mayPass: boolean,
@@ -26,9 +28,9 @@ export class RelayError extends ConsoleError {
     super(...said);
   }
 
-  /** The same with the relay's code. */
-  coded(code: string): RelayError {
-    return Object.assign(this, { code });
+  /** The same with the relay's code and answer. */
+  coded(code: string, problem: Json): RelayError {
+    return Object.assign(this, { code, problem });
   }
 }
 
@@ -137,11 +139,11 @@ function problem(status: number, text: string): RelayError {
   }
   const code = said(told.code);
   const known = PROBLEMS.get(code);
-  if (known !== undefined) return new RelayError(status === 429, known).coded(code);
+  if (known !== undefined) return new RelayError(status === 429, known).coded(code, told);
   if (status === 401) return new RelayError(false, "signed_out");
   const sentences = [told.title, told.detail, told.remedy].map(said).filter((one) => one !== "");
   const words = oneLine(sentences.join(" ") || String(status), SAID_CHARS_MAX);
-  return new RelayError(status >= 500 || status === 429, "relay_says_no", words).coded(code);
+  return new RelayError(status >= 500 || status === 429, "relay_says_no", words).coded(code, told);
 }
 
 /** Who is signed in, as the relay has it. */

@@ -217,6 +217,7 @@ const fleet = later(async () => (await import("./fleet")).fleet);
 const approvals = later(async () => (await import("./approvals")).approvals);
 const visits = later(async () => (await import("./visits")).visits(resumeShells));
 const audit = later(async () => (await import("./audit_log")).auditLog);
+const checks = later(async () => (await import("./checks")).checks);
 
 async function hasX25519(): Promise<boolean> {
   return exchangePair().then(
@@ -249,6 +250,7 @@ export async function connect(): Promise<Facade> {
     fleet,
     visits,
     audit,
+    checks,
     onTouch,
   };
 }

@@ -64,6 +64,13 @@ export class Writer {
       ]);
   }
 
+  float(value: number): void {
+    const out = new Uint8Array(9);
+    out[0] = 0xcb;
+    new DataView(out.buffer).setFloat64(1, value);
+    this.parts.push(out);
+  }
+
   text(value: string): void {
     const bytes = utf8(value);
     if (bytes.length < 32) this.raw(0xa0 | bytes.length);
@@ -158,6 +165,17 @@ export class Reader {
     const value = size === undefined ? (marker < 0x80 ? marker : malformed()) : this.number(size);
     if (value > max) malformed();
     return value;
+  }
+
+  float(): number {
+    if (this.marker() !== 0xcb) malformed();
+    const bytes = this.take(8);
+    return new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0);
+  }
+
+  /** A number with a point comes next. */
+  isFloat(): boolean {
+    return this.source[this.at] === 0xcb;
   }
 
   text(): string {

@@ -58,6 +58,12 @@ export const boolean: Codec<boolean> = {
   read: (from) => from.boolean(),
 };
 
+/** A number that need not be whole. Rust writes all of them with 64 bits. */
+export const float: Codec<number> = {
+  write: (out, value) => out.float(value),
+  read: (from) => from.float(),
+};
+
 export const text: Codec<string> = {
   write: (out, value) => out.text(value),
   read: (from) => from.text(),

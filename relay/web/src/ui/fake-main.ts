@@ -38,6 +38,15 @@ if (asked.has("newcomer")) {
   };
   world.candidates = [{ account: "peggy@acme.example", ...key }];
 }
+world.checks.unsigned = asked.has("unsigned");
+if (asked.has("guest")) world.admin = false;
+if (asked.has("slow")) world.checks.takesMs = 60_000;
+if (asked.has("healthy"))
+  world.checks.runs = world.checks.runs.map((run) => ({
+    ...run,
+    findings: run.findings.filter((one) => one.status === "ok"),
+    changes: [],
+  }));
 const made = fake(world);
 Object.assign(window, { made, world, ConsoleError });
 void start(async () => made.facade);

@@ -157,6 +157,68 @@ test.each(HOSTILE)("WEB-06 requests, visits and a host's audit: %j", async (text
   isText(text);
 });
 
+test.each(HOSTILE)("WEB-06 what a server found about itself: %j", async (text) => {
+  const world = someWorld(Date.now());
+  const [run] = world.checks.runs;
+  const [finding] = run?.findings ?? [];
+  if (!run || !finding) throw new Error("the made-up world has both");
+  const both = (name: string) => ({ en: `${name} ${text}`, zh: `${name} ${text}` });
+  const said = { subject: `subject ${text}`, unit: text, details: [[text, `value ${text}`] as const] };
+  const bad = {
+    ...finding,
+    ...said,
+    check: `check ${text}`,
+    summary: both("summary"),
+    impact: both("impact"),
+    remedy: both("remedy"),
+    evidence: [{ source: `source ${text}`, text: `seen ${text}` }],
+  };
+  const unknown = { ...bad, status: "unknown" as const, summary: both("untold") };
+  const waiver = {
+    ...bad,
+    id: "w9",
+    reason: `reason ${text}`,
+    owner: `owner ${text}`,
+    until: Date.now() + 1e7,
+  };
+  world.checks.runs = [
+    {
+      ...run,
+      findings: [bad, unknown],
+      absent: [{ check: `absent ${text}`, why: both("why") }],
+      refused: [`refused ${text}`],
+      sandboxOpen: [`open ${text}`],
+      version: text,
+      by: `by ${text}`,
+      changes: [{ check: bad.check, subject: `gone ${text}`, change: "gone" }],
+    },
+  ];
+  world.checks.waivers = [{ ...waiver, subject: `waived ${text}` }];
+  useFacade(fake(world).facade);
+  location.hash = `#/servers/${"01".repeat(32)}/health`;
+  await vi.waitFor(async () => expect((await import("./route.svelte")).route().page).toBe("health"));
+  await open((await import("./pages/Health.svelte")).default, "article");
+  const { asItStood, inOneLine } = await import("./health");
+  const { oneLine } = await import("../lib/errors");
+  for (const name of ["summary", "impact", "remedy", "untold", "why"]) isText(inOneLine(both(name)));
+  for (const name of ["source", "seen"]) isText(asItStood(`${name} ${text}`));
+  for (const name of ["check", "subject", "value", "absent", "refused", "open", "gone", "waived"])
+    isText(oneLine(`${name} ${text}`));
+  for (const name of ["by", "reason", "owner"]) isText(`${name} ${text}`);
+});
+
+test("a report that its server did not sign shows nothing of it", async () => {
+  const world = someWorld(Date.now());
+  world.checks.unsigned = true;
+  useFacade(fake(world).facade);
+  location.hash = `#/servers/${"01".repeat(32)}/health`;
+  await vi.waitFor(async () => expect((await import("./route.svelte")).route().page).toBe("health"));
+  await open((await import("./pages/Health.svelte")).default, "[role=alert]");
+  isText("This report is not to be believed");
+  isText("is not signed by that server");
+  expect(document.querySelector("article, ol, select, details")).toBeNull();
+});
+
 test("a touch says what will be signed, as text, and no is no", async () => {
   const { default: TouchDialog } = await import("./parts/TouchDialog.svelte");
   const { askBeforeTouches } = await import("./touch.svelte");

@@ -16,6 +16,7 @@ test("addresses lead to pages, and what is no address to the list", () => {
   check("#/settings", "settings", "", "");
   check("#/nowhere/x?y=1", "servers", "", "y=1");
   check("#/servers/0a/audit?q=root", "audit", "0a", "q=root");
+  check("#/servers/0a/health?severity=critical&run=1b", "health", "0a", "severity=critical&run=1b");
   check("#/servers/0a/about", "about", "0a", "");
   check("#/servers/0a/etc", "server", "0a", "");
   check("#/add", "add", "", "");

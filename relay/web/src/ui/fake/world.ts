@@ -19,6 +19,7 @@ import type {
   StandingAhead,
   VisitView,
 } from "../../lib/facade";
+import { type ChecksWorld, someChecks } from "./findings";
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -67,6 +68,7 @@ export interface World {
   signIns: SignedIn[];
   passkeysForSigningIn: SignInKey[];
   audit: AuditCopy;
+  checks: ChecksWorld;
 }
 
 export const print = (letter: string) =>
@@ -495,5 +497,6 @@ export function someWorld(now: number): World {
       { id: "p2", label: "YubiKey, in the safe", madeAt: now - 90 * DAY },
     ],
     audit: someAudit(now),
+    checks: someChecks(now),
   };
 }
