@@ -8,7 +8,7 @@ use crate::messages::{Message, language};
 use clap::{Args, ValueEnum};
 use cloud_doctor_checks::host::unix_time;
 use cloud_doctor_checks::show::{self, Results, Style};
-use cloud_doctor_checks::{Check, Host, Wanted};
+use cloud_doctor_checks::{Check, Host, Wanted, apart};
 use cloud_doctor_proto::finding::Status;
 use cloud_doctor_proto::refusal::Language;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -166,7 +166,8 @@ fn round(options: &Options, checks: &[&'static Check], wanted: &Wanted, style: S
     let ended = checker::run(root, checks, wanted);
     let name = Some(host.name()).filter(|name| !name.is_empty());
     let name = name.or_else(|| root.map(|root| root.display().to_string())).unwrap_or_default();
-    let results = Results { host: &name, at: unix_time(), ran: &ended.ran, open: &ended.open };
+    let (findings, absent) = apart(ended.ran);
+    let results = Results { host: &name, at: unix_time(), findings: &findings, absent: &absent, open: &ended.open };
     let text = match (options.json, options.format) {
         (true, _) | (false, Format::Json) => show::json(&results, style).map_err(|error| error.to_string())?,
         (false, Format::Human) => show::human(&results, style),
