@@ -16,7 +16,7 @@ mod schedule;
 
 pub use answer::{Answer, Dropped, judge};
 pub use compare::{Change, ChangeKind, changes};
-pub use schedule::{Plan, keep_asking};
+pub use schedule::{Plan, keep_asking, look};
 
 use crate::broker::{AgentStream, Broker, BrokerError};
 use crate::clock;

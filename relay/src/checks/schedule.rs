@@ -90,19 +90,20 @@ pub async fn keep_asking(checks: Arc<Checks>, registry: Arc<Registry>, stop: Can
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = look(&checks, &registry, &plan) => {}
+            () = look(&checks, &registry, &plan, clock::now()) => {}
         }
     }
 }
 
-async fn look(checks: &Checks, registry: &Registry, plan: &Mutex<Plan>) {
+/// Asks those whose time has come at `now`; returns when all have answered.
+pub async fn look(checks: &Checks, registry: &Registry, plan: &Mutex<Plan>, now: UnixTime) {
     let all = match checks.store.check_schedules().await {
         Ok(all) => all,
         Err(error) => return warn!(%error, "cannot read which servers to ask for checks"),
     };
     let here = |agent: &AgentId| registry.live(agent).is_some();
     // The lock is for one look at the plan.
-    let due = plan.lock().unwrap_or_else(PoisonError::into_inner).due(&all, here, clock::now(), chance);
+    let due = plan.lock().unwrap_or_else(PoisonError::into_inner).due(&all, here, now, chance);
     futures_util::stream::iter(due)
         .for_each_concurrent(AT_ONCE, async |one| {
             if run(checks, one).await == Went::TooEarly {
