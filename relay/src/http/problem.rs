@@ -186,8 +186,8 @@ problems! {
         "The server did not answer in time." "It was asked for checks and gave no whole answer within 75 seconds." "Look at the server's load, or run `cloud-doctor-agent check` there."
         "该服务器未及时答复。" "已请求检查,但 75 秒内没有完整的答复。" "请查看服务器负载,或在其上运行 `cloud-doctor-agent check`。";
     ServerRefused CONFLICT "server-refused"
-        "The server refused." "{}" "What a relay may have run is set by the customer, on the server."
-        "服务器拒绝。" "{}" "中继可以运行哪些检查,由客户在服务器上设置。";
+        "The server refused." "{}" "Nothing was run. What may run, and how often, is decided on the server."
+        "服务器拒绝。" "{}" "未运行任何检查。可运行哪些检查、多久一次,由服务器决定。";
     ReportDropped BAD_GATEWAY "report-dropped"
         "The server's report was dropped." "{}" "Nothing of it was kept. Try again; if it stays, run `cloud-doctor-agent check` on the server and look at its agent."
         "服务器的报告已被丢弃。" "{}" "未保留其中任何内容。请重试;若仍如此,请在服务器上运行 `cloud-doctor-agent check` 并检查其 Agent。";

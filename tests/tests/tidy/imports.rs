@@ -33,7 +33,13 @@ const TABLE: &[Never] = &[
         below: "relay/",
         except: &[],
         names: &["cloud_doctor_agent"],
-        because: "relay and client never know the agent, only proto",
+        because: "relay and client never know the agent",
+    },
+    Never {
+        below: "relay/src/",
+        except: &[],
+        names: &["cloud_doctor_checks"],
+        because: "the relay keeps what servers found and runs no check",
     },
     Never {
         below: "relay/cli/src/",
@@ -150,6 +156,7 @@ fn one_way_rules_can_complain() {
     let bad = [
         ("agent/src/tunnel/mod.rs", "use cloud_doctor_relay::store;"),
         ("relay/src/lib.rs", "use cloud_doctor_agent::guard;"),
+        ("relay/src/checks/mod.rs", "cloud_doctor_checks::all()"),
         ("relay/cli/src/lib.rs", "cloud_doctor_relay::serve();"),
         ("proto/src/frame.rs", "use tokio::io::AsyncRead;"),
         ("proto/src/time.rs", "let now = SystemTime::now();"),

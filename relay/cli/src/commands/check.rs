@@ -117,3 +117,55 @@ fn remarks(target: &Target, report: &Report) -> Vec<Say> {
     }
     says
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use cloud_doctor::relay_api::TextBytes;
+    use cloud_doctor_proto::ids::{AgentId, VerifyKey};
+    use cloud_doctor_proto::time::UnixTime;
+    use ed25519_dalek::SigningKey;
+
+    fn key(seed: u8) -> (SigningKey, VerifyKey) {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        let public = VerifyKey(key.verifying_key().to_bytes());
+        (key, public)
+    }
+
+    fn run(by: u8, nonce: Nonce) -> SignedRun {
+        let report = Report {
+            identity: VerifyKey([0; 32]),
+            nonce,
+            at: UnixTime(1_800_000_000),
+            millis: 5,
+            version: "0.1.0".into(),
+            host: "web-1".into(),
+            findings: Vec::new(),
+            absent: Vec::new(),
+            refused: Vec::new(),
+            left_out: 0,
+            sandbox_open: Vec::new(),
+        };
+        let signed = CheckReport::sign(&key(by).0, report);
+        SignedRun { report: TextBytes(signed.report.into_vec()), signature: TextBytes(signed.signature.to_vec()) }
+    }
+
+    #[test]
+    fn chk_10_a_relay_passes_off_no_other_report() {
+        let identity = key(1).1;
+        let target = Target { agent: AgentId::of(&identity), identity, name: "web-1".into() };
+        let nonce = Nonce([7; 16]);
+        let check = |run: &SignedRun, expected: &str| match verified(&target, run, Some(&nonce)) {
+            Ok(report) => assert_eq!(report.host, expected),
+            Err(fail) => assert!(fail.text(Language::En).contains(expected), "{}", fail.text(Language::En)),
+        };
+        check(&run(1, nonce), "web-1");
+        check(&run(1, Nonce([8; 16])), "answers another request");
+        check(&run(2, nonce), "another key signed it");
+        check(&SignedRun { signature: run(1, Nonce([8; 16])).signature, ..run(1, nonce) }, "its signature is not");
+        check(&SignedRun { signature: TextBytes(vec![1]), ..run(1, nonce) }, "its signature is not");
+        check(&SignedRun { report: TextBytes(vec![1]), ..run(1, nonce) }, "it is damaged");
+        assert!(verified(&target, &run(1, Nonce([8; 16])), None).is_ok(), "the newest run answers some request");
+    }
+}
