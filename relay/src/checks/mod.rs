@@ -30,9 +30,9 @@ use cloud_doctor_proto::ids::{AgentId, Nonce, StreamId};
 use cloud_doctor_proto::limits::CONTROL_BYTES_MAX;
 use cloud_doctor_proto::refusal::Refused;
 use quinn::ReadToEndError;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 /// For a whole answer: guard gives a run 60 s, and the way takes some.
@@ -40,7 +40,9 @@ pub const ANSWER_WAIT: Duration = Duration::from_secs(75);
 /// A whole answer: one frame, which is no larger.
 const ANSWER_BYTES_MAX: usize = CONTROL_BYTES_MAX;
 /// Runs that people wait for at once: each holds up to [`ANSWER_BYTES_MAX`].
-const ASKED_MAX: usize = 64;
+const ASKED_MAX: usize = 256;
+/// Of one customer, so that silent servers of one are no trouble of another.
+const ASKED_BY_ONE_MAX: usize = 16;
 
 /// Asks servers for checks. The schedule and people's requests share one.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ pub struct Checks {
     store: Store,
     broker: Arc<Broker>,
     metrics: Arc<Metrics>,
-    asked: Semaphore,
+    asked: Mutex<BTreeMap<TenantRef, usize>>,
     wait: Duration,
 }
 
@@ -104,7 +106,7 @@ impl Checks {
     /// Asks through `broker`; an answer may take `wait`.
     #[must_use]
     pub fn new(store: Store, broker: Arc<Broker>, metrics: Arc<Metrics>, wait: Duration) -> Self {
-        Self { store, broker, metrics, asked: Semaphore::new(ASKED_MAX), wait }
+        Self { store, broker, metrics, asked: Mutex::default(), wait }
     }
 
     /// Asks a server, and keeps what it found.
@@ -113,7 +115,7 @@ impl Checks {
     /// [`AskError`]; nothing was kept.
     pub async fn run(&self, ask: &Ask) -> Result<CheckRun, AskError> {
         let _place = match ask.why {
-            RunWhy::Asked => Some(self.asked.try_acquire().map_err(|_| AskError::Busy)?),
+            RunWhy::Asked => Some(Place::take(&self.asked, ask.tenant).ok_or(AskError::Busy)?),
             // It bounds itself.
             RunWhy::Schedule => None,
         };
@@ -167,6 +169,36 @@ impl Checks {
     }
 }
 
+/// One run's place among those that people wait for, free again when dropped.
+struct Place<'a> {
+    asked: &'a Mutex<BTreeMap<TenantRef, usize>>,
+    tenant: TenantRef,
+}
+
+impl<'a> Place<'a> {
+    fn take(asked: &'a Mutex<BTreeMap<TenantRef, usize>>, tenant: TenantRef) -> Option<Self> {
+        // The lock is for one look at a table.
+        let mut table = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all, own) = (table.values().sum::<usize>(), table.get(&tenant).copied().unwrap_or(0));
+        if all >= ASKED_MAX || own >= ASKED_BY_ONE_MAX {
+            return None;
+        }
+        table.insert(tenant, own + 1);
+        Some(Self { asked, tenant })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut table = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = table.get(&self.tenant).map_or(0, |own| own.saturating_sub(1));
+        match left {
+            0 => table.remove(&self.tenant),
+            left => table.insert(self.tenant, left),
+        };
+    }
+}
+
 /// Says what is wanted; returns all that comes back.
 async fn converse(mut stream: AgentStream, ask: &Ask) -> Result<Vec<u8>, AskError> {
     let request = CheckRequest { nonce: ask.nonce, checks: ask.checks.clone() };
@@ -207,4 +239,23 @@ fn outcome(run: &Result<CheckRun, AskError>) -> Option<CheckOutcome> {
         Err(AskError::Broke) => CheckOutcome::Broke,
         Err(AskError::Broker(_) | AskError::Busy | AskError::Store(_) | AskError::Randomness(_)) => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_customers_waiting_takes_no_other_customers_place() {
+        let asked = Mutex::default();
+        let take = |number| Place::take(&asked, TenantRef::of_test(number));
+        let mut places: Vec<_> = (0..16).map(|_| take(1)).collect();
+        assert!(places.iter().all(Option::is_some) && take(1).is_none() && take(2).is_some());
+        places.pop();
+        assert!(take(1).is_some());
+        places.extend((2..=17).flat_map(|number| (0..16).map(move |_| number)).map(take));
+        assert!(take(99).is_none(), "256 of all");
+        drop(places);
+        assert!(asked.lock().is_ok_and(|table| table.is_empty()));
+    }
 }

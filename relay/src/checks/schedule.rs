@@ -1,11 +1,11 @@
 //! Asks servers by the clock: one look a minute, jitter, sixteen at once. The deciding part takes `now` and chance.
 //!
 //! An absent server is a result, not an error: it is skipped and looked for at the next look. It must never ask one server
-//! twice at once, or all of them in the same second after a restart.
+//! twice at once, ask all of them in the same second after a restart, or let one customer's silent servers hold up another's.
 
 use super::{Ask, AskError, Checks};
 use crate::clock;
-use crate::store::{RunWhy, Scheduled};
+use crate::store::{RunWhy, Scheduled, TenantRef};
 use crate::tunnels::registry::Registry;
 use cloud_doctor_proto::ids::{AgentId, Nonce};
 use cloud_doctor_proto::refusal::Refusal;
@@ -22,6 +22,8 @@ use tracing::{debug, warn};
 const LOOK: Duration = Duration::from_secs(60);
 /// Servers asked at once: a report each of a megabyte at most.
 const AT_ONCE: usize = 16;
+/// Servers asked in one look, each customer's in turn: were all of them silent, the next look would come ten minutes later.
+const LOOK_MAX: usize = 128;
 /// A server whose time has passed long ago, or that is new here, is asked within so many seconds: a relay that comes back
 /// must not ask a whole fleet in one second.
 const SPREAD_SECS: u64 = 300;
@@ -37,7 +39,8 @@ struct Next {
 }
 
 impl Plan {
-    /// Servers to ask now, those first whose time has passed longest; each is planned again. `random` gives a number below its argument.
+    /// Servers to ask now: of each customer one after the other, those first whose time has passed longest. Each is planned
+    /// again; what does not fit into a look is due at the next one. `random` gives a number below its argument.
     pub fn due(
         &mut self,
         all: &[Scheduled],
@@ -46,20 +49,23 @@ impl Plan {
         mut random: impl FnMut(u64) -> u64,
     ) -> Vec<Scheduled> {
         let mut plan = BTreeMap::new();
-        let mut due = Vec::new();
+        let mut late = BTreeMap::<TenantRef, Vec<(UnixTime, Scheduled)>>::new();
         for one in all {
             let known = self.0.get(&one.agent).filter(|next| next.every_secs == one.every_secs);
-            let mut at = known.map_or_else(|| first(one, now, &mut random), |next| next.at);
+            let at = known.map_or_else(|| first(one, now, &mut random), |next| next.at);
+            plan.insert(one.agent, Next { every_secs: one.every_secs, at });
             if at <= now && here(&one.agent) {
-                due.push((at, *one));
-                at = now.plus_secs(one.every_secs + random(one.every_secs / 20));
+                late.entry(one.tenant).or_default().push((at, *one));
             }
+        }
+        let due = in_turn(late);
+        for one in &due {
+            let at = now.plus_secs(one.every_secs + random(one.every_secs / 20));
             plan.insert(one.agent, Next { every_secs: one.every_secs, at });
         }
         // What is not there any more is forgotten with the old plan.
         self.0 = plan;
-        due.sort_by_key(|(at, _)| *at);
-        due.into_iter().map(|(_, one)| one).collect()
+        due
     }
 
     /// A server that could not do it just now is asked at the next look.
@@ -68,6 +74,17 @@ impl Plan {
             next.at = now;
         }
     }
+}
+
+/// As many as a look takes, one of each customer after the other.
+fn in_turn(mut late: BTreeMap<TenantRef, Vec<(UnixTime, Scheduled)>>) -> Vec<Scheduled> {
+    let mut due = Vec::new();
+    for of_one in late.values_mut() {
+        of_one.sort_by_key(|(at, _)| *at);
+        due.extend(of_one.iter().enumerate().map(|(turn, (at, one))| (turn, *at, *one)));
+    }
+    due.sort_by_key(|(turn, at, _)| (*turn, *at));
+    due.into_iter().take(LOOK_MAX).map(|(_, _, one)| one).collect()
 }
 
 /// An interval after the last run; when that is over, or there was none, soon.
@@ -155,17 +172,13 @@ fn chance(below: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const NOW: u64 = 1_800_000_000;
 
     fn one(agent: u8, every_secs: u64, last: Option<u64>) -> Scheduled {
-        Scheduled {
-            tenant: crate::store::TenantRef::of_test(),
-            agent: AgentId([agent; 32]),
-            every_secs,
-            last: last.map(UnixTime),
-        }
+        Scheduled { tenant: TenantRef::of_test(1), agent: AgentId([agent; 32]), every_secs, last: last.map(UnixTime) }
     }
 
     /// Looks each minute for a while; seconds after [`NOW`] and which server.
@@ -211,6 +224,20 @@ mod tests {
         }
         assert_eq!(counts.iter().sum::<usize>(), 100);
         assert!(counts.iter().all(|count| *count <= 30), "{counts:?}");
+    }
+
+    #[test]
+    fn a_customer_with_many_servers_holds_up_nobody() {
+        let mut all: Vec<_> = (0..=255).map(|agent| one(agent, 300, None)).collect();
+        let small = Scheduled { tenant: TenantRef::of_test(2), agent: AgentId([1; 32]), ..all[0] };
+        let other = |n: u8| Scheduled { agent: AgentId([n, 1].repeat(16).try_into().unwrap()), ..small };
+        all.extend([other(1), other(2)]);
+        let mut plan = Plan::default();
+        let mut look = |minute: u64| plan.due(&all, |_| true, UnixTime(NOW + minute * 60), |_| 0);
+        let first = look(0);
+        assert_eq!(first.len(), 128);
+        assert_eq!(first.iter().take(4).filter(|one| one.tenant == small.tenant).count(), 2, "one after the other");
+        assert_eq!([look(1).len(), look(2).len(), look(3).len()], [128, 2, 0], "the rest comes later, each once");
     }
 
     #[test]

@@ -69,8 +69,8 @@ pub struct TenantRef(i64);
 #[cfg(test)]
 impl TenantRef {
     /// For tests of what decides about customers without a database.
-    pub(crate) fn of_test() -> Self {
-        Self(1)
+    pub(crate) fn of_test(number: i64) -> Self {
+        Self(number)
     }
 }
 
