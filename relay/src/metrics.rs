@@ -154,7 +154,7 @@ pub fn registry(metrics: &Metrics, tunnels: Arc<Registry>, broker: Arc<Broker>) 
     all.register("certificates", "Certificates put in use since the start.", metrics.certificates.clone());
     all.register(
         "check_answers",
-        "Answers of servers about their checks: kept, refused (by the server), silent, broke, or why it was dropped.",
+        "Answers of servers about their checks: kept, refused (by the server), silent, broke, or why it was dropped",
         metrics.check_answers.clone(),
     );
     all.register_collector(Box::new(Live { registry: tunnels, broker }));
