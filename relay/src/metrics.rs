@@ -38,6 +38,33 @@ impl LoginOutcome {
     }
 }
 
+/// What became of a server's answer about its checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// Its report was kept.
+    Kept,
+    /// It said no.
+    Refused,
+    /// It may not be believed; the id says why.
+    Dropped(&'static str),
+    /// None came in time.
+    Silent,
+    /// The server went away before.
+    Broke,
+}
+
+impl CheckOutcome {
+    fn id(self) -> &'static str {
+        match self {
+            CheckOutcome::Kept => "kept",
+            CheckOutcome::Refused => "refused",
+            CheckOutcome::Dropped(why) => why,
+            CheckOutcome::Silent => "silent",
+            CheckOutcome::Broke => "broke",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
@@ -54,6 +81,7 @@ pub struct Metrics {
     requests: Family<Class, Counter>,
     logins: Family<Outcome, Counter>,
     certificates: Counter,
+    check_answers: Family<Outcome, Counter>,
 }
 
 impl Metrics {
@@ -72,6 +100,11 @@ impl Metrics {
     /// Counts an attempt to sign in.
     pub fn login(&self, outcome: LoginOutcome) {
         self.logins.get_or_create(&Outcome { outcome: outcome.id() }).inc();
+    }
+
+    /// Counts a server's answer about its checks.
+    pub fn check_answer(&self, outcome: CheckOutcome) {
+        self.check_answers.get_or_create(&Outcome { outcome: outcome.id() }).inc();
     }
 
     /// Counts a certificate that was put in use.
@@ -119,6 +152,11 @@ pub fn registry(metrics: &Metrics, tunnels: Arc<Registry>, broker: Arc<Broker>) 
     );
     all.register("logins", "Attempts to sign in, by outcome.", metrics.logins.clone());
     all.register("certificates", "Certificates put in use since the start.", metrics.certificates.clone());
+    all.register(
+        "check_answers",
+        "Answers of servers about their checks: kept, refused (by the server), silent, broke, or why it was dropped",
+        metrics.check_answers.clone(),
+    );
     all.register_collector(Box::new(Live { registry: tunnels, broker }));
     all
 }

@@ -4,12 +4,13 @@ use crate::access::{
     Access, FetchError, Oidc, OidcSettings, Passwords, SETUP_CODE_LIFETIME, SecondStep, SetupCode, SetupDoor,
 };
 use crate::broker::Broker;
+use crate::checks::{self, Checks};
 use crate::config::{RelayConfig, database};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, AgentsListener, Api, Console, Server};
 use crate::logs::Logs;
 use crate::metrics::{self, Metrics};
-use crate::store::{OpenError, Store, StoreError};
+use crate::store::{OpenError, RUNS_BYTES_MAX, Store, StoreError};
 use crate::tls::{self, CertificateError, CertificateFiles, CertificateSource, Certificates, FilesError};
 use crate::tunnels::gate::GateLimits;
 use crate::tunnels::registry::Registry;
@@ -31,6 +32,10 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// How long the lists of streams, requests and links go back. Longer than anybody asks "who was on that server", and
 /// bounded; what must never be lost stands in the audit, which is never pruned.
 const HISTORY_DAYS: u64 = 90;
+/// How long runs of checks are kept, if a server has no newer ones that push them out.
+const RUNS_DAYS: u64 = 30;
+/// Batches of old runs forgotten in one round.
+const RUN_BATCHES: u32 = 10;
 /// Batches of old streams forgotten in one round, so that a round is short whatever has gathered.
 const STREAM_BATCHES: u32 = 20;
 /// Under this key stand the secrets of second steps in the database.
@@ -146,10 +151,13 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let oidc = config.oidc.clone().map(identity_provider).transpose()?;
     let second_step = SecondStep::new(&factors, clock::instant());
     let broker = Arc::new(Broker::new(registry.clone(), config.limits.opens, clock::instant()));
+    let metrics = Arc::new(Metrics::default());
+    let checks = Arc::new(Checks::new(store.clone(), broker.clone(), metrics.clone(), checks::ANSWER_WAIT));
     let api = Api::new(http::Parts {
         access: Access::new(store.clone(), Passwords::new(), second_step, oidc, door, clock::instant()),
         logs: Logs::new(store.clone(), heads, registry.clone()),
-        metrics: Arc::new(Metrics::default()),
+        metrics,
+        checks,
         tasks: tasks.clone(),
         guests: tunnels.guests(),
         console: Console::embedded(),
@@ -177,6 +185,7 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     for server in [Some(clients), operator].into_iter().flatten() {
         tasks.spawn(server.run(tasks.clone(), stop.clone()));
     }
+    tasks.spawn(checks::keep_asking(api.checks.clone(), api.registry.clone(), stop.clone()));
     tasks.spawn(housekeeping(api.clone(), stop.clone()));
     let files = follow_certificate(&config, certificates.as_ref(), &api);
     Ok(Running { bound, setup_code, api, certificates, files, tasks, stop, _dir: dir })
@@ -301,6 +310,11 @@ async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
     api.store.forget_joins(ended_before).await?;
     for _ in 0..STREAM_BATCHES {
         if !api.store.forget_streams(ended_before).await? {
+            break;
+        }
+    }
+    for _ in 0..RUN_BATCHES {
+        if !api.store.forget_check_runs(days_ago(RUNS_DAYS), RUNS_BYTES_MAX).await? {
             break;
         }
     }

@@ -5,6 +5,7 @@
 mod e2e {
     mod ahead;
     mod bad_input;
+    mod checks;
     mod enrolment;
     mod faults;
     mod given_back;

@@ -40,7 +40,7 @@ mod web;
 pub use check::{Check, Group, Needs, Param, Text};
 pub use found::{Found, Gap, Outcome};
 pub use host::Host;
-pub use run::{BadSetting, Before, RTO_SECS_DEFAULT, Ran, Settings, Wanted, run, unknown};
+pub use run::{BadSetting, Before, RTO_SECS_DEFAULT, Ran, Settings, Wanted, apart, run, unknown};
 
 /// Every check, in the order of groups and of the list in each.
 pub fn all() -> impl Iterator<Item = &'static Check> {

@@ -4,6 +4,7 @@ use crate::check::{Check, Param};
 use crate::found::{Found, Gap};
 use crate::host::Host;
 use crate::words;
+use cloud_doctor_proto::checks::Absent;
 use cloud_doctor_proto::finding::{Finding, Status, Words};
 use std::collections::BTreeMap;
 
@@ -142,6 +143,19 @@ pub enum Ran {
     Findings(Vec<Finding>),
     /// There is nothing of the kind here.
     NotHere(Words),
+}
+
+/// What was found, and which checks had nothing to look at.
+#[must_use]
+pub fn apart(ran: Vec<(&'static Check, Ran)>) -> (Vec<Finding>, Vec<Absent>) {
+    let (mut findings, mut absent) = (Vec::new(), Vec::new());
+    for (check, ran) in ran {
+        match ran {
+            Ran::Findings(found) => findings.extend(found),
+            Ran::NotHere(why) => absent.push(Absent { check: check.id.to_owned(), why }),
+        }
+    }
+    (findings, absent)
 }
 
 /// Runs `check` on `host`.

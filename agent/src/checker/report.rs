@@ -5,8 +5,8 @@
 use super::run;
 use cloud_doctor_checks::host::{boot_time, unix_time};
 use cloud_doctor_checks::redact::Redactor;
-use cloud_doctor_checks::{Host, Ran, Wanted, by_id};
-use cloud_doctor_proto::checks::{Absent, Report};
+use cloud_doctor_checks::{Host, Wanted, apart, by_id};
+use cloud_doctor_proto::checks::Report;
 use cloud_doctor_proto::ids::{Nonce, VerifyKey};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read as _, Write as _};
@@ -43,13 +43,7 @@ fn answer() -> io::Result<()> {
     let since = boot_time();
     let ended = run(None, &checks, &Wanted::default());
     let mut redactor = Redactor::new(wants.redaction);
-    let (mut findings, mut absent) = (Vec::new(), Vec::new());
-    for (check, ran) in ended.ran {
-        match ran {
-            Ran::Findings(found) => findings.extend(found),
-            Ran::NotHere(why) => absent.push(Absent { check: check.id.to_owned(), why }),
-        }
-    }
+    let (mut findings, absent) = apart(ended.ran);
     findings.iter_mut().for_each(|finding| redactor.finding(finding));
     findings.sort_by_key(|finding| (std::cmp::Reverse(finding.status), !finding.note));
     let report = Report {

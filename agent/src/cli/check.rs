@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use cloud_doctor_checks::host::unix_time;
 use cloud_doctor_checks::redact::Redactor;
 use cloud_doctor_checks::show::{self, Results, Style};
-use cloud_doctor_checks::{Check, Host, Ran, Wanted};
+use cloud_doctor_checks::{Check, Host, Wanted, apart};
 use cloud_doctor_proto::finding::Status;
 use cloud_doctor_proto::refusal::Language;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -165,17 +165,14 @@ fn round(options: &Options, checks: &[&'static Check], wanted: &mut Wanted, styl
         Some(root) => format!("{}: {error}", root.display()),
         None => error.to_string(),
     })?;
-    let mut ended = checker::run(root, checks, wanted);
-    // What is shown here is pasted elsewhere.
-    let mut redactor = Redactor::new(random());
-    let findings = ended.ran.iter_mut().filter_map(|(_, ran)| match ran {
-        Ran::Findings(findings) => Some(findings),
-        Ran::NotHere(_) => None,
-    });
-    findings.flatten().for_each(|finding| redactor.finding(finding));
+    let ended = checker::run(root, checks, wanted);
     let name = Some(host.name()).filter(|name| !name.is_empty());
     let name = name.or_else(|| root.map(|root| root.display().to_string())).unwrap_or_default();
-    let results = Results { host: &name, at: unix_time(), ran: &ended.ran, open: &ended.open };
+    let (mut findings, absent) = apart(ended.ran);
+    // What is shown here is pasted elsewhere.
+    let mut redactor = Redactor::new(random());
+    findings.iter_mut().for_each(|finding| redactor.finding(finding));
+    let results = Results { host: &name, at: unix_time(), findings: &findings, absent: &absent, open: &ended.open };
     let text = match (options.json, options.format) {
         (true, _) | (false, Format::Json) => show::json(&results, style).map_err(|error| error.to_string())?,
         (false, Format::Human) => show::human(&results, style),

@@ -22,6 +22,9 @@ pub(crate) const TRUST: u8 = 6;
 /// `shell` and `exec`: it never reached the program, or lost it.
 pub(crate) const ROAD: u8 = 255;
 
+/// `check`: it could not be told, as monitoring plugins say it.
+pub(crate) const UNTOLD: u8 = 3;
+
 /// Why a command did not work.
 #[derive(Debug)]
 pub(crate) enum Fail {

@@ -21,25 +21,32 @@ fn main() -> ExitCode {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version are no errors; clap knows where each goes.
-            return if error.print().is_ok() && !error.use_stderr() { ExitCode::SUCCESS } else { ExitCode::from(2) };
+            return if error.print().is_ok() && !error.use_stderr() { ExitCode::SUCCESS } else { usage() };
         }
     };
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => {
             drop(error.print());
-            return ExitCode::from(2);
+            return usage();
         }
     };
+    let language = cli.command.language().unwrap_or(language);
     // The road's own failures have their own status where a program's status is passed through.
-    let passes_status = cli.command.passes_status();
+    let failure = cli.command.failure();
     match run(cli, language) {
         Ok(code) => ExitCode::from(code),
         Err(fail) => {
             output::complain(&fail.text(language));
-            ExitCode::from(if passes_status { fail::ROAD } else { fail.code() })
+            ExitCode::from(failure.unwrap_or_else(|| fail.code()))
         }
     }
+}
+
+/// Wrong arguments. Whoever asked for `check` gets a plugin's "unknown" and not its "critical".
+fn usage() -> ExitCode {
+    let check = std::env::args_os().nth(1).is_some_and(|first| first == "check");
+    ExitCode::from(if check { fail::UNTOLD } else { 2 })
 }
 
 fn run(cli: Cli, language: cloud_doctor_proto::refusal::Language) -> Result<u8, Fail> {

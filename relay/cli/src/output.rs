@@ -52,6 +52,16 @@ pub(crate) fn data(text: &str) {
     drop(writeln!(std::io::stdout().lock(), "{}", lines.join("\n")));
 }
 
+/// Text whose lines were made safe when it was put together, with its own colours.
+pub(crate) fn shown(text: &str) {
+    drop(writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n')));
+}
+
+/// A document with a schema of its own, on one line.
+pub(crate) fn json_line(text: &str) {
+    drop(writeln!(std::io::stdout().lock(), "{}", hidden_escaped(text)));
+}
+
 /// JSON with our schema's name first.
 pub(crate) fn json(name: &str, value: &impl Serialize) {
     let mut object = Map::new();

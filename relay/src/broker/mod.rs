@@ -133,10 +133,23 @@ impl Broker {
     }
 
     async fn try_open(&self, agent: &AgentId, head: &StreamHead, now: Instant) -> Result<AgentStream, BrokerError> {
-        // The lock is for one look at a table.
-        if !self.opens.lock().unwrap_or_else(PoisonError::into_inner).take(head.account.clone(), now) {
+        if !self.take(&head.account, now) {
             return Err(BrokerError::TooMany);
         }
+        self.reach(agent, head).await
+    }
+
+    /// Counts one opening of the account; `false`: it has had too many lately.
+    pub(crate) fn take(&self, account: &str, now: Instant) -> bool {
+        // The lock is for one look at a table.
+        self.opens.lock().unwrap_or_else(PoisonError::into_inner).take(account.to_owned(), now)
+    }
+
+    /// Opens a stream on which the relay itself speaks: no account's limit counts, and nothing sealed passes.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; nothing reached the agent then.
+    pub(crate) async fn reach(&self, agent: &AgentId, head: &StreamHead) -> Result<AgentStream, BrokerError> {
         let Tunnel { connection, slots, .. } = self.registry.tunnel(agent).ok_or(BrokerError::Unreachable)?;
         let slot = slots.try_acquire_owned().map_err(|_| BrokerError::Busy)?;
         let opened = tokio::time::timeout(OPEN_WAIT, connection.open_bi()).await;

@@ -161,6 +161,19 @@ impl<T: FromStr> FromRequestParts<Arc<Api>> for Id<T> {
     }
 }
 
+/// The two ids in the path. What is no id is unknown, as with one.
+#[derive(Debug, Clone, Copy)]
+pub struct TwoIds<A, B>(pub A, pub B);
+
+impl<A: FromStr, B: FromStr> FromRequestParts<Arc<Api>> for TwoIds<A, B> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, api).await;
+        let Path((a, b)) = path.map_err(|_| Code::Unknown)?;
+        Ok(TwoIds(a.parse().map_err(|_| Code::Unknown)?, b.parse().map_err(|_| Code::Unknown)?))
+    }
+}
+
 /// The JSON body of a request.
 #[derive(Debug)]
 pub struct Body<T>(pub T);

@@ -10,6 +10,8 @@ mod accounts;
 mod approvals;
 mod arrival;
 pub mod caller;
+mod check_plans;
+mod checks;
 pub mod console;
 mod edge;
 mod encoding;
@@ -41,6 +43,7 @@ pub use stream::InUse;
 
 use crate::access::Access;
 use crate::broker::Broker;
+use crate::checks::Checks;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -87,6 +90,8 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// The way to them.
     pub broker: Arc<Broker>,
+    /// Asks servers for checks.
+    pub checks: Arc<Checks>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Work that goes on after an answer.
@@ -194,6 +199,7 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(servers::list))
         .routes(routes!(servers::facts, servers::remove))
         .routes(routes!(servers::label))
+        .merge(of_checks())
         .routes(routes!(trust_log::read, trust_log::append))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
@@ -226,12 +232,23 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
     let slow = OpenApiRouter::new()
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::wait))
+        .routes(routes!(checks::ask))
         .routes(routes!(stream::open))
         .routes(routes!(joins::wait))
         .routes(routes!(join::mine))
         .routes(routes!(invitations::wait))
         .routes(routes!(invitations::open));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", quick.merge(slow)).split_for_parts()
+}
+
+fn of_checks() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(checks::show))
+        .routes(routes!(checks::runs))
+        .routes(routes!(checks::run))
+        .routes(routes!(check_plans::schedule))
+        .routes(routes!(check_plans::waive))
+        .routes(routes!(check_plans::unwaive))
 }
 
 /// The OpenAPI document of this build.

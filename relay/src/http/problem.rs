@@ -176,6 +176,24 @@ problems! {
     NotSecond UNPROCESSABLE_ENTITY "not-second"
         "This is no second signature." "No approver in the trust log has made it under this grant." "Sign with an approver's key: cloud-doctor tenant show lists them."
         "这不是有效的第二签名。" "信任日志中没有审批人对该授权作过此签名。" "请使用审批人的密钥签名:cloud-doctor tenant show 会列出审批人。";
+    ServerAway BAD_GATEWAY "server-away"
+        "The server is not connected to this relay." "Its agent has no tunnel here now, or left before it answered." "Look at the server's network and agent: systemctl status cloud-doctor-tunnel. Then try again."
+        "该服务器未连接到此中继。" "其 Agent 当前没有隧道,或在答复前断开。" "请检查服务器的网络和 Agent:systemctl status cloud-doctor-tunnel,然后重试。";
+    ServerBusy SERVICE_UNAVAILABLE "server-busy"
+        "The server has no room for another stream." "Too many are open to it." "Try again in a few seconds."
+        "该服务器无法再打开数据流。" "已打开的数据流过多。" "请几秒后重试。";
+    ServerSilent GATEWAY_TIMEOUT "server-silent"
+        "The server did not answer in time." "It was asked for checks and gave no whole answer within 75 seconds." "Look at the server's load, or run `cloud-doctor-agent check` there."
+        "该服务器未及时答复。" "已请求检查,但 75 秒内没有完整的答复。" "请查看服务器负载,或在其上运行 `cloud-doctor-agent check`。";
+    ServerRefused CONFLICT "server-refused"
+        "The server refused." "{}" "Nothing was run. What may run, and how often, is decided on the server."
+        "服务器拒绝。" "{}" "未运行任何检查。可运行哪些检查、多久一次,由服务器决定。";
+    ReportDropped BAD_GATEWAY "report-dropped"
+        "The server's report was dropped." "{}" "Nothing of it was kept. Try again; if it stays, run `cloud-doctor-agent check` on the server and look at its agent."
+        "服务器的报告已被丢弃。" "{}" "未保留其中任何内容。请重试;若仍如此,请在服务器上运行 `cloud-doctor-agent check` 并检查其 Agent。";
+    BadPlan UNPROCESSABLE_ENTITY "bad-plan"
+        "This is not accepted." "{}" "Change it and try again."
+        "不接受此内容。" "{}" "请更改后重试。";
     NotWebSocket UPGRADE_REQUIRED "not-websocket"
         "This is a WebSocket." "The request is not an upgrade." "Use the cloud-doctor client."
         "此处为 WebSocket。" "请求不是协议升级。" "请使用 cloud-doctor 客户端。";

@@ -188,7 +188,24 @@ pub(super) async fn take_off(
     let sql = "UPDATE agents SET removed_at = ? WHERE tenant_id = ? AND agent_id = ? AND removed_at IS NULL";
     let query = sqlx::query(sql).bind(int(now)).bind(tenant.0).bind(id.0.as_slice());
     let was_there = query.execute(&mut **tx).await?.rows_affected() == 1;
-    let sql = "DELETE FROM labels WHERE tenant_id = ? AND agent_id = ?";
-    sqlx::query(sql).bind(tenant.0).bind(id.0.as_slice()).execute(&mut **tx).await?;
+    // Runs of its checks are large: those are forgotten a few at a time.
+    for sql in [
+        "DELETE FROM labels WHERE tenant_id = ? AND agent_id = ?",
+        "DELETE FROM check_waivers WHERE tenant_id = ? AND agent_id = ?",
+        "DELETE FROM check_schedules WHERE tenant_id = ? AND agent_id = ?",
+    ] {
+        sqlx::query(sql).bind(tenant.0).bind(id.0.as_slice()).execute(&mut **tx).await?;
+    }
     Ok(was_there)
+}
+
+/// Whether the customer has a server, within a transaction.
+pub(super) async fn is_there(
+    tx: &mut Transaction<'static, Sqlite>,
+    tenant: TenantRef,
+    agent: &AgentId,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM agents WHERE tenant_id = ? AND agent_id = ? AND removed_at IS NULL";
+    let query = sqlx::query(sql).bind(tenant.0).bind(agent.0.as_slice());
+    Ok(query.fetch_optional(&mut **tx).await?.is_some())
 }

@@ -1,6 +1,7 @@
 //! What the customer's people call their servers by: words and `key=value`, bounded. For lists and filters alone; no
 //! decision is ever made by a label.
 
+use super::agents::is_there;
 use super::audit::note;
 use super::rows::bytes;
 use super::{Actor, Scoped, StoreError, TenantRef};
@@ -117,7 +118,7 @@ impl Scoped<'_> {
     ) -> Result<BTreeSet<Label>, LabelsRefused> {
         let mut tx = self.store.begin().await?;
         let of = (self.tenant, agent);
-        if !is_there(&mut tx, of).await? {
+        if !is_there(&mut tx, self.tenant, agent).await? {
             return Err(LabelsRefused::Unknown);
         }
         change(&mut tx, of, add, remove).await?;
@@ -135,12 +136,6 @@ impl Scoped<'_> {
 
 type Tx = Transaction<'static, Sqlite>;
 type Of<'a> = (TenantRef, &'a AgentId);
-
-async fn is_there(tx: &mut Tx, (tenant, agent): Of<'_>) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM agents WHERE tenant_id = ? AND agent_id = ? AND removed_at IS NULL";
-    let query = sqlx::query(sql).bind(tenant.0).bind(agent.0.as_slice());
-    Ok(query.fetch_optional(&mut **tx).await?.is_some())
-}
 
 async fn change(tx: &mut Tx, (tenant, agent): Of<'_>, add: &[Label], remove: &[Label]) -> Result<(), StoreError> {
     let sql = "DELETE FROM labels WHERE tenant_id = ?1 AND agent_id = ?2 AND key = ?3 AND (?4 IS NULL OR value = ?4)";

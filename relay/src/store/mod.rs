@@ -11,6 +11,8 @@ mod accounts;
 mod agents;
 mod approvals;
 mod audit;
+mod check_plans;
+mod check_runs;
 mod enrol_tokens;
 mod identities;
 mod invitations;
@@ -30,6 +32,8 @@ pub use accounts::{Account, AccountRef, AccountWithHash, NameTaken, NotARole, Ro
 pub use agents::{AgentRow, AgentSeen, NewAgent};
 pub use approvals::{AnswerRefused, Approval, ApprovalState, Closing, Ended, NewApproval};
 pub use audit::{Actor, AuditRow};
+pub use check_plans::{NewWaiver, PlanRefused, Scheduled, WAIVERS_MAX, Waiver};
+pub use check_runs::{CheckRun, FindingCounts, RUNS_BYTES_MAX, RUNS_MAX, RunLine, RunWhy};
 pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};
 pub use identities::{Identity, IdentityRow, NotCreated};
 pub use invitations::{Guest, Invitation, NewInvitation};
@@ -61,6 +65,14 @@ const ACQUIRE: Duration = Duration::from_secs(8);
 /// A customer's number in this relay's database. Only the store hands these out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantRef(i64);
+
+#[cfg(test)]
+impl TenantRef {
+    /// For tests of what decides about customers without a database.
+    pub(crate) fn of_test(number: i64) -> Self {
+        Self(number)
+    }
+}
 
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -263,5 +275,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
+#[cfg(test)]
+mod check_tests;
 #[cfg(test)]
 mod tests;

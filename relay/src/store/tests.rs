@@ -5,7 +5,7 @@ use super::*;
 use cloud_doctor_proto::control::{HostFacts, TrustHead};
 use cloud_doctor_proto::ids::{AgentId, Hash, StreamId, VerifyKey};
 
-const NOW: UnixTime = UnixTime(1_800_000_000);
+pub(super) const NOW: UnixTime = UnixTime(1_800_000_000);
 const MINUTE: Lifetime = Lifetime { ends_at: UnixTime(NOW.0 + 60), idle_secs: 60 };
 fn login(token_hash: &[u8; 32]) -> NewLogin<'_> {
     NewLogin {
@@ -18,22 +18,22 @@ fn login(token_hash: &[u8; 32]) -> NewLogin<'_> {
         lifetime: MINUTE,
     }
 }
-const WHO: Actor<'static> = Actor { account: "ann", client: "192.0.2.1" };
+pub(super) const WHO: Actor<'static> = Actor { account: "ann", client: "192.0.2.1" };
 
-struct World {
+pub(super) struct World {
     _dir: tempfile::TempDir,
-    store: Store,
-    tenant: TenantRef,
+    pub(super) store: Store,
+    pub(super) tenant: TenantRef,
 }
 
-async fn world() -> World {
+pub(super) async fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("relay.db")).await.unwrap();
     let tenant = store.set_up(&first("ann"), "192.0.2.1", NOW).await.unwrap();
     World { _dir: dir, store, tenant }
 }
 
-fn first(account: &str) -> FirstAccount {
+pub(super) fn first(account: &str) -> FirstAccount {
     FirstAccount { tenant_name: "ACME".into(), account: account.into(), password: "$hash".into() }
 }
 
@@ -41,12 +41,12 @@ fn hash(n: u8) -> Hash {
     Hash([n; 32])
 }
 
-fn token(n: u8, uses_max: u32) -> NewEnrolToken {
+pub(super) fn token(n: u8, uses_max: u32) -> NewEnrolToken {
     let id = EnrolTokenId([n; 16]);
     NewEnrolToken { id, secret_hash: [n; 32], label: "x".into(), expires_at: NOW.plus_secs(60), uses_max }
 }
 
-fn enrolment(token: u8, expected: TrustHead, agent: u8) -> Enrolment {
+pub(super) fn enrolment(token: u8, expected: TrustHead, agent: u8) -> Enrolment {
     let new = NewAgent {
         agent: AgentId([agent; 32]),
         transport_key: VerifyKey([agent; 32]),
@@ -57,7 +57,7 @@ fn enrolment(token: u8, expected: TrustHead, agent: u8) -> Enrolment {
     Enrolment { secret_hash: [token; 32], expected, hash: hash(100 + agent), entry, agent: new, client }
 }
 
-async fn genesis(world: &World) -> TrustHead {
+pub(super) async fn genesis(world: &World) -> TrustHead {
     world.store.of(world.tenant).append_entry(None, hash(1), b"genesis", None, WHO, NOW).await.unwrap()
 }
 

@@ -144,8 +144,8 @@ async fn web_19_no_secret_stands_in_an_url_and_no_answer_tells_of_the_inside() {
     assert_eq!(
         names,
         [
-            "account", "after", "before", "channel", "from", "id", "label", "name", "purpose", "seen", "server",
-            "state", "visit", "wait"
+            "account", "after", "before", "channel", "from", "id", "label", "name", "purpose", "run", "seen", "server",
+            "state", "visit", "wait", "waiver"
         ],
         "none is a secret"
     );

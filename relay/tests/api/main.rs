@@ -6,6 +6,7 @@ mod accounts;
 mod approvals;
 mod authenticator;
 mod browser;
+mod checks;
 mod client;
 mod console;
 mod customer;

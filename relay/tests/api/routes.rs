@@ -2,6 +2,7 @@
 
 use crate::customer::Customer;
 use crate::world::{World, base64};
+use cloud_doctor_relay::clock;
 use serde_json::{Value, json};
 
 /// Method and path of every route of the document.
@@ -23,7 +24,7 @@ pub(crate) fn body(path: &str, server: &str) -> Value {
         "server": server, "grant": bytes, "signature": bytes, "challenge": bytes, "valid_secs": 60, "entry": bytes,
         "label": "x", "uses": 1, "name": format!("x{}", path.len()), "password": "a long password", "role": "member",
         "old": "not the password", "new": "a long password", "as": "engineer", "accepted": true, "token": bytes,
-        "account": "x", "key": "x", "kind": "device", "mac": base64(&[1; 32]),
+        "account": "x", "every_secs": 3600, "check": "x", "subject": "x", "reason": "x", "until": 1, "key": "x", "kind": "device", "mac": base64(&[1; 32]),
     })
 }
 
@@ -57,6 +58,7 @@ async fn every_route_needs_a_login_but_those_that_make_one() {
     );
     for (method, path, _) in routes.iter().filter(|(_, _, open)| !open) {
         let path = path.replace("{id}", &"0".repeat(64)).replace("{name}", "ann");
+        let path = path.replace("{run}", &"0".repeat(32)).replace("{waiver}", &"0".repeat(32));
         for token in [None, Some("cd_ses_x"), Some(&*format!("cd_ses_{}", base64(&[0; 32])))] {
             let answer = world.call(method, &path, token, Some(body(&path, ""))).await;
             assert_eq!((answer.status, answer.problem().as_str()), (401, "signed-out"), "{method} {path}");
@@ -78,6 +80,12 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
     let wish = json!({"name": "x", "as": "engineer", "valid_secs": 60});
     let join = world.call("POST", "/api/v1/joins", Some(&ann), Some(wish)).await.ok();
     let join = join["id"].as_str().unwrap().to_owned();
+    let run = world.check_run(&server, 1, &[]).await;
+    let (checks, until) = (format!("/api/v1/servers/{server}/checks"), clock::now().0 + 60);
+    let wish = json!({"check": "x", "subject": "", "reason": "x", "until": until});
+    let waiver = world.call("POST", &format!("{checks}/waivers"), Some(&ann), Some(wish)).await.ok();
+    let waiver = waiver["waiver"].as_str().unwrap().to_owned();
+    let known = world.get(&checks, &ann).await;
     let before = state(&world, &ann).await;
 
     let document = cloud_doctor_relay::http::openapi().to_json().unwrap();
@@ -95,21 +103,24 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
         } else {
             &token
         };
-        let url = path.replace("{id}", id).replace("{name}", "ann");
+        let of_checks = |path: String| path.replace("{run}", &run).replace("{waiver}", &waiver);
+        let url = of_checks(path.replace("{id}", id).replace("{name}", "ann"));
         let answer = world.call(&method, &url, Some(&bob), Some(body(&url, &server))).await;
         let own = json!({"name": "Other"});
-        for foreign in [&server, &token, &approval, &join, &base64(&customer.log.entries_from(0, 1)[0])] {
+        for foreign in [&server, &token, &approval, &join, &run, &waiver, &base64(&customer.log.entries_from(0, 1)[0])]
+        {
             assert!(!answer.body.contains(foreign.as_str()), "{method} {url} shows {foreign}: {own} {answer:?}");
         }
         if path.contains('{') {
             assert_eq!((answer.status, answer.problem().as_str()), (404, "unknown"), "{method} {url}");
             refused += 1;
-            let none = path.replace("{id}", &"f".repeat(id.len())).replace("{name}", "nobody");
+            let none = of_checks(path.replace("{id}", &"f".repeat(id.len())).replace("{name}", "nobody"));
             let unknown = world.call(&method, &none, Some(&bob), Some(body(&url, &server))).await;
             assert_eq!(answer.body, unknown.body, "{method} {url}: not yours and not there are the same");
         }
     }
-    assert_eq!(refused, 22, "routes that name something");
+    assert_eq!(refused, 29, "routes that name something");
+    assert_eq!(world.get(&checks, &ann).await, known);
     assert_eq!(state(&world, &ann).await, before);
     world.stop().await;
 }

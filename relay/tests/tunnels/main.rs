@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "tests measure, and join what they start")]
 
+mod checks;
 mod enrolment;
 mod faults;
 mod handmade;

@@ -4,7 +4,7 @@ use super::code::{Function, blanked, functions};
 use super::tree::{Tree, can_complain, holds};
 
 /// Families of cases, as they stand at the front of a test's name.
-const FAMILIES: &[&str] = &["enr", "tls", "qui", "cod", "pty", "loc", "aud", "aut", "dos", "flt", "web", "r"];
+const FAMILIES: &[&str] = &["enr", "tls", "qui", "cod", "pty", "loc", "aud", "aut", "dos", "flt", "web", "chk", "r"];
 
 fn cases(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();

@@ -2,7 +2,6 @@
 
 use super::wrap::{width, wrap};
 use super::{Results, Style, safe};
-use crate::run::Ran;
 use crate::words;
 use cloud_doctor_proto::finding::{Finding, Status, Words};
 use std::collections::BTreeMap;
@@ -33,6 +32,7 @@ pub fn human(results: &Results<'_>, style: Style) -> String {
     for ((check, _, _), same) in alike.iter().filter(|(_, same)| same.len() > ALIKE_MAX && !style.all) {
         let (rest, names) = (same.len() - ALIKE_MAX, same[ALIKE_MAX..].iter().map(|one| safe(&one.subject)));
         let names = names.take(10).collect::<Vec<_>>().join(", ");
+        let check = safe(check);
         let more = words!("{check}: {rest} more ({names})", "{check}：另有 {rest} 项（{names}）");
         paragraph(&mut out, "", more.get(style.language), style);
         out.push('\n');
@@ -50,7 +50,8 @@ fn one(out: &mut String, finding: &Finding, style: Style) {
     let pad = " ".repeat(INDENT.saturating_sub(width(label)));
     let subject = safe(&finding.subject);
     let (on, off) = colour(finding, style);
-    writeln!(out, "{on}{label}{off}{pad}{}{}{subject}", finding.check, if subject.is_empty() { "" } else { "  " }).ok();
+    let check = safe(&finding.check);
+    writeln!(out, "{on}{label}{off}{pad}{check}{}{subject}", if subject.is_empty() { "" } else { "  " }).ok();
     paragraph(out, "", finding.summary.get(style.language), style);
     let hurts = finding.note || matches!(finding.status, Status::Warning | Status::Critical);
     if hurts {
@@ -104,12 +105,9 @@ fn colour(finding: &Finding, style: Style) -> (&'static str, &'static str) {
 }
 
 fn not_here(out: &mut String, results: &Results<'_>, style: Style) {
-    let absent = results.ran.iter().filter_map(|(check, ran)| match ran {
-        Ran::NotHere(why) => Some((check.id, why)),
-        Ran::Findings(_) => None,
-    });
-    for (id, why) in absent {
-        writeln!(out, "{:INDENT$}{id}  {}", "-", safe(why.get(style.language))).ok();
+    for absent in results.absent {
+        let (id, why) = (safe(&absent.check), safe(absent.why.get(style.language)));
+        writeln!(out, "{:INDENT$}{id}  {why}", "-").ok();
     }
     out.push('\n');
 }
@@ -117,10 +115,9 @@ fn not_here(out: &mut String, results: &Results<'_>, style: Style) {
 fn footer(out: &mut String, results: &Results<'_>, style: Style) {
     let [critical, warning, unknown, ok] =
         [Status::Critical, Status::Warning, Status::Unknown, Status::Ok].map(|status| results.count(status));
-    let notes = results.each().filter(|finding| finding.note).count();
+    let notes = results.findings.iter().filter(|finding| finding.note).count();
     let ok = ok - notes;
-    let absent = results.ran.iter().filter(|(_, ran)| matches!(ran, Ran::NotHere(_))).count();
-    let (host, checks) = (safe(results.host), results.ran.len());
+    let (host, checks, absent) = (safe(results.host), results.checks(), results.absent.len());
     let told = words!(
         "{host}: {critical} critical, {warning} warning, {unknown} unknown, {notes} advice, {ok} ok. Checks: {checks}, {absent} of them with nothing to look at here.",
         "{host}：严重 {critical}、警告 {warning}、未知 {unknown}、建议 {notes}、正常 {ok}。检查项 {checks} 个，其中 {absent} 个在此主机上没有对象。"

@@ -1,7 +1,6 @@
 //! For programs: `cloud-doctor/findings/v1`, one language, and its JSON Schema.
 
 use super::{Results, Style};
-use crate::run::Ran;
 use cloud_doctor_proto::finding::{Detail, Evidence, FINDINGS_SCHEMA, Finding, Status};
 use cloud_doctor_proto::refusal::Language;
 use serde::Serialize;
@@ -15,7 +14,7 @@ struct Document<'a> {
     at: u64,
     findings: Vec<One<'a>>,
     /// Checks that had nothing to look at, and why.
-    absent: BTreeMap<&'static str, &'a str>,
+    absent: BTreeMap<&'a str, &'a str>,
     /// What could not be closed around the checker.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     sandbox_open: &'a [String],
@@ -45,10 +44,7 @@ struct One<'a> {
 /// None are expected: every value has a JSON form.
 pub fn json(results: &Results<'_>, style: Style) -> serde_json::Result<String> {
     let shown = |finding: &&Finding| style.all || finding.note || finding.status != Status::Ok;
-    let absent = results.ran.iter().filter_map(|(check, ran)| match ran {
-        Ran::NotHere(why) => Some((check.id, why.get(style.language))),
-        Ran::Findings(_) => None,
-    });
+    let absent = results.absent.iter().map(|absent| (absent.check.as_str(), absent.why.get(style.language)));
     serde_json::to_string(&Document {
         schema: FINDINGS_SCHEMA,
         host: results.host,

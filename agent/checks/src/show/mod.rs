@@ -1,6 +1,8 @@
 //! Findings for people and for programs.
 //!
 //! All that comes from a host is made safe for one line here (COD-08): a file's line must not draw on an engineer's screen.
+//! What is shown may come from another version of this program, with checks that are unknown here: nothing of it is looked
+//! up among our own.
 
 mod docs;
 mod human;
@@ -15,21 +17,23 @@ pub use json::{json, schema};
 pub use list::{explain, list, list_json};
 pub use prometheus::prometheus;
 
-use crate::check::Check;
-use crate::run::Ran;
+use cloud_doctor_proto::checks::Absent;
 use cloud_doctor_proto::finding::{Finding, Status};
 use cloud_doctor_proto::refusal::{Language, one_line};
 use cloud_doctor_proto::time::UnixTime;
+use std::collections::BTreeSet;
 
-/// A run's results.
-#[derive(Debug)]
+/// A run's results, from this host or from afar.
+#[derive(Debug, Clone, Copy)]
 pub struct Results<'a> {
     /// The host's name.
     pub host: &'a str,
     /// When it was looked at.
     pub at: UnixTime,
-    /// What became of each check.
-    pub ran: &'a [(&'static Check, Ran)],
+    /// What was found.
+    pub findings: &'a [Finding],
+    /// Checks that had nothing to look at.
+    pub absent: &'a [Absent],
     /// What could not be closed around the checker.
     pub open: &'a [String],
 }
@@ -51,7 +55,7 @@ impl Results<'_> {
     /// Every finding, the worst first, then in the order of checks.
     #[must_use]
     pub fn findings(&self) -> Vec<&Finding> {
-        let mut all: Vec<_> = self.each().collect();
+        let mut all: Vec<_> = self.findings.iter().collect();
         all.sort_by_key(|finding| (std::cmp::Reverse(finding.status), !finding.note));
         all
     }
@@ -59,18 +63,17 @@ impl Results<'_> {
     /// The worst status of all.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.each().map(|finding| finding.status).max().unwrap_or(Status::Ok)
-    }
-
-    fn each(&self) -> impl Iterator<Item = &Finding> {
-        self.ran.iter().flat_map(|(_, ran)| match ran {
-            Ran::Findings(findings) => findings.as_slice(),
-            Ran::NotHere(_) => &[],
-        })
+        self.findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Ok)
     }
 
     fn count(&self, status: Status) -> usize {
-        self.each().filter(|finding| finding.status == status).count()
+        self.findings.iter().filter(|finding| finding.status == status).count()
+    }
+
+    /// How many checks found something or had nothing to look at.
+    fn checks(&self) -> usize {
+        let ids = self.findings.iter().map(|finding| finding.check.as_str());
+        ids.chain(self.absent.iter().map(|absent| absent.check.as_str())).collect::<BTreeSet<_>>().len()
     }
 }
 

@@ -1,15 +1,18 @@
 //! What can be typed after `cloud-doctor`.
 
 mod approve;
+mod check;
 mod tenant;
 
 pub(crate) use approve::{Approve, ApproveCommand, SignAhead};
+pub(crate) use check::Check;
 pub(crate) use tenant::{
     Invitations, People, PersonAdd, PersonInvite, Policy, Recover, Roots, Tenant, TenantInit, TenantServer, Token,
     TokenCommand, TokenOrRevoke,
 };
 
 use crate::commands::help;
+use crate::fail;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use cloud_doctor_proto::refusal::Language;
 use std::ffi::OsString;
@@ -49,6 +52,8 @@ pub(crate) enum Command {
     Watch(Watch),
     /// Read a server's own audit log from afar and verify it; takes an engineer's or an approver's signature
     Audit(Audit),
+    /// Look what is wrong with a server: the read-only checks that its ceiling allows, and what it signed of them
+    Check(Check),
     /// Help somebody who has no account: prints a code for their server, and opens a shell when they say yes
     Invite(Invite),
     /// Show and change who a customer trusts
@@ -75,11 +80,14 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether the exit status belongs to a program on the server.
-    pub(crate) fn passes_status(&self) -> bool {
+    /// The status of every failure, where others belong to a program on the server, or to what its checks found.
+    pub(crate) fn failure(&self) -> Option<u8> {
         match self {
-            Command::Shell(_) | Command::Exec(_) | Command::Invite(_) => true,
-            Command::Sessions(sessions) => matches!(sessions.command, Some(SessionCommand::Attach(_))),
+            Command::Shell(_) | Command::Exec(_) | Command::Invite(_) => Some(fail::ROAD),
+            Command::Sessions(sessions) => {
+                matches!(sessions.command, Some(SessionCommand::Attach(_))).then_some(fail::ROAD)
+            }
+            Command::Check(_) => Some(fail::UNTOLD),
             Command::Setup(_)
             | Command::Login(_)
             | Command::Logout
@@ -91,8 +99,13 @@ impl Command {
             | Command::Audit(_)
             | Command::VerifyAudit(_)
             | Command::Completion { .. }
-            | Command::Man { .. } => false,
+            | Command::Man { .. } => None,
         }
+    }
+
+    /// The language that was asked for.
+    pub(crate) fn language(&self) -> Option<Language> {
+        if let Command::Check(check) = self { check.lang.map(Language::from) } else { None }
     }
 }
 

@@ -40,6 +40,17 @@ to the command.
 
 Example: cloud-doctor exec web-1 --user deploy -- systemctl status nginx";
 
+/// After the options of `check`.
+pub(crate) const CHECK: &str = "\
+No signature is needed: the server's ceiling says which checks may run, and its agent runs them
+once in 20 seconds at most. The report is signed by the server; one that does not verify against
+your own copy of the trust log is not shown. Waivers of the relay hide nothing here.
+
+Exit status, as monitoring plugins have it: 0 ok, 1 warning, 2 critical, 3 unknown, which is
+everything that kept the report from being shown, wrong arguments too.
+
+Example: cloud-doctor check web-1 cpu disk.space";
+
 /// After the options of `watch`.
 pub(crate) const WATCH: &str = "\
 You see what the engineer sees, at the size of their terminal. Nothing that you type reaches the

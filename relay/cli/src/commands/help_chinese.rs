@@ -29,6 +29,28 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("Run one command on a server", "在服务器上运行一条命令"),
     ("List, attach to and end sessions", "列出、接回和结束会话"),
     (
+        "Look what is wrong with a server: the read-only checks that its ceiling allows, and what it signed of them",
+        "查看服务器有什么问题:运行其上限文件允许的只读检查,并显示服务器签名的结果",
+    ),
+    (
+        "Checks: ids, like cpu.usage, or groups, like cpu; default: all that the server's ceiling allows",
+        "检查项:ID(如 cpu.usage)或组(如 cpu);默认:服务器上限文件允许的全部",
+    ),
+    ("Print one line of JSON, as cloud-doctor-agent check does", "打印一行 JSON,格式与 cloud-doctor-agent check 相同"),
+    ("Also what is as it should be, and what there is nothing of", "同时显示正常的结果,以及没有对象的检查"),
+    ("In English or in Chinese; default: as the locale says", "使用英文或中文;默认:按区域设置"),
+    ("Ask nothing: show the newest run that the relay has", "不发起检查:显示中继上最新的一次结果"),
+    (
+        super::help::CHECK,
+        "\
+无需签名:由服务器的上限文件决定可运行哪些检查,其 Agent 每 20 秒最多运行一次。报告由服务器签名;
+未能通过您本机信任日志副本验证的报告不予显示。中继上的豁免不会隐藏任何结果。
+
+退出状态与监控插件一致:0 正常,1 警告,2 严重,3 未知(无法显示报告的所有情况,包括参数错误)。
+
+示例:cloud-doctor check web-1 cpu disk.space",
+    ),
+    (
         "Help somebody who has no account: prints a code for their server, and opens a shell when they say yes",
         "协助没有账号的人:打印一个供其服务器使用的代码,对方同意后打开会话",
     ),

@@ -4,6 +4,7 @@ mod accounts;
 mod ahead;
 mod approve;
 mod audit;
+mod check;
 mod exec;
 pub(crate) mod help;
 mod help_chinese;
@@ -64,6 +65,7 @@ pub(crate) async fn run(cli: Cli, language: Language) -> Result<u8, Fail> {
         Command::Servers(asked) => servers::run(&app, asked).await?,
         Command::Shell(asked) => return shell::run(&app, asked).await,
         Command::Exec(asked) => return exec::run(&app, asked).await,
+        Command::Check(asked) => return check::run(&app, asked).await,
         Command::Sessions(asked) => return sessions::run(&app, asked).await,
         Command::Invite(asked) => return invite::run(&app, asked).await,
         Command::Tenant(tenant) => run_tenant(&app, tenant).await?,

@@ -247,6 +247,11 @@ messages! {
     HeadSince: "SINCE", "已运行";
     HeadReason: "REASON", "原因";
     AuditSaved: "The signed lines are in {0}; check them any time: cloud-doctor verify-audit --server {1} {0}", "签名的各行保存在 {0};可随时校验:cloud-doctor verify-audit --server {1} {0}";
+    CheckUnverified: "What the relay gave as the report of {0} is not shown: {1}. The relay, or somebody in between, has changed or replaced it.", "中继给出的 {0} 的报告未予显示:{1}。中继或中间人更改或替换了报告。";
+    CheckNone: "The relay has no report of {0} yet. Ask for one: cloud-doctor check {0}", "中继尚无 {0} 的报告。请运行:cloud-doctor check {0}";
+    CheckLast: "The newest report of {0} is {1} old by that server's clock.", "按该服务器的时钟,{0} 的最新报告距今 {1}。";
+    CheckRefusedSome: "Not run on {0}, because its ceiling does not allow it or its agent does not have it: {1}", "未在 {0} 上运行(上限文件不允许或 Agent 没有该检查):{1}";
+    CheckLeftOut: "Findings that did not fit into the report: {0}.", "报告容纳不下的结果:{0} 项。";
     NoApprovals: "Nothing waits for a second signature.", "没有等待第二签名的请求。";
     NoApproval: "No request begins with \"{0}\"; it may be signed already, or too old.", "没有以 \"{0}\" 开头的请求;可能已签名或已过期。";
     ManyApprovals: "Several requests begin with \"{0}\". Write more of the id.", "有多个请求以 \"{0}\" 开头。请写出更长的编号。";

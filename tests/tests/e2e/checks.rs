@@ -1,0 +1,112 @@
+//! Checks through the relay: asked, signed on the server, verified by the client, and never believed from the relay.
+
+use cloud_doctor_tests::agent::Agent;
+use cloud_doctor_tests::site::Site;
+use serde_json::Value;
+use std::path::Path;
+use std::process::Output;
+
+fn texts(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[track_caller]
+fn findings(output: &Output) -> Vec<Value> {
+    let (_, out, err) = texts(output);
+    let document: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+    assert_eq!((&document["schema"], &document["host"]), (&"cloud-doctor/findings/v1".into(), &"web-1".into()));
+    document["findings"].as_array().unwrap().clone()
+}
+
+/// The exit status of the worst of them.
+fn worst(findings: &[Value]) -> i32 {
+    let statuses = ["ok", "unknown", "warning", "critical"];
+    let rank = |finding: &Value| statuses.iter().position(|status| finding["status"] == *status).unwrap();
+    [0, 3, 1, 2][findings.iter().map(rank).max().unwrap_or(0)]
+}
+
+/// Changes what the relay has kept, as its operator could.
+fn change_runs(data: &Path, sql: &'static str) {
+    use sqlx::{ConnectOptions as _, Executor as _};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let file = data.join("relay.db");
+        let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+        assert_eq!(connection.execute(sql).await.unwrap().rows_affected(), 1);
+    });
+}
+
+#[test]
+fn chk_10_a_client_shows_what_the_server_signed_and_nothing_else() {
+    let site = Site::new();
+    let (code, out, err) = texts(&site.ask(&["check", "web-1", "--last"]));
+    assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
+    assert!(err.contains("no report of web-1 yet"), "{err}");
+
+    let fresh = site.ask(&["check", "web-1", "cpu", "memory", "no.such-check", "--json", "--all"]);
+    let found = findings(&fresh);
+    let cpu = found.iter().find(|finding| finding["check"] == "cpu.usage");
+    assert!(cpu.is_some_and(|cpu| cpu["value"].is_number()), "{found:?}");
+    let (code, _, err) = texts(&fresh);
+    assert_eq!(code, Some(worst(&found)), "{found:?}");
+    assert!(err.contains("Not run on web-1") && err.contains("no.such-check"), "{err}");
+
+    for (lang, words) in [("en", "ran checks a moment ago. Ask again in"), ("zh", "刚刚运行过检查")] {
+        let (code, out, err) = texts(&site.ask(&["check", "web-1", "--lang", lang]));
+        assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
+        assert!(err.contains(words), "{err}");
+    }
+
+    let last = site.ask(&["check", "web-1", "--last", "--json", "--all"]);
+    assert_eq!(findings(&last), found);
+    assert_eq!(last.status.code(), fresh.status.code());
+    let (_, out, err) = texts(&site.ask(&["check", "web-1", "--last", "--all", "--lang", "zh"]));
+    assert!(out.contains("cpu.usage") && out.contains("正常"), "{out}");
+    assert!(err.contains("最新报告"), "{err}");
+    site.agent.wait_for_audit(&["checks-reported", "owner"]);
+
+    // A relay that makes a server look better, or worse, than it said.
+    change_runs(
+        &site.relay.data,
+        "UPDATE check_runs SET report = unhex(replace(hex(report), hex('cpu.usage'), hex('cpu.usagf')))",
+    );
+    for (lang, words) in
+        [("en", "is not shown: its signature is not by that server"), ("zh", "未予显示:签名不是该服务器")]
+    {
+        let (code, out, err) = texts(&site.ask(&["check", "web-1", "--last", "--json", "--lang", lang]));
+        assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
+        assert!(err.contains(words), "{err}");
+    }
+    site.nothing_left();
+}
+
+fn without_checks(agent: &Agent) {
+    let text = std::fs::read_to_string(agent.ceiling()).unwrap();
+    let rules: Vec<&str> = text.split("[[rule]]").filter(|rule| !rule.contains("scope = \"checks\"")).collect();
+    let text = rules.join("[[rule]]");
+    let text = if text.trim_end().ends_with("[end]") { text } else { text + "\n[end]\n" };
+    std::fs::write(agent.ceiling(), text).unwrap();
+}
+
+#[test]
+fn r_17_a_server_whose_ceiling_lists_no_checks_runs_none_and_says_so() {
+    let mut site = Site::with(without_checks);
+    for (lang, words) in [("en", "ceiling allows none of these checks"), ("zh", "上限文件不允许远程运行这些检查")]
+    {
+        let (code, out, err) = texts(&site.ask(&["check", "web-1", "--json", "--lang", lang]));
+        assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
+        assert!(err.contains(words), "{err}");
+    }
+    assert_eq!(site.agent.audited("checks-reported"), 0);
+    // Nobody is asked where nobody is.
+    site.agent.stop();
+    cloud_doctor_tests::eventually::eventually(cloud_doctor_tests::eventually::SOON, "the server is away", || {
+        let (_, _, err) = texts(&site.ask(&["check", "web-1"]));
+        err.contains("not connected to this relay").then_some(())
+    });
+    let (code, out, err) = texts(&site.ask(&["check", "no-such-server"]));
+    assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
+    assert!(err.contains("no server"), "{err}");
+    assert_eq!(site.ask(&["check"]).status.code(), Some(3), "wrong arguments are no critical finding");
+}
