@@ -51,6 +51,8 @@ pub struct Report {
     pub identity: VerifyKey,
     /// The request's.
     pub nonce: Nonce,
+    /// What was asked for; none: all that the ceiling allows. So nobody can pass a part off as the whole.
+    pub asked: Vec<String>,
     /// When the checks ran, by the host's clock.
     pub at: UnixTime,
     /// How long they took.
@@ -116,6 +118,7 @@ impl CheckReport {
             if keep == 0 {
                 report.absent.clear();
                 report.refused.clear();
+                report.asked.truncate(1);
             }
             bytes = pack::to_bytes(&report);
         }
@@ -181,6 +184,7 @@ mod tests {
         Report {
             identity: VerifyKey([0; 32]),
             nonce: Nonce([7; 16]),
+            asked: Vec::new(),
             at: UnixTime(1_800_000_000),
             millis: 1200,
             version: "0.1.0".into(),

@@ -133,6 +133,7 @@ fn check_frames(seen: &mut Vec<String>) {
     let report = Report {
         identity: VerifyKey([1; 32]),
         nonce: Nonce([2; 16]),
+        asked: vec!["lb".into()],
         at: AT,
         millis: 1200,
         version: "0.1.0".into(),

@@ -50,6 +50,7 @@ fn answer() -> io::Result<()> {
         // Guard's.
         identity: VerifyKey([0; 32]),
         nonce: Nonce([0; 16]),
+        asked: Vec::new(),
         refused: Vec::new(),
         at: unix_time(),
         millis: since.millis_until(boot_time()),

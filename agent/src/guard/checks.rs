@@ -47,7 +47,7 @@ pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, claims: Cla
 }
 
 async fn answer(guard: &Guard, claims: &Claims, request: &CheckRequest) -> Result<Report, Refused> {
-    let Chosen { checks, refused } = guard.with(|core, moment| core.begin_checks(moment, claims, request))?;
+    let Chosen { checks, asked, refused } = guard.with(|core, moment| core.begin_checks(moment, claims, request))?;
     let run = Running(guard);
     let wants = Wants {
         checks: checks.iter().map(|check| check.id.to_owned()).collect(),
@@ -59,7 +59,7 @@ async fn answer(guard: &Guard, claims: &Claims, request: &CheckRequest) -> Resul
         tracing::warn!(%why, "checks could not be run");
         Refusal::ChecksFailed.with(why)
     })?;
-    Ok(Report { nonce: request.nonce, refused, ..found })
+    Ok(Report { nonce: request.nonce, asked, refused, ..found })
 }
 
 /// Whatever becomes of a run, the next one may begin.

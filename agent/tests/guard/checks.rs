@@ -40,6 +40,7 @@ fn r_17_a_relay_has_only_run_what_the_ceiling_lists() {
     let report = read(&host, &signed);
     assert_eq!(report.findings.len(), 1, "{report:?}");
     assert_eq!((report.findings[0].check.as_str(), report.findings[0].value.is_some()), ("cpu.usage", true));
+    assert_eq!(report.asked, ["/bin/sh", "cpu.usage", "lb"], "a part is never passed off as the whole");
     assert_eq!(report.refused, ["/bin/sh", "lb"]);
     assert_eq!(report.sandbox_open, [""; 0]);
     assert_eq!(

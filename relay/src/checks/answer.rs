@@ -151,6 +151,7 @@ mod tests {
             host: "web-1".into(),
             findings: Vec::new(),
             absent: Vec::new(),
+            asked: Vec::new(),
             refused: Vec::new(),
             left_out: 0,
             sandbox_open: Vec::new(),

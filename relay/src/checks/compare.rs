@@ -118,6 +118,7 @@ mod tests {
             host: String::new(),
             findings: Vec::new(),
             absent: Vec::new(),
+            asked: Vec::new(),
             refused: Vec::new(),
             left_out: 0,
             sandbox_open: Vec::new(),

@@ -62,6 +62,7 @@ fn report(nonce: Nonce, findings: &[(&str, &str, Status)]) -> Report {
         host: "web-1".into(),
         findings: findings.iter().map(finding).collect(),
         absent: vec![Absent { check: "lb.detection-time".into(), why: Words::same("none") }],
+        asked: Vec::new(),
         refused: vec!["/bin/sh".into()],
         left_out: 3,
         sandbox_open: vec!["landlock".into()],

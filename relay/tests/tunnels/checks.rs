@@ -45,6 +45,7 @@ fn report(nonce: Nonce, at: UnixTime) -> Report {
         host: "web-1".into(),
         findings: vec![finding("disk.space", Status::Critical), finding("cpu.usage", Status::Ok)],
         absent: Vec::new(),
+        asked: Vec::new(),
         refused: Vec::new(),
         left_out: 0,
         sandbox_open: Vec::new(),

@@ -13,6 +13,9 @@ use cloud_doctor_proto::time::{BootTime, UnixTime};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
+/// Of a name that was asked for, as it is told back.
+const NAME_CHARS_MAX: usize = 100;
+
 const REDACTION_CONTEXT: &[u8] = b"cloud-doctor redaction v1\0";
 
 /// The run before the next one.
@@ -26,7 +29,9 @@ pub(super) struct Runs {
 #[derive(Debug)]
 pub(in crate::guard) struct Chosen {
     pub(in crate::guard) checks: Vec<&'static Check>,
-    /// What was asked for besides, and is not allowed or not known.
+    /// What was asked for.
+    pub(in crate::guard) asked: Vec<String>,
+    /// What of it is not allowed or not known.
     pub(in crate::guard) refused: Vec<String>,
 }
 
@@ -104,8 +109,9 @@ fn choose(ceiling: &Ceiling, now: UnixTime, zone_secs: i32, wanted: &[String]) -
     let is_wanted = |check: &&'static Check| wanted.is_empty() || wanted.iter().any(|name| names(check, name));
     let checks: Vec<_> = cloud_doctor_checks::all().filter(is_wanted).filter(allowed).collect();
     let missing = wanted.iter().filter(|name| !checks.iter().any(|check| names(check, name)));
-    let refused: BTreeSet<String> = missing.map(|name| one_line(name, 100)).collect();
-    Chosen { checks, refused: refused.into_iter().collect() }
+    let refused: BTreeSet<String> = missing.map(|name| one_line(name, NAME_CHARS_MAX)).collect();
+    let asked: BTreeSet<String> = wanted.iter().map(|name| one_line(name, NAME_CHARS_MAX)).collect();
+    Chosen { checks, asked: asked.into_iter().collect(), refused: refused.into_iter().collect() }
 }
 
 #[cfg(test)]

@@ -105,6 +105,9 @@ fn print(app: &App, asked: &Check, target: &Target, report: &Report) -> Result<u
 /// What is missing from the findings.
 fn remarks(target: &Target, report: &Report) -> Vec<Say> {
     let mut says = Vec::new();
+    if !report.asked.is_empty() {
+        says.push(Id::CheckAskedSome.with(&[&report.asked.join(", ")]));
+    }
     if !report.refused.is_empty() {
         let mut names: Vec<&str> = report.refused.iter().map(String::as_str).take(NAMED_MAX).collect();
         if report.refused.len() > NAMED_MAX {
@@ -143,6 +146,7 @@ mod tests {
             host: "web-1".into(),
             findings: Vec::new(),
             absent: Vec::new(),
+            asked: Vec::new(),
             refused: Vec::new(),
             left_out: 0,
             sandbox_open: Vec::new(),

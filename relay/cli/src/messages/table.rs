@@ -251,6 +251,7 @@ messages! {
     CheckNone: "The relay has no report of {0} yet. Ask for one: cloud-doctor check {0}", "中继尚无 {0} 的报告。请运行:cloud-doctor check {0}";
     CheckLast: "The newest report of {0} is {1} old by that server's clock.", "按该服务器的时钟,{0} 的最新报告距今 {1}。";
     CheckRefusedSome: "Not run on {0}, because its ceiling does not allow it or its agent does not have it: {1}", "未在 {0} 上运行(上限文件不允许或 Agent 没有该检查):{1}";
+    CheckAskedSome: "Only these were asked for: {0}.", "仅请求了这些检查：{0}。";
     CheckLeftOut: "Findings that did not fit into the report: {0}.", "报告容纳不下的结果:{0} 项。";
     NoApprovals: "Nothing waits for a second signature.", "没有等待第二签名的请求。";
     NoApproval: "No request begins with \"{0}\"; it may be signed already, or too old.", "没有以 \"{0}\" 开头的请求;可能已签名或已过期。";

@@ -40,6 +40,7 @@ function viewOf(report: Report, page: RunPage): CheckRun {
     host: report.host,
     findings: report.findings.map(findingOf),
     absent: report.absent,
+    asked: report.asked,
     refused: report.refused,
     leftOut: report.left_out,
     sandboxOpen: report.sandbox_open,

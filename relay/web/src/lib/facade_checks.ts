@@ -72,6 +72,8 @@ export interface CheckRun {
   readonly findings: readonly Finding[];
   /** Checks that had nothing to look at. */
   readonly absent: readonly { readonly check: string; readonly why: Words }[];
+  /** What was asked for; none: all that the ceiling allows. */
+  readonly asked: readonly string[];
   /** Checks that the ceiling does not allow, or that this agent does not have. */
   readonly refused: readonly string[];
   /** Findings that did not fit. */

@@ -93,6 +93,7 @@ export const finding = struct({
 export const report = struct({
   identity: id32,
   nonce: id16,
+  asked: list(text),
   at: u64,
   millis: u64,
   version: text,

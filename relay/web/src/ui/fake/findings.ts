@@ -302,6 +302,7 @@ export function someRun(number: number, at: number, age: number): CheckRun {
     findings: findingsOf(age),
     absent: ABSENT,
     refused: age === 0 ? ["process.environment"] : [],
+    asked: [],
     leftOut: 0,
     sandboxOpen: age === 0 ? ["landlock"] : [],
     receivedAt: at + 3000,
