@@ -126,6 +126,26 @@ fn flt_04_a_root_shell_lives_through_an_upgrade_and_ends_with_the_target() {
     assert!(verified.contains("upgrade"), "the reason stands in the audit: {verified}");
 }
 
+#[test]
+fn r_17_checks_run_in_a_unit_of_their_own_and_see_the_host() {
+    let Some(machine) = enrolled() else { return };
+    // A unit that failed is what a check of services must see, through the sandbox and over the bus.
+    machine.run("systemd-run --quiet --unit=broken-demo -- /bin/false");
+    let failed = || machine.run("systemctl is-failed broken-demo").out.contains("failed").then_some(());
+    eventually(SOON, "a service has failed", failed);
+    let checked = machine.run("CLOUD_DOCTOR_HOME=/root/home cloud-doctor check web --json --all --lang en");
+    let document: serde_json::Value =
+        serde_json::from_str(&checked.out).unwrap_or_else(|error| panic!("{error}: {} {}", checked.out, checked.err));
+    let found = document["findings"].as_array().unwrap();
+    let of = |check: &str| found.iter().filter(|finding| finding["check"] == check).collect::<Vec<_>>();
+    assert!(of("cpu.usage").iter().any(|one| one["value"].is_number()), "{document}");
+    let services = of("service.failed");
+    assert!(services.iter().any(|one| one["subject"].as_str().unwrap().contains("broken-demo")), "{services:?}");
+    assert!(found.len() > 40, "{} findings", found.len());
+    let left = machine.must("systemctl list-units --all --plain --no-legend 'run-*' 'cloud-doctor-check*'");
+    assert!(!left.contains("Cloud Doctor checks"), "{left}");
+}
+
 /// `kill -9` of a service; systemd starts it again.
 fn kill(machine: &Machine, service: &str) {
     let id = format!("systemctl show -P MainPID cloud-doctor-{service}");
