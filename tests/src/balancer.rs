@@ -63,11 +63,6 @@ impl Findings {
         serde_json::from_slice(json).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(json)))
     }
 
-    /// The findings of one check.
-    pub fn of<'a>(&'a self, check: &'a str) -> impl Iterator<Item = &'a Finding> {
-        self.findings.iter().filter(move |finding| finding.check == check)
-    }
-
     /// The finding of one check about one thing.
     ///
     /// # Panics
@@ -75,7 +70,7 @@ impl Findings {
     #[must_use]
     #[track_caller]
     pub fn about(&self, check: &str, subject: &str) -> &Finding {
-        let found = self.of(check).find(|finding| finding.subject == subject);
+        let found = self.findings.iter().find(|finding| finding.check == check && finding.subject == subject);
         found.unwrap_or_else(|| panic!("{check} says nothing about {subject:?}: {self:#?}"))
     }
 

@@ -1,6 +1,6 @@
 //! Caddy, which tells nobody who is in: users in turn show it.
 
-use crate::place::{LONG, Place, Probed, is_installed, is_predicted, serves};
+use crate::place::{Place, Probed, is_installed, is_predicted, serves};
 use cloud_doctor_tests::backend::Backend;
 use cloud_doctor_tests::balancer::{ask, free_port};
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn lb_01_caddy_takes_members_out_and_back_as_predicted() {
     let [one, two] = ["one", "two"].map(Backend::start);
     let port = free_port();
     let text = format!(
-        "{{\n admin off\n auto_https off\n persist_config off\n}}\nhttp://127.0.0.1:{port} {{\n reverse_proxy 127.0.0.1:{} 127.0.0.1:{} {{\n  \
+        "{{\n admin off\n auto_https off\n}}\nhttp://127.0.0.1:{port} {{\n reverse_proxy 127.0.0.1:{} 127.0.0.1:{} {{\n  \
          lb_policy round_robin\n  health_uri /health\n  health_interval 600ms\n  health_timeout 300ms\n }}\n}}\n",
         one.port(),
         two.port()
