@@ -196,7 +196,10 @@ pub fn turn(
         }
         (last, probes_before) = (at, probes);
         if begun.elapsed() > within {
-            return Err(format!("{to:?}: not {} within {within:?}, {probes} probes", if wanted { "in" } else { "out" }));
+            return Err(format!(
+                "{to:?}: not {} within {within:?}, {probes} probes",
+                if wanted { "in" } else { "out" }
+            ));
         }
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -100,10 +100,9 @@ pub(crate) fn measure_beside(report: &mut Report, plan: &Plan, ours: &Ours) -> R
     let mut sos = peer(SOS, &["report", "--batch", "--tmp-dir"]);
     sos.arg(folder.path());
     // The second takes minutes.
-    for (name, program, package, mut command, runs) in [
-        (PEERS[0], LYNIS, "lynis", lynis, plan.check_runs.min(3)),
-        (PEERS[1], SOS, "sosreport", sos, 1),
-    ] {
+    for (name, program, package, mut command, runs) in
+        [(PEERS[0], LYNIS, "lynis", lynis, plan.check_runs.min(3)), (PEERS[1], SOS, "sosreport", sos, 1)]
+    {
         if !report.wants(name) {
             continue;
         }
@@ -126,7 +125,10 @@ pub(crate) fn measure_beside(report: &mut Report, plan: &Plan, ours: &Ours) -> R
         report.add(&Figure {
             name: name.to_owned(),
             ours: median(&mine),
-            peer: Some(Beside { name: if name == PEERS[0] { "lynis audit system --quick" } else { "sos report --batch" }, value }),
+            peer: Some(Beside {
+                name: if name == PEERS[0] { "lynis audit system --quick" } else { "sos report --batch" },
+                value,
+            }),
             unit: "s",
             aim: Aim::RatioAtMost(0.1),
             runs: format!("{runs} in turn"),
