@@ -50,8 +50,8 @@ install_packages() {
   rm -f "$log"
 }
 
-# need_quiet_services PROGRAM=PACKAGE…: peers of the benchmark, which it starts itself on loopback. Their packages bring
-# services along, which must not begin to serve this machine.
+# need_quiet_services PROGRAM=PACKAGE…: programs that tests and the benchmark start themselves on loopback. Their packages
+# bring services along, which must not begin to serve this machine.
 need_quiet_services() {
   local pair packages=() as_root=() policy=/usr/sbin/policy-rc.d
   for pair in "$@"; do
@@ -68,7 +68,7 @@ need_quiet_services() {
   install_packages "${packages[@]}"
   # The unit of openssh-server is called ssh.
   "${as_root[@]}" systemctl disable --quiet "${packages[@]/openssh-server/ssh}" 2>/dev/null || true
-  say "installed for the benchmark, as programs only; their services are neither started nor enabled: ${packages[*]}"
+  say "installed as programs only; their services are neither started nor enabled: ${packages[*]}"
 }
 
 need_rust() {
@@ -172,7 +172,8 @@ case "${1:?which target is this for}" in
   test)
     need_commands "${build_packages[@]}" ssh-keygen=openssh-client ssh-agent=openssh-client strace=strace \
       musl-gcc=musl-tools dbus-daemon=dbus systemd-analyze=systemd unshare=util-linux ps=procps faketime=faketime \
-      tmux=tmux vim=vim less=less
+      tmux=tmux vim=vim less=less ip=iproute2 apache2=apache2-bin
+    need_quiet_services haproxy=haproxy nginx=nginx caddy=caddy keepalived=keepalived
     [ "${CONSOLE:-yes}" = no ] || [ ! -e relay/web/package.json ] || need_commands chromium=chromium
     ;;
   bench)
@@ -180,7 +181,10 @@ case "${1:?which target is this for}" in
     # A browser, and what builds the terminal page that it is compared with.
     [ "${CONSOLE:-yes}" = no ] || [ ! -e relay/web/package.json ] ||
       need_commands chromium=chromium c++=g++ python3=python3
-    need_quiet_services sshd=openssh-server prometheus-node-exporter=prometheus-node-exporter
+    need_quiet_services sshd=openssh-server prometheus-node-exporter=prometheus-node-exporter haproxy=haproxy nginx=nginx
+    # Not every distribution has these; their columns then stay empty.
+    (need_quiet_services lynis=lynis) || say "checks.vs_lynis will have no peer"
+    (need_commands sos=sosreport) || say "checks.vs_sos will have no peer"
     ;;
   screenshots)
     need_commands chromium=chromium

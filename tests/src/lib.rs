@@ -4,6 +4,8 @@
 //! them, never waits without a deadline, and leaves no process and no file behind, also when a test fails.
 
 pub mod agent;
+pub mod backend;
+pub mod balancer;
 pub mod binaries;
 pub mod calls;
 pub mod chaosproxy;

@@ -4,11 +4,13 @@
 
 mod browser;
 mod cat;
+mod checks;
 mod children;
 mod console;
 mod echo;
 mod fleet;
 mod footprint;
+mod formula;
 mod options;
 mod ours;
 mod peers;
@@ -43,6 +45,9 @@ const GROUPS: &[(&[&str], Measure)] = &[
     (cat::MEMORY_NAMES, |report, _, ours, _| cat::measure_memory(report, ours)),
     (browser::SIZES, |report, _, _, _| browser::measure_sizes(report)),
     (browser::NAMES, |report, plan, ours, _| browser::measure(report, plan, ours)),
+    (checks::COSTS, |report, plan, ours, _| checks::measure(report, plan, ours)),
+    (checks::PEERS, |report, plan, ours, _| checks::measure_beside(report, plan, ours)),
+    (formula::NAMES, |report, plan, ours, _| formula::measure(report, plan, ours)),
     (relay::NAMES, |report, plan, ours, _| relay::measure(report, plan, ours)),
 ];
 

@@ -27,6 +27,10 @@ pub(crate) struct Plan {
     pub(crate) browser_runs: usize,
     /// How long idle processes are watched.
     pub(crate) idle: Duration,
+    /// Whole runs of all checks.
+    pub(crate) check_runs: usize,
+    /// Deaths of a backend for each prediction.
+    pub(crate) formula_runs: usize,
     /// Fleet sizes.
     pub(crate) fleets: [usize; 2],
     /// Reconnecting agents.
@@ -43,6 +47,8 @@ impl Plan {
         browser_echo: [4, 250],
         browser_runs: 5,
         idle: Duration::from_secs(60),
+        check_runs: 5,
+        formula_runs: 3,
         fleets: [1_000, 5_000],
         reconnects: 10_000,
     };
@@ -55,6 +61,8 @@ impl Plan {
         browser_echo: [1, 50],
         browser_runs: 2,
         idle: Duration::from_secs(10),
+        check_runs: 2,
+        formula_runs: 1,
         fleets: [1_000, 5_000],
         reconnects: 1_000,
     };

@@ -18,6 +18,15 @@ fn seconds_of_nanos(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }
 
+/// CPU time of this process's children that have ended, with all that theirs had, in seconds; counted in hundredths.
+pub(crate) fn waited_cpu_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // The name stands in parentheses and may hold anything; `cutime` and `cstime` are fields 16 and 17.
+    let (_, fields) = stat.rsplit_once(") ").context("/proc/self/stat holds a name")?;
+    let ticks: Vec<u32> = fields.split(' ').skip(13).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(f64::from(ticks.iter().sum::<u32>()) / 100.0)
+}
+
 /// Proportional set size in KiB: shared pages are divided among those who share them.
 pub(crate) fn pss_kib(pid: u32) -> Result<f64> {
     kib_line(&format!("/proc/{pid}/smaps_rollup"), "Pss:")

@@ -270,6 +270,11 @@ impl Worker {
         Some(Setting::at(seconds(self.get(key)?)?, self.place.clone()))
     }
 
+    /// `timeout` and `retry` are read by `atoi` (`set_worker_param`): `timeout=300ms` is 300 seconds, as measured.
+    fn whole_secs(&self, key: &str) -> Option<Setting<f64>> {
+        Some(Setting::at(f64::from(leading_number(self.get(key)?)), self.place.clone()))
+    }
+
     fn is_probed(&self) -> bool {
         self.health.as_ref().is_ok_and(|health| health.method != Method::None)
     }
@@ -316,7 +321,7 @@ impl Worker {
             Ok(health) if health.method == Method::None => Probe::Passive {
                 per_request_secs: self.read_timeout(timeouts),
                 fails: Setting::default(1, "one failure, mod_proxy"),
-                window_secs: self.secs("retry").unwrap_or(Setting::default(60.0, RETRY)),
+                window_secs: self.whole_secs("retry").unwrap_or(Setting::default(60.0, RETRY)),
             },
             Ok(health) => Probe::Active(Box::new(self.active(health, timeouts, rounds))),
         };
@@ -331,7 +336,8 @@ impl Worker {
     }
 
     fn read_timeout(&self, timeouts: &Timeouts<'_>) -> Setting<f64> {
-        self.secs("timeout").unwrap_or_else(|| timeouts.server())
+        // httpd refuses 0.
+        self.whole_secs("timeout").filter(|set| set.value > 0.0).unwrap_or_else(|| timeouts.server())
     }
 
     /// A member that takes a connection and says nothing, or one that does not even take it: whichever is longer.

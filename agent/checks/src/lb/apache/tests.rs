@@ -56,7 +56,9 @@ fn lb_01_apache_defaults_units_and_templates() {
         ("", "", "passive 60 1 60"),
         ("", "hcmethod=None hcinterval=5", "passive 60 1 60"),
         ("", "retry=5 timeout=3", "passive 3 1 5"),
-        ("ProxyTimeout 7", "retry=500ms", "passive 7 1 0.5"),
+        // Neither takes a unit: with retry=500ms a member that lives again had no request for 8 s, with retry=3 after 3 s.
+        ("ProxyTimeout 7", "retry=500ms", "passive 7 1 500"),
+        ("ProxyTimeout 7", "hcmethod=GET timeout=300ms", "30 330 30 Http"),
         ("", "status=+I", "never"),
         ("", "hcmethod=GET", "30 90 30 Http"),
         ("", "hcmethod=GET timeout=5", "30 35 30 Http"),
