@@ -3,7 +3,8 @@
 use crate::found::Gap;
 use crate::host::{KernelLog, Process};
 use crate::lb::Fleet;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
 
 /// Everything that is read once.
 #[derive(Debug, Default)]
@@ -12,4 +13,6 @@ pub(crate) struct Memo {
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     pub(crate) kernel_log: OnceCell<Result<KernelLog, Gap>>,
     pub(crate) processes: OnceCell<Vec<Process>>,
+    /// Files that were read, without the kernel's own.
+    pub(crate) files_read: RefCell<BTreeSet<String>>,
 }

@@ -5,6 +5,7 @@
 //! write, start a program, or wait for a FIFO.
 
 mod addresses;
+pub(crate) mod civil;
 mod clock;
 pub(crate) mod control_groups;
 mod counters;
@@ -18,8 +19,11 @@ mod kernel_values;
 pub(crate) mod os_release;
 pub(crate) mod pressure;
 mod processes;
+mod real_path;
 mod samples;
 mod sockets;
+pub(crate) mod zone;
+mod zone_rule;
 
 pub use addresses::ADDRESSES_FROM;
 pub use clock::{boot_time, unix_time};

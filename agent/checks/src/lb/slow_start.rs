@@ -114,7 +114,9 @@ mod tests {
         let host = fixture.host();
         let place = Place { file: "/etc/haproxy/haproxy.cfg".into(), line: 4, text: "backend web".into() };
         let pool = Pool { system, name: "web".into(), place, layer: Layer::Http, members };
-        assert!(host.memo.fleet.set(Some(Fleet { pools: vec![pool], troubles: Vec::new(), ..Fleet::default() })).is_ok());
+        assert!(
+            host.memo.fleet.set(Some(Fleet { pools: vec![pool], troubles: Vec::new(), ..Fleet::default() })).is_ok()
+        );
         run(&CHECK, &host, &fixture.wanted)
     }
 

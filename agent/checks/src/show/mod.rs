@@ -3,16 +3,23 @@
 //! All that comes from a host is made safe for one line here (COD-08): a file's line must not draw on an engineer's screen.
 
 mod docs;
+mod html;
 mod human;
 mod json;
 mod list;
+mod markdown;
+pub(crate) mod page;
 mod prometheus;
 mod wrap;
 
 pub use docs::docs;
+pub use html::html;
 pub use human::human;
+pub(crate) use json::{One, one};
 pub use json::{json, schema};
 pub use list::{explain, list, list_json};
+pub use markdown::markdown;
+pub use page::{Page, findings_page};
 pub use prometheus::prometheus;
 
 use crate::check::Check;
@@ -47,10 +54,10 @@ pub struct Style {
     pub width: usize,
 }
 
-impl Results<'_> {
+impl<'a> Results<'a> {
     /// Every finding, the worst first, then in the order of checks.
     #[must_use]
-    pub fn findings(&self) -> Vec<&Finding> {
+    pub fn findings(&self) -> Vec<&'a Finding> {
         let mut all: Vec<_> = self.each().collect();
         all.sort_by_key(|finding| (std::cmp::Reverse(finding.status), !finding.note));
         all
@@ -62,7 +69,7 @@ impl Results<'_> {
         self.each().map(|finding| finding.status).max().unwrap_or(Status::Ok)
     }
 
-    fn each(&self) -> impl Iterator<Item = &Finding> {
+    fn each(&self) -> impl Iterator<Item = &'a Finding> + use<'a> {
         self.ran.iter().flat_map(|(_, ran)| match ran {
             Ran::Findings(findings) => findings.as_slice(),
             Ran::NotHere(_) => &[],
