@@ -57,6 +57,21 @@ messages! {
     ExplainNoChecks,
         "  checks {}: not from afar now. {}",
         "  检查 {}:目前不允许远程运行。{}";
+    ReportLooking,
+        "Looking at this host; this takes up to a minute.",
+        "正在查看此主机，最多需要一分钟。";
+    ReportNoFolder,
+        "There is no folder {}. Make it first, or name another place with --out.",
+        "目录 {} 不存在。请先创建，或用 --out 指定其他位置。";
+    ReportNoFile,
+        "{} is no plain file that can be replaced. Name another place with --out.",
+        "{} 不是可替换的普通文件。请用 --out 指定其他位置。";
+    ReportNoRoom,
+        "In {} only {} are free; a report needs {} there, so that it never fills up a disk. Name another place with --out.",
+        "{} 仅剩 {} 可用空间；为避免写满磁盘，生成报告需要 {}。请用 --out 指定其他位置。";
+    ReportWritten,
+        "Report written: {} ({}).",
+        "报告已生成：{}（{}）。";
     NoSuchCheck,
         "There is no check and no group {}{}. `cloud-doctor-agent check --list` shows all.",
         "没有名为 {} 的检查或分组{}。`cloud-doctor-agent check --list` 可列出全部。";

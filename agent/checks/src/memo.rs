@@ -15,4 +15,6 @@ pub(crate) struct Memo {
     pub(crate) processes: OnceCell<Vec<Process>>,
     /// Files that were read, without the kernel's own.
     pub(crate) files_read: RefCell<BTreeSet<String>>,
+    /// Those of them that the readers of load balancers have read.
+    pub(crate) fleet_files: OnceCell<BTreeSet<String>>,
 }

@@ -15,9 +15,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// For one check.
 #[cfg(not(test))]
-const CHECK_MS: u64 = 10_000;
+pub(super) const CHECK_MS: u64 = 10_000;
 #[cfg(test)]
-const CHECK_MS: u64 = 1_000;
+pub(super) const CHECK_MS: u64 = 1_000;
 /// For all checks of one process, and of those that take its place (CHK-08).
 const ALL_MS: u64 = 30_000;
 /// What one check may say (CHK-08).
@@ -89,7 +89,7 @@ impl Run {
 }
 
 /// A checker that runs.
-struct Checker {
+pub(super) struct Checker {
     child: Child,
     lines: ChildStdout,
     heard: Vec<u8>,
@@ -97,7 +97,7 @@ struct Checker {
 
 impl Checker {
     #[expect(clippy::disallowed_methods, reason = "our own binary, without an environment")]
-    fn start(program: &Path, order: &Order) -> io::Result<Self> {
+    pub(super) fn start(program: &Path, order: &Order) -> io::Result<Self> {
         let mut child = Command::new(program)
             .arg("checker")
             .env_clear()
@@ -146,13 +146,15 @@ impl Checker {
                     at = None;
                 }
                 (Ok(Line::Found(_) | Line::NotHere(_)), None) => {}
+                // Nobody asked for it.
+                (Ok(Line::Step(_) | Line::Piece(_) | Line::Done), _) => {}
                 (Err(error), _) => return (at.map(|check| check.id), given_up(&error.to_string())),
             }
         }
     }
 
     /// The next line.
-    fn line(&mut self, deadline: BootTime) -> io::Result<Vec<u8>> {
+    pub(super) fn line(&mut self, deadline: BootTime) -> io::Result<Vec<u8>> {
         let mut searched = 0;
         loop {
             if let Some(end) = self.heard[searched..].iter().position(|byte| *byte == b'\n') {
@@ -186,7 +188,7 @@ impl Checker {
     }
 
     /// Ends it, without waiting for what cannot be ended.
-    fn end(mut self) {
+    pub(super) fn end(mut self) {
         self.child.kill().ok();
         self.child.try_wait().ok();
     }

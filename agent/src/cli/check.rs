@@ -66,16 +66,18 @@ enum Format {
     Human,
     Json,
     Prometheus,
+    Markdown,
+    Html,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Lang {
+pub(super) enum Lang {
     En,
     Zh,
 }
 
 /// Reads `900`, `900s`, `15m`, `2h`.
-fn span(text: &str) -> Result<f64, String> {
+pub(super) fn span(text: &str) -> Result<f64, String> {
     let (number, factor) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(number) if text.ends_with('m') => (number, 60.0),
         Some(number) if text.ends_with('h') => (number, 3600.0),
@@ -180,6 +182,8 @@ fn round(options: &Options, checks: &[&'static Check], wanted: &Wanted, style: S
         (true, _) | (false, Format::Json) => show::json(&results, style).map_err(|error| error.to_string())?,
         (false, Format::Human) => show::human(&results, style),
         (false, Format::Prometheus) => show::prometheus(&results),
+        (false, Format::Markdown) => show::markdown(&show::findings_page(&results, style.language, style.all)),
+        (false, Format::Html) => show::html(&show::findings_page(&results, style.language, style.all)),
     };
     if options.watch.is_some() && style.colour {
         print("\x1b[2J\x1b[H");

@@ -57,7 +57,7 @@ impl Bundle {
         } else {
             report
                 .gathered
-                .gap(words!("findings.json is left out: it is larger than 8 MiB", "未收录 findings.json:超过 8 MiB"));
+                .gap(words!("findings.json is left out: it is larger than 8 MiB", "未收录 findings.json：超过 8 MiB"));
         }
         bundle.made("timeline.json", "timeline", timeline_json(report, language)?);
         let files = std::mem::take(&mut report.gathered.files);
@@ -82,7 +82,7 @@ impl Bundle {
     pub fn write<W: Write>(&self, report: &Report, out: W) -> io::Result<W> {
         let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::default()));
         let manifest = serde_json::to_vec_pretty(&manifest(report, &self.items))?;
-        let folder = format!("cloud-doctor-report-{}-{}", part_of_name(&report.host), super::compact(report.at));
+        let folder = report.file_name();
         let mut add = |name: &str, bytes: &[u8]| {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);
@@ -100,12 +100,12 @@ impl Bundle {
     fn file(&mut self, file: FileText, redactor: &mut Redactor, deadline: BootTime) -> Result<(), Words> {
         let FileText { collector, source, text, truncated } = file;
         if boot_time() >= deadline {
-            return Err(words!("{source} is left out: there was no time for it", "未收录 {source}:时间不足"));
+            return Err(words!("{source} is left out: there was no time for it", "未收录 {source}：时间不足"));
         }
         let before = redactor.taken().clone();
         let text = redactor.text(&text);
         if self.bytes.saturating_add(text.len()) > ENTRIES_BYTES_MAX {
-            return Err(words!("{source} is left out: the bundle is full", "未收录 {source}:报告包已满"));
+            return Err(words!("{source} is left out: the bundle is full", "未收录 {source}：报告包已满"));
         }
         let taken = redactor.taken().iter().filter_map(|(kind, count)| {
             let new = count.saturating_sub(before.get(kind).copied().unwrap_or(0));
@@ -124,7 +124,7 @@ impl Bundle {
             let (item, _) = (self.items.remove(at), self.entries.remove(at));
             self.bytes = self.bytes.saturating_sub(item.bytes);
             let source = item.source;
-            report.gathered.gap(words!("{source} is left out: the bundle is full", "未收录 {source}:报告包已满"));
+            report.gathered.gap(words!("{source} is left out: the bundle is full", "未收录 {source}：报告包已满"));
         }
     }
 

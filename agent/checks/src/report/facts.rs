@@ -123,7 +123,7 @@ fn services(host: &Host) -> Option<usize> {
 
 pub(super) fn file_systems(host: &Host) -> Result<Vec<FileSystem>, Words> {
     if !host.is_live() {
-        return Err(words!("file systems: only the running host can tell", "文件系统:只有运行中的主机才能判断"));
+        return Err(words!("file systems: only the running host can tell", "文件系统：只有运行中的主机才能判断"));
     }
     let mounts = host.read("/proc/self/mounts").or_else(|_| host.must_read("/proc/mounts"));
     let mounts = mounts.map_err(|gap| match gap {
@@ -161,6 +161,7 @@ fn unescape(text: &str) -> String {
 }
 
 pub(super) fn load_balancers(host: &Host) -> Vec<LoadBalancer> {
+    super::files::fleet_files(host);
     let Ok(fleet) = lb::fleet(host) else { return Vec::new() };
     let pool = |pool: &lb::Pool| {
         let times: Vec<_> = pool.active().map(|(_, probe)| detection(probe)).collect();

@@ -177,9 +177,7 @@ pub(super) fn is_forbidden(path: &str) -> bool {
 }
 
 pub(super) fn configuration(host: &Host, say: &mut dyn FnMut(Piece) -> io::Result<()>) -> io::Result<()> {
-    // Its readers follow command lines and includes: what they have read is what is in effect.
-    lb::fleet(host).ok();
-    let mut paths: BTreeSet<String> = host.memo.files_read.borrow().clone();
+    let mut paths = fleet_files(host).clone();
     for pattern in CONFIGURATION {
         match host.glob(pattern) {
             Ok(found) => paths.extend(found),
@@ -199,6 +197,16 @@ pub(super) fn configuration(host: &Host, say: &mut dyn FnMut(Piece) -> io::Resul
         }
     }
     Ok(())
+}
+
+/// What the readers of load balancers have read. They follow command lines and includes, so that is what is in effect.
+/// Whoever asks for the fleet while gathering asks here first: a second reading reads nothing.
+pub(super) fn fleet_files(host: &Host) -> &BTreeSet<String> {
+    host.memo.fleet_files.get_or_init(|| {
+        let before = host.memo.files_read.borrow().clone();
+        lb::fleet(host).ok();
+        host.memo.files_read.borrow().difference(&before).cloned().collect()
+    })
 }
 
 pub(super) fn log(host: &Host, path: &str, say: &mut dyn FnMut(Piece) -> io::Result<()>) -> io::Result<()> {
@@ -241,7 +249,7 @@ fn allowed(host: &Host, path: &str) -> Result<String, Words> {
 fn never(path: &str) -> Words {
     words!(
         "{path} is not taken along: keys, passwords and the like never are",
-        "未收录 {path}:密钥、口令等文件从不收录"
+        "未收录 {path}：密钥、口令等文件从不收录"
     )
 }
 
@@ -255,7 +263,7 @@ fn end_of(
     let size = host.stat(path).map(|stat| stat.size).unwrap_or(0);
     match host.tail(path, bytes_max) {
         Ok(text) if text.contains('\0') => {
-            say(Piece::Gap(words!("{path} is no text; not taken along", "{path} 不是文本,未收录")))
+            say(Piece::Gap(words!("{path} is no text; not taken along", "{path} 不是文本，未收录")))
         }
         Ok(text) => {
             let truncated = size > bytes_max;
@@ -386,6 +394,18 @@ mod tests {
         assert_eq!(all.files[0].source, "/etc/nginx/nginx.conf");
         assert!(all.gaps.iter().any(|gap| gap.en.contains("sites-enabled/a is not taken along")), "{:?}", all.gaps);
         assert!(all.gaps.iter().any(|gap| gap.en.contains("/var/log/evil.log is not taken along")), "{:?}", all.gaps);
+    }
+
+    #[test]
+    fn configuration_is_what_the_readers_of_load_balancers_read_and_nothing_else() {
+        let fixture = Fixture::image()
+            .file("/etc/keepalived/keepalived.conf", "include /srv/lb/*.inc\n")
+            .file("/srv/lb/a.inc", "global_defs {\n}\n")
+            .file("/etc/os-release", "ID=x\n")
+            .file("/var/log/dpkg.log", "x\n");
+        let steps = [Step::System, Step::Packages, Step::LoadBalancers, Step::ConfigFiles];
+        let sources: Vec<_> = gathered(&fixture, &steps).files.into_iter().map(|file| file.source).collect();
+        assert_eq!(sources, ["/etc/keepalived/keepalived.conf", "/srv/lb/a.inc"]);
     }
 
     #[test]

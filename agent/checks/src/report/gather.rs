@@ -145,7 +145,7 @@ impl Gathered {
                 if rows.len() > room {
                     self.gap(crate::words!(
                         "the timeline has more than {ROWS_MAX} rows; the rest is left out",
-                        "时间线超过 {ROWS_MAX} 行,其余已省略"
+                        "时间线超过 {ROWS_MAX} 行，其余已省略"
                     ));
                 }
                 self.rows.extend(rows.into_iter().take(room));
@@ -171,7 +171,7 @@ impl Gathered {
             }
             return self.gap(crate::words!(
                 "{source} is left out, or a part of it: the report is full",
-                "{source} 未收录或仅收录一部分:报告已满"
+                "{source} 未收录或仅收录一部分：报告已满"
             ));
         }
         self.bytes += part.text.len();

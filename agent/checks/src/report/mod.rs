@@ -26,7 +26,6 @@ pub use json::{REPORT_SCHEMA, json, schema};
 pub use model::Report;
 pub use page::page;
 pub use score::{CRITICAL_COSTS, Score, WARNING_COSTS};
-pub use stamp::compact;
 pub use ticket::{Priority, Ticket, TicketWords};
 pub use timeline::{Confidence, Row, RowKind};
 

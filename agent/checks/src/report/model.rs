@@ -1,7 +1,9 @@
 //! The report itself: everything that was found and gathered, and what follows from it.
 
+use super::bundle::part_of_name;
 use super::gather::Gathered;
 use super::score::Score;
+use super::stamp::compact;
 use super::ticket::{Field, Ticket, TicketWords};
 use crate::check::Check;
 use crate::redact::Redactor;
@@ -113,15 +115,15 @@ impl Report {
         match self.status() {
             Status::Critical => words!(
                 "{host} needs action now: {critical} critical, {warning} warning; the worst: {en}.",
-                "{host} 需要立即处理:严重 {critical} 项、警告 {warning} 项;最严重的是:{zh}。"
+                "{host} 需要立即处理：严重 {critical} 项、警告 {warning} 项；最严重的是：{zh}。"
             ),
             Status::Warning => words!(
                 "{host} works, but {warning} things are worth a look; the first: {en}.",
-                "{host} 可以工作,但有 {warning} 项值得关注;首先是:{zh}。"
+                "{host} 可以工作，但有 {warning} 项值得关注；首先是：{zh}。"
             ),
             Status::Ok if unknown > 0 => words!(
                 "Nothing wrong was found on {host} by {judged} checks, but {unknown} could not tell all.",
-                "{judged} 项检查未在 {host} 上发现问题,但有 {unknown} 项未能完全判断。"
+                "{judged} 项检查未在 {host} 上发现问题，但有 {unknown} 项未能完全判断。"
             ),
             Status::Ok => words!(
                 "Nothing wrong was found on {host} by {judged} checks.",
@@ -129,7 +131,7 @@ impl Report {
             ),
             Status::Unknown => words!(
                 "Nothing can be said about {host}: no check could judge anything.",
-                "无法对 {host} 下结论:没有任何检查能够作出判断。"
+                "无法对 {host} 下结论：没有任何检查能够作出判断。"
             ),
         }
     }
@@ -141,20 +143,20 @@ impl Report {
         if !self.is_root {
             all.push(general(words!(
                 "The report was not made by root: files, sockets and processes of others may be missing.",
-                "报告并非以 root 生成:可能缺少其他用户的文件、套接字和进程。"
+                "报告并非以 root 生成：可能缺少其他用户的文件、套接字和进程。"
             )));
         }
         if !self.is_live {
             all.push(general(words!(
                 "This is a copied root, not a running host: nothing that only a running host can tell is in here.",
-                "这是复制的根目录,并非运行中的主机:不包含只有运行中的主机才能得出的内容。"
+                "这是复制的根目录，并非运行中的主机：不包含只有运行中的主机才能得出的内容。"
             )));
         }
         if !self.open.is_empty() {
             let open = self.open.join("; ");
             all.push(general(words!(
                 "The checker's sandbox is not complete on this kernel: {open}.",
-                "此内核上检查进程的沙箱不完整:{open}。"
+                "此内核上检查进程的沙箱不完整：{open}。"
             )));
         }
         all.extend(by_reason(self.findings().into_iter().filter(|one| one.status == Status::Unknown).map(|one| {
@@ -167,6 +169,12 @@ impl Report {
             Ran::Findings(_) => None,
         })));
         all
+    }
+
+    /// What its file is called, without an ending: `cloud-doctor-report-web-1-20260101T061233Z`.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("cloud-doctor-report-{}-{}", part_of_name(&self.host), compact(self.at))
     }
 
     /// Takes secrets out of everything, once. What is rendered later has passed here.
@@ -217,6 +225,6 @@ impl Field {
     /// Its text, with a word for what was not said by the engineer.
     pub(super) fn told(&self) -> Words {
         let Words { en, zh } = &self.text;
-        if self.suggested { words!("{en} (suggested)", "{zh}(建议)") } else { self.text.clone() }
+        if self.suggested { words!("{en} (suggested)", "{zh}（建议）") } else { self.text.clone() }
     }
 }

@@ -35,7 +35,7 @@ fn recovery_time(report: &Report) -> Objective {
                 status,
                 words!(
                     "detection of a dead backend alone takes up to {time} ({subject}): {share:.0} % of the objective of {objective}",
-                    "仅检测故障后端就最长需 {time}({subject}):占目标 {objective} 的 {share:.0}%"
+                    "仅检测故障后端就最长需 {time}（{subject}）：占目标 {objective} 的 {share:.0}%"
                 ),
             )
         }
@@ -43,7 +43,7 @@ fn recovery_time(report: &Report) -> Objective {
             Status::Unknown,
             words!(
                 "no detection time is known on this host; objective {objective}",
-                "此主机没有已知的故障检测时间;目标 {objective}"
+                "此主机没有已知的故障检测时间；目标 {objective}"
             ),
         ),
     };
@@ -71,7 +71,7 @@ fn recovery_point(report: &Report) -> Objective {
                         status,
                         words!(
                             "the newest backup of {subject} is {age} old; objective {objective}",
-                            "{subject} 的最新备份距今 {age};目标 {objective}"
+                            "{subject} 的最新备份距今 {age}；目标 {objective}"
                         ),
                     )
                 }
@@ -79,7 +79,7 @@ fn recovery_point(report: &Report) -> Objective {
                     finding.status,
                     words!(
                         "the newest backup of {subject} is {age} old; no objective was given (--rpo)",
-                        "{subject} 的最新备份距今 {age};未给出目标(--rpo)"
+                        "{subject} 的最新备份距今 {age}；未给出目标（--rpo）"
                     ),
                 ),
             }
@@ -90,7 +90,7 @@ fn recovery_point(report: &Report) -> Objective {
                 Status::Unknown,
                 words!(
                     "no backup's age is known on this host; objective {objective}",
-                    "此主机没有已知的备份时间;目标 {objective}"
+                    "此主机没有已知的备份时间；目标 {objective}"
                 ),
             )
         }
@@ -98,7 +98,7 @@ fn recovery_point(report: &Report) -> Objective {
             Status::Unknown,
             words!(
                 "no backup's age is known on this host, and no objective was given (--rpo)",
-                "此主机没有已知的备份时间,也未给出目标(--rpo)"
+                "此主机没有已知的备份时间，也未给出目标（--rpo）"
             ),
         ),
     };

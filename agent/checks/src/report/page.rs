@@ -32,7 +32,7 @@ pub fn page(report: &Report, language: Language) -> Page {
     blocks.extend(made.facts());
     blocks.extend(made.timeline());
     let host = &report.host;
-    let title = words!("Diagnostic report: {host}", "诊断报告:{host}");
+    let title = words!("Diagnostic report: {host}", "诊断报告：{host}");
     Page { language, title: title.get(language).to_owned(), blocks }
 }
 
@@ -66,8 +66,8 @@ impl Making<'_> {
         );
         let score = self.report.score();
         let told = match score.value {
-            Some(value) => words!("Health score: {value} of 100", "健康分:{value}/100"),
-            None => words!("No health score: no check could judge anything", "无健康分:没有任何检查能够作出判断"),
+            Some(value) => words!("Health score: {value} of 100", "健康分：{value}/100"),
+            None => words!("No health score: no check could judge anything", "无健康分：没有任何检查能够作出判断"),
         };
         vec![
             Block::Paragraph(self.say(&made)),
@@ -79,8 +79,11 @@ impl Making<'_> {
     fn ticket(&self) -> Vec<Block> {
         let ticket = self.report.ticket();
         let Text { en, zh } = ticket.priority.title();
-        let priority =
-            if ticket.priority_suggested { words!("{en} (suggested)", "{zh}(建议)") } else { words!("{en}", "{zh}") };
+        let priority = if ticket.priority_suggested {
+            words!("{en} (suggested)", "{zh}（建议）")
+        } else {
+            words!("{en}", "{zh}")
+        };
         let row = |name: Words, text: &Words| vec![Cell::Text(self.say(&name)), Cell::Text(self.say(text))];
         let mut rows = vec![
             row(words!("Type", "问题类型"), &ticket.kind.told()),
@@ -93,7 +96,7 @@ impl Making<'_> {
             let name = one.name;
             let (en, zh) = (&one.told.en, &one.told.zh);
             let told = if one.assumed {
-                words!("{en} (the objective is assumed: --rto)", "{zh}(目标为默认假设:--rto)")
+                words!("{en} (the objective is assumed: --rto)", "{zh}（目标为默认假设：--rto）")
             } else {
                 one.told.clone()
             };
@@ -108,7 +111,7 @@ impl Making<'_> {
         let mut blocks = vec![self.heading("What matters most", "最重要的问题")];
         if first.is_empty() {
             blocks.push(Block::Paragraph(
-                self.say(&words!("Nothing critical and no warning.", "没有严重问题,也没有警告。")),
+                self.say(&words!("Nothing critical and no warning.", "没有严重问题，也没有警告。")),
             ));
         }
         blocks
@@ -120,7 +123,7 @@ impl Making<'_> {
         let Score { value, costs, judged, unknown, absent } = &self.report.score();
         let rule = words!(
             "100 points, minus {CRITICAL_COSTS} for each check that found something critical, minus {WARNING_COSTS} for each that found a warning; each check counts once, for its worst. What could not be told costs nothing.",
-            "满分 100;每个发现严重问题的检查扣 {CRITICAL_COSTS} 分,每个发现警告的检查扣 {WARNING_COSTS} 分;每个检查只按其最严重的结果计一次。无法判断的不扣分。"
+            "满分 100；每个发现严重问题的检查扣 {CRITICAL_COSTS} 分，每个发现警告的检查扣 {WARNING_COSTS} 分；每个检查只按其最严重的结果计一次。无法判断的不扣分。"
         );
         let mut blocks = vec![self.heading("Health score", "健康分"), Block::Paragraph(self.say(&rule))];
         if let Some(value) = value {
@@ -140,7 +143,7 @@ impl Making<'_> {
             rows.push(line(
                 format!("= {value}"),
                 if floor {
-                    words!("100 - {lost}; below 0 counts as 0", "100 - {lost};低于 0 计为 0")
+                    words!("100 - {lost}; below 0 counts as 0", "100 - {lost}；低于 0 计为 0")
                 } else {
                     words!("100 - {lost}", "100 - {lost}")
                 },
@@ -156,7 +159,7 @@ impl Making<'_> {
         let all = self.report.ran.len();
         let counted = words!(
             "Of {all} checks, {judged} could judge something, {unknown} could not tell all, {absent} had nothing to look at here.",
-            "共 {all} 项检查:{judged} 项作出了判断,{unknown} 项未能完全判断,{absent} 项在此主机上没有对象。"
+            "共 {all} 项检查：{judged} 项作出了判断，{unknown} 项未能完全判断，{absent} 项在此主机上没有对象。"
         );
         blocks.push(Block::Paragraph(self.say(&counted)));
         blocks
@@ -186,7 +189,7 @@ impl Making<'_> {
         if all.len() > REASONS_MAX {
             let left = all.len() - REASONS_MAX;
             items.push(
-                self.say(&words!("{left} more reasons; the JSON has them all", "另有 {left} 条原因;JSON 中包含全部")),
+                self.say(&words!("{left} more reasons; the JSON has them all", "另有 {left} 条原因；JSON 中包含全部")),
             );
         }
         blocks.push(Block::List(items));
@@ -201,9 +204,9 @@ impl Making<'_> {
         let named = one.what.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
         let (en, zh) = (&one.why.en, &one.why.zh);
         self.say(&if more > 0 {
-            words!("{en}: {named} and {more} more", "{zh}:{named} 等另外 {more} 项")
+            words!("{en}: {named} and {more} more", "{zh}：{named} 等另外 {more} 项")
         } else {
-            words!("{en}: {named}", "{zh}:{named}")
+            words!("{en}: {named}", "{zh}：{named}")
         })
     }
 
@@ -243,7 +246,7 @@ impl Making<'_> {
         });
         match (&system.zone, east) {
             (Some(name), Some(east)) => Some(format!("{name}, {east}")),
-            (Some(name), None) => Some(self.say(&words!("{name}, its rules are not here", "{name},缺少其规则文件"))),
+            (Some(name), None) => Some(self.say(&words!("{name}, its rules are not here", "{name}，缺少其规则文件"))),
             (None, east) => east,
         }
     }
@@ -308,7 +311,7 @@ impl Making<'_> {
             let left = rows.len() - ROWS_SHOWN_MAX;
             blocks.push(Block::Paragraph(self.say(&words!(
                 "{left} older rows are left out here; the JSON has them all.",
-                "此处省略较早的 {left} 行;JSON 中包含全部。"
+                "此处省略较早的 {left} 行；JSON 中包含全部。"
             ))));
         }
         blocks

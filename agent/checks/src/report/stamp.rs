@@ -14,7 +14,7 @@ pub(crate) fn utc(at: UnixTime) -> String {
 
 /// `20260101T061233Z`.
 #[must_use]
-pub fn compact(at: UnixTime) -> String {
+pub(crate) fn compact(at: UnixTime) -> String {
     let [year, month, day, hour, minute, second] = parts(at);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }

@@ -99,7 +99,7 @@ impl Ticket {
             Some(Status::Ok | Status::Unknown) | None => Priority::Normal,
         };
         Self {
-            kind: field(&said.kind, if group.is_some() { words!("fault: {en}", "故障:{zh}") } else { none.clone() }),
+            kind: field(&said.kind, if group.is_some() { words!("fault: {en}", "故障：{zh}") } else { none.clone() }),
             impact: field(&said.impact, worst.map_or_else(|| none.clone(), |finding| finding.impact.clone())),
             symptom: field(&said.symptom, worst.map_or(none, |finding| finding.summary.clone())),
             priority: said.priority.unwrap_or(suggested),

@@ -76,10 +76,11 @@ fn text(raw: &str) -> String {
     let mut out = String::with_capacity(line.len() + 8);
     for (at, one) in line.trim().char_indices() {
         let means = match one {
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '!' | '$' | '@'
-            | '^' => true,
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '<' | '#' | '|' | '~' | '&' | '!' | '$' | '@' | '^' => {
+                true
+            }
             // A list, a heading's line, a number of a list; `http://` and `www.` become links by themselves.
-            '-' | '+' | '=' => at == 0,
+            '-' | '+' | '=' | '>' => at == 0,
             '.' | ')' => {
                 is_numbered(line.trim(), at)
                     || line.trim().get(..at).is_some_and(|before| before.to_ascii_lowercase().ends_with("www"))
@@ -97,9 +98,9 @@ fn text(raw: &str) -> String {
 
 /// Whether what stands before `at` is a number that a list could begin with.
 fn is_numbered(line: &str, at: usize) -> bool {
-    line.get(..at).is_some_and(|before| {
-        !before.is_empty() && before.len() < 10 && before.bytes().all(|byte| byte.is_ascii_digit())
-    })
+    let (Some(before), Some(after)) = (line.get(..at), line.get(at + 1..)) else { return false };
+    let is_number = !before.is_empty() && before.len() < 10 && before.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && (after.is_empty() || after.starts_with([' ', '\t']))
 }
 
 /// A code span around any text: its fence is longer than every row of backticks in it.
@@ -132,7 +133,7 @@ pub(super) mod tests {
                     out.push(next);
                     rest = &rest[next.len_utf8()..];
                 }
-                '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '!' => return None,
+                '`' | '*' | '_' | '[' | ']' | '<' | '#' | '|' | '~' | '&' | '!' => return None,
                 _ => out.push(one),
             }
         }

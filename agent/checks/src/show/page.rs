@@ -143,7 +143,7 @@ pub fn findings_page(results: &Results<'_>, language: Language, all: bool) -> Pa
     let (ok, checks) = (count(Status::Ok) - notes, results.ran.len());
     let counts = words!(
         "{critical} critical, {warning} warning, {unknown} unknown, {notes} advice, {ok} ok; {checks} checks",
-        "严重 {critical}、警告 {warning}、未知 {unknown}、建议 {notes}、正常 {ok};检查项 {checks} 个"
+        "严重 {critical}、警告 {warning}、未知 {unknown}、建议 {notes}、正常 {ok}；检查项 {checks} 个"
     );
     let at = crate::report::stamp::utc(results.at);
     let mut blocks = vec![
@@ -156,7 +156,7 @@ pub fn findings_page(results: &Results<'_>, language: Language, all: bool) -> Pa
         let open = results.open.join("; ");
         let told = words!(
             "The checker's sandbox is not complete on this kernel: {open}.",
-            "此内核上检查进程的沙箱不完整:{open}。"
+            "此内核上检查进程的沙箱不完整：{open}。"
         );
         blocks.push(Block::Paragraph(told.get(language).to_owned()));
     }
@@ -179,7 +179,7 @@ pub(crate) fn cards<'a>(findings: impl Iterator<Item = &'a Finding>, language: L
     if left > 0 {
         let told = words!(
             "{left} more findings of the same checks are left out here; the JSON has them all.",
-            "此处省略同类结果 {left} 项;JSON 中包含全部。"
+            "此处省略同类结果 {left} 项；JSON 中包含全部。"
         );
         blocks.push(Block::Paragraph(told.get(language).to_owned()));
     }

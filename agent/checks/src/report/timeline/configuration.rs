@@ -14,7 +14,7 @@ const FILES_MAX: usize = 20_000;
 /// Files of one folder that changed within a minute are one row when there are more.
 const SINGLE_MAX: usize = 4;
 const NAMED_MAX: usize = 6;
-/// What programs rewrite on their own.
+/// What programs rewrite on their own; so are the copies whose names end with a dash (`passwd-`).
 const NOISE: [&str; 5] = ["/etc/ld.so.cache", "/etc/mtab", "/etc/.pwd.lock", "/etc/adjtime", "/etc/.updated"];
 
 pub(super) fn look(host: &Host) -> Seen {
@@ -25,7 +25,7 @@ pub(super) fn look(host: &Host) -> Seen {
     if looked >= FILES_MAX {
         seen.gaps.push(words!(
             "{ROOT} has more than {FILES_MAX} files; the rest was not looked at",
-            "{ROOT} 的文件超过 {FILES_MAX} 个,其余未检查"
+            "{ROOT} 的文件超过 {FILES_MAX} 个，其余未检查"
         ));
     }
     let mut together: BTreeMap<(String, u64), Vec<(UnixTime, String)>> = BTreeMap::new();
@@ -65,7 +65,7 @@ fn several(folder: &str, files: &[(UnixTime, String)]) -> Option<Row> {
         kind: RowKind::Configuration,
         what: words!(
             "{count} files in {folder} were changed: {names}{more}",
-            "{folder} 中有 {count} 个文件已修改:{names}{more}"
+            "{folder} 中有 {count} 个文件已修改：{names}{more}"
         ),
         evidence: folder,
         confidence: Confidence::High,
@@ -101,7 +101,7 @@ impl Walk<'_> {
                 if depth < DEPTH_MAX {
                     self.folder(&path, depth + 1);
                 }
-            } else if !NOISE.contains(&path.as_str()) {
+            } else if !NOISE.contains(&path.as_str()) && !path.ends_with('-') {
                 self.file(path);
             }
         }

@@ -16,7 +16,7 @@ const TOGETHER_SECS: u64 = 600;
 const SIGNS: [(&[&str], Text); 9] = [
     (
         &["Out of memory: Kill", "Memory cgroup out of memory: Kill"],
-        Text { en: "memory ran out, a process was killed", zh: "内存耗尽,有进程被终止" },
+        Text { en: "memory ran out, a process was killed", zh: "内存耗尽，有进程被终止" },
     ),
     (&["blocked for more than"], Text { en: "a task hung", zh: "任务挂起" }),
     (
@@ -82,7 +82,7 @@ pub(super) fn look(host: &Host) -> Seen {
     if undated > 0 {
         seen.gaps.push(words!(
             "{path}: {undated} complaints of the kernel have no time that can be read; they are not in the timeline",
-            "{path}:{undated} 条内核报错没有可识别的时间,未列入时间线"
+            "{path}：{undated} 条内核报错没有可识别的时间，未列入时间线"
         ));
     }
     seen
@@ -105,13 +105,16 @@ fn moment(now: UnixTime, age_secs: f64) -> Option<UnixTime> {
 
 fn row(sign: Text, count: u64, message: &KernelMessage, at: UnixTime) -> Row {
     let (en, zh, text) = (sign.en, sign.zh, one_line(&message.text, TEXT_CHARS_MAX));
-    let times =
-        if count > 1 { words!(" ({count} times, the last)", "({count} 次,最近一次)") } else { words!("", "") };
+    let times = if count > 1 {
+        words!(" ({count} times, the last)", "（{count} 次，最近一次）")
+    } else {
+        words!("", "")
+    };
     let (times_en, times_zh) = (times.en, times.zh);
     Row {
         at,
         kind: RowKind::Kernel,
-        what: words!("{en}{times_en}: {text}", "{zh}{times_zh}:{text}"),
+        what: words!("{en}{times_en}: {text}", "{zh}{times_zh}：{text}"),
         evidence: message.source.clone(),
         // Its clock stands still while a host sleeps.
         confidence: Confidence::Medium,

@@ -125,7 +125,7 @@ pub(super) fn look(step: &Step, host: &Host) -> Seen {
         let (en, zh) = (name.en, name.zh);
         seen.gaps.push(words!(
             "{en}: {left} older rows of the timeline are left out",
-            "{zh}:时间线中较早的 {left} 行已省略"
+            "{zh}：时间线中较早的 {left} 行已省略"
         ));
         seen.rows.truncate(ROWS_OF_ONE_MAX);
     }

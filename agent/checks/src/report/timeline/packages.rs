@@ -74,7 +74,7 @@ pub(super) fn look(host: &Host) -> Seen {
     if is_guessed {
         seen.gaps.push(words!(
             "the host's time zone is not known: local times of package logs are read as UTC and may be hours off",
-            "主机时区未知:软件包日志中的本地时间按 UTC 解读,可能相差数小时"
+            "主机时区未知：软件包日志中的本地时间按 UTC 解读，可能相差数小时"
         ));
     }
     seen

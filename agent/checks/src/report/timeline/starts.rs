@@ -68,7 +68,7 @@ fn services(host: &Host, booted: UnixTime) -> Vec<Row> {
     let later = oldest.into_iter().filter(|(_, (at, _))| at.0 > booted.0.saturating_add(BOOTING_SECS));
     later
         .map(|(name, (at, pid))| {
-            let what = words!("{name} started (its oldest process, {pid})", "{name} 启动(其最早的进程为 {pid})");
+            let what = words!("{name} started (its oldest process, {pid})", "{name} 启动（其最早的进程为 {pid}）");
             row(at, what, &format!("/proc/{pid}/stat"), Confidence::Medium)
         })
         .collect()

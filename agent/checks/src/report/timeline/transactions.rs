@@ -78,14 +78,14 @@ impl Transaction {
             let (count, (in_en, in_zh)) = (names.len(), verb.words());
             let rest = if more > 0 { words!(" and {more} more", " 等 {more} 个") } else { Words::default() };
             en.push(format!("{count} {in_en}: {named}{}", rest.en));
-            zh.push(format!("{in_zh} {count} 个:{named}{}", rest.zh));
+            zh.push(format!("{in_zh} {count} 个：{named}{}", rest.zh));
         }
         let tool = one_line(&self.tool, 40);
-        let (en, zh) = (en.join("; "), zh.join(";"));
+        let (en, zh) = (en.join("; "), zh.join("；"));
         Row {
             at: UnixTime(self.at),
             kind: RowKind::Package,
-            what: words!("{tool}: {en}", "{tool}:{zh}"),
+            what: words!("{tool}: {en}", "{tool}：{zh}"),
             evidence: self.evidence.clone(),
             confidence: self.confidence,
         }

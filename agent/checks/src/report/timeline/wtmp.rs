@@ -85,7 +85,7 @@ pub(super) fn logins(host: &Host) -> Seen {
             kind: RowKind::Login,
             what: words!(
                 "logins on {day} (UTC): {count}, users: {users}; this is the last of them",
-                "{day}(UTC)登录 {count} 次,用户 {users} 个;此为最后一次的时间"
+                "{day}（UTC）登录 {count} 次，用户 {users} 个；此为最后一次的时间"
             ),
             evidence: PATH.to_owned(),
             confidence: Confidence::High,
