@@ -260,10 +260,10 @@ impl Making<'_> {
                 .and_then(|(all, free)| crate::number::percent(all.saturating_sub(free), all));
             vec![
                 Cell::Code(one.mount.clone()),
-                Cell::Text(one.kind.clone()),
-                Cell::Text(one.bytes.map_or_else(unknown, size)),
-                Cell::Text(one.free_bytes.map_or_else(unknown, size)),
-                Cell::Text(used.map_or_else(String::new, |used| format!("{used:.0} %"))),
+                Cell::Short(one.kind.clone()),
+                Cell::Short(one.bytes.map_or_else(unknown, size)),
+                Cell::Short(one.free_bytes.map_or_else(unknown, size)),
+                Cell::Short(used.map_or_else(String::new, |used| format!("{used:.0} %"))),
             ]
         });
         let rows: Vec<_> = rows.collect();
@@ -282,10 +282,10 @@ impl Making<'_> {
         let rows = self.report.gathered.load_balancers.iter().map(|one| {
             vec![
                 Cell::Code(format!("{} {}", one.system, one.pool)),
-                Cell::Text(one.members.to_string()),
-                Cell::Text(one.hanging_secs.map_or_else(unknown, span)),
-                Cell::Text(one.refused_secs.map_or_else(unknown, span)),
-                Cell::Text(one.return_secs.map_or_else(unknown, span)),
+                Cell::Short(one.members.to_string()),
+                Cell::Short(one.hanging_secs.map_or_else(unknown, span)),
+                Cell::Short(one.refused_secs.map_or_else(unknown, span)),
+                Cell::Short(one.return_secs.map_or_else(unknown, span)),
             ]
         });
         let rows: Vec<_> = rows.collect();
@@ -323,11 +323,11 @@ impl Making<'_> {
         }
         let cells = rows.iter().map(|row| {
             vec![
-                Cell::Text(utc(row.at)),
-                Cell::Text(row.kind.title().get(self.language).to_owned()),
+                Cell::Short(utc(row.at)),
+                Cell::Short(row.kind.title().get(self.language).to_owned()),
                 Cell::Text(self.say(&row.what)),
                 Cell::Code(row.evidence.clone()),
-                Cell::Text(row.confidence.title().get(self.language).to_owned()),
+                Cell::Short(row.confidence.title().get(self.language).to_owned()),
             ]
         });
         let head = [

@@ -61,12 +61,14 @@ fn mark(mark: &Mark) -> String {
 
 fn table(out: &mut String, head: &[String], rows: &[Vec<Cell>]) {
     let names: String = head.iter().map(|name| format!("<th scope=\"col\">{}</th>", escape(name))).collect();
-    writeln!(out, "<table>\n<thead><tr>{names}</tr></thead>\n<tbody>").ok();
+    let class = if head.len() == 2 { " class=\"pairs\"" } else { "" };
+    writeln!(out, "<table{class}>\n<thead><tr>{names}</tr></thead>\n<tbody>").ok();
     for row in rows {
         out.push_str("<tr>");
         for (cell, name) in row.iter().zip(head) {
             let inner = match cell {
                 Cell::Text(told) => escape(told),
+                Cell::Short(told) => format!("<span class=\"short\">{}</span>", escape(told)),
                 Cell::Code(read) => format!("<code>{}</code>", escape(read)),
                 Cell::Mark(one) => mark(one),
             };

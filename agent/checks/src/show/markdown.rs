@@ -47,7 +47,7 @@ fn table(out: &mut String, head: &[String], rows: &[Vec<Cell>]) {
 
 fn cell(cell: &Cell) -> String {
     match cell {
-        Cell::Text(told) => text(told),
+        Cell::Text(told) | Cell::Short(told) => text(told),
         // Tables are split at bars before code spans are seen (GFM, 4.10), and readers differ about `\\|` in a span.
         Cell::Code(read) if read.contains('|') => text(read),
         Cell::Code(read) => code(read),

@@ -38,6 +38,8 @@ pub(crate) enum Block {
 #[derive(Debug)]
 pub(crate) enum Cell {
     Text(String),
+    /// A number, a date, a word: never broken over lines.
+    Short(String),
     /// Something that was read, or is to be typed.
     Code(String),
     Mark(Mark),
