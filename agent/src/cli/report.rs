@@ -262,7 +262,8 @@ fn has_room(folder: &Path, language: Language) -> Result<(), Problem> {
         return Ok(());
     }
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-    let values = [&*folder.display().to_string(), &mib(free), &mib(needed)];
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let values = [&*whole.display().to_string(), &mib(free), &mib(needed)];
     Err(Problem(Exit::Failed, Message::ReportNoRoom.text(language, &values)))
 }
 

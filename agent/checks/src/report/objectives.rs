@@ -115,11 +115,7 @@ fn seconds(finding: &Finding) -> Option<f64> {
     finding.value.map(|value| value * factor).filter(|secs| secs.is_finite() && *secs >= 0.0)
 }
 
-fn greatest<'a>(
-    report: &'a Report,
-    is: fn(&Finding) -> bool,
-    value: fn(&Finding) -> Option<f64>,
-) -> Option<(f64, &'a Finding)> {
+fn greatest(report: &Report, is: fn(&Finding) -> bool, value: fn(&Finding) -> Option<f64>) -> Option<(f64, &Finding)> {
     // Advice is about what has been given up.
     let all = report.findings().into_iter().filter(|finding| is(finding) && !finding.note);
     all.filter_map(|finding| Some((value(finding)?, finding))).max_by(|one, other| one.0.total_cmp(&other.0))

@@ -319,7 +319,7 @@ fn chk_a_bundle_of_huge_logs_stays_below_its_cap() {
     let noise = noise(3 << 20).replace(['$', ':', '=', '#'], "x");
     let mut fixture = Fixture::image();
     let mut logs = Vec::new();
-    for at in 0..30 {
+    for at in 0..23 {
         let path = format!("/var/log/huge{at}.log");
         fixture = fixture.file(&path, &noise);
         logs.push(path);
@@ -343,7 +343,7 @@ fn chk_a_bundle_of_huge_logs_stays_below_its_cap() {
         assert_eq!(item["truncated"].as_bool(), Some(item["collector"] == "log"));
     }
     assert_eq!(entries.len(), manifest["items"].as_array().unwrap().len() + 1);
-    assert!(manifest["left_out"].as_array().unwrap().len() > 5);
+    assert!(manifest["left_out"].as_array().unwrap().len() >= 3);
 }
 
 #[test]

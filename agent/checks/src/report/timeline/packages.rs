@@ -69,7 +69,11 @@ pub(super) fn look(host: &Host) -> Seen {
         apt.iter().any(|apt| (apt.at.saturating_sub(5)..=apt.until.saturating_add(5)).contains(&one.at))
     };
     dpkg.retain(|one| !of_apt(one));
-    let is_guessed = !zone.is_known && !(apt.is_empty() && dpkg.is_empty() && yum.is_empty());
+    let mut together = Vec::new();
+    dpkg.into_iter().for_each(|one| Transaction::add(&mut together, one));
+    let dpkg = together;
+    let is_local = [&apt, &dpkg, &yum].iter().any(|all| !all.is_empty());
+    let is_guessed = is_local && !zone.is_known;
     seen.rows = [apt, dpkg, yum, dnf].iter().flatten().map(Transaction::row).collect();
     if is_guessed {
         seen.gaps.push(words!(
@@ -80,7 +84,7 @@ pub(super) fn look(host: &Host) -> Seen {
     seen
 }
 
-/// `2026-01-01 06:12:33 upgrade nginx:amd64 1.22.1-8 1.22.1-9`.
+/// `2026-01-01 06:12:33 upgrade nginx:amd64 1.22.1-8 1.22.1-9`. Each stands alone until apt's are taken out.
 fn dpkg(log: &Log<'_>, all: &mut Vec<Transaction>) {
     for (number, line) in log.text.lines().enumerate() {
         let mut words = line.split_ascii_whitespace().skip(2);
@@ -102,7 +106,7 @@ fn dpkg(log: &Log<'_>, all: &mut Vec<Transaction>) {
         };
         let changes = vec![(verb, format!("{package} {versions}"))];
         let (tool, evidence) = ("dpkg".to_owned(), log.source(number));
-        Transaction::add(all, Transaction { at, until: at, confidence, tool, changes, evidence });
+        all.push(Transaction { at, until: at, confidence, tool, changes, evidence });
     }
 }
 

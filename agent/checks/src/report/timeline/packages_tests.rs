@@ -41,6 +41,10 @@ fn chk_packages_of_debian_are_told_once() {
             ),
         ],
     );
+    // By hand, a minute after apt.
+    let by_hand = "2025-12-31 06:12:31 upgrade nginx:amd64 1 2\n2025-12-31 06:13:40 install mine:all <none> 1\n";
+    let fixture = Fixture::image().file("/var/log/dpkg.log", by_hand).file("/var/log/apt/history.log", APT_LOG);
+    assert_eq!(rows(&fixture)[0].1, "dpkg: 1 installed: mine 1");
     let shanghai = Fixture::image().file("/var/log/dpkg.log", DPKG_LOG).file("/etc/timezone", "Asia/Shanghai");
     let seen = look(&shanghai.host());
     assert!(seen.gaps[0].en.contains("time zone is not known"), "{:?}", seen.gaps);
