@@ -16,6 +16,7 @@ use cloud_doctor_checks::report::{self, BUNDLE_BYTES_MAX, Bundle, Priority, Repo
 use cloud_doctor_checks::{Host, Ran, Wanted, show};
 use cloud_doctor_proto::refusal::Language;
 use cloud_doctor_proto::time::BootTime;
+use rustix::fs::Access;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -232,7 +233,7 @@ impl Place {
             (None, Format::Html | Format::Markdown | Format::Json) => return Ok(Self { out: None, is_folder: false }),
         };
         let is_folder = out.is_dir();
-        let folder = if is_folder { out.as_path() } else { folder_of(&out) };
+        let folder = if is_folder { &out } else { folder_of(&out) };
         let shown = out.display().to_string();
         if !folder.is_dir() || shown.ends_with('/') && !is_folder {
             return Err(usage(Message::ReportNoFolder, &[&folder.display().to_string()]));
@@ -241,11 +242,12 @@ impl Place {
         if !is_folder && out.symlink_metadata().is_ok_and(|found| !found.is_file()) {
             return Err(usage(Message::ReportNoFile, &[&shown]));
         }
-        let place = Self { out: Some(out.clone()), is_folder };
+        rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|errno| in_vain(folder, &errno.into()))?;
         if options.format == Format::Bundle {
             has_room(folder, language)?;
         }
-        Ok(place)
+        Ok(Self { out: Some(out), is_folder })
     }
 
     fn file(&self, name: &str, format: Format) -> Option<PathBuf> {
@@ -298,10 +300,15 @@ fn write(
         }
         Err(error) => {
             std::fs::remove_file(&hidden).ok();
-            let denied = matches!(error.kind(), io::ErrorKind::PermissionDenied);
-            Err(Problem(if denied { Exit::NoPermission } else { Exit::Failed }, in_place(path, &error)))
+            Err(in_vain(path, &error))
         }
     }
+}
+
+/// It cannot be written there.
+fn in_vain(path: &Path, error: &io::Error) -> Problem {
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    Problem(if denied { Exit::NoPermission } else { Exit::Failed }, in_place(path, error))
 }
 
 fn in_place(path: &Path, error: &io::Error) -> String {

@@ -163,7 +163,9 @@ impl Report {
             let space = if one.subject.is_empty() { "" } else { " " };
             (format!("{}{space}{}", one.check, one.subject), &one.summary)
         })));
-        all.extend(self.gathered.gaps.iter().cloned().map(general));
+        // What checks have said already is not said again.
+        let told: BTreeSet<String> = all.iter().map(|one: &NotChecked| one.why.en.clone()).collect();
+        all.extend(self.gathered.gaps.iter().filter(|gap| !told.contains(&gap.en)).cloned().map(general));
         all.extend(by_reason(self.ran.iter().filter_map(|(check, ran)| match ran {
             Ran::NotHere(why) => Some((check.id.to_owned(), why)),
             Ran::Findings(_) => None,
