@@ -9,14 +9,12 @@
 //! with it; the supervisor says so and has another one do the rest. It must never write, start a program, or raise its
 //! own limits.
 
-mod gather;
 mod report;
 mod seccomp;
 mod supervise;
 
-pub(crate) use gather::gather;
 pub(crate) use report::{Wants, role as report};
-pub(crate) use supervise::run;
+pub(crate) use supervise::{gather, run};
 
 use crate::fence;
 use cloud_doctor_checks::report::{Piece, Step};

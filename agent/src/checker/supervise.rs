@@ -3,6 +3,10 @@
 //! The network's checks and the others run side by side, in a process each. It must never wait for a checker that does
 //! not end: one that is stuck in the kernel stays behind.
 
+mod gather;
+
+pub(crate) use gather::gather;
+
 use super::{Line, Order, given_up};
 use cloud_doctor_checks::host::boot_time;
 use cloud_doctor_checks::{Check, Ran, Wanted, unknown, words};
@@ -15,9 +19,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// For one check.
 #[cfg(not(test))]
-pub(super) const CHECK_MS: u64 = 10_000;
+const CHECK_MS: u64 = 10_000;
 #[cfg(test)]
-pub(super) const CHECK_MS: u64 = 1_000;
+const CHECK_MS: u64 = 1_000;
 /// For all checks of one process, and of those that take its place (CHK-08).
 const ALL_MS: u64 = 30_000;
 /// What one check may say (CHK-08).
@@ -89,7 +93,7 @@ impl Run {
 }
 
 /// A checker that runs.
-pub(super) struct Checker {
+struct Checker {
     child: Child,
     lines: ChildStdout,
     heard: Vec<u8>,
@@ -97,7 +101,7 @@ pub(super) struct Checker {
 
 impl Checker {
     #[expect(clippy::disallowed_methods, reason = "our own binary, without an environment")]
-    pub(super) fn start(program: &Path, order: &Order) -> io::Result<Self> {
+    fn start(program: &Path, order: &Order) -> io::Result<Self> {
         let mut child = Command::new(program)
             .arg("checker")
             .env_clear()
@@ -154,7 +158,7 @@ impl Checker {
     }
 
     /// The next line.
-    pub(super) fn line(&mut self, deadline: BootTime) -> io::Result<Vec<u8>> {
+    fn line(&mut self, deadline: BootTime) -> io::Result<Vec<u8>> {
         let mut searched = 0;
         loop {
             if let Some(end) = self.heard[searched..].iter().position(|byte| *byte == b'\n') {
@@ -188,7 +192,7 @@ impl Checker {
     }
 
     /// Ends it, without waiting for what cannot be ended.
-    pub(super) fn end(mut self) {
+    fn end(mut self) {
         self.child.kill().ok();
         self.child.try_wait().ok();
     }

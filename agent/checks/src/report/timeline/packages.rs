@@ -98,7 +98,7 @@ fn dpkg(log: &Log<'_>, all: &mut Vec<Transaction>) {
         let Some((at, confidence)) = line.get(..19).and_then(|time| log.moment(time)) else { continue };
         let package = package.split(':').next().unwrap_or(package);
         let versions = match (verb, new) {
-            (Verb::Upgraded, Some(new)) => format!("{old} -> {new}"),
+            (Verb::Upgraded, Some(new)) => format!("{old} => {new}"),
             (Verb::Installed, Some(new)) => new.to_owned(),
             (Verb::Installed | Verb::Upgraded | Verb::Downgraded | Verb::Reinstalled | Verb::Removed, _) => {
                 old.to_owned()
@@ -150,7 +150,7 @@ fn packages(list: &str, verb: Verb, transaction: &mut Transaction) {
     for one in list.split("), ") {
         let Some((name, versions)) = one.split_once(" (") else { continue };
         let name = name.split(':').next().unwrap_or(name).trim();
-        let versions = versions.trim_end_matches(')').trim_end_matches(", automatic").replace(", ", " -> ");
+        let versions = versions.trim_end_matches(')').trim_end_matches(", automatic").replace(", ", " => ");
         transaction.changes.push((verb, format!("{name} {versions}")));
     }
 }

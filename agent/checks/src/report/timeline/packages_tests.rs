@@ -35,7 +35,7 @@ fn chk_packages_of_debian_are_told_once() {
             ),
             (
                 "2025-12-31 06:12:30",
-                "unattended-upgrade: 2 installed: liba 1.0-1, libb 2.0; 1 upgraded: nginx 1.22.1-8 -> 1.22.1-9",
+                "unattended-upgrade: 2 installed: liba 1.0-1, libb 2.0; 1 upgraded: nginx 1.22.1-8 => 1.22.1-9",
                 "/var/log/apt/history.log:2",
                 Medium,
             ),
@@ -126,7 +126,7 @@ fn chk_an_upgrade_of_hundreds_is_one_row() {
     let found = rows(&Fixture::image().file("/var/log/dpkg.log", text));
     assert_eq!(found.len(), 1);
     assert!(
-        found[0].1.starts_with("dpkg: 400 upgraded: p0 1 -> 2, ") && found[0].1.ends_with("and 394 more"),
+        found[0].1.starts_with("dpkg: 400 upgraded: p0 1 => 2, ") && found[0].1.ends_with("and 394 more"),
         "{found:?}"
     );
 }

@@ -1,8 +1,8 @@
 //! Has facts, timeline and files gathered for a report, by a checker inside the same fence, and with the same rule: a step
 //! that hangs or breaks is given up with its process, and another one does the rest. What was said before stays.
 
-use super::supervise::{CHECK_MS, Checker};
-use super::{Line, Order};
+use super::super::{Line, Order};
+use super::{CHECK_MS, Checker};
 use cloud_doctor_checks::host::boot_time;
 use cloud_doctor_checks::report::{Gathered, Step};
 use cloud_doctor_checks::words;
