@@ -46,6 +46,51 @@ const CONFIGURATION: [&str; 17] = [
     "/etc/httpd/conf.d/*.conf",
 ];
 
+/// Folders whose files never leave a host, names of files, and how such names end.
+const FOLDERS_NEVER: [&str; 9] = [
+    "/proc/",
+    "/sys/",
+    "/dev/",
+    "/run/secrets/",
+    "/etc/ssl/private/",
+    "/etc/pki/tls/private/",
+    "/etc/letsencrypt/",
+    "/var/crash/",
+    "/var/lib/systemd/coredump/",
+];
+const NAMES_NEVER: [&str; 14] = [
+    "shadow",
+    "shadow-",
+    "gshadow",
+    "gshadow-",
+    "master.passwd",
+    "opasswd",
+    ".netrc",
+    ".pgpass",
+    ".my.cnf",
+    ".htpasswd",
+    "core",
+    "vmcore",
+    "acme.json",
+    "environ",
+];
+const ENDS_NEVER: [&str; 14] = [
+    ".key",
+    ".pem",
+    ".p12",
+    ".pfx",
+    ".jks",
+    ".keystore",
+    ".kdbx",
+    ".ppk",
+    ".gpg",
+    ".asc",
+    ".der",
+    "_history",
+    "_rsa",
+    "_ed25519",
+];
+
 /// Who collected a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -121,55 +166,12 @@ fn is_log(path: &str) -> bool {
 
 /// What never leaves a host, whatever names it.
 pub(super) fn is_forbidden(path: &str) -> bool {
-    const FOLDERS: [&str; 9] = [
-        "/proc/",
-        "/sys/",
-        "/dev/",
-        "/run/secrets/",
-        "/etc/ssl/private/",
-        "/etc/pki/tls/private/",
-        "/etc/letsencrypt/",
-        "/var/crash/",
-        "/var/lib/systemd/coredump/",
-    ];
-    const NAMES: [&str; 14] = [
-        "shadow",
-        "shadow-",
-        "gshadow",
-        "gshadow-",
-        "master.passwd",
-        "opasswd",
-        ".netrc",
-        ".pgpass",
-        ".my.cnf",
-        ".htpasswd",
-        "core",
-        "vmcore",
-        "acme.json",
-        "environ",
-    ];
-    const ENDS: [&str; 14] = [
-        ".key",
-        ".pem",
-        ".p12",
-        ".pfx",
-        ".jks",
-        ".keystore",
-        ".kdbx",
-        ".ppk",
-        ".gpg",
-        ".asc",
-        ".der",
-        "_history",
-        "_rsa",
-        "_ed25519",
-    ];
     let lower = path.to_ascii_lowercase();
     let name = lower.rsplit('/').next().unwrap_or_default();
-    FOLDERS.iter().any(|folder| lower.starts_with(folder))
+    FOLDERS_NEVER.iter().any(|folder| lower.starts_with(folder))
         || lower.split('/').any(|part| matches!(part, ".ssh" | ".gnupg" | ".aws" | ".kube" | ".docker"))
-        || NAMES.contains(&name)
-        || ENDS.iter().any(|end| name.ends_with(end))
+        || NAMES_NEVER.contains(&name)
+        || ENDS_NEVER.iter().any(|end| name.ends_with(end))
         || name.starts_with("id_")
         || name.starts_with("core.")
         || name.contains("history") && name.starts_with('.')

@@ -25,6 +25,7 @@ struct Document<'a> {
     objectives: Vec<ObjectiveOf>,
     findings: Vec<One<'a>>,
     not_checked: Vec<NotChecked>,
+    absent: Vec<NotChecked>,
     facts: Facts<'a>,
     timeline: Vec<RowOf<'a>>,
 }
@@ -98,7 +99,9 @@ struct RowOf<'a> {
 /// None are expected: every value has a JSON form.
 pub fn json(report: &Report, language: Language) -> serde_json::Result<String> {
     let shown = |finding: &&Finding| finding.note || finding.status != Status::Ok;
-    let not_checked = report.not_checked().into_iter();
+    let told = |all: Vec<super::model::NotChecked>| {
+        all.into_iter().map(|one| NotChecked { why: one.why.get(language).to_owned(), what: one.what }).collect()
+    };
     serde_json::to_string(&Document {
         schema: REPORT_SCHEMA,
         version: &report.version,
@@ -110,9 +113,8 @@ pub fn json(report: &Report, language: Language) -> serde_json::Result<String> {
         ticket: ticket(report, language),
         objectives: objectives(report).iter().map(|one| objective(one, language)).collect(),
         findings: report.findings().into_iter().filter(shown).map(|finding| one(finding, language)).collect(),
-        not_checked: not_checked
-            .map(|one| NotChecked { why: one.why.get(language).to_owned(), what: one.what })
-            .collect(),
+        not_checked: told(report.not_checked()),
+        absent: told(report.absent()),
         facts: Facts {
             system: &report.gathered.system,
             file_systems: &report.gathered.file_systems,

@@ -136,7 +136,7 @@ impl Report {
         }
     }
 
-    /// What was not checked, by reason: what concerns all first, then what could not be told, then what is not there.
+    /// What was not checked, by reason: what concerns all first, then what could not be told, then what is missing besides.
     pub(super) fn not_checked(&self) -> Vec<NotChecked> {
         let general = |why: Words| NotChecked { why, what: Vec::new() };
         let mut all = Vec::new();
@@ -166,11 +166,15 @@ impl Report {
         // What checks have said already is not said again.
         let told: BTreeSet<String> = all.iter().map(|one: &NotChecked| one.why.en.clone()).collect();
         all.extend(self.gathered.gaps.iter().filter(|gap| !told.contains(&gap.en)).cloned().map(general));
-        all.extend(by_reason(self.ran.iter().filter_map(|(check, ran)| match ran {
+        all
+    }
+
+    /// What there is nothing of on this host, by reason.
+    pub(super) fn absent(&self) -> Vec<NotChecked> {
+        by_reason(self.ran.iter().filter_map(|(check, ran)| match ran {
             Ran::NotHere(why) => Some((check.id.to_owned(), why)),
             Ran::Findings(_) => None,
-        })));
-        all
+        }))
     }
 
     /// What its file is called, without an ending: `cloud-doctor-report-web-1-20260101T061233Z`.

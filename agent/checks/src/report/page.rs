@@ -31,6 +31,7 @@ pub fn page(report: &Report, language: Language) -> Page {
     blocks.extend(made.not_checked());
     blocks.extend(made.facts());
     blocks.extend(made.timeline());
+    blocks.extend(made.absent());
     let host = &report.host;
     let title = words!("Diagnostic report: {host}", "诊断报告：{host}");
     Page { language, title: title.get(language).to_owned(), blocks }
@@ -185,6 +186,19 @@ impl Making<'_> {
             blocks.push(Block::Paragraph(self.say(&words!("Everything was checked.", "全部已检查。"))));
             return blocks;
         }
+        blocks.push(self.reasons(&all));
+        blocks
+    }
+
+    fn absent(&self) -> Vec<Block> {
+        let all = self.report.absent();
+        if all.is_empty() {
+            return Vec::new();
+        }
+        vec![self.heading("What there is nothing of here", "此主机上没有的对象"), self.reasons(&all)]
+    }
+
+    fn reasons(&self, all: &[NotChecked]) -> Block {
         let mut items: Vec<_> = all.iter().take(REASONS_MAX).map(|one| self.reason(one)).collect();
         if all.len() > REASONS_MAX {
             let left = all.len() - REASONS_MAX;
@@ -192,8 +206,7 @@ impl Making<'_> {
                 self.say(&words!("{left} more reasons; the JSON has them all", "另有 {left} 条原因；JSON 中包含全部")),
             );
         }
-        blocks.push(Block::List(items));
-        blocks
+        Block::List(items)
     }
 
     fn reason(&self, one: &NotChecked) -> String {
