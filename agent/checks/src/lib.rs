@@ -29,6 +29,7 @@ mod nginx;
 mod number;
 mod process;
 pub mod redact;
+pub mod report;
 mod run;
 mod security;
 mod service;

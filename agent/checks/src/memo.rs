@@ -12,6 +12,10 @@ use std::collections::BTreeMap;
 /// Everything that is read once.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
+    /// Files that were read, without the kernel's own.
+    pub(crate) files_read: std::cell::RefCell<Files>,
+    /// Those of them that the readers of load balancers have read.
+    pub(crate) fleet_files: OnceCell<Files>,
     /// Nothing when there is no load balancer here.
     pub(crate) fleet: OnceCell<Option<Fleet>>,
     pub(crate) kernel_log: OnceCell<Result<KernelLog, Gap>>,
@@ -37,3 +41,6 @@ pub(crate) struct Memo {
     /// Process ids by the inode of a listening socket.
     pub(crate) socket_owners: OnceCell<BTreeMap<u64, u32>>,
 }
+
+/// Paths.
+type Files = std::collections::BTreeSet<String>;

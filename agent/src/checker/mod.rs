@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  supervisor ──order (JSON, stdin)──▶ checker: limits, privileges, Landlock, seccomp ──▶ one check after another
-//!             ◀──a line each (stdout): fence, begins, ran ──────────────────────────────┘
+//!             ◀──a line each (stdout): fence, begins, ran; step, pieces, done ──────────┘
 //! ```
 //!
 //! Checks that speak to no socket run in a process that can make none. A check that hangs or breaks takes its process
@@ -14,9 +14,10 @@ mod seccomp;
 mod supervise;
 
 pub(crate) use report::{Wants, role as report};
-pub(crate) use supervise::run;
+pub(crate) use supervise::{gather, run};
 
 use crate::fence;
+use cloud_doctor_checks::report::{Piece, Step};
 use cloud_doctor_checks::{Check, Host, Ran, Wanted, words};
 use cloud_doctor_proto::finding::{Finding, Status, Words};
 use rustix::process::{Resource, Rlimit};
@@ -43,6 +44,9 @@ pub(crate) struct Order {
     rto_secs: Option<f64>,
     set: Vec<(String, f64)>,
     before: Vec<(String, String, Status)>,
+    /// What to gather for a report.
+    #[serde(default)]
+    gather: Vec<Step>,
     /// Whether sockets may be made.
     net: bool,
 }
@@ -57,8 +61,14 @@ impl Order {
             rto_secs: wanted.rto_secs,
             set: wanted.set.iter().map(|(name, number)| (name.clone(), *number)).collect(),
             before: before.collect(),
+            gather: Vec::new(),
             net,
         }
+    }
+
+    /// An order to gather.
+    fn gathering(root: Option<PathBuf>, gather: Vec<Step>) -> Self {
+        Self { gather, ..Self::new(root, &[], &Wanted::default(), false) }
     }
 
     fn wanted(&self) -> Wanted {
@@ -79,6 +89,12 @@ enum Line {
     Found(Vec<Finding>),
     /// A check has nothing to look at here.
     NotHere(Words),
+    /// The step with this place in the order begins.
+    Step(usize),
+    /// Something of the step that has begun.
+    Piece(Piece),
+    /// The step that has begun is done.
+    Done,
 }
 
 /// Runs the role: an order on standard input, lines on standard output.
@@ -110,6 +126,11 @@ fn look() -> io::Result<()> {
             Ran::Findings(findings) => Line::Found(findings),
             Ran::NotHere(why) => Line::NotHere(why),
         })?;
+    }
+    for (place, step) in order.gather.iter().enumerate() {
+        say(&Line::Step(place))?;
+        cloud_doctor_checks::report::gather(step, &host, &mut |piece| say(&Line::Piece(piece)))?;
+        say(&Line::Done)?;
     }
     Ok(())
 }
@@ -160,5 +181,5 @@ fn keep_only_looking() -> rustix::io::Result<()> {
 
 /// Why a check has no result.
 fn given_up(why: &str) -> Words {
-    words!("the check was given up: {why}", "检查已被放弃:{why}")
+    words!("the check was given up: {why}", "检查已被放弃：{why}")
 }

@@ -3,6 +3,10 @@
 //! The network's checks and the others run side by side, in a process each. It must never wait for a checker that does
 //! not end: one that is stuck in the kernel stays behind.
 
+mod gather;
+
+pub(crate) use gather::gather;
+
 use super::{Line, Order, given_up};
 use cloud_doctor_checks::host::boot_time;
 use cloud_doctor_checks::{Check, Ran, Wanted, unknown, words};
@@ -71,7 +75,7 @@ impl Run {
                     checker.end();
                     ended
                 }
-                Err(error) => (None, words!("no checker could be started: {error}", "无法启动检查进程:{error}")),
+                Err(error) => (None, words!("no checker could be started: {error}", "无法启动检查进程：{error}")),
             };
             left.retain(|check| !run.results.contains_key(check.id));
             // Without a check to blame, another process would fare no better.
@@ -126,7 +130,7 @@ impl Checker {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     let why = words!(
                         "the check was given up: no result within {secs} s",
-                        "检查已被放弃:{secs} 秒内没有结果",
+                        "检查已被放弃：{secs} 秒内没有结果",
                         secs = CHECK_MS / 1000
                     );
                     return (at.map(|check| check.id), why);
@@ -148,6 +152,8 @@ impl Checker {
                     at = None;
                 }
                 (Ok(Line::Found(_) | Line::NotHere(_)), None) => {}
+                // Nobody asked for it.
+                (Ok(Line::Step(_) | Line::Piece(_) | Line::Done), _) => {}
                 (Err(error), _) => return (at.map(|check| check.id), given_up(&error.to_string())),
             }
         }

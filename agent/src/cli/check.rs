@@ -66,16 +66,18 @@ enum Format {
     Human,
     Json,
     Prometheus,
+    Markdown,
+    Html,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Lang {
+pub(super) enum Lang {
     En,
     Zh,
 }
 
 /// Reads `900`, `900s`, `15m`, `2h`.
-fn span(text: &str) -> Result<f64, String> {
+pub(super) fn span(text: &str) -> Result<f64, String> {
     let (number, factor) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(number) if text.ends_with('m') => (number, 60.0),
         Some(number) if text.ends_with('h') => (number, 3600.0),
@@ -177,6 +179,8 @@ fn round(options: &Options, checks: &[&'static Check], wanted: &mut Wanted, styl
         (true, _) | (false, Format::Json) => show::json(&results, style).map_err(|error| error.to_string())?,
         (false, Format::Human) => show::human(&results, style),
         (false, Format::Prometheus) => show::prometheus(&results),
+        (false, Format::Markdown) => show::markdown(&show::findings_page(&results, style.language, style.all)),
+        (false, Format::Html) => show::html(&show::findings_page(&results, style.language, style.all)),
     };
     // What fired holds until it is past the level where it is over.
     let each = results.findings().into_iter().map(|found| ((found.check.clone(), found.subject.clone()), found.status));

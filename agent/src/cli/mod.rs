@@ -10,6 +10,7 @@ mod enrol;
 mod events;
 mod explain;
 mod lockdown;
+mod report;
 mod roles;
 mod say;
 mod status;
@@ -90,6 +91,8 @@ enum Command {
     },
     /// Look at this host: what is wrong, what it costs, what helps. Needs no relay and no configuration.
     Check(check::Options),
+    /// Write all about this host into one file for a ticket. Needs no relay and no configuration.
+    Report(Box<report::Options>),
     /// About the file that caps what anybody may do here.
     Ceiling {
         #[command(subcommand)]
@@ -195,6 +198,7 @@ pub(crate) fn run() -> ExitCode {
     let places = Places::new(arguments.state_dir.as_deref());
     let exit = match arguments.command {
         Command::Check(options) => return check::run(&options),
+        Command::Report(options) => report::run(&options),
         Command::Enrol(options) => enrol::run(&places, arguments.state_dir.as_deref(), &options),
         Command::Run { standalone } => roles::run(&places, arguments.state_dir.as_deref(), standalone),
         Command::Status { json } => status::run(&places, json),

@@ -147,6 +147,7 @@ impl Host {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Gap::Unknown(words!("{path} is no regular file", "{path} 不是普通文件")));
         }
+        self.remember(path);
         Ok((File::from(fd), u64::try_from(stat.st_size).unwrap_or(0)))
     }
 

@@ -7,6 +7,7 @@
 mod addresses;
 mod adjtimex;
 pub mod calendar;
+pub(crate) mod civil;
 mod clock;
 pub(crate) mod control_groups;
 mod counters;
@@ -30,10 +31,13 @@ pub(crate) mod os_release;
 pub(crate) mod pressure;
 mod processes;
 mod reach;
+mod real_path;
 mod samples;
 pub(crate) mod sock_diag;
 mod sockets;
 mod tls_hello;
+pub(crate) mod zone;
+mod zone_rule;
 
 pub use addresses::ADDRESSES_FROM;
 pub use clock::{boot_time, unix_time};

@@ -124,4 +124,4 @@ impl Redactor {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -72,7 +72,7 @@ pub(super) const RULES: &[Rule] = &[
         r"(?i)(?:\{S?SHA(?:256|512)?\}|\{SMD5\}|SCRAM-SHA-256\$)(?P<s>[A-Za-z0-9+/=:$]{8,})",
     ),
     // `host:port:database:user:password`, as in .pgpass.
-    rule("pgpass", &[":5432:", ":*:"], r"(?m)^[^:\s#]+:(?:[0-9]{2,5}|\*):[^:\s]+:[^:\s]+:(?P<s>[^\s]+)"),
+    rule("pgpass", &[":5432:", ":*:"], r"(?:^|\s)[^:\s#]+:(?:[0-9]{2,5}|\*):[^:\s]+:[^:\s]+:(?P<s>[^\s]+)"),
     rule("stats-auth", &["stats auth"], r"\bstats\s+auth\s+[^:\s]+:(?P<s>\S+)"),
     rule("redis-acl", &["user "], r"\buser\s+\S+\s+(?:\S+\s+)*?[>#](?P<s>\S+)"),
     // Settings whose value stands behind white space.

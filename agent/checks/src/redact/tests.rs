@@ -3,7 +3,7 @@
 use super::*;
 
 /// A line with a planted secret, and the secret. Made up, in the shapes that are documented.
-const PLANTED: &[(&str, &str)] = &[
+pub(crate) const PLANTED: &[(&str, &str)] = &[
     ("password = hunter2secret", "hunter2secret"),
     ("db.password: 'tr0ub4dor'", "tr0ub4dor"),
     ("\"passwd\": \"correcthorse\"", "correcthorse"),
@@ -92,7 +92,7 @@ fn chk_07_none_of_the_planted_secrets_leaves() {
     // All together, in one text, with what is around them.
     let all: String = PLANTED.iter().map(|(line, _)| format!("Nov 26 00:00:01 web-1 app[1]: {line}\r\n")).collect();
     let out = redactor().text(&all);
-    for (line, secret) in PLANTED.iter().filter(|(line, _)| !line.starts_with("db.example")) {
+    for (line, secret) in PLANTED {
         assert!(!out.contains(secret), "{line}");
     }
 }

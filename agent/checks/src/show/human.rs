@@ -45,7 +45,7 @@ pub fn human(results: &Results<'_>, style: Style) -> String {
 }
 
 fn one(out: &mut String, finding: &Finding, style: Style) {
-    let label = label(finding);
+    let label = label(finding.status, finding.note);
     let label = label.get(style.language);
     let pad = " ".repeat(INDENT.saturating_sub(width(label)));
     let subject = safe(&finding.subject);
@@ -83,12 +83,12 @@ fn paragraph(out: &mut String, name: &str, text: &str, style: Style) {
     }
 }
 
-fn label(finding: &Finding) -> Words {
-    match finding.status {
+pub(super) fn label(status: Status, note: bool) -> Words {
+    match status {
         Status::Critical => words!("CRITICAL", "严重"),
         Status::Warning => words!("WARNING", "警告"),
         Status::Unknown => words!("UNKNOWN", "未知"),
-        Status::Ok if finding.note => words!("ADVICE", "建议"),
+        Status::Ok if note => words!("ADVICE", "建议"),
         Status::Ok => words!("OK", "正常"),
     }
 }

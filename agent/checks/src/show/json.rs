@@ -20,8 +20,9 @@ struct Document<'a> {
     sandbox_open: &'a [String],
 }
 
+/// A finding in one language.
 #[derive(Serialize)]
-struct One<'a> {
+pub(crate) struct One<'a> {
     check: &'a str,
     subject: &'a str,
     status: Status,
@@ -55,7 +56,8 @@ pub fn json(results: &Results<'_>, style: Style) -> serde_json::Result<String> {
     })
 }
 
-fn one(finding: &Finding, language: Language) -> One<'_> {
+/// A finding in one language.
+pub(crate) fn one(finding: &Finding, language: Language) -> One<'_> {
     One {
         check: &finding.check,
         subject: &finding.subject,

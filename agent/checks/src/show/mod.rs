@@ -5,16 +5,23 @@
 //! up among our own.
 
 mod docs;
+mod html;
 mod human;
 mod json;
 mod list;
+mod markdown;
+pub(crate) mod page;
 mod prometheus;
 mod wrap;
 
 pub use docs::docs;
+pub use html::html;
 pub use human::human;
+pub(crate) use json::{One, one};
 pub use json::{json, schema};
 pub use list::{explain, list, list_json};
+pub use markdown::markdown;
+pub use page::{Page, findings_page};
 pub use prometheus::prometheus;
 
 use cloud_doctor_proto::checks::Absent;
@@ -51,10 +58,10 @@ pub struct Style {
     pub width: usize,
 }
 
-impl Results<'_> {
+impl<'a> Results<'a> {
     /// Every finding, the worst first, then in the order of checks.
     #[must_use]
-    pub fn findings(&self) -> Vec<&Finding> {
+    pub fn findings(&self) -> Vec<&'a Finding> {
         let mut all: Vec<_> = self.findings.iter().collect();
         all.sort_by_key(|finding| (std::cmp::Reverse(finding.status), !finding.note));
         all
@@ -71,7 +78,7 @@ impl Results<'_> {
     }
 
     /// How many checks found something or had nothing to look at.
-    fn checks(&self) -> usize {
+    pub(crate) fn checks(&self) -> usize {
         let ids = self.findings.iter().map(|finding| finding.check.as_str());
         ids.chain(self.absent.iter().map(|absent| absent.check.as_str())).collect::<BTreeSet<_>>().len()
     }
