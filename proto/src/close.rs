@@ -52,7 +52,7 @@ codes! {
             "已关闭";
         /// The relay does not know the tunnel's key.
         NotEnrolled = 1, "this relay does not know this server's key: it was never enrolled here, or was removed",
-            "此中继不认识该服务器的密钥:从未在此注册,或已被移除";
+            "此中继不认识该服务器的密钥：从未在此注册，或已被移除";
         /// The peer broke the protocol, or said nothing in time.
         Protocol = 2, "the greeting was malformed, out of order or too late",
             "握手消息格式不对、顺序不对或太迟";
@@ -70,10 +70,10 @@ codes! {
             "中继正在重启";
         /// This key connects more often than an agent ever needs to.
         TooOften = 7, "too many connections from this key; wait before the next one",
-            "此密钥的连接过多;请稍后再连";
+            "此密钥的连接过多；请稍后再连";
         /// The relay cannot read or write its database.
         Unavailable = 8, "the relay cannot reach its database; try again later",
-            "中继无法访问其数据库;请稍后重试";
+            "中继无法访问其数据库；请稍后重试";
         /// The peer was silent although it had to answer.
         Silent = 9, "no answer in time",
             "未及时应答";
@@ -88,7 +88,7 @@ codes! {
             "已完成";
         /// The relay is going down.
         Restarting = 1012, "the relay is restarting; connect again",
-            "中继正在重启;请重新连接";
+            "中继正在重启；请重新连接";
         /// Text where only binary messages are spoken.
         Protocol = 4400, "only binary messages are spoken here",
             "此处只接受二进制消息";
@@ -103,16 +103,16 @@ codes! {
             "此账号或中继管理员结束了此数据流";
         /// The tunnel went away while the stream was open.
         AgentGone = 4410, "the connection to the server's agent was lost; connect again to resume",
-            "与服务器 Agent 的连接中断;重新连接即可继续";
+            "与服务器 Agent 的连接中断；重新连接即可继续";
         /// The agent refused or reset the stream.
         AgentReset = 4411, "the server's agent ended the stream",
             "服务器的 Agent 结束了数据流";
         /// The tunnel stands, but guard does not answer behind it.
         GuardAway = 4412, "the agent's guard is not running on the server: see its service there",
-            "服务器上的 guard 未运行:请查看其服务状态";
+            "服务器上的 guard 未运行：请查看其服务状态";
         /// Too many opens by this account.
         TooMany = 4429, "too many streams opened in the last minute; wait a moment",
-            "过去一分钟打开的数据流过多;请稍候";
+            "过去一分钟打开的数据流过多；请稍候";
         /// The tunnel has no room for one more stream.
         Busy = 4503, "the server's agent has no room for another stream",
             "服务器的 Agent 已无余量打开新的数据流";

@@ -73,7 +73,7 @@ refusals! {
     /// No rule allows any of the checks that were asked for.
     ChecksNotAllowed, "checks-not-allowed",
         "This server's ceiling allows none of these checks from afar. The customer can add a rule with scope = \"checks\", or run `cloud-doctor-agent check` there.",
-        "此服务器的上限文件不允许远程运行这些检查。客户可添加 scope = \"checks\" 的规则,或在该服务器上运行 `cloud-doctor-agent check`。";
+        "此服务器的上限文件不允许远程运行这些检查。客户可添加 scope = \"checks\" 的规则，或在该服务器上运行 `cloud-doctor-agent check`。";
     /// The last run is too recent, or still goes on.
     ChecksTooOften, "checks-too-often",
         "This server ran checks a moment ago. Ask again in {} s.",
@@ -81,15 +81,15 @@ refusals! {
     /// The run could not be started, or did not end.
     ChecksFailed, "checks-failed",
         "The checks could not be run on this server: {}",
-        "无法在此服务器上运行检查:{}";
+        "无法在此服务器上运行检查：{}";
     /// The pinned log, ceiling or identity cannot be read.
     TrustBroken, "trust-broken",
         "The server's own trust files are damaged, so it trusts nobody. Ask the customer to run `cloud-doctor-agent status` there. {}",
-        "服务器上的信任文件已损坏,因此不信任任何人。请客户在该服务器上运行 `cloud-doctor-agent status`。{}";
+        "服务器上的信任文件已损坏，因此不信任任何人。请客户在该服务器上运行 `cloud-doctor-agent status`。{}";
     /// Locked down by root.
     Lockdown, "lockdown",
         "The customer has locked this server down. Only root on the server can undo it: `cloud-doctor-agent lockdown --undo`.",
-        "客户已锁定此服务器。只有服务器上的 root 可以解除:`cloud-doctor-agent lockdown --undo`。";
+        "客户已锁定此服务器。只有服务器上的 root 可以解除：`cloud-doctor-agent lockdown --undo`。";
     /// Bytes that are no message.
     Malformed, "malformed",
         "The server could not read the request. Update the client. {}",
@@ -113,11 +113,11 @@ refusals! {
     /// Engineer not in the log.
     UnknownEngineer, "unknown-engineer",
         "Your key is not in this customer's trust log. Ask the customer to run: cloud-doctor tenant engineer add. {}",
-        "您的密钥不在该客户的信任日志中。请客户运行:cloud-doctor tenant engineer add。{}";
+        "您的密钥不在该客户的信任日志中。请客户运行：cloud-doctor tenant engineer add。{}";
     /// Engineer's key past its date.
     ExpiredEngineer, "expired-engineer",
         "By this server's clock your key is past its last day. Ask the customer to renew it, or to set the server's clock. {}",
-        "按此服务器的时钟,您的密钥已过期。请客户续期,或校准服务器时钟。{}";
+        "按此服务器的时钟，您的密钥已过期。请客户续期，或校准服务器时钟。{}";
     /// Signature does not verify.
     Signature, "signature",
         "The signature under the grant does not verify. Nothing was started.",
@@ -125,15 +125,15 @@ refusals! {
     /// Scope or user beyond the ceiling.
     Ceiling, "ceiling",
         "The customer's ceiling on this server does not allow that: {}. Only root there can change /etc/cloud-doctor/ceiling.toml.",
-        "该服务器上客户设置的权限上限不允许此操作:{}。只有该服务器的 root 可以修改 /etc/cloud-doctor/ceiling.toml。";
+        "该服务器上客户设置的权限上限不允许此操作：{}。只有该服务器的 root 可以修改 /etc/cloud-doctor/ceiling.toml。";
     /// Beyond the tenant's policy.
     Policy, "policy",
         "The customer's policy does not allow that: {}.",
-        "客户的策略不允许此操作:{}。";
+        "客户的策略不允许此操作：{}。";
     /// Outside the allowed hours.
     Hours, "hours",
         "The customer allows that only at certain hours: {}.",
-        "客户只允许在特定时段进行此操作:{}。";
+        "客户只允许在特定时段进行此操作：{}。";
     /// Asked for more time than allowed.
     TooLong, "too-long",
         "The customer allows visits of at most {} here. Ask for less time.",
@@ -141,7 +141,7 @@ refusals! {
     /// Kind of signer not accepted.
     SignerKind, "signer-kind",
         "The customer does not accept this kind of signature here: {}.",
-        "客户在此不接受这种签名方式:{}。";
+        "客户在此不接受这种签名方式：{}。";
     /// Second signature by the same key or person.
     SamePerson, "same-person",
         "The second signature must come from another key and another person.",
@@ -149,7 +149,7 @@ refusals! {
     /// Second signature not valid.
     SecondSignature, "second-signature",
         "The second signature does not verify or its key may not approve. {}",
-        "第二个签名验证失败,或其密钥无批准权限。{}";
+        "第二个签名验证失败，或其密钥无批准权限。{}";
     /// Denied by the customer.
     Denied, "denied",
         "The customer said no.",
@@ -161,11 +161,11 @@ refusals! {
     /// The client knows a newer log than guard and did not send it.
     StaleLog, "stale-log",
         "The server's copy of the trust log is older than yours and could not be brought up to date. Try again. {}",
-        "服务器上的信任日志比您的旧,且无法更新。请重试。{}";
+        "服务器上的信任日志比您的旧，且无法更新。请重试。{}";
     /// Log entries that do not continue the pinned log.
     LogFork, "log-fork",
         "The trust log that was sent does not continue the one that this server has pinned. Somebody may be forging it; tell the customer.",
-        "收到的信任日志与此服务器固定的日志不连续,可能有人伪造。请告知客户。";
+        "收到的信任日志与此服务器固定的日志不连续，可能有人伪造。请告知客户。";
     /// No such visit, or over.
     NoVisit, "no-visit",
         "This visit is over or unknown to the server. Open a new one.",
@@ -177,23 +177,23 @@ refusals! {
     /// The sealed handshake fails.
     Handshake, "handshake",
         "The sealed channel's handshake failed: it was changed on the way, replayed, or made with other keys. Nothing was started.",
-        "加密通道握手失败:数据在途中被更改、被重放,或使用了其他密钥。未启动任何内容。";
+        "加密通道握手失败：数据在途中被更改、被重放，或使用了其他密钥。未启动任何内容。";
     /// A dead resume secret.
     Compromised, "compromised",
         "A secret of this visit that was already replaced came back: somebody may have a copy. The visit was ended and the customer's audit says so.",
-        "此次远程协助中已失效的密钥再次出现,可能有人持有副本。远程协助已结束,并已记入客户的审计日志。";
+        "此次远程协助中已失效的密钥再次出现，可能有人持有副本。远程协助已结束，并已记入客户的审计日志。";
     /// Too many shells.
     TooMany, "too-many",
         "This server already runs as many shells as it may ({}). End one: cloud-doctor sessions.",
-        "此服务器运行的会话已达上限({})。请先结束一个:cloud-doctor sessions。";
+        "此服务器运行的会话已达上限（{}）。请先结束一个：cloud-doctor sessions。";
     /// An approver's key under a grant that does more than look.
     ApproverScope, "approver-scope",
         "An approver's key may watch and read the audit; shells and commands take an engineer's key. Nothing was started.",
-        "批准人的密钥只可用于旁观和读取审计日志;打开会话或运行命令需要工程师的密钥。未启动任何内容。";
+        "批准人的密钥只可用于旁观和读取审计日志；打开会话或运行命令需要工程师的密钥。未启动任何内容。";
     /// A shell that has as many watchers as it may.
     Watched, "watched",
         "This shell already has as many watchers as it may ({}). One of them must leave first.",
-        "此会话的旁观者已达上限({})。请先让其中一人离开。";
+        "此会话的旁观者已达上限（{}）。请先让其中一人离开。";
     /// User unknown on the host.
     NoUser, "no-user",
         "The server has no user {}.",
@@ -201,19 +201,19 @@ refusals! {
     /// Audit cannot be written.
     AuditFull, "audit-full",
         "The server cannot write its audit log, so it opens nothing. Free some space there: {}.",
-        "服务器无法写入审计日志,因此不开放任何会话。请在该服务器上释放空间:{}。";
+        "服务器无法写入审计日志，因此不开放任何会话。请在该服务器上释放空间：{}。";
     /// Audit cannot be read.
     AuditUnread, "audit-unread",
         "The server cannot read its audit log: {}.",
-        "服务器无法读取审计日志:{}。";
+        "服务器无法读取审计日志：{}。";
     /// Holder could not be started.
     NotStarted, "not-started",
         "The server could not start the shell: {}.",
-        "服务器无法启动会话:{}。";
+        "服务器无法启动会话：{}。";
     /// Guard cannot be reached by the tunnel.
     GuardAway, "guard-away",
         "The agent's guard is not running on the server. It usually returns within seconds; otherwise ask the customer to run: systemctl status cloud-doctor-guard.",
-        "服务器上的 guard 未运行。通常几秒内恢复;否则请客户运行:systemctl status cloud-doctor-guard。";
+        "服务器上的 guard 未运行。通常几秒内恢复；否则请客户运行：systemctl status cloud-doctor-guard。";
 }
 
 impl Refusal {

@@ -39,20 +39,20 @@ rules! {
     NameHidden: "a name holds control characters or characters that cannot be seen", "名称含有控制字符或不可见字符";
     RootAlready: "this key is a root already", "该密钥已是根密钥";
     NoRoot: "this key is no root", "该密钥不是根密钥";
-    LastRoot: "the last root cannot be removed; add another first", "不能移除最后一把根密钥;请先添加另一把";
+    LastRoot: "the last root cannot be removed; add another first", "不能移除最后一把根密钥；请先添加另一把";
     PersonDays: "a key is valid for at most 90 days", "密钥有效期最长 90 天";
     PersonPast: "the key's last day is in the past", "密钥的截止日期已过";
-    OtherRole: "this key has another role; remove it first", "该密钥已有其他角色;请先移除";
-    OtherKind: "this key is listed as another kind; remove it first", "该密钥已列为其他类型;请先移除";
+    OtherRole: "this key has another role; remove it first", "该密钥已有其他角色；请先移除";
+    OtherKind: "this key is listed as another kind; remove it first", "该密钥已列为其他类型；请先移除";
     RootKind: "a browser's key cannot be a root or recovery key", "浏览器密钥不能作为根密钥或恢复密钥";
     RecoveryKind: "the recovery key must not depend on a browser", "恢复密钥不得依赖浏览器";
     PasskeyKind: "this key is a passkey's and must be listed as one, or is none", "该密钥的类型与通行密钥不符";
     FirstCount: "the first entry holds at most eight people and install tokens", "首条中最多另含八项人员与安装令牌";
-    AheadSelf: "nobody signs ahead for themselves: that takes an approver or root who is another person", "不能为自己预先签署:须由另一位批准人或根密钥持有人签署";
+    AheadSelf: "nobody signs ahead for themselves: that takes an approver or root who is another person", "不能为自己预先签署：须由另一位批准人或根密钥持有人签署";
     AheadDevice: "a browser's key cannot sign ahead", "浏览器密钥不能预先签署";
-    AheadHours: "what is signed ahead begins within seven days, ends later and lasts at most a day", "预先签署须在七天内开始,且最长一天";
+    AheadHours: "what is signed ahead begins within seven days, ends later and lasts at most a day", "预先签署须在七天内开始，且最长一天";
     AheadScopes: "what is signed ahead names one to eight kinds of access, sorted and different", "预先签署须列出一至八项互不相同且已排序的权限";
-    AheadMany: "at most 64 things are signed ahead at once; end one first", "同时最多有 64 项预先签署;请先结束一项";
+    AheadMany: "at most 64 things are signed ahead at once; end one first", "同时最多有 64 项预先签署；请先结束一项";
     NoAhead: "nothing with this number is signed ahead", "没有此编号的预先签署";
     Nobody: "nobody has this key", "没有人持有该密钥";
     BatchDays: "a batch lives at most seven days", "批次有效期最长七天";
@@ -136,11 +136,11 @@ impl LogError {
             (Language::Zh, LogError::Pack { seq, .. }) => format!("第 {seq} 条不是规范格式"),
             (Language::Zh, LogError::Fork { expected, found }) => format!("第 {found} 条与日志第 {expected} 条不连续"),
             (Language::Zh, LogError::OtherTenant { pinned, found }) => {
-                format!("日志首条为 {found},已固定的是 {pinned}")
+                format!("日志首条为 {found}，已固定的是 {pinned}")
             }
-            (Language::Zh, LogError::NotAllowed { seq, by }) => format!("第 {seq} 条:密钥 {by} 无权签署"),
+            (Language::Zh, LogError::NotAllowed { seq, by }) => format!("第 {seq} 条：密钥 {by} 无权签署"),
             (Language::Zh, LogError::Signature { seq, .. }) => format!("第 {seq} 条的签名无效"),
-            (Language::Zh, LogError::Rule { seq, rule }) => format!("第 {seq} 条:{}", rule.text(language)),
+            (Language::Zh, LogError::Rule { seq, rule }) => format!("第 {seq} 条：{}", rule.text(language)),
             (Language::Zh, LogError::Empty) => "日志为空".to_owned(),
         }
     }

@@ -283,7 +283,7 @@ fn every_rule_has_two_languages() {
         assert!(rule.text(Language::En).is_ascii() && !rule.text(Language::Zh).is_ascii(), "{rule:?}");
     }
     let error = LogError::Rule { seq: 3, rule: Rule::LastRoot };
-    assert_eq!(error.text(Language::Zh), "第 3 条:不能移除最后一把根密钥;请先添加另一把");
+    assert_eq!(error.text(Language::Zh), "第 3 条：不能移除最后一把根密钥；请先添加另一把");
 }
 
 #[test]

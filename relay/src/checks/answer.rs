@@ -55,7 +55,7 @@ dropped! {
         "The report is larger than one may be." "报告超过允许的大小。";
     /// Bytes that are no answer.
     Malformed "malformed"
-        "The answer is no report of this protocol, or was cut off." "回答不是本协议的报告,或不完整。";
+        "The answer is no report of this protocol, or was cut off." "回答不是本协议的报告，或不完整。";
     /// Another identity's.
     Stranger "stranger"
         "The report is signed by another server." "报告由另一台服务器签名。";
@@ -64,11 +64,11 @@ dropped! {
         "The signature under the report does not verify." "报告的签名验证失败。";
     /// The answer to another request.
     Nonce "nonce"
-        "The report answers another request; an old one may have been sent again." "报告回答的是另一个请求,可能是旧报告的重放。";
+        "The report answers another request; an old one may have been sent again." "报告回答的是另一个请求，可能是旧报告的重放。";
     /// Dated beyond [`FUTURE_SECS_MAX`].
     Future "future"
         "The report is dated more than ten minutes in the future; the server's clock may be wrong."
-        "报告的时间比当前晚十分钟以上,服务器的时钟可能不准。";
+        "报告的时间比当前晚十分钟以上，服务器的时钟可能不准。";
     /// There is one already, or more than one came.
     Duplicate "duplicate"
         "The report came twice." "收到重复的报告。";

@@ -48,7 +48,7 @@ pub(super) async fn schedule(
     let scoped = caller.scoped(&api);
     let agent = scoped.agent(&id).await?.ok_or(Code::Unknown)?.agent;
     if every_secs != 0 && !EVERY_SECS.contains(&every_secs) {
-        return Err(bad("every_secs: 0, or 300 to 604800", "every_secs:0,或 300 至 604800"));
+        return Err(bad("every_secs: 0, or 300 to 604800", "every_secs:0，或 300 至 604800"));
     }
     scoped.set_check_schedule(&agent, every_secs, caller.actor(), clock::now()).await?;
     Ok(Json(Schedule { every_secs }))
@@ -124,18 +124,18 @@ fn parsed(asked: Waive, agent: AgentId, now: UnixTime) -> Result<NewWaiver, Prob
     let Waive { check, subject, reason, until } = asked;
     let plain = |text: &str, max| !text.trim().is_empty() && one_line(text, max) == text;
     if !plain(&check, CHECK_CHARS_MAX) {
-        return Err(bad("check: the id of a check", "check:检查项的 ID"));
+        return Err(bad("check: the id of a check", "check：检查项的 ID"));
     }
     // It must match to the letter, so it may be whatever a host has said.
     if subject.chars().count() > SUBJECT_CHARS_MAX {
-        return Err(bad("subject: at most 1000 characters", "subject:最多 1000 个字符"));
+        return Err(bad("subject: at most 1000 characters", "subject：最多 1000 个字符"));
     }
     if !plain(&reason, REASON_CHARS_MAX) {
         return Err(bad("reason: 1 to 300 printable characters", "reason:1 至 300 个可打印字符"));
     }
     let until = UnixTime(until);
     if until <= now || until > now.plus_secs(WAIVED_DAYS_MAX * DAY_SECS) {
-        return Err(bad("until: in the future, at most 366 days from now", "until:将来的时间,最多 366 天之后"));
+        return Err(bad("until: in the future, at most 366 days from now", "until：将来的时间，最多 366 天之后"));
     }
     Ok(NewWaiver { id: ListId::random()?.0, agent, check, subject, reason, until })
 }

@@ -72,7 +72,7 @@ fn chk_10_a_client_shows_what_the_server_signed_and_nothing_else() {
         "UPDATE check_runs SET report = unhex(replace(hex(report), hex('cpu.usage'), hex('cpu.usagf')))",
     );
     for (lang, words) in
-        [("en", "is not shown: its signature is not by that server"), ("zh", "未予显示:签名不是该服务器")]
+        [("en", "is not shown: its signature is not by that server"), ("zh", "未予显示：签名不是该服务器")]
     {
         let (code, out, err) = texts(&site.ask(&["check", "web-1", "--last", "--json", "--lang", lang]));
         assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");

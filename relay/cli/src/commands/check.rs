@@ -73,7 +73,7 @@ fn why(error: &ReportError, language: Language) -> &'static str {
         (ReportError::Stranger, Language::En) => "another key signed it than the trust log names",
         (ReportError::Stranger, Language::Zh) => "签名密钥与信任日志中的不符",
         (ReportError::Nonce, Language::En) => "it answers another request; an old one may have been sent again",
-        (ReportError::Nonce, Language::Zh) => "它回答的是另一个请求,可能是旧报告的重放",
+        (ReportError::Nonce, Language::Zh) => "它回答的是另一个请求，可能是旧报告的重放",
     }
 }
 

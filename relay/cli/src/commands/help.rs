@@ -101,7 +101,7 @@ pub(crate) fn in_chinese(command: Command) -> Command {
         .disable_help_subcommand(true)
         .arg(help.help_heading(OPTIONS).display_order(990))
         .subcommand_help_heading("命令")
-        .help_template("{about-with-newline}\n用法:{usage}\n\n{all-args}{after-help}\n")
+        .help_template("{about-with-newline}\n用法：{usage}\n\n{all-args}{after-help}\n")
 }
 
 fn arg_in_chinese(arg: Arg) -> Arg {
