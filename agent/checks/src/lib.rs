@@ -27,6 +27,7 @@ mod memory;
 mod net;
 mod nginx;
 mod number;
+pub mod pack;
 mod process;
 pub mod redact;
 mod run;
@@ -40,9 +41,10 @@ mod web;
 pub use check::{Check, Group, Needs, Param, Text};
 pub use found::{Found, Gap, Outcome};
 pub use host::Host;
-pub use run::{BadSetting, Before, RTO_SECS_DEFAULT, Ran, Settings, Wanted, run, unknown};
+pub use run::{BadSetting, Before, Pending, RTO_SECS_DEFAULT, Ran, Settings, Wanted, run, unknown};
 
-/// Every check, in the order of groups and of the list in each.
+/// Every check, in the order of groups and of the list in each; at the end those of the host's own packs and plugins,
+/// once they were installed.
 pub fn all() -> impl Iterator<Item = &'static Check> {
     [
         lb::CHECKS,
@@ -70,6 +72,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
     .into_iter()
     .flatten()
     .copied()
+    .chain(pack::checks())
 }
 
 /// The check with this id.

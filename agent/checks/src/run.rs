@@ -3,12 +3,16 @@
 use crate::check::{Check, Param};
 use crate::found::{Found, Gap};
 use crate::host::Host;
+use crate::pack::Heard;
 use crate::words;
 use cloud_doctor_proto::finding::{Finding, Status, Words};
 use std::collections::BTreeMap;
 
 /// How the things that a check looked at were the last time.
 pub type Before = BTreeMap<(String, String), Status>;
+
+/// Since when, in seconds since 1970, a level of a pack's check holds that must hold for longer: by check, subject and level.
+pub type Pending = BTreeMap<(String, String, String), u64>;
 
 /// What the caller wants of all checks.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +23,10 @@ pub struct Wanted {
     pub set: BTreeMap<String, f64>,
     /// How it was the last time.
     pub before: Before,
+    /// What is not yet so for long enough.
+    pub pending: Pending,
+    /// What plugins said, by their ids.
+    pub plugins: BTreeMap<String, Heard>,
 }
 
 /// 15 minutes: what is assumed of a service whose objective nobody has said.
@@ -66,6 +74,14 @@ impl Wanted {
 pub struct Settings<'a> {
     check: &'a Check,
     wanted: &'a Wanted,
+}
+
+impl<'a> Settings<'a> {
+    /// For a check that is run in another way than by [`run`].
+    #[cfg(test)]
+    pub(crate) fn new(check: &'a Check, wanted: &'a Wanted) -> Self {
+        Self { check, wanted }
+    }
 }
 
 impl Settings<'_> {
@@ -116,6 +132,21 @@ impl Settings<'_> {
         } else {
             Status::Ok
         }
+    }
+
+    /// A parameter's number, which is `default` where nobody has set another.
+    pub(crate) fn number_of(&self, name: &str, default: f64) -> f64 {
+        self.wanted.set.get(&format!("{}.{name}", self.check.id)).copied().unwrap_or(default)
+    }
+
+    /// What the caller wants.
+    pub(crate) fn wanted(&self) -> &Wanted {
+        self.wanted
+    }
+
+    /// The check's own id.
+    pub(crate) fn id(&self) -> &'static str {
+        self.check.id
     }
 
     fn param(&self, name: &str) -> &'static Param {
@@ -176,7 +207,7 @@ fn finding(check: &Check, found: Found) -> Finding {
         summary: found.summary,
         impact: text(found.impact, check.impact),
         remedy: text(found.remedy, check.remedy),
-        details: found.details.into_iter().map(|(name, detail)| (name.to_owned(), detail)).collect(),
+        details: found.details.into_iter().map(|(name, detail)| (name.into_owned(), detail)).collect(),
     }
 }
 

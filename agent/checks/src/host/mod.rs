@@ -25,6 +25,7 @@ mod samples;
 pub(crate) mod sock_diag;
 mod sockets;
 mod tls_hello;
+mod within;
 
 pub use addresses::ADDRESSES_FROM;
 pub use clock::{boot_time, unix_time};
