@@ -29,7 +29,10 @@ fn root(files: &[(&str, &[u8])]) -> TempDir {
 
 fn json(root: &Path, more: &[&str]) -> (i32, Value) {
     let output = check(&[&["--json", "--root", root.to_str().unwrap()], more].concat());
-    (output.status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr))))
+    (
+        output.status.code().unwrap(),
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr))),
+    )
 }
 
 const SEED: &[u8] = b"defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n\n\
@@ -48,11 +51,16 @@ fn lb_01_a_load_balancer_that_probes_every_300_s_is_found_and_60_s_are_not_enoug
     let (code, seed) = found(SEED);
     assert_eq!((code, &seed["status"], &seed["value"]), (2, &"critical".into(), &1800.0.into()), "{seed}");
     assert_eq!(seed["details"]["refused_s"], 900.0);
-    assert!(seed["evidence"].as_array().unwrap().iter().any(|one| one["source"] == "/etc/haproxy/haproxy.cfg:9"), "{seed}");
+    assert!(
+        seed["evidence"].as_array().unwrap().iter().any(|one| one["source"] == "/etc/haproxy/haproxy.cfg:9"),
+        "{seed}"
+    );
     let minute = text(SEED).replace("300s", "60s");
     let (code, minute) = found(minute.as_bytes());
     assert_eq!((code, &minute["status"], &minute["value"]), (2, &"critical".into(), &360.0.into()), "{minute}");
-    let good = text(SEED).replace("inter 300s", "inter 5s fastinter 1s").replace("timeout server", "timeout check 3s\n    timeout server");
+    let good = text(SEED)
+        .replace("inter 300s", "inter 5s fastinter 1s")
+        .replace("timeout server", "timeout check 3s\n    timeout server");
     let (code, good) = found(good.as_bytes());
     assert_eq!((code, &good["status"], &good["value"]), (0, &"ok".into(), &16.0.into()), "{good}");
 }
@@ -152,7 +160,8 @@ fn every_format_says_the_same() {
     assert!(text(&chinese.stdout).starts_with("\u{4e25}\u{91cd}"), "{}", text(&chinese.stdout));
     let metrics = check(&["lb.detection-time", "--root", folder, "--format", "prometheus"]);
     let metrics = text(&metrics.stdout);
-    let line = "cloud_doctor_check_value{check=\"lb.detection-time\",subject=\"haproxy backend web/web1\",unit=\"s\"} 1800";
+    let line =
+        "cloud_doctor_check_value{check=\"lb.detection-time\",subject=\"haproxy backend web/web1\",unit=\"s\"} 1800";
     assert!(metrics.lines().any(|one| one == line), "{metrics}");
     for output in [human, chinese] {
         assert_eq!(output.status.code(), Some(2));

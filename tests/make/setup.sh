@@ -172,7 +172,7 @@ case "${1:?which target is this for}" in
   test)
     need_commands "${build_packages[@]}" ssh-keygen=openssh-client ssh-agent=openssh-client strace=strace \
       musl-gcc=musl-tools dbus-daemon=dbus systemd-analyze=systemd unshare=util-linux ps=procps faketime=faketime \
-      tmux=tmux vim=vim less=less
+      tmux=tmux vim=vim less=less /usr/lib/nagios/plugins/check_load=monitoring-plugins-basic
     [ "${CONSOLE:-yes}" = no ] || [ ! -e relay/web/package.json ] || need_commands chromium=chromium
     ;;
   bench)

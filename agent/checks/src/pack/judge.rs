@@ -6,7 +6,7 @@ use super::{Level, OwnCheck};
 use crate::found::{Found, Gap};
 use crate::run::{Before, Pending};
 use crate::words;
-use cloud_doctor_proto::finding::{Status, Words};
+use cloud_doctor_proto::finding::{Detail, Finding, Status, Words};
 use serde_json::{Map, Value};
 
 /// What is known of the time before: how it was, since when a level holds that must hold for a while, and what time it is.
@@ -159,4 +159,15 @@ pub(super) fn pending_name(status: Status) -> &'static str {
         Status::Critical => "critical_pending_since",
         Status::Ok | Status::Unknown | Status::Warning => "warning_pending_since",
     }
+}
+
+/// The levels of a finding that hold and have not held for long enough, and since when.
+pub fn pending(finding: &Finding) -> Vec<(String, u64)> {
+    let names = [Status::Critical, Status::Warning].map(pending_name);
+    let since = names.into_iter().filter_map(|name| match finding.details.get(name)? {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "we made it of whole seconds")]
+        Detail::Number(since) => Some((name.to_owned(), *since as u64)),
+        Detail::Flag(_) | Detail::Text(_) => None,
+    });
+    since.collect()
 }

@@ -22,6 +22,7 @@ mod rule;
 
 pub use fields::Fault;
 pub use fixtures::Tried;
+pub use judge::pending;
 pub use lock::{Lock, LockError, hash};
 pub use plugin::{Configured, Heard};
 pub use read::{PACK_BYTES_MAX, Version, sentences};
@@ -119,6 +120,21 @@ struct Parameter {
 }
 
 impl OwnCheck {
+    /// Plugins that it asks for.
+    fn plugins(&self) -> Vec<String> {
+        let ids = self.collect.iter().filter_map(|(_, collector)| match collector {
+            Collector::Plugin { id } => Some(id.clone()),
+            Collector::Lb { .. }
+            | Collector::FileText { .. }
+            | Collector::FileKeyValue { .. }
+            | Collector::Sysctl { .. }
+            | Collector::Processes { .. }
+            | Collector::Mounts
+            | Collector::FsUsage => None,
+        });
+        ids.collect()
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "only what is whole")]
     fn parameters(&self, number: impl Fn(&Parameter) -> f64) -> Map<String, Value> {
         let one = |param: &Parameter| {
@@ -147,18 +163,7 @@ static INSTALLED: OnceLock<Installed> = OnceLock::new();
 /// All that is wrong with it.
 pub fn open(source: &Source) -> Result<Pack, Vec<Fault>> {
     let read = read::read(&source.path, &source.text)?;
-    let collectors = read.checks.iter().flat_map(|own| &own.collect);
-    let plugins = collectors.filter_map(|(_, collector)| match collector {
-        Collector::Plugin { id } => Some(id.clone()),
-        Collector::Lb { .. }
-        | Collector::FileText { .. }
-        | Collector::FileKeyValue { .. }
-        | Collector::Sysctl { .. }
-        | Collector::Processes { .. }
-        | Collector::Mounts
-        | Collector::FsUsage => None,
-    });
-    let plugins = plugins.collect();
+    let plugins = read.checks.iter().flat_map(OwnCheck::plugins).collect();
     let ids = read.checks.into_iter().map(|own| own.id).collect();
     Ok(Pack { name: read.name, version: read.version, ids, plugins })
 }
@@ -186,6 +191,13 @@ pub fn install(sources: &Sources) {
         }
         installed
     });
+}
+
+/// Plugins whose answers a pack's check judges.
+#[must_use]
+pub fn plugins_of(check: &str) -> Vec<String> {
+    let own = INSTALLED.get().and_then(|installed| installed.own.get(check));
+    own.map(OwnCheck::plugins).unwrap_or_default()
 }
 
 /// The host's own checks.

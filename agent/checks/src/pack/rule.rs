@@ -16,7 +16,7 @@ pub(crate) const SOURCE_BYTES_MAX: usize = 1024;
 /// Brackets within brackets; the parser's memory grows with them.
 const DEPTH_MAX: u16 = 24;
 /// Additions in one source: of lists each is a copy.
-const ADDITIONS_MAX: usize = 16;
+const ADDITIONS_MAX: usize = 8;
 /// Items of one list.
 pub(crate) const ITEMS_MAX: usize = 10_000;
 

@@ -125,7 +125,7 @@ fn what_is_wrong_with_a_pack_is_said() {
         ("down > 60000\"", "lb.backends.all(x, lb.backends.all(y, y == x))\"", "inside another"),
         ("lb.effective_config,", "shell,", "no collector shell"),
         ("kinds: [haproxy, nginx]", "command: rm", "no field command"),
-        ("{item.name}: a", "{item.name: a", "brace"),
+        ("fall {item.fall})", "fall {item.fall)", "brace"),
         ("down|duration", "down|poem", "no form poem"),
         ("let: { down:", "let: { item:", "cannot be a name"),
         ("params: { rto_s: 900 }", "params: { rto_s: much }", "params holds numbers"),
