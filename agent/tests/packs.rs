@@ -47,7 +47,11 @@ impl Trial {
     fn run(&self, arguments: &[&str]) -> Output {
         let folder = self.0.path().to_str().unwrap();
         Command::new(env!("CARGO_BIN_EXE_cloud-doctor-agent"))
-            .args(["--state-dir", folder]).args(arguments).env_clear().output().unwrap()
+            .args(["--state-dir", folder])
+            .args(arguments)
+            .env_clear()
+            .output()
+            .unwrap()
     }
 
     fn check(&self, arguments: &[&str]) -> (i32, Vec<Value>, Value) {
@@ -61,7 +65,10 @@ impl Trial {
     fn plugin(&self, exec: &Path, more: &str) -> Value {
         let own = format!("user = \"{}\"", whoami());
         let more = if more.contains("user") { more.to_owned() } else { format!("{more}\n{own}") };
-        self.file("etc/plugins.toml", &format!("[[plugin]]\nid = \"x.site.it\"\nexec = \"{}\"\n{more}\n", exec.display()));
+        self.file(
+            "etc/plugins.toml",
+            &format!("[[plugin]]\nid = \"x.site.it\"\nexec = \"{}\"\n{more}\n", exec.display()),
+        );
         let (_, findings, document) = self.check(&["x.site.it"]);
         assert_eq!(findings.len(), 1, "{document}");
         findings[0].clone()
@@ -124,7 +131,10 @@ fn a_pack_is_listed_explained_run_and_set_like_any_check() {
     let (code, findings, _) = trial.check(&["x", "--root", folder]);
     assert_eq!((code, findings.len()), (1, 1));
     let finding = &findings[0];
-    assert_eq!((&finding["check"], &finding["status"], &finding["value"]), (&"x.app.workers".into(), &"warning".into(), &2.0.into()));
+    assert_eq!(
+        (&finding["check"], &finding["status"], &finding["value"]),
+        (&"x.app.workers".into(), &"warning".into(), &2.0.into())
+    );
     assert_eq!((&finding["summary"], &finding["remedy"]), (&"2 workers".into(), &"Start more of them.".into()));
     assert_eq!(finding["evidence"][0]["text"], "conf.values.workers < param.least");
     assert_eq!(trial.check(&["x.app.workers", "--root", folder, "--set", "x.app.workers.least=2"]).0, 0);
@@ -162,13 +172,21 @@ fn pack_test_prints_each_test_and_fails_with_one() {
     let bad = trial.file("bad.yaml", &pack("1.0.0").replace("workers: 8", "workers: 3"));
     let output = trial.run(&["pack", "test", good.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("x.app.workers too few") && text(&output.stdout).contains("2 tests passed, 0 failed"));
+    assert!(
+        text(&output.stdout).contains("x.app.workers too few")
+            && text(&output.stdout).contains("2 tests passed, 0 failed")
+    );
     let output = trial.run(&["pack", "test", bad.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("FAILED") && text(&output.stdout).contains("not expected"), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).contains("FAILED") && text(&output.stdout).contains("not expected"),
+        "{}",
+        text(&output.stdout)
+    );
     // Nor is such a check believed.
     let root = root("workers = 0\n");
-    let (_, findings, _) = trial.check(&["x.app.workers", "--root", root.path().to_str().unwrap(), "--pack", bad.to_str().unwrap()]);
+    let (_, findings, _) =
+        trial.check(&["x.app.workers", "--root", root.path().to_str().unwrap(), "--pack", bad.to_str().unwrap()]);
     assert!(findings[0]["summary"].as_str().unwrap().contains("its own test"), "{}", findings[0]);
     let schema: Value = serde_json::from_slice(&trial.run(&["pack", "schema"]).stdout).unwrap();
     assert_eq!(schema["$id"], "cloud-doctor/pack/v1");
@@ -182,7 +200,11 @@ fn chk_06_a_pack_that_asks_for_shadow_is_refused_by_name() {
         let file = trial.file("secret.yaml", &text_of);
         let output = trial.run(&["check", "x", "--pack", file.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(3));
-        assert!(text(&output.stderr).contains(path) && text(&output.stderr).contains("CHK-06"), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains(path) && text(&output.stderr).contains("CHK-06"),
+            "{}",
+            text(&output.stderr)
+        );
     }
 }
 
@@ -268,7 +290,11 @@ fn plugins_say_what_they_say_anywhere() {
         assert!(finding["summary"].as_str().unwrap().contains(summary), "{script}: {finding}");
     }
     let finding = trial.plugin(&trial.script("plugin", "echo \"OK | 'a b'=2MB;1;@5:9 t=12ms\""), "");
-    assert_eq!((&finding["details"]["a b [B]"], &finding["details"]["a b crit"]), (&2_097_152.0.into(), &"@5:9".into()), "{finding}");
+    assert_eq!(
+        (&finding["details"]["a b [B]"], &finding["details"]["a b crit"]),
+        (&2_097_152.0.into(), &"@5:9".into()),
+        "{finding}"
+    );
     assert_eq!(finding["details"]["t [s]"], 0.012);
 }
 
@@ -291,7 +317,9 @@ fn chk_08_a_plugin_has_nothing_of_ours() {
 fn chk_08_hostile_plugins_are_ended_with_all_that_they_started() {
     let trial = Trial::new();
     let mark = format!("86{:03}", std::process::id() % 1000);
-    let lives = |mark: &str| text(&Command::new("ps").args(["-eo", "args"]).output().unwrap().stdout).contains(&format!("sleep {mark}"));
+    let lives = |mark: &str| {
+        text(&Command::new("ps").args(["-eo", "args"]).output().unwrap().stdout).contains(&format!("sleep {mark}"))
+    };
     for (name, script, timeout, status, summary) in [
         ("never ends", format!("sleep {mark}"), "2s", "unknown", "no answer within 2 s"),
         ("forks and stays", format!("sleep {mark} & sleep {mark} & echo fine"), "8s", "ok", "fine"),
@@ -300,7 +328,13 @@ fn chk_08_hostile_plugins_are_ended_with_all_that_they_started() {
         ("writes a million lines", "yes | head -n 1000000".to_owned(), "8s", "unknown", "more than 64 KiB"),
         ("exits 127", "exit 127".to_owned(), "8s", "unknown", "exit status 127"),
         ("starts what is not there", "/no/such/program".to_owned(), "8s", "unknown", "exit status 127"),
-        ("takes memory", "head -c 1000000000 /dev/zero | tail -n 1 | wc -c >/dev/null; echo done".to_owned(), "8s", "ok", "done"),
+        (
+            "takes memory",
+            "head -c 1000000000 /dev/zero | tail -n 1 | wc -c >/dev/null; echo done".to_owned(),
+            "8s",
+            "ok",
+            "done",
+        ),
         ("ignores signals", format!("trap '' TERM INT HUP; sleep {mark}; sleep {mark}"), "2s", "unknown", "no answer"),
     ] {
         let since = Instant::now();
@@ -335,7 +369,10 @@ fn chk_08_a_plugin_that_cannot_or_may_not_run_says_so() {
     }
     trial.file("etc/plugins.toml", "[[plugin]]\nid = \"cpu.usage\"\nexec = \"true\"\n");
     let (_, findings, document) = trial.check(&["x"]);
-    assert!(findings[0]["check"] == "x.refused" && findings[0]["summary"].as_str().unwrap().contains("an id is like"), "{document}");
+    assert!(
+        findings[0]["check"] == "x.refused" && findings[0]["summary"].as_str().unwrap().contains("an id is like"),
+        "{document}"
+    );
     // On another root they would tell of the wrong host.
     trial.file("etc/plugins.toml", "[[plugin]]\nid = \"x.site.it\"\nexec = \"/bin/true\"\n");
     let (_, findings, document) = trial.check(&["x.site.it", "--root", root("").path().to_str().unwrap()]);
@@ -362,7 +399,10 @@ fn debians_plugins_run_unchanged_and_a_pack_judges_one() {
         assert_eq!(finding["status"], status, "{name}: {finding}");
         assert!(finding["summary"].as_str().unwrap().contains(part), "{name}: {finding}");
         if name != "check_dummy" {
-            assert!(finding["value"].is_number() && finding["details"].as_object().unwrap().len() > 1, "{name}: {finding}");
+            assert!(
+                finding["value"].is_number() && finding["details"].as_object().unwrap().len() > 1,
+                "{name}: {finding}"
+            );
         }
     }
     let judge = pack("1.0.0")

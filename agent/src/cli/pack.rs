@@ -39,6 +39,9 @@ pub(super) fn test(files: &[PathBuf]) -> Exit {
             }
         }
     }
+    if sources.packs.is_empty() {
+        return Exit::Failed;
+    }
     let tried = match checker::test(&sources) {
         Ok(tried) => tried,
         Err(why) => {

@@ -45,7 +45,7 @@ impl<'a> Fields<'a> {
     pub(super) fn of(node: &'a Node, what: &str, allowed: &[&str], faults: &mut Faults) -> Self {
         if node.entries().is_empty() {
             let list = allowed.join(", ");
-            faults.add(node.line, words!("{what} must be a map with: {list}", "{what} 必须是映射，字段为：{list}"));
+            faults.add(node.line, words!("{what} must be a map with: {list}", "此处必须是映射，字段为：{list}"));
         }
         let mut seen = std::collections::BTreeSet::new();
         for entry in node.entries() {
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
                     entry.line,
                     words!(
                         "{what} has no field {key}; take it out, or use one of: {list}",
-                        "{what} 没有字段 {key}，请删除，或改用：{list}"
+                        "此处没有字段 {key}，请删除，或改用：{list}"
                     ),
                 );
             } else if !seen.insert(entry.key.as_str()) {
