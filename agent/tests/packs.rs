@@ -159,6 +159,9 @@ fn a_pack_that_is_refused_is_a_finding_and_hides_nothing_else() {
     assert_eq!((&findings[0]["check"], &findings[0]["status"]), (&"x.refused".into(), &"unknown".into()));
     let why = findings[0]["summary"].as_str().unwrap();
     assert!(why.contains("bad.yaml:2") && why.contains("no field colour"), "{why}");
+    // Whoever asks for a check that was refused learns why.
+    let (code, findings, _) = trial.check(&["x.bad.one", "--root", root.path().to_str().unwrap()]);
+    assert_eq!((code, &findings[0]["check"]), (3, &"x.refused".into()));
     // What somebody names on the command line is refused there and then.
     let refused = trial.run(&["check", "x", "--pack", trial.path("etc/packs/bad.yaml").to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(3));
@@ -254,7 +257,7 @@ fn chk_08_a_pack_that_costs_too_much_is_given_up_and_the_others_are_told() {
         .replace("pack: app", "pack: heavy")
         .replace("x.app.workers", "x.heavy.lines")
         .replace("conf.values.workers < 1", &format!("\"{slow} && false\""))
-        .replace("conf.values.workers < param.least", "size(conf.lines) > 0 && conf.lines[0] == 'no'")
+        .replace("conf.values.workers < param.least", "\"size(conf.lines) > 0 && conf.lines[0] == 'no'\"")
         .replace("    value: conf.values.workers\n", "")
         .replace("{conf.values.workers}", "{size(conf.lines)}")
         .replace("given: { conf: { values: {} } }", "given: { conf: { lines: ['no'], text: a } }")
@@ -408,9 +411,12 @@ fn debians_plugins_run_unchanged_and_a_pack_judges_one() {
     let judge = pack("1.0.0")
         .replace("use: file.kv, path: /etc/app.conf", "use: plugin.nagios, plugin: x.site.it")
         .replace("conf.values.workers < 1", "conf.state == 2")
-        .replace("conf.values.workers < param.least", "conf.perf.exists(one, one.name == 'load1' && one.value >= 0.0)")
+        .replace(
+            "conf.values.workers < param.least",
+            "\"conf.perf.exists(one, one.name == 'load1' && one.value >= 0.0)\"",
+        )
         .replace("    value: conf.values.workers\n", "")
-        .replace("{conf.values.workers} workers", "{conf.text}")
+        .replace("{conf.values.workers}", "{conf.text}")
         .replace(", message: 2 workers", "")
         .replace("{ values: { workers: 2 } }", "{ exit: 0, stdout: 'OK | load1=1;5;9' }")
         .replace("{ values: { workers: 8 } }", "{ exit: 0, stdout: OK }");

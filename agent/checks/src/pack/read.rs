@@ -66,7 +66,9 @@ pub(super) fn read(file: &str, text: &str) -> Result<Read, Vec<Fault>> {
     }
     let documents = document::read("pack.yaml", text);
     if let Some(broken) = documents.broken {
+        // What follows was not read: to complain of what is missing would be wrong.
         faults.add(broken.line, broken.why);
+        return Err(faults.end().err().unwrap_or_default());
     }
     if documents.all.len() > 1 {
         faults.add(
