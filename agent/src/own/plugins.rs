@@ -74,7 +74,8 @@ pub(super) fn load(path: &Path, taken: &[String]) -> Result<Vec<Plugin>, Words> 
 
 fn parse(path: &str, text: &str, taken: &[String]) -> Result<Vec<Plugin>, Words> {
     let file: File = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        let line =
+            error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count());
         let why = one_line(error.message(), 200);
         words!("{path}:{line}: {why}", "{path}:{line}：{why}")
     })?;
