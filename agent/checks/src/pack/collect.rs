@@ -37,7 +37,8 @@ pub(crate) enum Collector {
     Plugin { id: String },
 }
 
-const USES: &str = "lb.effective_config, file.text, file.kv, sysctl, processes, mounts, fs.usage, plugin.nagios";
+pub(super) const USES: &str =
+    "lb.effective_config, file.text, file.kv, sysctl, processes, mounts, fs.usage, plugin.nagios";
 const KINDS: &[&str] =
     &["haproxy", "nginx", "nginx-plus", "tengine", "envoy", "traefik", "caddy", "keepalived", "apache", "kubernetes"];
 

@@ -167,7 +167,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 40 && text.chars().all(fits) && !text.starts_with('-')
 }
 
-const FIELDS: &[&str] = &[
+pub(super) const FIELDS: &[&str] = &[
     "id", "title", "collect", "for_each", "subject", "let", "params", "crit", "warn", "value", "unit", "message",
     "evidence", "impact", "remedy", "tests",
 ];

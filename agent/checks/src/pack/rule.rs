@@ -447,6 +447,7 @@ mod tests {
     fn cel_limits_a_kilobyte_at_its_worst_is_over_soon() {
         let row = json!({"a": "x".repeat(1000)});
         let inputs = inputs(json!({"l": vec![row; 10_000]}));
+        let before = peak();
         let body = "x.a==x.a&&";
         let most = |body: &str| body.repeat((SOURCE_BYTES_MAX - 20) / body.len());
         for source in [
@@ -467,5 +468,44 @@ mod tests {
             eprintln!("{secs:.3} s: {}", &source[..source.len().min(40)]);
             assert!(secs < 20.0, "{source}: {secs}");
         }
+        let grown = (peak() - before) >> 10;
+        eprintln!("{grown} MiB more at the peak");
+        assert!(grown < 150, "{grown} MiB");
+    }
+
+    /// The most memory that this process has had, in KiB.
+    fn peak() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+        line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Whoever loads packs compiles, perhaps as root: no source may take its memory or its time.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test measures what compiling costs")]
+    fn cel_limits_no_kilobyte_is_a_bomb_for_the_parser() {
+        let tokens = [
+            "(", ")", "[", "]", "{", "}", "a", "1", "'", "\"", ".", ",", "?", ":", "!", "-", "+", "&&", "||", "<",
+            " in ", "a(", "a.b", "\\", "é", "\n",
+        ];
+        let before = peak();
+        let mut worst = (0.0, String::new());
+        for one in tokens {
+            for other in tokens {
+                let motif = format!("{one}{other}");
+                let mut source = motif.repeat(SOURCE_BYTES_MAX / motif.len());
+                let since = std::time::Instant::now();
+                drop(Rule::new(&source));
+                source.truncate(source.floor_char_boundary(SOURCE_BYTES_MAX - 1));
+                drop(Rule::new(&format!("{source}1")));
+                let secs = since.elapsed().as_secs_f64();
+                if secs > worst.0 {
+                    worst = (secs, motif);
+                }
+            }
+        }
+        let grown = (peak() - before) >> 10;
+        eprintln!("worst {worst:?}, {grown} MiB more at the peak");
+        assert!(worst.0 < 5.0 && grown < 100, "{worst:?} {grown} MiB");
     }
 }

@@ -316,3 +316,20 @@ fn a_pack_judges_what_a_plugin_said() {
         assert_eq!(found(&text, &Fixture::live(), &wanted).unwrap()[0].status, expected);
     }
 }
+
+#[test]
+fn the_published_schema_names_what_is_read() {
+    let schema: Value = serde_json::from_str(schema()).unwrap();
+    let keys = |value: &Value| -> Vec<String> { value["properties"].as_object().unwrap().keys().cloned().collect() };
+    let sorted = |names: &[&str]| {
+        let mut names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(keys(&schema["$defs"]["check"]), sorted(read::FIELDS));
+    assert_eq!(keys(&schema["$defs"]["level"]), ["clear", "for", "when"]);
+    assert_eq!(keys(&schema["$defs"]["test"]), ["before", "expect", "given", "name"]);
+    let collectors = schema["$defs"]["collector"]["oneOf"].as_array().unwrap();
+    let uses: Vec<_> = collectors.iter().map(|one| one["properties"]["use"]["const"].as_str().unwrap()).collect();
+    assert_eq!(uses.join(", "), collect::USES);
+}
