@@ -20,7 +20,7 @@ pub(crate) const SOURCE_BYTES_MAX: usize = 1024;
 /// Brackets within brackets; the parser's memory grows with them.
 const DEPTH_MAX: u16 = 24;
 /// Additions in one source: of lists each is a copy.
-const ADDITIONS_MAX: usize = 8;
+const ADDITIONS_MAX: usize = 4;
 /// Items of one list.
 pub(crate) const ITEMS_MAX: usize = 10_000;
 
@@ -344,8 +344,8 @@ impl Walk {
         self.additions += usize::from(name == "_+_");
         if self.additions > ADDITIONS_MAX {
             return Err(words!(
-                "more than {ADDITIONS_MAX} additions in one expression",
-                "一个表达式中的加法超过 {ADDITIONS_MAX} 次"
+                "more than {ADDITIONS_MAX} additions in one expression; split it with let",
+                "一个表达式中的加法超过 {ADDITIONS_MAX} 次，请用 let 拆分"
             ));
         }
         if let Some(target) = &call.target {
