@@ -33,7 +33,7 @@ struct Judge<'a> {
 #[derive(Default)]
 struct Fired<'a> {
     level: Option<(Status, &'a Level)>,
-    pending: Vec<(Status, u64)>,
+    pending: Vec<(Status, u64, &'a Level)>,
 }
 
 /// What is found in `collected`.
@@ -114,8 +114,12 @@ impl<'a> Judge<'a> {
             }
         }
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
-        for (status, since) in &fired.pending {
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
+        for (status, since, level) in &fired.pending {
+            let (held, hold) = (self.memory.pending.map_or(0, |(_, now)| now.saturating_sub(*since)), level.hold_secs);
+            let text = format!("{} (for {held} s; counts after {hold} s)", level.when);
             found = found.detail(pending_name(*status), *since as f64);
+            found = found.evidence(format!("{}:{}", self.own.file, level.line), text);
         }
         // The rule that fired, so that whoever reads it knows the threshold.
         Ok(match fired.level {
@@ -141,7 +145,7 @@ impl<'a> Judge<'a> {
                 let key = (self.own.id.clone(), subject.to_owned(), pending_name(*status).to_owned());
                 let since = pending.get(&key).copied().unwrap_or(now).min(now);
                 if now - since < level.hold_secs {
-                    fired.pending.push((*status, since));
+                    fired.pending.push((*status, since, *level));
                     continue;
                 }
             }

@@ -295,6 +295,7 @@ fn a_level_with_for_waits_until_it_has_held_for_as_long() {
     let first = found(&text, &at(1000), &wanted).unwrap().remove(0);
     assert_eq!((first.status, first.note), (Status::Ok, true));
     assert_eq!(first.details[0].0, "critical_pending_since");
+    assert_eq!(first.evidence[0].text, "c.values.n > 1 (for 0 s; counts after 600 s)");
     wanted.pending.insert(("x.p.c".into(), String::new(), "critical_pending_since".into()), 1000);
     assert_eq!(found(&text, &at(1599), &wanted).unwrap()[0].status, Status::Ok);
     assert_eq!(found(&text, &at(1600), &wanted).unwrap()[0].status, Status::Critical);
