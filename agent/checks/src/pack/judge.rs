@@ -112,7 +112,6 @@ impl<'a> Judge<'a> {
             if let Ok(text) = rule.text(&inputs) {
                 found = found.evidence(*source, text);
             }
-        }
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
         for (status, since, level) in &fired.pending {
