@@ -13,6 +13,7 @@ mod guard;
 mod guest;
 mod image;
 mod messages;
+mod own;
 mod policy;
 mod session;
 mod standalone;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         // Started by our own processes only, many times a minute: before anything else is set up.
         Some("checker") => checker::role(),
         Some("check-report") => checker::report(),
+        Some("plugin") => checker::plugin(arguments),
         Some("holder") => session::holder::run(arguments),
         Some("pty-child") => {
             session::pty::run(arguments);

@@ -75,6 +75,18 @@ messages! {
     NoSuchCheck,
         "There is no check and no group {}{}. `cloud-doctor-agent check --list` shows all.",
         "没有名为 {} 的检查或分组{}。`cloud-doctor-agent check --list` 可列出全部。";
+    PackTestPassed,
+        "ok      {}",
+        "通过    {}";
+    PackTestFailed,
+        "FAILED  {}: {}",
+        "失败    {}：{}";
+    PackTests,
+        "{} tests passed, {} failed.",
+        "通过 {} 项，失败 {} 项。";
+    PackLocked,
+        "{} packs are locked in {}.",
+        "已将 {} 个检查包锁定到 {}。";
     NotPermitted,
         "Only root may do that here: {}",
         "此操作仅限 root：{}";

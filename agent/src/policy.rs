@@ -112,16 +112,21 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 fn trusted(path: &Path, meta: &std::fs::Metadata, right_type: bool) -> Result<(), NoCeiling> {
+    match broken_rule(meta, right_type) {
+        Some(rule) => Err(NoCeiling::Unsafe { path: path.to_owned(), rule }),
+        None => Ok(()),
+    }
+}
+
+/// Why a file or directory that decides something may not be believed: somebody else could have written it.
+pub(crate) fn broken_rule(meta: &std::fs::Metadata, right_type: bool) -> Option<Tell> {
     let us = rustix::process::geteuid().as_raw();
     let rules = [
         (right_type, Tell::CeilingLinked),
         (meta.uid() == us || meta.uid() == 0, Tell::CeilingOwner),
         (meta.mode() & 0o022 == 0, Tell::CeilingWritable),
     ];
-    match rules.iter().find(|(holds, _)| !holds) {
-        Some((_, rule)) => Err(NoCeiling::Unsafe { path: path.to_owned(), rule: *rule }),
-        None => Ok(()),
-    }
+    rules.iter().find(|(holds, _)| !holds).map(|(_, rule)| *rule)
 }
 
 #[cfg(test)]

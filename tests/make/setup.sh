@@ -172,7 +172,8 @@ case "${1:?which target is this for}" in
   test)
     need_commands "${build_packages[@]}" ssh-keygen=openssh-client ssh-agent=openssh-client strace=strace \
       musl-gcc=musl-tools dbus-daemon=dbus systemd-analyze=systemd unshare=util-linux ps=procps faketime=faketime \
-      tmux=tmux vim=vim less=less ip=iproute2 apache2=apache2-bin
+      tmux=tmux vim=vim less=less ip=iproute2 apache2=apache2-bin \
+      /usr/lib/nagios/plugins/check_load=monitoring-plugins-basic
     need_quiet_services haproxy=haproxy nginx=nginx caddy=caddy keepalived=keepalived
     [ "${CONSOLE:-yes}" = no ] || [ ! -e relay/web/package.json ] || need_commands chromium=chromium
     ;;

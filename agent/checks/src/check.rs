@@ -168,6 +168,7 @@ groups! {
     Log "log" "Logs" "日志";
     Backup "backup" "Backups" "备份";
     Cloud "cloud" "Cloud instance" "云实例";
+    Own "x" "Own checks" "自定义检查";
 }
 
 #[cfg(test)]

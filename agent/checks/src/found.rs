@@ -1,6 +1,7 @@
 //! What a check returns: what it found, or why it cannot tell.
 
 use cloud_doctor_proto::finding::{Detail, Evidence, Status, Words};
+use std::borrow::Cow;
 
 /// What a check found, one for each thing that it looked at; nothing that is fine may be left out.
 pub type Outcome = Result<Vec<Found>, Gap>;
@@ -36,7 +37,7 @@ pub struct Found {
     pub(crate) summary: Words,
     pub(crate) impact: Option<Words>,
     pub(crate) remedy: Option<Words>,
-    pub(crate) details: Vec<(&'static str, Detail)>,
+    pub(crate) details: Vec<(Cow<'static, str>, Detail)>,
 }
 
 /// Longest text of one piece of evidence; a line of a log can be anything.
@@ -99,9 +100,9 @@ impl Found {
 
     /// One more number or name. Not a number: nothing.
     #[must_use]
-    pub fn detail(mut self, name: &'static str, detail: impl Into<Extra>) -> Self {
+    pub fn detail(mut self, name: impl Into<Cow<'static, str>>, detail: impl Into<Extra>) -> Self {
         if let Some(detail) = detail.into().0 {
-            self.details.push((name, detail));
+            self.details.push((name.into(), detail));
         }
         self
     }

@@ -27,6 +27,7 @@ mod memory;
 mod net;
 mod nginx;
 mod number;
+pub mod pack;
 mod process;
 pub mod redact;
 pub mod report;
@@ -41,9 +42,10 @@ mod web;
 pub use check::{Check, Group, Needs, Param, Text};
 pub use found::{Found, Gap, Outcome};
 pub use host::Host;
-pub use run::{BadSetting, Before, RTO_SECS_DEFAULT, Ran, Settings, Wanted, apart, run, unknown};
+pub use run::{BadSetting, Before, Pending, RTO_SECS_DEFAULT, Ran, Settings, Wanted, apart, run, unknown};
 
-/// Every check, in the order of groups and of the list in each.
+/// Every check, in the order of groups and of the list in each; at the end those of the host's own packs and plugins,
+/// once they were installed.
 pub fn all() -> impl Iterator<Item = &'static Check> {
     [
         lb::CHECKS,
@@ -71,6 +73,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
     .into_iter()
     .flatten()
     .copied()
+    .chain(pack::checks())
 }
 
 /// The check with this id.

@@ -3,6 +3,7 @@
 use crate::check::{Check, Param};
 use crate::found::{Found, Gap};
 use crate::host::Host;
+use crate::pack::Heard;
 use crate::words;
 use cloud_doctor_proto::checks::Absent;
 use cloud_doctor_proto::finding::{Finding, Status, Words};
@@ -10,6 +11,9 @@ use std::collections::BTreeMap;
 
 /// How the things that a check looked at were the last time.
 pub type Before = BTreeMap<(String, String), Status>;
+
+/// Since when, in seconds since 1970, a level of a pack's check holds that must hold for longer: by check, subject and level.
+pub type Pending = BTreeMap<(String, String, String), u64>;
 
 /// What the caller wants of all checks.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +24,10 @@ pub struct Wanted {
     pub set: BTreeMap<String, f64>,
     /// How it was the last time.
     pub before: Before,
+    /// What is not yet so for long enough.
+    pub pending: Pending,
+    /// What plugins said, by their ids.
+    pub plugins: BTreeMap<String, Heard>,
 }
 
 /// 15 minutes: what is assumed of a service whose objective nobody has said.
@@ -127,6 +135,21 @@ impl Settings<'_> {
         }
     }
 
+    /// A parameter's number, which is `default` where nobody has set another.
+    pub(crate) fn number_of(&self, name: &str, default: f64) -> f64 {
+        self.wanted.set.get(&format!("{}.{name}", self.check.id)).copied().unwrap_or(default)
+    }
+
+    /// What the caller wants.
+    pub(crate) fn wanted(&self) -> &Wanted {
+        self.wanted
+    }
+
+    /// The check's own id.
+    pub(crate) fn id(&self) -> &'static str {
+        self.check.id
+    }
+
     fn param(&self, name: &str) -> &'static Param {
         self.check.params.iter().find(|param| param.name == name).expect("a check asks for its own parameters")
     }
@@ -198,7 +221,7 @@ fn finding(check: &Check, found: Found) -> Finding {
         summary: found.summary,
         impact: text(found.impact, check.impact),
         remedy: text(found.remedy, check.remedy),
-        details: found.details.into_iter().map(|(name, detail)| (name.to_owned(), detail)).collect(),
+        details: found.details.into_iter().map(|(name, detail)| (name.into_owned(), detail)).collect(),
     }
 }
 

@@ -9,20 +9,24 @@
 //! with it; the supervisor says so and has another one do the rest. It must never write, start a program, or raise its
 //! own limits.
 
+mod plugin;
 mod report;
 mod seccomp;
 mod supervise;
 
+pub(crate) use plugin::role as plugin;
 pub(crate) use report::{Wants, role as report};
-pub(crate) use supervise::{gather, run};
+pub(crate) use supervise::{gather, run, test};
 
 use crate::fence;
+use cloud_doctor_checks::pack::{self, Heard, Sources, Tried};
 use cloud_doctor_checks::report::{Piece, Step};
-use cloud_doctor_checks::{Check, Host, Ran, Wanted, words};
+use cloud_doctor_checks::{Check, Host, Pending, Ran, Wanted, words};
 use cloud_doctor_proto::finding::{Finding, Status, Words};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,8 +36,8 @@ const MEMORY_BYTES_MAX: u64 = 256 << 20;
 /// Processor time of all its checks (CHK-08).
 const CPU_SECS_MAX: u64 = 10;
 const DESCRIPTORS_MAX: u64 = 256;
-/// An order is a list of ids and numbers.
-const ORDER_BYTES_MAX: u64 = 4 << 20;
+/// An order is a list of ids and numbers, 50 packs and what 32 plugins said.
+const ORDER_BYTES_MAX: u64 = 32 << 20;
 
 /// What a checker is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,11 +53,21 @@ pub(crate) struct Order {
     gather: Vec<Step>,
     /// Whether sockets may be made.
     net: bool,
+    /// The host's own checks.
+    #[serde(default)]
+    own: Sources,
+    #[serde(default)]
+    plugins: BTreeMap<String, Heard>,
+    #[serde(default)]
+    pending: Vec<(String, String, String, u64)>,
+    /// Whether the own checks' tests are run, in place of checks.
+    #[serde(default)]
+    test: bool,
 }
 
 impl Order {
     /// An order for these checks.
-    pub(crate) fn new(root: Option<PathBuf>, checks: &[&Check], wanted: &Wanted, net: bool) -> Self {
+    pub(crate) fn new(root: Option<PathBuf>, checks: &[&Check], wanted: &Wanted, own: &Sources, net: bool) -> Self {
         let before = wanted.before.iter().map(|((check, subject), status)| (check.clone(), subject.clone(), *status));
         Self {
             root,
@@ -63,17 +77,41 @@ impl Order {
             before: before.collect(),
             gather: Vec::new(),
             net,
+            own: own.clone(),
+            plugins: wanted.plugins.clone(),
+            pending: wanted
+                .pending
+                .iter()
+                .map(|((check, subject, level), since)| (check.clone(), subject.clone(), level.clone(), *since))
+                .collect(),
+            test: false,
         }
     }
 
     /// An order to gather.
     fn gathering(root: Option<PathBuf>, gather: Vec<Step>) -> Self {
-        Self { gather, ..Self::new(root, &[], &Wanted::default(), false) }
+        Self { gather, ..Self::new(root, &[], &Wanted::default(), &Sources::default(), false) }
+    }
+
+    /// An order for the tests of these packs.
+    fn test(own: &Sources) -> Self {
+        Self { test: true, ..Self::new(None, &[], &Wanted::default(), own, false) }
     }
 
     fn wanted(&self) -> Wanted {
         let before = self.before.iter().map(|(check, subject, status)| ((check.clone(), subject.clone()), *status));
-        Wanted { rto_secs: self.rto_secs, set: self.set.iter().cloned().collect(), before: before.collect() }
+        let pending = self
+            .pending
+            .iter()
+            .map(|(check, subject, level, since)| ((check.clone(), subject.clone(), level.clone()), *since));
+        let pending: Pending = pending.collect();
+        Wanted {
+            rto_secs: self.rto_secs,
+            set: self.set.iter().cloned().collect(),
+            before: before.collect(),
+            pending,
+            plugins: self.plugins.clone(),
+        }
     }
 }
 
@@ -95,6 +133,8 @@ enum Line {
     Piece(Piece),
     /// The step that has begun is done.
     Done,
+    /// How tests of packs went.
+    Tried(Vec<Tried>),
 }
 
 /// Runs the role: an order on standard input, lines on standard output.
@@ -115,6 +155,10 @@ fn look() -> io::Result<()> {
     let order: Order = serde_json::from_slice(&order)?;
     let open = close_in(order.root.as_deref(), order.net);
     say(&Line::Fence(open))?;
+    pack::install(&order.own);
+    if order.test {
+        return say(&Line::Tried(pack::test()));
+    }
     let host = order.root.as_deref().map_or_else(Host::live, Host::image)?;
     let wanted = order.wanted();
     let checks = order.checks.iter().filter_map(|id| cloud_doctor_checks::by_id(id));

@@ -110,7 +110,11 @@ const EPERM: u32 = 0x0005_0000 | 1;
 /// The kernel's: one without seccomp filters says so.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) fn close(net: bool) -> io::Result<()> {
-    let program = program(net);
+    install(&program(net))
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn install(program: &[libc::sock_filter]) -> io::Result<()> {
     let filter = libc::sock_fprog {
         len: u16::try_from(program.len()).map_err(io::Error::other)?,
         filter: program.as_ptr().cast_mut(),
@@ -134,6 +138,58 @@ pub(super) fn close(net: bool) -> io::Result<()> {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) fn close(_net: bool) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// For a plugin: everything but leaving its process group, by which it is ended. 32-bit programs included, whose calls
+/// have other numbers.
+///
+/// # Errors
+/// As [`close`].
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) fn keep_group() -> io::Result<()> {
+    install(&group_program())
+}
+
+/// No filter is known for this processor.
+///
+/// # Errors
+/// Always.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(super) fn keep_group() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// `AUDIT_ARCH_I386` and `AUDIT_ARCH_ARM`.
+#[cfg(target_arch = "x86_64")]
+const ARCH_32: u32 = 0x4000_0003;
+#[cfg(target_arch = "aarch64")]
+const ARCH_32: u32 = 0x4000_0028;
+/// `setsid` and `setpgid` there: the same numbers in both tables.
+const GROUP_CALLS_32: [u32; 2] = [66, 57];
+/// Calls of the x32 ABI have this bit (asm/unistd.h).
+const X32: u32 = 0x4000_0000;
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn group_program() -> Vec<libc::sock_filter> {
+    let step = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
+    let own = [libc::SYS_setsid, libc::SYS_setpgid]
+        .map(|number| u32::try_from(number).expect("numbers of system calls are small"));
+    let native: Vec<u32> = own.into_iter().chain(own.map(|number| number | X32)).collect();
+    let mut program = vec![step(LOAD_WORD, AT_ARCH)];
+    for (arch, calls) in [(ARCH, native), (ARCH_32, GROUP_CALLS_32.to_vec())] {
+        let mut block = vec![step(LOAD_WORD, AT_NUMBER)];
+        for number in calls {
+            block.push(libc::sock_filter { code: JUMP_IF_EQUAL, jt: 0, jf: 1, k: number });
+            block.push(step(RETURN, EPERM));
+        }
+        block.push(step(RETURN, ALLOW));
+        let over = u8::try_from(block.len()).expect("a block is short");
+        program.push(libc::sock_filter { code: JUMP_IF_EQUAL, jt: 0, jf: over, k: arch });
+        program.append(&mut block);
+    }
+    // An ABI that no kernel of this processor has.
+    program.push(step(RETURN, EPERM));
+    program
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -172,6 +228,24 @@ mod tests {
                 JUMP_IF_EQUAL => at += usize::from(if loaded == step.k { step.jt } else { step.jf }),
                 _ => return step.k,
             }
+        }
+    }
+
+    #[test]
+    fn chk_08_a_plugin_cannot_leave_its_group() {
+        let program = group_program();
+        for (arch, number, expected) in [
+            (ARCH, libc::SYS_setsid, EPERM),
+            (ARCH, libc::SYS_setpgid, EPERM),
+            (ARCH, libc::SYS_setsid | libc::c_long::from(X32), EPERM),
+            (ARCH_32, 66, EPERM),
+            (ARCH_32, 57, EPERM),
+            (ARCH, libc::SYS_execve, ALLOW),
+            (ARCH, libc::SYS_clone, ALLOW),
+            (ARCH_32, 11, ALLOW),
+            (7, 1, EPERM),
+        ] {
+            assert_eq!(verdict(&program, arch, number), expected, "{arch:x} {number}");
         }
     }
 

@@ -7,14 +7,18 @@ mod gather;
 
 pub(crate) use gather::gather;
 
+use super::plugin::hear;
 use super::{Line, Order, given_up};
+use crate::own::Own;
 use cloud_doctor_checks::host::boot_time;
-use cloud_doctor_checks::{Check, Ran, Wanted, unknown, words};
+use cloud_doctor_checks::pack::{self, Sources, Tried};
+use cloud_doctor_checks::{Check, Group, Ran, Wanted, unknown, words};
+use cloud_doctor_proto::finding::Words;
 use cloud_doctor_proto::time::BootTime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// For one check.
@@ -36,23 +40,71 @@ pub(crate) struct Ended {
     pub(crate) open: Vec<String>,
 }
 
-/// Runs `checks`, on this host or on another root.
-pub(crate) fn run(root: Option<&Path>, checks: &[&'static Check], wanted: &Wanted) -> Ended {
-    let own = std::env::current_exe().unwrap_or_default();
-    run_with(&own, root, checks, wanted)
+/// Runs `checks`, on this host or on another root. The own checks among them must be installed in this process.
+pub(crate) fn run(root: Option<&Path>, checks: &[&'static Check], wanted: &Wanted, own: &Own) -> Ended {
+    run_with(&program(), root, checks, wanted, own)
 }
 
-fn run_with(program: &Path, root: Option<&Path>, checks: &[&'static Check], wanted: &Wanted) -> Ended {
-    let (net, plain): (Vec<_>, Vec<_>) = checks.iter().copied().partition(|check| check.needs.net);
-    let [plain, net] = std::thread::scope(|scope| {
-        let plain = scope.spawn(|| Run::all(program, root, &plain, wanted, false));
-        let net = Run::all(program, root, &net, wanted, true);
-        [plain.join().unwrap_or_default(), net]
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_default()
+}
+
+fn run_with(program: &Path, root: Option<&Path>, checks: &[&'static Check], wanted: &Wanted, own: &Own) -> Ended {
+    let (theirs, ours): (Vec<_>, Vec<_>) = checks.iter().copied().partition(|check| check.group() == Group::Own);
+    let (net, plain): (Vec<_>, Vec<_>) = ours.into_iter().partition(|check| check.needs.net);
+    let none = Sources::default();
+    let all = |checks: &[&'static Check], net| Run::all(program, root, checks, wanted, &none, net);
+    // Side by side, so that what users write takes neither time nor memory from the rest.
+    let runs = std::thread::scope(|scope| {
+        let plain = scope.spawn(|| all(&plain, false));
+        let theirs = scope.spawn(|| own_checks(program, root, &theirs, wanted, own));
+        let net = all(&net, true);
+        [plain.join().unwrap_or_default(), net, theirs.join().unwrap_or_default()]
     });
-    let mut results: BTreeMap<&str, Ran> = plain.results.into_iter().chain(net.results).collect();
+    let mut results = BTreeMap::new();
+    let mut open = BTreeSet::new();
+    for run in runs {
+        results.extend(run.results);
+        open.extend(run.open);
+    }
     let ran = checks.iter().filter_map(|check| Some((*check, results.remove(check.id)?))).collect();
-    let open: BTreeSet<String> = plain.open.into_iter().chain(net.open).collect();
     Ended { ran, open: open.into_iter().collect() }
+}
+
+/// The host's own checks: first the plugins that they ask for, which say nothing of another root.
+fn own_checks(program: &Path, root: Option<&Path>, checks: &[&'static Check], wanted: &Wanted, own: &Own) -> Run {
+    let is_asked = |id: &String| checks.iter().any(|check| check.id == id || pack::plugins_of(check.id).contains(id));
+    let asked: Vec<_> = own.plugins.iter().filter(|plugin| root.is_none() && is_asked(&plugin.id)).collect();
+    let wanted = Wanted { plugins: hear(program, &asked), ..wanted.clone() };
+    Run::all(program, root, checks, &wanted, &own.sources, false)
+}
+
+/// Runs the tests of packs, in a checker.
+///
+/// # Errors
+/// The checker broke, or took too long.
+pub(crate) fn test(own: &Sources) -> Result<Vec<Tried>, Words> {
+    let failed = |error: &io::Error| given_up(&error.to_string());
+    let mut checker = Checker::start(&program(), &Order::test(own)).map_err(|error| failed(&error))?;
+    let deadline = BootTime(boot_time().0 + ALL_MS);
+    let tried = loop {
+        match checker.line(deadline).map(|line| serde_json::from_slice::<Line>(&line)) {
+            Ok(Ok(Line::Tried(tried))) => break Ok(tried),
+            Ok(Ok(
+                Line::Fence(_)
+                | Line::Begins(_)
+                | Line::Found(_)
+                | Line::NotHere(_)
+                | Line::Step(_)
+                | Line::Piece(_)
+                | Line::Done,
+            )) => {}
+            Ok(Err(error)) => break Err(given_up(&error.to_string())),
+            Err(error) => break Err(failed(&error)),
+        }
+    };
+    checker.end();
+    tried
 }
 
 /// The checks of one kind, on their way.
@@ -63,12 +115,19 @@ struct Run {
 }
 
 impl Run {
-    fn all(program: &Path, root: Option<&Path>, checks: &[&'static Check], wanted: &Wanted, net: bool) -> Self {
+    fn all(
+        program: &Path,
+        root: Option<&Path>,
+        checks: &[&'static Check],
+        wanted: &Wanted,
+        own: &Sources,
+        net: bool,
+    ) -> Self {
         let mut run = Self::default();
         let deadline = BootTime(boot_time().0 + ALL_MS);
         let mut left = checks.to_vec();
         while !left.is_empty() {
-            let order = Order::new(root.map(Path::to_owned), &left, wanted, net);
+            let order = Order::new(root.map(Path::to_owned), &left, wanted, own, net);
             let (at, why) = match Checker::start(program, &order) {
                 Ok(mut checker) => {
                     let ended = checker.listen(&mut run, deadline);
@@ -121,7 +180,7 @@ impl Checker {
     }
 
     /// Takes results until it ends or is given up. Returns the check that it was at, and why it went no further.
-    fn listen(&mut self, run: &mut Run, all: BootTime) -> (Option<&'static str>, cloud_doctor_proto::finding::Words) {
+    fn listen(&mut self, run: &mut Run, all: BootTime) -> (Option<&'static str>, Words) {
         let mut at: Option<&'static Check> = None;
         let mut deadline = BootTime(boot_time().0 + CHECK_MS);
         loop {
@@ -153,7 +212,7 @@ impl Checker {
                 }
                 (Ok(Line::Found(_) | Line::NotHere(_)), None) => {}
                 // Nobody asked for it.
-                (Ok(Line::Step(_) | Line::Piece(_) | Line::Done), _) => {}
+                (Ok(Line::Step(_) | Line::Piece(_) | Line::Done | Line::Tried(_)), _) => {}
                 (Err(error), _) => return (at.map(|check| check.id), given_up(&error.to_string())),
             }
         }
@@ -225,7 +284,7 @@ mod tests {
         let checks: Vec<_> =
             ["cpu.usage", "lb.detection-time"].iter().filter_map(|id| cloud_doctor_checks::by_id(id)).collect();
         let since = Instant::now();
-        let ended = run_with(&program, None, &checks, &Wanted::default());
+        let ended = run_with(&program, None, &checks, &Wanted::default(), &Own::default());
         assert!(since.elapsed().as_secs() < 8, "{:?}", since.elapsed());
         assert_eq!(ended.ran.len(), 2, "every check is accounted for");
         let told = |(_, ran): &(_, Ran)| match ran {

@@ -6,11 +6,14 @@ use super::say;
 use crate::checker;
 use crate::guard::random;
 use crate::messages::{Message, language};
+use crate::own::{self, Own};
+use crate::state::Places;
 use clap::{Args, ValueEnum};
 use cloud_doctor_checks::host::unix_time;
+use cloud_doctor_checks::pack;
 use cloud_doctor_checks::redact::Redactor;
 use cloud_doctor_checks::show::{self, Results, Style};
-use cloud_doctor_checks::{Check, Host, Wanted, apart};
+use cloud_doctor_checks::{Check, Host, Ran, Wanted, apart};
 use cloud_doctor_proto::finding::Status;
 use cloud_doctor_proto::refusal::Language;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -47,6 +50,12 @@ pub(super) struct Options {
     /// Another number for a check, like cpu.usage.warning=80.
     #[arg(long, value_name = "CHECK.PARAM=NUMBER")]
     set: Vec<String>,
+    /// Also the checks of this pack, which need not be in /etc/cloud-doctor/packs.
+    #[arg(long, value_name = "FILE")]
+    pack: Vec<PathBuf>,
+    /// Take no pack of --pack whose hash is another.
+    #[arg(long, value_name = "sha256:HASH", requires = "pack")]
+    pack_hash: Vec<String>,
     /// List all checks.
     #[arg(long)]
     list: bool,
@@ -90,7 +99,7 @@ pub(super) fn span(text: &str) -> Result<f64, String> {
 }
 
 /// Runs the command.
-pub(super) fn run(options: &Options) -> ExitCode {
+pub(super) fn run(places: &Places, options: &Options) -> ExitCode {
     let language = match options.lang {
         Some(Lang::En) => Language::En,
         Some(Lang::Zh) => Language::Zh,
@@ -107,7 +116,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
         colour: terminal && std::env::var_os("NO_COLOR").is_none(),
         width: columns.filter(|columns| *columns > 40).unwrap_or(WIDTH_DEFAULT).min(120),
     };
-    match answer(options, style) {
+    match answer(places, options, style) {
         Ok(status) => status.exit_code().into(),
         Err(problem) => {
             say::problem(Message::Failed, &[&problem]);
@@ -128,10 +137,15 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn answer(options: &Options, style: Style) -> Result<Status, String> {
+fn answer(places: &Places, options: &Options, style: Style) -> Result<Status, String> {
     if options.schema {
         return Ok(print(show::schema()));
     }
+    let mut own = own::load(&places.etc);
+    for path in &options.pack {
+        own.add(path, &options.pack_hash).map_err(|why| why.get(style.language).to_owned())?;
+    }
+    pack::install(&own.sources);
     if options.list {
         let json = options.json || options.format == Format::Json;
         return Ok(print(&if json {
@@ -150,7 +164,7 @@ fn answer(options: &Options, style: Style) -> Result<Status, String> {
         wanted.set(text).map_err(|bad| bad.0.get(style.language).to_owned())?;
     }
     loop {
-        let status = round(options, &checks, &mut wanted, style)?;
+        let status = round(options, &checks, &mut wanted, &own, style)?;
         let Some(secs) = options.watch else { return Ok(status) };
         wait(secs);
     }
@@ -161,13 +175,20 @@ fn wait(secs: u64) {
     std::thread::sleep(Duration::from_secs(secs));
 }
 
-fn round(options: &Options, checks: &[&'static Check], wanted: &mut Wanted, style: Style) -> Result<Status, String> {
+fn round(
+    options: &Options,
+    checks: &[&'static Check],
+    wanted: &mut Wanted,
+    own: &Own,
+    style: Style,
+) -> Result<Status, String> {
     let root = options.root.as_deref();
     let host = root.map_or_else(Host::live, Host::image).map_err(|error| match root {
         Some(root) => format!("{}: {error}", root.display()),
         None => error.to_string(),
     })?;
-    let ended = checker::run(root, checks, wanted);
+    let ended = checker::run(root, checks, wanted, own);
+    remember(wanted, &ended.ran);
     let name = Some(host.name()).filter(|name| !name.is_empty());
     let name = name.or_else(|| root.map(|root| root.display().to_string())).unwrap_or_default();
     let (mut findings, absent) = apart(ended.ran);
@@ -182,14 +203,25 @@ fn round(options: &Options, checks: &[&'static Check], wanted: &mut Wanted, styl
         (false, Format::Markdown) => show::markdown(&show::findings_page(&results, style.language, style.all)),
         (false, Format::Html) => show::html(&show::findings_page(&results, style.language, style.all)),
     };
-    // What fired holds until it is past the level where it is over.
-    let each = results.findings().into_iter().map(|found| ((found.check.clone(), found.subject.clone()), found.status));
-    wanted.before = each.collect();
     if options.watch.is_some() && style.colour {
         print("\x1b[2J\x1b[H");
     }
     print(&text);
     Ok(results.status())
+}
+
+/// What the next round has to know: levels hold until they are clear, and some must hold for a while.
+fn remember(wanted: &mut Wanted, ran: &[(&'static Check, Ran)]) {
+    (wanted.before, wanted.pending) = Default::default();
+    for (_, ran) in ran {
+        let Ran::Findings(findings) = ran else { continue };
+        for finding in findings {
+            wanted.before.insert((finding.check.clone(), finding.subject.clone()), finding.status);
+            for (level, since) in pack::pending(finding) {
+                wanted.pending.insert((finding.check.clone(), finding.subject.clone(), level), since);
+            }
+        }
+    }
 }
 
 /// The checks that `which` names.
@@ -198,6 +230,10 @@ fn select(which: &[String], style: Style) -> Result<Vec<&'static Check>, String>
     for name in which {
         let before = chosen.len();
         chosen.extend(cloud_doctor_checks::all().filter(|check| check.id == name || check.group().name() == name));
+        // One that was refused: why stands there.
+        if chosen.len() == before && name.starts_with("x.") {
+            chosen.extend(cloud_doctor_checks::by_id(pack::REFUSED));
+        }
         if chosen.len() == before {
             return Err(no_such(name, style));
         }

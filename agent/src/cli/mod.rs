@@ -10,6 +10,7 @@ mod enrol;
 mod events;
 mod explain;
 mod lockdown;
+mod pack;
 mod report;
 mod roles;
 mod say;
@@ -93,6 +94,11 @@ enum Command {
     Check(check::Options),
     /// Write all about this host into one file for a ticket. Needs no relay and no configuration.
     Report(Box<report::Options>),
+    /// About checks of your own: packs in /etc/cloud-doctor/packs.
+    Pack {
+        #[command(subcommand)]
+        command: PackCommand,
+    },
     /// About the file that caps what anybody may do here.
     Ceiling {
         #[command(subcommand)]
@@ -152,6 +158,20 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+enum PackCommand {
+    /// Print the JSON Schema of packs.
+    Schema,
+    /// Run the tests that stand in packs, and say how each went.
+    Test {
+        /// The packs' files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Lock the packs of this host as they are now: from then on no other one is taken.
+    Lock,
+}
+
+#[derive(Debug, Subcommand)]
 enum CeilingCommand {
     /// Tell whether a ceiling would be accepted, and why not.
     Check {
@@ -197,13 +217,16 @@ pub(crate) fn run() -> ExitCode {
     };
     let places = Places::new(arguments.state_dir.as_deref());
     let exit = match arguments.command {
-        Command::Check(options) => return check::run(&options),
-        Command::Report(options) => report::run(&options),
+        Command::Check(options) => return check::run(&places, &options),
+        Command::Report(options) => report::run(&places, &options),
         Command::Enrol(options) => enrol::run(&places, arguments.state_dir.as_deref(), &options),
         Command::Run { standalone } => roles::run(&places, arguments.state_dir.as_deref(), standalone),
         Command::Status { json } => status::run(&places, json),
         Command::Explain { json } => explain::run(&places, json),
         Command::Audit { json } => audit::run(&places, json),
+        Command::Pack { command: PackCommand::Schema } => pack::schema(),
+        Command::Pack { command: PackCommand::Test { files } } => pack::test(&files),
+        Command::Pack { command: PackCommand::Lock } => pack::lock(&places),
         Command::Ceiling { command: CeilingCommand::Check { file } } => ceiling::check(&places, file.as_deref()),
         Command::Approve { id, yes } => approve::approve(&places, id.as_deref(), yes),
         Command::Deny { id } => approve::deny(&places, id.as_deref()),

@@ -9,8 +9,11 @@ use super::{Exit, say};
 use crate::checker;
 use crate::guard::random;
 use crate::messages::{Message, language};
+use crate::own::{self, Own};
+use crate::state::Places;
 use clap::{Args, ValueEnum};
 use cloud_doctor_checks::host::{boot_time, unix_time};
+use cloud_doctor_checks::pack;
 use cloud_doctor_checks::redact::Redactor;
 use cloud_doctor_checks::report::{self, BUNDLE_BYTES_MAX, Bundle, Priority, Report, Step, TicketWords};
 use cloud_doctor_checks::{Host, Wanted, apart, show};
@@ -111,13 +114,13 @@ impl From<Urgency> for Priority {
 struct Problem(Exit, String);
 
 /// Runs the command.
-pub(super) fn run(options: &Options) -> Exit {
+pub(super) fn run(places: &Places, options: &Options) -> Exit {
     let language = match options.lang {
         Some(Lang::En) => Language::En,
         Some(Lang::Zh) => Language::Zh,
         None => language(),
     };
-    match make(options, language) {
+    match make(places, options, language) {
         Ok(()) => Exit::Done,
         Err(Problem(exit, why)) => {
             writeln!(io::stderr(), "cloud-doctor-agent: {}", Message::Failed.text(language, &[&why])).ok();
@@ -126,11 +129,13 @@ pub(super) fn run(options: &Options) -> Exit {
     }
 }
 
-fn make(options: &Options, language: Language) -> Result<(), Problem> {
+fn make(places: &Places, options: &Options, language: Language) -> Result<(), Problem> {
     if options.schema {
         say::line(report::schema().trim_end());
         return Ok(());
     }
+    let own = own::load(&places.etc);
+    pack::install(&own.sources);
     let mut wanted = Wanted { rto_secs: options.rto, ..Wanted::default() };
     for text in &options.set {
         wanted.set(text).map_err(|bad| Problem(Exit::Usage, bad.0.get(language).to_owned()))?;
@@ -144,7 +149,7 @@ fn make(options: &Options, language: Language) -> Result<(), Problem> {
         writeln!(io::stderr(), "{}", Message::ReportLooking.text(language, &[])).ok();
     }
     let deadline = boot_time().plus_secs(SECS_MAX);
-    let mut report = look(options, &host, &wanted);
+    let mut report = look(options, &host, &wanted, &own);
     // Nobody keeps the key: tokens can be compared within this report, and nowhere else.
     let mut redactor = Redactor::new(random());
     report.redact(&mut redactor);
@@ -163,10 +168,10 @@ fn make(options: &Options, language: Language) -> Result<(), Problem> {
 }
 
 /// Runs every check, then gathers the rest: which logs are of interest is known by then.
-fn look(options: &Options, host: &Host, wanted: &Wanted) -> Report {
+fn look(options: &Options, host: &Host, wanted: &Wanted, own: &Own) -> Report {
     let root = options.root.as_deref();
     let checks: Vec<_> = cloud_doctor_checks::all().collect();
-    let ended = checker::run(root, &checks, wanted);
+    let ended = checker::run(root, &checks, wanted, own);
     let (findings, absent) = apart(ended.ran);
     let mut steps = Step::FACTS.to_vec();
     if options.format == Format::Bundle {

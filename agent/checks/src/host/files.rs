@@ -121,7 +121,7 @@ impl Host {
         Ok(String::from_utf8_lossy(&bytes[begin..]).into_owned())
     }
 
-    fn take(&self, path: &str, file: File, bytes_max: u64) -> Result<Vec<u8>, Gap> {
+    pub(super) fn take(&self, path: &str, file: File, bytes_max: u64) -> Result<Vec<u8>, Gap> {
         let left = self.bytes_left.get();
         let mut bytes = Vec::new();
         file.take(bytes_max.min(left + 1)).read_to_end(&mut bytes).map_err(|error| failed(path, &error))?;
@@ -138,7 +138,7 @@ impl Host {
         Ok(bytes)
     }
 
-    fn open_file(&self, path: &str) -> Result<(File, u64), Gap> {
+    pub(super) fn open_file(&self, path: &str) -> Result<(File, u64), Gap> {
         // Without waiting: a FIFO has no writer.
         let fd = self
             .resolve(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)

@@ -36,6 +36,7 @@ mod samples;
 pub(crate) mod sock_diag;
 mod sockets;
 mod tls_hello;
+mod within;
 pub(crate) mod zone;
 mod zone_rule;
 

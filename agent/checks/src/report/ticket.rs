@@ -128,6 +128,7 @@ fn tag(group: Option<Group>) -> Words {
         Group::Log => Text { en: "log-anomaly", zh: "日志异常" },
         Group::Backup => Text { en: "backup-anomaly", zh: "备份异常" },
         Group::Cloud => Text { en: "cloud-instance-anomaly", zh: "云实例异常" },
+        Group::Own => Text { en: "own-check", zh: "自定义检查异常" },
     };
     Words { en: en.to_owned(), zh: zh.to_owned() }
 }

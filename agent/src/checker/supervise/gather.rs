@@ -71,7 +71,17 @@ impl Run {
                     at = None;
                 }
                 // Without a step that has begun; or nobody asked for it.
-                (Ok(Line::Piece(_) | Line::Done | Line::Begins(_) | Line::Found(_) | Line::NotHere(_)), _) => {}
+                (
+                    Ok(
+                        Line::Piece(_)
+                        | Line::Done
+                        | Line::Begins(_)
+                        | Line::Found(_)
+                        | Line::NotHere(_)
+                        | Line::Tried(_),
+                    ),
+                    _,
+                ) => {}
                 (Err(error), _) => {
                     let why = error.to_string();
                     return (at, words!("it says what is not understood: {why}", "其输出无法识别：{why}"));
