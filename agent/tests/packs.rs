@@ -90,18 +90,18 @@ fn text(bytes: &[u8]) -> String {
 /// A pack whose check looks at `/etc/app.conf`.
 fn pack(version: &str) -> String {
     format!(
-        r#"pack： app
-version： {version}
-requires： {{ schema: 1 }}
-checks：
-  - id： x.app.workers
-    title： {{ en: Workers of the application, zh: 应用的工作进程 }}
-    collect： {{ conf： {{ use: file.kv, path: /etc/app.conf }} }}
-    params： {{ least: 4 }}
-    crit： {{ when: conf.values.workers < 1 }}
-    warn： {{ when: conf.values.workers < param.least }}
-    value： conf.values.workers
-    message： {{ en： "{{conf.values.workers}} workers", zh: "{{conf.values.workers}} 个工作进程" }}
+        r#"pack: app
+version: {version}
+requires: {{ schema: 1 }}
+checks:
+  - id: x.app.workers
+    title: {{ en: Workers of the application, zh: 应用的工作进程 }}
+    collect: {{ conf: {{ use: file.kv, path: /etc/app.conf }} }}
+    params: {{ least: 4 }}
+    crit: {{ when: conf.values.workers < 1 }}
+    warn: {{ when: conf.values.workers < param.least }}
+    value: conf.values.workers
+    message: {{ en: "{{conf.values.workers}} workers", zh: "{{conf.values.workers}} 个工作进程" }}
     remedy: Start more of them.
     tests:
       - name: too few

@@ -169,7 +169,7 @@ fn sysctls(fields: Fields<'_>, faults: &mut Faults) -> Vec<String> {
     if names.is_empty() {
         faults.add(
             fields.node.line,
-            words!("sysctl needs names: [vm.swappiness, …]", "sysctl 需要 names： [vm.swappiness， …]"),
+            words!("sysctl needs names: [vm.swappiness, …]", "sysctl 需要 names: [vm.swappiness, …]"),
         );
     }
     for name in &names {

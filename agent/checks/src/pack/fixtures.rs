@@ -43,7 +43,7 @@ pub(super) fn read(check: Fields<'_>, collect: &[(String, Collector)], faults: &
     if !fires || !silent {
         faults.add(check.line("tests"), words!(
             "a check needs tests: one at least that fires (expect: [{{ state: warn }}]) and one that is silent (expect: [])",
-            "检查需要 tests：至少一个触发的用例（expect： [{{ state: warn }}]）和一个静默的用例（expect： []）"
+            "检查需要 tests：至少一个触发的用例（expect: [{{ state: warn }}]）和一个静默的用例（expect: []）"
         ));
     }
     tests

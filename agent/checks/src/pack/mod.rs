@@ -278,7 +278,7 @@ fn look(own: &OwnCheck, host: &Host, settings: &Settings<'_>) -> Outcome {
         let (file, Words { en, zh }) = (&own.file, wrong);
         return Err(Gap::Unknown(Words {
             en: format!("its own test in {file}:{line} fails: {en}"),
-            zh: format!("其自带测试 {file}：{line} 未通过：{zh}"),
+            zh: format!("其自带测试 {file}:{line} 未通过：{zh}"),
         }));
     }
     let mut collected = Map::new();
