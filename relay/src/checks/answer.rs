@@ -65,7 +65,7 @@ dropped! {
     /// The answer to another request.
     Nonce "nonce"
         "The report answers another request; an old one may have been sent again." "报告回答的是另一个请求，可能是旧报告的重放。";
-    /// Dated beyond [`FUTURE_SECS_MAX`].
+    /// Dated beyond ten minutes from now.
     Future "future"
         "The report is dated more than ten minutes in the future; the server's clock may be wrong."
         "报告的时间比当前晚十分钟以上，服务器的时钟可能不准。";
