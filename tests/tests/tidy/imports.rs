@@ -118,6 +118,12 @@ const TABLE: &[Never] = &[
         because: "one pair of files sets up quinn, so that its limits stand in one place each",
     },
     Never {
+        below: "agent/src",
+        except: &[],
+        names: &["flate2", "GzEncoder", "GzDecoder"],
+        because: "nothing that a peer sends or gets is compressed: a report's file alone is",
+    },
+    Never {
         below: "relay/src/broker",
         except: &[],
         names: &[

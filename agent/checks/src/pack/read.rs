@@ -174,19 +174,7 @@ pub(super) const FIELDS: &[&str] = &[
 
 fn check(file: &str, pack: &str, node: &Node, faults: &mut Faults) -> OwnCheck {
     let fields = Fields::of(node, "a check", FIELDS, faults);
-    let id = fields.need_text("id", faults).unwrap_or_default().to_owned();
-    if !id.strip_prefix("x.").and_then(|rest| rest.strip_prefix(pack)?.strip_prefix('.')).is_some_and(is_name)
-        && !id.is_empty()
-    {
-        let (id, pack) = (shown(&id), shown(pack));
-        faults.add(
-            fields.line("id"),
-            words!(
-                "{id} must be x.{pack}. and a name of a-z, 0-9 and -",
-                "{id} 必须是 x.{pack}. 加上由 a-z、0-9、- 组成的名称"
-            ),
-        );
-    }
+    let id = id(fields, pack, faults);
     let text = |key: &str, faults: &mut Faults| fields.get(key).map(|node| told(node, key, faults));
     let title = fields.need("title", faults).map(|node| told(node, "title", faults)).unwrap_or_default();
     let message = fields.need("message", faults).map(|node| told(node, "message", faults)).unwrap_or_default();
@@ -210,13 +198,7 @@ fn check(file: &str, pack: &str, node: &Node, faults: &mut Faults) -> OwnCheck {
     if let Some(subject) = &subject {
         sentence(subject, fields.line("subject"), faults);
     }
-    let mut evidence = Vec::new();
-    for node in fields.list("evidence", EVIDENCE_MAX, faults) {
-        if let Some(source) = super::fields::text(node, "evidence", faults) {
-            rule(source, node.line, faults);
-            evidence.push(source.to_owned());
-        }
-    }
+    let evidence = evidence(fields, faults);
     let (unit, remedy) = (unit(fields, faults), text("remedy", faults).unwrap_or_default());
     if remedy.en.is_empty() {
         faults.add(node.line, words!("remedy is missing here: say what to do", "此处缺少 remedy：请说明如何处理"));
@@ -243,6 +225,33 @@ fn check(file: &str, pack: &str, node: &Node, faults: &mut Faults) -> OwnCheck {
         evidence,
         tests,
     }
+}
+
+fn id(fields: Fields<'_>, pack: &str, faults: &mut Faults) -> String {
+    let id = fields.need_text("id", faults).unwrap_or_default().to_owned();
+    let own = id.strip_prefix("x.").and_then(|rest| rest.strip_prefix(pack)?.strip_prefix('.'));
+    if !own.is_some_and(is_name) && !id.is_empty() {
+        let (id, pack) = (shown(&id), shown(pack));
+        faults.add(
+            fields.line("id"),
+            words!(
+                "{id} must be x.{pack}. and a name of a-z, 0-9 and -",
+                "{id} 必须是 x.{pack}. 加上由 a-z、0-9、- 组成的名称"
+            ),
+        );
+    }
+    id
+}
+
+fn evidence(fields: Fields<'_>, faults: &mut Faults) -> Vec<String> {
+    let mut evidence = Vec::new();
+    for node in fields.list("evidence", EVIDENCE_MAX, faults) {
+        if let Some(source) = super::fields::text(node, "evidence", faults) {
+            rule(source, node.line, faults);
+            evidence.push(source.to_owned());
+        }
+    }
+    evidence
 }
 
 /// Units that findings have.

@@ -1,3 +1,4 @@
+//! Lines of package managers as they stand in real logs, and lines that mean harm.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::host::fixture::Fixture;
