@@ -11,7 +11,7 @@ test("a refusal's own words are in the reader's language", () => {
   expect(say(error, english)).toBe(
     "The server could not start the shell: user bob does not exist on this server.",
   );
-  expect(say(error, chinese)).toBe("服务器无法启动会话:此服务器上没有用户 bob。");
+  expect(say(error, chinese)).toBe("服务器无法启动会话：此服务器上没有用户 bob。");
 });
 
 test("what a newer server says has words too", () => {
