@@ -133,7 +133,7 @@ mod tests {
     fn a_value_with_words_of_its_own_is_in_the_sentences_language() {
         let said = Id::HomeFile.with(&[&"file"]).and(|language| format!("{language:?}"));
         assert_eq!(said.text(Language::En), "file: En");
-        assert_eq!(said.text(Language::Zh), "文件 file:Zh");
+        assert_eq!(said.text(Language::Zh), "文件 file\u{ff1a}Zh");
     }
 
     #[test]
