@@ -159,6 +159,10 @@ impl Settings<'_> {
     }
 }
 
+/// Of a check that has said nothing.
+pub(crate) const NOTHING: crate::check::Text =
+    crate::check::Text { en: "there is nothing of the kind on this host", zh: "此主机上没有此类对象" };
+
 /// What became of one check.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ran {
@@ -191,6 +195,8 @@ pub fn run(check: &'static Check, host: &Host, wanted: &Wanted) -> Ran {
         (check.run)(host, &settings)
     };
     match outcome {
+        // Every check is accounted for: one that says nothing had nothing to say it about.
+        Ok(found) if found.is_empty() => Ran::NotHere(Words { en: NOTHING.en.to_owned(), zh: NOTHING.zh.to_owned() }),
         Ok(found) => Ran::Findings(found.into_iter().map(|found| finding(check, found)).collect()),
         Err(Gap::NotHere(why)) => Ran::NotHere(why),
         Err(Gap::Unknown(why)) => Ran::Findings(vec![unknown(check, why)]),
