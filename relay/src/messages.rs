@@ -23,13 +23,13 @@ macro_rules! messages {
 
 messages! {
     /// Agents' listener: address, pin, next pin.
-    Agents "agents   quic://{}  pin {}  next pin {}" "代理     quic：//{}  指纹 {}  备用指纹 {}";
+    Agents "agents   quic://{}  pin {}  next pin {}" "代理     quic://{}  指纹 {}  备用指纹 {}";
     /// Clients' listener with TLS: address, pin.
-    Clients "clients  https://{}  pin {}" "客户端   https：//{}  指纹 {}";
+    Clients "clients  https://{}  pin {}" "客户端   https://{}  指纹 {}";
     /// Clients' listener without TLS: address.
-    ClientsPlain "clients  http://{}  (plain HTTP, loopback only)" "客户端   http：//{}  （明文 HTTP，仅限本机）";
+    ClientsPlain "clients  http://{}  (plain HTTP, loopback only)" "客户端   http://{}  （明文 HTTP，仅限本机）";
     /// Operator's listener: address.
-    Admin "admin    http://{}/metrics and /healthz" "管理     http：//{}/metrics 与 /healthz";
+    Admin "admin    http://{}/metrics and /healthz" "管理     http://{}/metrics 与 /healthz";
     /// First-run set-up: code. The first three words are for programs and the same in every language.
     SetUp "set-up code {}" "set-up code {}";
     /// What to do with the code: address, and the pin as an option.

@@ -17,6 +17,10 @@ const PROMISES_TO_ONESELF: &[(&str, &str)] = &[
 /// Folders of a machine on which somebody worked.
 const PLACES: &[(&str, &str)] = &[("/wo", "rk/"), ("/root/", ".cargo"), ("/ho", "me/user")];
 
+/// Chinese marks where something to be copied or typed has its own: an address, a key, a line of a configuration. Chinese has
+/// no space behind a mark.
+const COPIED: &[&str] = &["\u{ff1a}//", "~\u{ff1f}", "\u{ff0c} ", "\u{ff1a} ", "\u{ff1b} ", "\u{ff1f} "];
+
 /// Names that say nothing about what a module holds.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "misc"];
 
@@ -45,6 +49,23 @@ fn stands_in(line: &str, word: &str) -> bool {
     })
 }
 
+fn marks_in_copied_text(tree: &Tree) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for file in &tree.files {
+        for (number, line) in file.text.lines().enumerate() {
+            if COPIED.iter().any(|mark| line.contains(mark)) {
+                complaints.push(format!(
+                    "{}:{}: a Chinese mark in what is copied: {}",
+                    file.path,
+                    number + 1,
+                    line.trim()
+                ));
+            }
+        }
+    }
+    complaints
+}
+
 fn ignored_tests(tree: &Tree) -> Vec<String> {
     let ignored = tree.rust().filter(|file| blanked(&file.text).contains("#[ignore"));
     ignored.map(|file| format!("{}: ignores a test; assert what is wrong today, with a note", file.path)).collect()
@@ -67,6 +88,18 @@ fn forbidden_words_can_complain() {
     let samples: Vec<_> = samples.collect();
     let bad: Vec<_> = samples.iter().map(|text| ("a.rs", text.as_str())).collect();
     can_complain(forbidden_words, &bad, ("b.md", "Nothing is left for nowhere; work/main is a folder."));
+}
+
+#[test]
+fn what_is_copied_has_its_own_marks() {
+    holds(&marks_in_copied_text(&Tree::of_repository()));
+}
+
+#[test]
+fn marks_in_copied_text_can_be_complained_about() {
+    let samples: Vec<_> = COPIED.iter().map(|mark| format!("quic{mark}x")).collect();
+    let bad: Vec<_> = samples.iter().map(|text| ("a.rs", text.as_str())).collect();
+    can_complain(marks_in_copied_text, &bad, ("b.rs", "\u{5982}\u{ff1a}quic://x\u{ff0c}~?"));
 }
 
 #[test]

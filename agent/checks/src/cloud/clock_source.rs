@@ -21,7 +21,7 @@ pub(crate) const CHECK: Check = Check {
     remedy: Text {
         en: "Look in dmesg why the kernel left the fast source (\"clocksource: ... unstable\"). Try echo SOURCE > \
              .../current_clocksource; if it is marked unstable again, move the instance to another host or open a ticket.",
-        zh: "在 dmesg 中查看内核弃用快速时钟源的原因（\"clocksource： ... unstable\"）。可尝试 echo 时钟源 > .../current_clocksource；若再次被标记为不稳定，请迁移实例或提交工单。",
+        zh: "在 dmesg 中查看内核弃用快速时钟源的原因（\"clocksource: ... unstable\"）。可尝试 echo 时钟源 > .../current_clocksource；若再次被标记为不稳定，请迁移实例或提交工单。",
     },
     run,
 };

@@ -22,7 +22,7 @@ pub(crate) const CHECK: Check = Check {
     remedy: Text {
         en: "Set \"log-opts\": {\"max-size\": \"100m\", \"max-file\": \"3\"} in /etc/docker/daemon.json, restart Docker in a \
              window and create the container anew: the setting holds for new ones. To make room now: truncate -s 0 FILE.",
-        zh: "在 /etc/docker/daemon.json 中设置 \"log-opts\"： {\"max-size\": \"100m\", \"max-file\": \"3\"}，在维护窗口内重启 Docker \
+        zh: "在 /etc/docker/daemon.json 中设置 \"log-opts\": {\"max-size\": \"100m\", \"max-file\": \"3\"}，在维护窗口内重启 Docker \
              并重建容器（仅对新容器生效）。如需立即释放空间：truncate -s 0 文件。",
     },
     run,

@@ -68,13 +68,13 @@ impl<'a> Located<'a> {
             (Some(entry), _) => {
                 let (line, shown) = (entry.line, entry.place(file).text);
                 let value = parse(&entry.node).ok_or_else(|| {
-                    words!("{file}:{line}: \"{shown}\" has no valid value", "{file}：{line}：\"{shown}\" 的值无效")
+                    words!("{file}:{line}: \"{shown}\" has no valid value", "{file}:{line}：\"{shown}\" 的值无效")
                 })?;
                 Ok(Setting::at(value, entry.place(file)))
             }
             (None, Some((value, source))) => Ok(Setting::default(value, source)),
             (None, None) => {
-                Err(words!("{file}:{here}: {key} is required and missing", "{file}：{here}：缺少必需的 {key}"))
+                Err(words!("{file}:{here}: {key} is required and missing", "{file}:{here}：缺少必需的 {key}"))
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "Add to the location or above: proxy_next_upstream error timeout http_502 http_503 http_504; and limit it with proxy_next_upstream_tries 2. Leave non_idempotent out, so that no order is sent twice. Then run nginx -t and reload.",
-        zh: "在 location 或上层添加：proxy_next_upstream error timeout http_502 http_503 http_504； 并用 proxy_next_upstream_tries 2 限制次数。不要加 non_idempotent，以免重复提交请求。然后执行 nginx -t 并重新加载。",
+        zh: "在 location 或上层添加：proxy_next_upstream error timeout http_502 http_503 http_504; 并用 proxy_next_upstream_tries 2 限制次数。不要加 non_idempotent，以免重复提交请求。然后执行 nginx -t 并重新加载。",
     },
     run,
 };
@@ -105,7 +105,7 @@ fn judge(upstream: &Upstream<'_>) -> Option<Found> {
 fn own_remedy(prefix: &str, statuses: &str) -> cloud_doctor_proto::finding::Words {
     words!(
         "Add to the location or above: {prefix}_next_upstream error timeout {statuses}; and limit it with {prefix}_next_upstream_tries 2. Then run nginx -t and reload.",
-        "在 location 或上层添加：{prefix}_next_upstream error timeout {statuses}； 并用 {prefix}_next_upstream_tries 2 限制次数。然后执行 nginx -t 并重新加载。"
+        "在 location 或上层添加：{prefix}_next_upstream error timeout {statuses}; 并用 {prefix}_next_upstream_tries 2 限制次数。然后执行 nginx -t 并重新加载。"
     )
 }
 

@@ -23,7 +23,7 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "Use proxy_set_header Host $host; (with :$server_port where a port is needed), run nginx -t, then nginx -s reload.",
-        zh: "使用 proxy_set_header Host $host；（需要端口时加 ：$server_port），执行 nginx -t，然后 nginx -s reload。",
+        zh: "使用 proxy_set_header Host $host;（需要端口时加 :$server_port），执行 nginx -t，然后 nginx -s reload。",
     },
     run,
 };

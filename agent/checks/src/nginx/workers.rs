@@ -26,7 +26,7 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "Set worker_processes auto; in the main configuration, run nginx -t, then nginx -s reload.",
-        zh: "在主配置中设置 worker_processes auto；，执行 nginx -t，然后 nginx -s reload。",
+        zh: "在主配置中设置 worker_processes auto;，执行 nginx -t，然后 nginx -s reload。",
     },
     run,
 };

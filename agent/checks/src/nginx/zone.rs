@@ -20,7 +20,7 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "Add to the upstream a line like: zone NAME 256k; then run nginx -t and nginx -s reload.",
-        zh: "在该 upstream 中添加一行，例如：zone NAME 256k； 然后执行 nginx -t 和 nginx -s reload。",
+        zh: "在该 upstream 中添加一行，例如：zone NAME 256k; 然后执行 nginx -t 和 nginx -s reload。",
     },
     run,
 };

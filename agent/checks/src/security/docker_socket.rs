@@ -22,7 +22,7 @@ pub(crate) const CHECK: Check = Check {
     remedy: Text {
         en: "Socket: chmod 660 and chown root:docker. Port: remove the tcp:// host and use ssh://, or set tlsverify with \
              certificates of its own.",
-        zh: "套接字：执行 chmod 660 并 chown root:docker。端口：移除 tcp：// 监听并改用 ssh：//，或配置专用证书并启用 tlsverify。",
+        zh: "套接字：执行 chmod 660 并 chown root:docker。端口：移除 tcp:// 监听并改用 ssh://，或配置专用证书并启用 tlsverify。",
     },
     run,
 };

@@ -23,7 +23,7 @@ pub(crate) const CHECK: Check = Check {
         en: "Redis: set requirepass or users with aclfile, bind 127.0.0.1 or a private address, keep protected-mode yes. MongoDB: \
              create an administrator, then set security.authorization: enabled and net.bindIp.",
         zh: "Redis：设置 requirepass 或用 aclfile 配置用户，bind 到 127.0.0.1 或内网地址，保持 protected-mode yes。MongoDB：先创建管理员，再设置 \
-             security.authorization： enabled 与 net.bindIp。",
+             security.authorization: enabled 与 net.bindIp。",
     },
     run,
 };

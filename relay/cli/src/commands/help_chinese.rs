@@ -87,7 +87,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
 按键：
   Ctrl-C，或换行后 ~.   离开
   换行后 ~x             结束会话（如果允许）
-  换行后 ~？             显示这些按键",
+  换行后 ~?             显示这些按键",
     ),
     (
         super::help::AHEAD,
@@ -161,7 +161,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("Write the man pages into a folder", "将手册页写入目录"),
     ("bash, zsh, fish, elvish or powershell", "bash、zsh、fish、elvish 或 powershell"),
     ("The folder", "目录"),
-    ("The relay, for example https://relay.example:8443", "中继地址，例如 https：//relay.example:8443"),
+    ("The relay, for example https://relay.example:8443", "中继地址，例如 https://relay.example:8443"),
     ("Pin of a self-signed relay, as it prints it when it starts", "自签名中继的指纹，即其启动时打印的内容"),
     ("Name of the first account", "首个账号的名称"),
     ("Name of the first customer", "首个客户的名称"),
@@ -277,7 +277,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("Where to write the token; must not exist yet", "令牌的写入位置；文件不得已存在"),
     (
         "Where servers reach the relay, when it does not say so itself: quic://host:port",
-        "服务器连接中继的地址（中继未自行说明时）：quic：//host:port",
+        "服务器连接中继的地址（中继未自行说明时）：quic://host:port",
     ),
     (
         "The relay's pin for servers, when it does not say so itself; twice when it has a second one in reserve",
@@ -319,7 +319,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
   ~.   离开；会话会保留一段时间：cloud-doctor sessions attach ID
   ~x   结束会话
   ~~   输入一个波浪号
-  ~？   显示这些按键
+  ~?   显示这些按键
 
 退出状态为远端 shell 的状态；被信号 N 终止时为 128+N；通路故障时为 255。",
     ),

@@ -222,7 +222,7 @@ messages! {
     Detached: "Left. The shell on {0} lives on for a while; back to it: cloud-doctor sessions attach {1}", "已离开。{0} 上的会话会继续保留一段时间；返回：cloud-doctor sessions attach {1}";
     MaybeAlive: "The shell on {0} may live on; back to it: cloud-doctor sessions attach {1}", "{0} 上的会话可能仍在运行；返回：cloud-doctor sessions attach {1}";
     LeftShell: "You left a shell on {0} {1} ago, as {2}; back to it: cloud-doctor sessions attach {3}", "您曾在 {0} 上留下一个会话（{1} 前，用户 {2}）；返回：cloud-doctor sessions attach {3}";
-    EscapeHelp: "~.  leave, the shell lives on|~x  end the shell|~~  type one tilde|~?  show these keys", "~.  离开，会话继续|~x  结束会话|~~  输入一个波浪号|~？  显示这些按键";
+    EscapeHelp: "~.  leave, the shell lives on|~x  end the shell|~~  type one tilde|~?  show these keys", "~.  离开，会话继续|~x  结束会话|~~  输入一个波浪号|~?  显示这些按键";
     NoSessions: "No open sessions.", "没有打开的会话。";
     NoSession: "No session of this computer begins with \"{0}\". One that was opened elsewhere needs its server: --server NAME. See: cloud-doctor sessions --all", "本机没有以 \"{0}\" 开头的会话。在别处打开的会话须给出服务器：--server NAME。请看：cloud-doctor sessions --all";
     ManySessions: "\"{0}\" is too short or fits several sessions. Write more of the id.", "\"{0}\" 太短或对应多个会话。请写出更长的编号。";
@@ -233,11 +233,11 @@ messages! {
     NoShells: "Nobody has a shell on {0} that you may watch.", "{0} 上没有您可以旁观的会话。";
     NoShell: "No shell on {0} begins with \"{1}\".", "{0} 上没有以 \"{1}\" 开头的会话。";
     ManyShells: "Several shells live on {0}. Say which one: --shell ID", "{0} 上有多个会话。请指明：--shell ID";
-    Watching: "You watch {0}, who works as {1} on {2}. Leave: Ctrl-C; keys: ~? after a newline.", "您正在旁观 {0}（在 {2} 上以 {1} 身份工作）。离开：Ctrl-C；按键：换行后 ~？。";
+    Watching: "You watch {0}, who works as {1} on {2}. Leave: Ctrl-C; keys: ~? after a newline.", "您正在旁观 {0}（在 {2} 上以 {1} 身份工作）。离开：Ctrl-C；按键：换行后 ~?。";
     WatchingWhy: "Reason: {0}", "原因：{0}";
     WatchSmall: "The engineer's terminal has {0}x{1} characters, yours {2}x{3}: make it larger to see all.", "工程师的终端为 {0}x{1}，您的为 {2}x{3}：请放大以看到全部。";
     WatchLeft: "Left. The shell goes on.", "已离开。会话继续。";
-    WatchKeys: "Ctrl-C, ~.  leave, the shell goes on|~x  end the shell|~?  show these keys", "Ctrl-C、~.  离开，会话继续|~x  结束会话|~？  显示这些按键";
+    WatchKeys: "Ctrl-C, ~.  leave, the shell goes on|~x  end the shell|~?  show these keys", "Ctrl-C、~.  离开，会话继续|~x  结束会话|~?  显示这些按键";
     WatchMayNotEnd: "You may not end this shell: that takes an approver's key, or its engineer's own.", "您无权结束此会话：需要批准人的密钥或该工程师本人的密钥。";
     WatchEnded: "The shell of {0} on {1} was ended.", "{1} 上 {0} 的会话已结束。";
     WatchedBy: "watched by {0}", "正被 {0} 旁观";

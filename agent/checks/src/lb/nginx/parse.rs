@@ -140,7 +140,7 @@ impl Reader<'_> {
         }
         if let Some(word) = nest.words.first() {
             let word: String = word.chars().take(100).collect();
-            let why = words!("\"{word}\" has no \";\" at its end", "\"{word}\" 末尾缺少 \"；\"");
+            let why = words!("\"{word}\" has no \";\" at its end", "\"{word}\" 末尾缺少 \";\"");
             return Err(Bad { line: nest.line, why });
         }
         nest.open.last().map_or(Ok(()), |open| {

@@ -48,7 +48,7 @@ impl<'a> Tokens<'a> {
                 if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b')') {
                     return Err(self.bad(words!(
                         "a quoted text must be followed by a space, \";\" or \"{{\"",
-                        "引号文本之后必须是空格、\"；\" 或 \"{{\""
+                        "引号文本之后必须是空格、\";\" 或 \"{{\""
                     )));
                 }
             }
