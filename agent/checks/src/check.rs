@@ -58,14 +58,6 @@ impl Check {
     }
 }
 
-impl Check {
-    /// Whether it needs the time between two readings.
-    #[must_use]
-    pub fn reads_counters(&self) -> bool {
-        self.reads.iter().any(|path| crate::host::is_counter(path))
-    }
-}
-
 /// What a check needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
@@ -75,13 +67,17 @@ pub struct Needs {
     pub root: bool,
     /// Whether it speaks to sockets of this host or of the network.
     pub net: bool,
+    /// Whether it reads counters twice ([`Host::twice`]), and so needs the time between.
+    pub rates: bool,
 }
 
 impl Needs {
     /// Files are enough, readable by anybody.
-    pub const FILES: Self = Self { live: false, root: false, net: false };
+    pub const FILES: Self = Self { live: false, root: false, net: false, rates: false };
     /// A running host.
     pub const LIVE: Self = Self { live: true, ..Self::FILES };
+    /// A running host, for the time between two readings.
+    pub const RATES: Self = Self { rates: true, ..Self::LIVE };
 }
 
 /// A number of a check that can be set.

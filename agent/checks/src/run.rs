@@ -159,10 +159,6 @@ impl Settings<'_> {
     }
 }
 
-/// Of a check that has said nothing.
-pub(crate) const NOTHING: crate::check::Text =
-    crate::check::Text { en: "there is nothing of the kind on this host", zh: "此主机上没有此类对象" };
-
 /// What became of one check.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ran {
@@ -188,6 +184,18 @@ pub fn apart(ran: Vec<(&'static Check, Ran)>) -> (Vec<Finding>, Vec<Absent>) {
 /// Runs `check` on `host`.
 #[must_use]
 pub fn run(check: &'static Check, host: &Host, wanted: &Wanted) -> Ran {
+    match look(check, host, wanted) {
+        // Every check is accounted for: one that says nothing had nothing to say it about.
+        Ok(findings) if findings.is_empty() => {
+            Ran::NotHere(words!("there is nothing of the kind on this host", "此主机上没有此类对象"))
+        }
+        Ok(findings) => Ran::Findings(findings),
+        Err(why) => Ran::NotHere(why),
+    }
+}
+
+/// What `check` finds, or why there is nothing to look at.
+pub(crate) fn look(check: &'static Check, host: &Host, wanted: &Wanted) -> Result<Vec<Finding>, Words> {
     let settings = Settings { check, wanted };
     let outcome = if check.needs.live {
         host.must_live().and_then(|()| (check.run)(host, &settings))
@@ -195,11 +203,9 @@ pub fn run(check: &'static Check, host: &Host, wanted: &Wanted) -> Ran {
         (check.run)(host, &settings)
     };
     match outcome {
-        // Every check is accounted for: one that says nothing had nothing to say it about.
-        Ok(found) if found.is_empty() => Ran::NotHere(Words { en: NOTHING.en.to_owned(), zh: NOTHING.zh.to_owned() }),
-        Ok(found) => Ran::Findings(found.into_iter().map(|found| finding(check, found)).collect()),
-        Err(Gap::NotHere(why)) => Ran::NotHere(why),
-        Err(Gap::Unknown(why)) => Ran::Findings(vec![unknown(check, why)]),
+        Ok(found) => Ok(found.into_iter().map(|found| finding(check, found)).collect()),
+        Err(Gap::NotHere(why)) => Err(why),
+        Err(Gap::Unknown(why)) => Ok(vec![unknown(check, why)]),
     }
 }
 

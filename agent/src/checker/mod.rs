@@ -159,11 +159,14 @@ fn look() -> io::Result<()> {
     if order.test {
         return say(&Line::Tried(pack::test()));
     }
-    let host = order.root.as_deref().map_or_else(Host::live, Host::image)?;
+    let mut host = order.root.as_deref().map_or_else(Host::live, Host::image)?;
     let wanted = order.wanted();
     let checks = order.checks.iter().filter_map(|id| cloud_doctor_checks::by_id(id));
     // Rates need time between two readings: what needs none goes first.
-    let (later, first): (Vec<_>, Vec<_>) = checks.partition(|check| check.reads_counters());
+    let (later, first): (Vec<_>, Vec<_>) = checks.partition(|check| check.needs.rates);
+    if !later.is_empty() {
+        host.begin_rates();
+    }
     for check in first.into_iter().chain(later) {
         say(&Line::Begins(check.id.to_owned()))?;
         say(&match cloud_doctor_checks::run(check, &host, &wanted) {

@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     id: "cpu.iowait",
     title: Text { en: "Processors waiting for disks", zh: "处理器等待磁盘" },
     reads: &["/proc/stat"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[Param::above("warning", 40.0, 20.0, "%", "netdata health.d/cpu.conf, 10min_cpu_iowait")],
     impact: Text {
         en: "Work stands still because disks or network file systems do not keep up.",

@@ -14,7 +14,7 @@ pub(crate) const CHECK: Check = Check {
     id: "cpu.softirq",
     title: Text { en: "Interrupts that one processor handles alone", zh: "中断集中在单个处理器" },
     reads: &["/proc/stat", "/proc/interrupts"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 80.0, 70.0, "%", "our recommendation: the busiest processor is nearly full"),
         Param::plain("others", 30.0, "%", "our recommendation: another processor still has room"),

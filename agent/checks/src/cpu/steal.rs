@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     id: "cpu.steal",
     title: Text { en: "Processor time taken by other guests", zh: "被其他虚拟机占用的处理器时间" },
     reads: &["/proc/stat"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[Param::above("warning", 10.0, 5.0, "%", "netdata health.d/cpu.conf, 20min_steal_cpu")],
     impact: Text {
         en: "This server is ready to work but the machine below it serves others first; everything gets slower and nothing inside explains it.",

@@ -14,7 +14,7 @@ pub(crate) const CHECK: Check = Check {
         "/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count",
         "/sys/devices/system/cpu/cpu*/thermal_throttle/package_throttle_count",
     ],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[Param::above("warning", 0.0, 0.0, "times", "any: a processor that is cooled well never does it")],
     impact: Text {
         en: "The processors run slower than they could, and hardware that stays hot fails earlier.",

@@ -12,7 +12,7 @@ pub(crate) const CHECK: Check = Check {
     id: "cpu.throttled",
     title: Text { en: "Services stopped by their processor limit", zh: "因处理器限额被限流的服务" },
     reads: &["/sys/fs/cgroup/**/cpu.max", "/sys/fs/cgroup/**/cpu.cfs_quota_us", "/sys/fs/cgroup/**/cpu.stat"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[Param::above("warning", 25.0, 15.0, "%", "awesome-prometheus-alerts, Container high throttle rate")],
     impact: Text {
         en: "This service is stopped again and again for up to a tenth of a second, so its answers are late although the server has room.",

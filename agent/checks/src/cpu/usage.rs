@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     id: "cpu.usage",
     title: Text { en: "Processor usage", zh: "处理器使用率" },
     reads: &["/proc/stat"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 85.0, 75.0, "%", "netdata health.d/cpu.conf, 10min_cpu_usage"),
         Param::above("critical", 95.0, 85.0, "%", "netdata health.d/cpu.conf, 10min_cpu_usage"),

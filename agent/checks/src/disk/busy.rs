@@ -12,7 +12,7 @@ pub(crate) const CHECK: Check = Check {
     id: "disk.busy",
     title: Text { en: "Disk utilisation", zh: "磁盘利用率" },
     reads: &["/proc/diskstats", "/proc/pressure/io"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 98.0, 90.0, "%", "netdata health.d/disks.conf, 10min_disk_utilization"),
         Param::plain("waited", 5.0, "%", "ours: below this share of the last minute it was a moment only"),

@@ -12,7 +12,7 @@ pub(crate) const CHECK: Check = Check {
     id: "disk.latency",
     title: Text { en: "Latency of disks", zh: "磁盘延迟" },
     reads: &["/proc/diskstats"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 100.0, 50.0, "ms", "awesome-prometheus-alerts, HostUnusualDiskReadLatency"),
         Param::plain("least", 20.0, "", "ours: operations in the run below which a mean says nothing"),

@@ -12,7 +12,7 @@ pub(crate) const CHECK: Check = Check {
     id: "disk.queue",
     title: Text { en: "Queue of disks", zh: "磁盘队列" },
     reads: &["/proc/diskstats", "/proc/pressure/io"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 10.0, 5.0, "", "prometheus node-mixin, NodeDiskIOSaturation"),
         Param::plain("slow", 20.0, "ms", "ours: a deep queue hurts when one operation takes longer than this"),

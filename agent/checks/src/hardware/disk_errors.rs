@@ -15,7 +15,7 @@ pub(crate) const CHECK: Check = Check {
     id: "hardware.disk-errors",
     title: Text { en: "Requests that disks answer with errors", zh: "磁盘请求错误" },
     reads: &["/sys/block/*/device/ioerr_cnt", "/sys/block/*/device/iorequest_cnt"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 0.0, 0.0, "errors", "our recommendation: any while we look"),
         Param::above("share", 1.0, 0.5, "%", "our recommendation: features that are missing make far fewer"),

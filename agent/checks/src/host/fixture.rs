@@ -3,7 +3,7 @@
 
 use super::{Host, samples::Samples};
 use crate::check::Check;
-use crate::run::{Ran, Wanted, run};
+use crate::run::{Wanted, look};
 use cloud_doctor_proto::finding::{Finding, Status};
 use cloud_doctor_proto::time::{BootTime, UnixTime};
 use std::path::PathBuf;
@@ -96,21 +96,26 @@ impl Fixture {
 
     /// What a check finds there. Panics when it says that it has nothing to look at.
     pub(crate) fn run(&self, check: &'static Check) -> Vec<Finding> {
-        match run(check, &self.host(), &self.wanted) {
-            Ran::Findings(findings) => {
-                for finding in findings.iter().filter(|finding| finding.status > Status::Unknown) {
-                    assert!(!finding.evidence.is_empty(), "without evidence: {finding:?}");
-                }
-                findings
-            }
-            Ran::NotHere(why) if why.en == crate::run::NOTHING.en => Vec::new(),
-            Ran::NotHere(why) => panic!("{} has nothing to look at: {}", check.id, why.en),
+        let findings = look(check, &self.host_for(check), &self.wanted)
+            .unwrap_or_else(|why| panic!("{} has nothing to look at: {}", check.id, why.en));
+        for finding in findings.iter().filter(|finding| finding.status > Status::Unknown) {
+            assert!(!finding.evidence.is_empty(), "without evidence: {finding:?}");
         }
+        findings
+    }
+
+    /// The host as a checker has it for this check: who has not said that it needs rates gets none.
+    fn host_for(&self, check: &Check) -> Host {
+        let mut host = self.host();
+        if !check.needs.rates {
+            host.samples = Samples::default();
+        }
+        host
     }
 
     /// Whether a check has nothing to look at there.
     pub(crate) fn has_none_of(&self, check: &'static Check) -> bool {
-        matches!(run(check, &self.host(), &self.wanted), Ran::NotHere(_))
+        look(check, &self.host_for(check), &self.wanted).is_err()
     }
 
     /// The worst status that a check finds.

@@ -57,7 +57,6 @@ pub(crate) use glob::matches;
 pub use listening::{Listener, Protocol, Sockets};
 pub use processes::Process;
 pub use samples::Twice;
-pub(crate) use samples::is_counter;
 pub use sock_diag::Listening;
 pub use sockets::HttpAnswer;
 pub(crate) use systemd::{Systemd, Unit};
@@ -92,14 +91,12 @@ pub struct Host {
 }
 
 impl Host {
-    /// This host, as it is now. Counters are read for the first time here, so that rates can be told later.
+    /// This host, as it is now.
     ///
     /// # Errors
     /// The kernel's, when `/` cannot be opened.
     pub fn live() -> io::Result<Self> {
-        let mut host = Self::open(Path::new("/"), true)?;
-        host.samples = samples::Samples::begin(&host, boot_time());
-        Ok(host)
+        Self::open(Path::new("/"), true)
     }
 
     /// What stands in `root`: nothing is known of it but its files.

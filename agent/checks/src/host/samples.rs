@@ -70,12 +70,12 @@ impl Samples {
     }
 }
 
-/// Whether a check that reads this reads it twice.
-pub(crate) fn is_counter(path: &str) -> bool {
-    COUNTERS.contains(&path)
-}
-
 impl Host {
+    /// Reads the counters for the first time, so that rates can be told later.
+    pub fn begin_rates(&mut self) {
+        self.samples = Samples::begin(self, boot_time());
+    }
+
     #[expect(clippy::disallowed_methods, reason = "time itself is what a rate needs")]
     fn wait_for_second_reading(&self) {
         let left = boot_time().millis_until(self.samples.second_at());

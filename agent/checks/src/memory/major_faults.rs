@@ -12,7 +12,7 @@ pub(crate) const CHECK: Check = Check {
     id: "memory.major-faults",
     title: Text { en: "Page faults that wait for a disk", zh: "需读盘的缺页（主缺页）" },
     reads: &[PATH],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[Param::above("warning", 500.0, 250.0, "/s", "node-mixin, NodeMemoryMajorPagesFaults")],
     impact: Text {
         en: "Programs wait for their own memory or code to come back from the disk; everything gets slow at once.",

@@ -13,7 +13,7 @@ pub(crate) const CHECK: Check = Check {
     id: "memory.swapping",
     title: Text { en: "Memory written out to swap", zh: "内存换出速度" },
     reads: &[PATH, super::meminfo::PATH],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[Param::above(
         "warning",
         30.0,

@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     id: "net.bandwidth",
     title: Text { en: "Use of network bandwidth", zh: "网络带宽使用率" },
     reads: &["/proc/net/dev", "/sys/class/net/*/speed"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[Param::above("warning", 90.0, 80.0, "%", "netdata health.d/net.conf, 1m_received_traffic_overflow")],
     impact: Text {
         en: "The line is full: everything that goes through it waits, and packets get lost.",

@@ -13,7 +13,7 @@ pub(crate) const CHECK: Check = Check {
     id: "net.drops",
     title: Text { en: "Packets dropped by interfaces", zh: "网卡丢包" },
     reads: &["/proc/net/dev"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 2.0, 1.0, "%", "netdata health.d/net.conf, inbound_packets_dropped_ratio"),
         Param::plain("least", 1000.0, "", "ours: packets below which a share says nothing"),

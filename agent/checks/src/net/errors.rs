@@ -13,7 +13,7 @@ pub(crate) const CHECK: Check = Check {
     id: "net.errors",
     title: Text { en: "Errors of interfaces", zh: "网卡错误" },
     reads: &["/proc/net/dev"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 1.0, 0.5, "%", "prometheus node-mixin, NodeNetworkReceiveErrs"),
         Param::plain("least", 5.0, "", "netdata health.d/net.conf, interface_inbound_errors"),

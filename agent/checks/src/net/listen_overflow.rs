@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     id: "net.listen-overflow",
     title: Text { en: "Connections dropped by full listen queues", zh: "监听队列溢出丢弃的连接" },
     reads: &["/proc/net/netstat"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 1.0, 0.5, "/s", "netdata health.d/tcp_listen.conf, 1m_tcp_accept_queue_drops"),
         Param::above("critical", 5.0, 1.0, "/s", "netdata health.d/tcp_listen.conf, 1m_tcp_accept_queue_drops"),

@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     id: "net.resets",
     title: Text { en: "TCP resets sent", zh: "发送的 TCP 重置" },
     reads: &["/proc/net/snmp", "/proc/uptime"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 10.0, 2.0, "", "times the usual; netdata health.d/tcp_resets.conf"),
         Param::plain("usual-least", 5.0, "/s", "netdata health.d/tcp_resets.conf"),

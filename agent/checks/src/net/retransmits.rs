@@ -12,7 +12,7 @@ pub(crate) const CHECK: Check = Check {
     id: "net.retransmits",
     title: Text { en: "TCP retransmissions", zh: "TCP 重传" },
     reads: &["/proc/net/snmp"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 2.0, 1.0, "%", "ours: below 1 % is usual on the Internet"),
         Param::above("critical", 5.0, 3.0, "%", "ours"),

@@ -13,7 +13,7 @@ pub(crate) const CHECK: Check = Check {
     id: "net.routes",
     title: Text { en: "Default route and reverse path filter", zh: "默认路由与反向路径过滤" },
     reads: &["/proc/net/route", "/proc/net/ipv6_route", "/proc/sys/net/ipv4/conf/*/rp_filter", "/proc/net/netstat"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[],
     impact: Text {
         en: "This server does not reach the Internet: no updates, no mail, no calls to other services.",

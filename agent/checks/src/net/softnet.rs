@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     id: "net.softnet",
     title: Text { en: "Packets that no processor took in time", zh: "处理器未及时接收的数据包" },
     reads: &["/proc/net/softnet_stat"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 10.0, 5.0, "/min", "netdata health.d/softnet.conf, 1min_netdev_backlog_exceeded"),
         Param::plain("squeezed", 600.0, "/min", "ours; netdata health.d/softnet.conf warns above 10"),

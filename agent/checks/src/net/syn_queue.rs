@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     id: "net.syn-queue",
     title: Text { en: "Full queues of half-open connections", zh: "半连接队列溢出" },
     reads: &["/proc/net/netstat"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[
         Param::above("warning", 1.0, 0.5, "/s", "netdata health.d/tcp_listen.conf, 1m_tcp_syn_queue_drops"),
         Param::above("critical", 5.0, 1.0, "/s", "netdata health.d/tcp_listen.conf, 1m_tcp_syn_queue_drops"),

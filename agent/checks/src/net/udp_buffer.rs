@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     id: "net.udp-buffer",
     title: Text { en: "UDP packets lost in full buffers", zh: "UDP 接收缓冲区溢出" },
     reads: &["/proc/net/snmp"],
-    needs: Needs::LIVE,
+    needs: Needs::RATES,
     params: &[Param::above(
         "warning",
         10.0,

@@ -14,7 +14,7 @@ pub(crate) const CHECK: Check = Check {
     id: "tls.chain",
     title: Text { en: "Certificate chains", zh: "证书链" },
     reads: &["handshakes with own ports", "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"],
-    needs: Needs { live: true, root: true, net: true },
+    needs: Needs { root: true, net: true, ..Needs::LIVE },
     params: &[],
     impact: Text {
         en: "Desktop browsers mend it themselves, but phones, applications and other servers refuse to connect.",

@@ -18,7 +18,7 @@ pub(crate) const CHECK: Check = Check {
         "/etc/letsencrypt/live",
         "handshakes with own ports",
     ],
-    needs: Needs { live: false, root: true, net: true },
+    needs: Needs { root: true, net: true, ..Needs::FILES },
     params: &[
         Param::below("warning", 14.0, 15.0, "days", "netdata health.d/x509check.conf, days until expiration"),
         Param::below("critical", 7.0, 8.0, "days", "netdata health.d/x509check.conf, days until expiration"),

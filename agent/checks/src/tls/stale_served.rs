@@ -16,7 +16,7 @@ pub(crate) const CHECK: Check = Check {
         "/etc/letsencrypt/live",
         "handshakes with own ports",
     ],
-    needs: Needs { live: true, root: true, net: true },
+    needs: Needs { root: true, net: true, ..Needs::LIVE },
     params: &[],
     impact: Text {
         en: "The certificate was renewed, but visitors still get the old one and will be refused when it expires.",
