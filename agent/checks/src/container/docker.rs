@@ -2,7 +2,7 @@
 //! an environment, a label or a command line.
 
 use crate::found::Gap;
-use crate::host::{Host, calendar};
+use crate::host::{Host, date};
 use crate::words;
 use cloud_doctor_proto::refusal::one_line;
 use serde::Deserialize;
@@ -140,7 +140,7 @@ fn container(socket: &'static str, listed: &Listed) -> Container {
 fn more(inspected: &Inspected) -> More {
     More {
         restarts: inspected.restart_count,
-        started: calendar::rfc_3339(&inspected.state.started_at),
+        started: date::rfc_3339(&inspected.state.started_at),
         is_out_of_memory: inspected.state.oom_killed,
     }
 }

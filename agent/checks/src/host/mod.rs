@@ -6,8 +6,6 @@
 
 mod addresses;
 mod adjtimex;
-pub mod calendar;
-pub(crate) mod civil;
 mod clock;
 pub(crate) mod control_groups;
 mod counters;

@@ -2,8 +2,7 @@
 //!
 //! Another root may lack the zone's file: then it is unknown, and whoever asks says so.
 
-use super::civil::civil;
-use super::date::days_since_1970;
+use super::date::{civil, days_since_1970};
 use super::{Host, zone_rule};
 use crate::found::Gap;
 use zone_rule::Rule;

@@ -1,7 +1,6 @@
 //! The rule at the end of a zone's file, for times after its last change: POSIX `TZ`, like `CET-1CEST,M3.5.0,M10.5.0/3`.
 
-use super::civil::civil;
-use super::date::days_since_1970;
+use super::date::{civil, days_since_1970};
 use super::zone::year_of;
 
 const DAY_SECS: i64 = 86_400;

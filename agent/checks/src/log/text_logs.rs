@@ -6,6 +6,7 @@
 
 use crate::found::Gap;
 use crate::host::Host;
+use crate::host::date::{self, civil, days_since_1970};
 use cloud_doctor_proto::finding::Words;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
 
@@ -125,7 +126,7 @@ fn read(host: &Host, path: &str, unread: &mut Vec<Words>) -> Option<TextLog> {
         Ok(Some((stat, newest_age, text))) => {
             let is_whole = stat.size <= BYTES_MAX;
             let year = year_of(stat.modified);
-            let latest = local_seconds(year, 12, 31, DAY_SECS.cast_signed());
+            let latest = local_seconds(year, 12, 31, DAY_SECS.cast_signed()).unwrap_or(i64::MAX);
             let newest = text.lines().rev().take(1000).find_map(|line| time_of(line, year, latest)).unwrap_or(0);
             Some(TextLog { path: path.to_owned(), text, is_whole, newest_age, newest, year })
         }
@@ -150,19 +151,18 @@ fn time_of(line: &str, year: i64, newest: i64) -> Option<i64> {
     let line = line.strip_prefix('[').unwrap_or(line);
     let mut parts = line.split([' ', ']']).filter(|part| !part.is_empty());
     let first = parts.next()?;
-    if let Some(month) = month(first) {
+    if let Some(month) = month_of(first) {
         let (day, clock) = (parts.next()?.parse().ok()?, parts.next()?);
         let time = checked(year, month, day, clock)?;
         let a_day = DAY_SECS.cast_signed();
         return if time > newest.saturating_add(a_day) { checked(year - 1, month, day, clock) } else { Some(time) };
     }
-    let (month, day, clock) = (month(parts.next()?)?, parts.next()?.parse().ok()?, parts.next()?);
+    let (month, day, clock) = (month_of(parts.next()?)?, parts.next()?.parse().ok()?, parts.next()?);
     checked(parts.next()?.parse().ok()?, month, day, clock)
 }
 
-fn month(name: &str) -> Option<i64> {
-    const NAMES: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    (1_i64..).zip(NAMES).find_map(|(number, short)| (short == name).then_some(number))
+fn month_of(name: &str) -> Option<i64> {
+    i64::try_from(date::month(name)?).ok()
 }
 
 fn checked(year: i64, month: i64, day: i64, clock: &str) -> Option<i64> {
@@ -174,28 +174,15 @@ fn checked(year: i64, month: i64, day: i64, clock: &str) -> Option<i64> {
         && (0..24).contains(&hour)
         && (0..60).contains(&minute)
         && (0..=60).contains(&second);
-    fits.then(|| local_seconds(year, month, day, hour * 3600 + minute * 60 + second))
+    fits.then(|| local_seconds(year, month, day, hour * 3600 + minute * 60 + second))?
 }
 
-/// Days of the civil calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"), in seconds.
-fn local_seconds(year: i64, month: i64, day: i64, seconds: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    days * DAY_SECS.cast_signed() + seconds
+fn local_seconds(year: i64, month: i64, day: i64, seconds: i64) -> Option<i64> {
+    days_since_1970(year, month, day).map(|days| days * DAY_SECS.cast_signed() + seconds)
 }
 
 fn year_of(time: UnixTime) -> i64 {
-    let days = i64::try_from(time.0 / DAY_SECS).unwrap_or(0).min(2_000_000);
-    // Never more than one too many.
-    let year = 1970 + days / 365;
-    let begin = local_seconds(year, 1, 1, 0) / DAY_SECS.cast_signed();
-    // 365-day years run ahead of the calendar by a day in four years.
-    (0..)
-        .map(|back| year - back)
-        .find(|year| local_seconds(*year, 1, 1, 0) / DAY_SECS.cast_signed() <= days)
-        .unwrap_or(begin)
+    civil(i64::try_from(time.0 / DAY_SECS).unwrap_or(0).min(2_000_000)).0
 }
 
 #[cfg(test)]
@@ -218,7 +205,7 @@ pub(crate) mod tests {
 
     #[test]
     fn times_are_read_in_every_form() {
-        let newest = local_seconds(2026, 1, 1, 8 * 3600);
+        let newest = local_seconds(2026, 1, 1, 8 * 3600).unwrap();
         for (line, expected) in [
             ("2025-12-31T23:59:58.123456+00:00 web1 kernel: x", Some(newest - 28_802)),
             ("2026/01/01 08:00:00 [error] 12#12: *3 x", Some(newest)),
@@ -240,7 +227,7 @@ pub(crate) mod tests {
         for (secs, year) in [(0, 1970), (NOW, 2026), (NOW - 1, 2025), (951_782_400, 2000), (u64::MAX, 7445)] {
             assert_eq!(year_of(UnixTime(secs)), year, "{secs}");
         }
-        assert_eq!(local_seconds(2026, 1, 1, 0), i64::try_from(NOW).unwrap());
+        assert_eq!(local_seconds(2026, 1, 1, 0).unwrap(), i64::try_from(NOW).unwrap());
     }
 
     #[test]

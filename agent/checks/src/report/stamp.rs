@@ -1,6 +1,6 @@
 //! Moments, written for people and for file names. Always UTC.
 
-use crate::host::civil::civil;
+use crate::host::date::civil;
 use cloud_doctor_proto::time::UnixTime;
 
 const DAY_SECS: u64 = 86_400;

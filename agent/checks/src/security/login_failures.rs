@@ -2,7 +2,7 @@
 
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
-use crate::host::{Host, calendar};
+use crate::host::{Host, date};
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::time::DAY_SECS;
@@ -96,7 +96,7 @@ struct Clock {
 /// Counts the failures of the window. Logs of the old form have neither year nor zone: the last line was written when the
 /// file was, and the others by their distance from it.
 fn failures(text: &str, Clock { age, window, year }: Clock) -> Failures {
-    let begin = |year| calendar::day_secs(year, 1, 1).unwrap_or(0);
+    let begin = |year| date::day_secs(year, 1, 1).unwrap_or(0);
     let year_secs = begin(year + 1).saturating_sub(begin(year));
     let lines: Vec<(Stamp, &str)> = text.lines().filter_map(|line| stamp(line, year)).collect();
     let mut all = Failures::new();
@@ -135,14 +135,14 @@ enum Stamp {
 /// A line's time (RFC 3164 or RFC 3339), and what follows.
 fn stamp(line: &str, year: u64) -> Option<(Stamp, &str)> {
     if let Some((time, rest)) = line.split_once(' ').filter(|(time, _)| time.starts_with("20")) {
-        return Some((Stamp::Exact(calendar::rfc_3339(time)?), rest));
+        return Some((Stamp::Exact(date::rfc_3339(time)?), rest));
     }
     let (month, rest) = line.split_once(' ')?;
     let (day, rest) = rest.trim_start().split_once(' ')?;
     let (clock, rest) = rest.split_once(' ')?;
-    let day = calendar::day_secs(year, calendar::month(month)?, day.parse().ok()?)?;
-    let begin = calendar::day_secs(year, 1, 1)?;
-    Some((Stamp::OfYear(day.checked_sub(begin)? + calendar::clock_secs(clock)?), rest))
+    let day = date::day_secs(year, date::month(month)?, day.parse().ok()?)?;
+    let begin = date::day_secs(year, 1, 1)?;
+    Some((Stamp::OfYear(day.checked_sub(begin)? + date::clock_secs(clock)?), rest))
 }
 
 /// Who failed, and how often: `HOST sshd[PID]: Failed password for [invalid user] NAME from ADDRESS port N ssh2`. The name

@@ -3,7 +3,7 @@
 use super::debian_version::compare;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
-use crate::host::{Host, calendar};
+use crate::host::{Host, date};
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
@@ -123,7 +123,7 @@ fn archives(host: &Host, code: &str) -> Result<Vec<Archive>, Gap> {
         let is_security = field("Label") == "Debian-Security" || field("Suite").ends_with("-security");
         let is_ours =
             [field("Codename"), field("Suite")].iter().any(|name| name.split(['-', '/']).next() == Some(code));
-        if let Some(date) = calendar::rfc_2822_utc(field("Date")).filter(|_| is_security && is_ours) {
+        if let Some(date) = date::rfc_2822_utc(field("Date")).filter(|_| is_security && is_ours) {
             all.push(Archive { prefix: prefix.to_owned(), date: UnixTime(date) });
         }
     }

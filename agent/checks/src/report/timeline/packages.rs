@@ -4,8 +4,8 @@
 use super::transactions::{Transaction, Verb};
 use super::{Confidence, Seen, is_within};
 use crate::found::Gap;
-use crate::host::Host;
 use crate::host::zone::{Zone, local_secs};
+use crate::host::{Host, date};
 use crate::words;
 use cloud_doctor_proto::time::UnixTime;
 
@@ -170,12 +170,11 @@ fn yum(log: &Log<'_>, all: &mut Vec<Transaction>) {
 }
 
 fn local_without_year(time: &str, log: &Log<'_>) -> Option<i64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (month, rest) = time.split_at_checked(3)?;
-    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let month = date::month(month)?;
     let now = i64::try_from(log.now.0).ok()?;
     let now = now.saturating_add(log.zone.east_secs(now));
-    let year = crate::host::civil::civil(now.div_euclid(DAY_SECS)).0;
+    let year = date::civil(now.div_euclid(DAY_SECS)).0;
     let of_year = |year: i64| local_secs(&format!("{year}-{month}-{rest}"));
     of_year(year).filter(|local| *local <= now + DAY_SECS).or_else(|| of_year(year - 1))
 }

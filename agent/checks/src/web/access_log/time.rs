@@ -1,24 +1,15 @@
 //! Times as logs write them, in seconds since 1970.
 
-/// Days before each month of a year that is no leap year.
-const DAYS_BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+use crate::host::date::{self, days_since_1970};
 
 /// A date and time as if it were UTC.
 fn civil(year: i64, month: i64, day: i64, clock: &str) -> Option<i64> {
-    let before = DAYS_BEFORE.get(usize::try_from(month.checked_sub(1)?).ok()?)?;
-    if !(1970..=9999).contains(&year) || !(1..=31).contains(&day) {
-        return None;
-    }
+    let days = days_since_1970(year, month, day).filter(|_| year >= 1970)?;
     let mut parts = clock.split(':').map(number);
     let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
     if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    // Leap days until the end of February of this year.
-    let past = if month > 2 { year } else { year - 1 };
-    let leap = past / 4 - past / 100 + past / 400 - (1969 / 4 - 1969 / 100 + 1969 / 400);
-    let days = (year - 1970) * 365 + leap + before + day - 1;
     Some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
@@ -47,8 +38,7 @@ pub(super) fn local(text: &str) -> Option<i64> {
     let (date, clock) = stamp.split_once(':')?;
     let mut parts = date.split('/');
     let (day, month, year) = (number(parts.next()?)?, parts.next()?, number(parts.next()?)?);
-    let month = MONTHS.iter().position(|name| *name == month)? + 1;
-    Some(civil(year, i64::try_from(month).ok()?, day, clock)? - zone(offset)?)
+    Some(civil(year, i64::try_from(date::month(month)?).ok()?, day, clock)? - zone(offset)?)
 }
 
 /// `2026-01-01T08:00:00+08:00`
