@@ -1,10 +1,10 @@
 //! Redis and Valkey on this host, asked once for `INFO` over loopback and without a password. It must never send anything
 //! else, and never judge.
 
-use crate::found::Gap;
+use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Process, Protocol, Sockets};
 use crate::words;
-use cloud_doctor_proto::finding::Words;
+use cloud_doctor_proto::finding::{Status, Words};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -61,6 +61,18 @@ pub(crate) fn instances(host: &Host) -> Result<&[Instance], Gap> {
         return Err(Gap::NotHere(words!("no Redis listens on this host", "此主机没有监听中的 Redis")));
     }
     Ok(all)
+}
+
+/// One finding for each server that answered; why not for the others.
+///
+/// # Errors
+/// As [`instances`].
+pub(crate) fn each(host: &Host, judge: impl Fn(&str, &Info) -> Found) -> Outcome {
+    let found = instances(host)?.iter().map(|Instance { name, info }| match info {
+        Ok(info) => judge(name, info),
+        Err(why) => Found::new(name, Status::Unknown, why.clone()),
+    });
+    Ok(found.collect())
 }
 
 /// Whether a process is a server; its title is `redis-server 127.0.0.1:6379 [cluster]`.

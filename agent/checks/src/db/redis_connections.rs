@@ -1,6 +1,6 @@
 //! Connections that a Redis has, and those that it turned away.
 
-use super::redis::{Instance, instances};
+use super::redis::{Info, each};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -33,14 +33,10 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
-    Ok(instances(host)?.iter().map(|instance| judge(settings, instance)).collect())
+    each(host, |name, info| judge(settings, name, info))
 }
 
-fn judge(settings: &Settings<'_>, Instance { name, info }: &Instance) -> Found {
-    let info = match info {
-        Ok(info) => info,
-        Err(why) => return Found::new(name, Status::Unknown, why.clone()),
-    };
+fn judge(settings: &Settings<'_>, name: &str, info: &Info) -> Found {
     let evidence = info.lines(&["connected_clients", "maxclients", "rejected_connections", "uptime_in_days"]);
     let refused = info.number("rejected_connections").unwrap_or(0.0);
     // Servers before 6.0 do not say their limit.

@@ -1,6 +1,6 @@
 //! How near a Redis is to the memory that it may have.
 
-use super::redis::{Info, Instance, instances};
+use super::redis::{Info, each};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -32,14 +32,10 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
-    Ok(instances(host)?.iter().map(|instance| judge(settings, instance)).collect())
+    each(host, |name, info| judge(settings, name, info))
 }
 
-fn judge(settings: &Settings<'_>, Instance { name, info }: &Instance) -> Found {
-    let info = match info {
-        Ok(info) => info,
-        Err(why) => return Found::new(name, Status::Unknown, why.clone()),
-    };
+fn judge(settings: &Settings<'_>, name: &str, info: &Info) -> Found {
     let (Some(used), Some(most)) = (info.number("used_memory"), info.number("maxmemory")) else {
         let why = words!("{name} does not say how much memory it may use", "{name} 未给出内存上限信息");
         return Found::new(name, Status::Unknown, why);

@@ -1,6 +1,6 @@
 //! Whether Redis can save what it holds.
 
-use super::redis::{Info, Instance, instances};
+use super::redis::{Info, each};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -31,14 +31,10 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
-    Ok(instances(host)?.iter().map(|instance| judge(settings, instance)).collect())
+    each(host, |name, info| judge(settings, name, info))
 }
 
-fn judge(settings: &Settings<'_>, Instance { name, info }: &Instance) -> Found {
-    let info = match info {
-        Ok(info) => info,
-        Err(why) => return Found::new(name, Status::Unknown, why.clone()),
-    };
+fn judge(settings: &Settings<'_>, name: &str, info: &Info) -> Found {
     let keys = [
         "rdb_last_bgsave_status",
         "rdb_bgsave_in_progress",

@@ -1,6 +1,6 @@
 //! Whether a Redis replica hears from its master.
 
-use super::redis::{Instance, instances};
+use super::redis::{Info, each};
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -27,14 +27,10 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(host: &Host, _: &Settings<'_>) -> Outcome {
-    Ok(instances(host)?.iter().map(judge).collect())
+    each(host, judge)
 }
 
-fn judge(Instance { name, info }: &Instance) -> Found {
-    let info = match info {
-        Ok(info) => info,
-        Err(why) => return Found::new(name, Status::Unknown, why.clone()),
-    };
+fn judge(name: &str, info: &Info) -> Found {
     let keys =
         ["role", "master_link_status", "master_link_down_since_seconds", "master_sync_in_progress", "connected_slaves"];
     let evidence = info.lines(&keys);

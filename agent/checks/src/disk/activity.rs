@@ -2,6 +2,7 @@
 
 use crate::found::Gap;
 use crate::host::Host;
+use crate::run::Settings;
 use crate::words;
 
 /// Disks that are judged; each more is one of many alike.
@@ -43,13 +44,12 @@ pub(super) fn activity(host: &Host) -> Result<(Vec<Activity>, f64), Gap> {
     Ok((disks, stats.secs))
 }
 
-/// Share of the last minute in which something waited for a disk; nothing where the kernel does not tell.
+/// Whether less waited for disks during the last minute than the parameter `waited` says. False where the kernel does not
+/// tell.
 ///
 /// A run takes seconds; this keeps a moment from being called trouble.
-pub(super) fn waited_percent(host: &Host) -> Option<f64> {
-    let text = host.read("/proc/pressure/io").ok()?;
-    let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
-    some.split(' ').find_map(|part| part.strip_prefix("avg60="))?.parse().ok()
+pub(super) fn is_moment(host: &Host, settings: &Settings<'_>) -> bool {
+    host.pressure("io").is_ok_and(|pressure| pressure.some.avg60 < settings.number("waited"))
 }
 
 fn is_disk(host: &Host, name: &str) -> bool {

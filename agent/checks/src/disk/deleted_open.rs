@@ -3,7 +3,8 @@
 use super::size;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
-use crate::host::{Deleted, DeletedFiles, Family, Host, Mount, percent};
+use crate::host::{Deleted, DeletedFiles, Family, Host, Mount};
+use crate::number::percent;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

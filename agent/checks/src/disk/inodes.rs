@@ -1,12 +1,12 @@
 //! Whether files can still be made: a file system without inodes is full, whatever its space.
 
+use super::each_local;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Mount, Space};
 use crate::many::many;
 use crate::run::Settings;
 use crate::words;
-use cloud_doctor_proto::finding::Status;
 
 pub(crate) const CHECK: Check = Check {
     id: "disk.inodes",
@@ -31,8 +31,7 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
-    let mounts = host.local_mounts(true)?;
-    let found: Vec<Found> = mounts.iter().filter_map(|mount| look(host, settings, mount)).collect();
+    let found = each_local(host, |mount, space| judge(settings, mount, space))?;
     if found.is_empty() {
         return Err(Gap::NotHere(words!(
             "no file system here has a fixed number of inodes",
@@ -40,13 +39,6 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         )));
     }
     Ok(many(found))
-}
-
-fn look(host: &Host, settings: &Settings<'_>, mount: &Mount) -> Option<Found> {
-    match host.space(&mount.point) {
-        Ok(space) => judge(settings, mount, &space),
-        Err(Gap::NotHere(why) | Gap::Unknown(why)) => Some(Found::new(&mount.point, Status::Unknown, why)),
-    }
 }
 
 /// Nothing where inodes are made as needed: btrfs, vfat.
@@ -76,6 +68,7 @@ fn judge(settings: &Settings<'_>, mount: &Mount, space: &Space) -> Option<Found>
 mod tests {
     use super::*;
     use crate::host::fixture::Fixture;
+    use cloud_doctor_proto::finding::Status;
 
     #[test]
     fn dsk_02_inodes_are_judged_apart_from_space() {

@@ -15,6 +15,9 @@ mod read_only;
 mod space;
 
 use crate::check::Check;
+use crate::found::{Found, Gap};
+use crate::host::{Host, Mount, Space};
+use cloud_doctor_proto::finding::Status;
 
 /// This group's checks. The one that may hang is the last.
 pub(crate) const CHECKS: &[&Check] = &[
@@ -31,6 +34,18 @@ pub(crate) const CHECKS: &[&Check] = &[
     &fstab::CHECK,
     &hung_mount::CHECK,
 ];
+
+/// What `judge` finds on each local file system that can be written to; why not where its space cannot be asked.
+///
+/// # Errors
+/// The mounts cannot be read.
+fn each_local(host: &Host, judge: impl Fn(&Mount, &Space) -> Option<Found>) -> Result<Vec<Found>, Gap> {
+    let look = |mount: &Mount| match host.space(&mount.point) {
+        Ok(space) => judge(mount, &space),
+        Err(Gap::NotHere(why) | Gap::Unknown(why)) => Some(Found::new(&mount.point, Status::Unknown, why)),
+    };
+    Ok(host.local_mounts(true)?.iter().filter_map(look).collect())
+}
 
 /// Bytes for people: `1.5 GiB`.
 pub(crate) fn size(bytes: u64) -> String {

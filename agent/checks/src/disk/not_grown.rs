@@ -101,7 +101,7 @@ fn last_partition(host: &Host, folder: &str) -> Option<(u64, u64)> {
 }
 
 fn number(host: &Host, path: &str) -> Option<u64> {
-    host.read(path).ok()?.trim().parse().ok()
+    host.number(path).ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How many requests wait for a disk. A deep queue that is worked off quickly is what fast disks are for.
 
-use super::activity::{Activity, activity, waited_percent};
+use super::activity::{Activity, activity, is_moment};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
@@ -32,7 +32,7 @@ pub(crate) const CHECK: Check = Check {
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let (disks, secs) = activity(host)?;
-    let moment = waited_percent(host).is_some_and(|waited| waited < settings.number("waited"));
+    let moment = is_moment(host, settings);
     Ok(disks.iter().map(|disk| judge(settings, disk, secs, moment)).collect())
 }
 

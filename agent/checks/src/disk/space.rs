@@ -1,5 +1,6 @@
 //! How full the file systems of this host are. Those behind a network are asked by `disk.hung-mount`.
 
+use super::each_local;
 use super::size;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
@@ -34,8 +35,7 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
-    let mounts = host.local_mounts(true)?;
-    let found: Vec<Found> = mounts.iter().filter_map(|mount| look(host, settings, mount)).collect();
+    let found = each_local(host, |mount, space| judge(settings, mount, space))?;
     if found.is_empty() {
         return Err(Gap::NotHere(words!(
             "no local file system is mounted that can be written to",
@@ -46,13 +46,6 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
 }
 
 /// Nothing for a file system without blocks.
-fn look(host: &Host, settings: &Settings<'_>, mount: &Mount) -> Option<Found> {
-    match host.space(&mount.point) {
-        Ok(space) => judge(settings, mount, &space),
-        Err(Gap::NotHere(why) | Gap::Unknown(why)) => Some(Found::new(&mount.point, Status::Unknown, why)),
-    }
-}
-
 fn judge(settings: &Settings<'_>, mount: &Mount, space: &Space) -> Option<Found> {
     let used = space.used_percent()?;
     #[expect(clippy::cast_precision_loss, reason = "a size compared with a threshold")]

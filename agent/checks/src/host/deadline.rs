@@ -6,6 +6,7 @@
 
 use super::Host;
 use crate::found::Gap;
+use crate::number::percent;
 use crate::words;
 use rustix::fs::{Mode, OFlags, StatVfs};
 use rustix::io::Errno;
@@ -65,12 +66,6 @@ impl From<StatVfs> for Space {
             inodes_available: stat.f_favail,
         }
     }
-}
-
-/// A share in percent; nothing of nothing is no share.
-#[expect(clippy::cast_precision_loss, reason = "a share for people")]
-pub(crate) fn percent(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| 100.0 * part as f64 / whole as f64)
 }
 
 impl Host {

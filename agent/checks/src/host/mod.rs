@@ -40,7 +40,6 @@ mod zone_rule;
 
 pub use addresses::ADDRESSES_FROM;
 pub use clock::{boot_time, unix_time};
-pub(crate) use deadline::percent;
 pub use deadline::{Asked, Space};
 pub use files::{Entry, Kind, Stat};
 pub use kernel_log::{KernelLog, KernelMessage};

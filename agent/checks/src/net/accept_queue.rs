@@ -2,7 +2,8 @@
 
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
-use crate::host::{Host, Listening, percent};
+use crate::host::{Host, Listening};
+use crate::number::percent;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

@@ -3,7 +3,8 @@
 use super::counters::setting;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
-use crate::host::{Host, percent};
+use crate::host::Host;
+use crate::number::percent;
 use crate::run::Settings;
 use crate::words;
 use std::collections::{BTreeMap, BTreeSet};
