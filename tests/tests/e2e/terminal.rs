@@ -79,7 +79,9 @@ fn pty_05_pty_07_a_hostile_file_types_nothing_and_copies_nothing() {
     let terminal = shell(&site);
     terminal.enter(&format!("cat {}", file.display()));
     terminal.wait_for("end");
-    // The harmless answers stand at the prompt; nothing in them was a newline.
+    // The harmless answers stand at the prompt, the last of them to the question for the kind of terminal; nothing in
+    // them was a newline.
+    terminal.wait_for("2c");
     terminal.press(&["C-c"]);
     in_step(&terminal, "first");
     in_step(&terminal, "second");
