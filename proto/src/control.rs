@@ -100,6 +100,8 @@ pub enum StreamPurpose {
     Sealed,
     /// The relay asks for checks that the ceiling allows without a grant ([`crate::checks`]).
     Checks,
+    /// The relay asks the tunnel for metrics that the ceiling allows without a grant ([`crate::metrics`]).
+    Metrics,
     /// Something this build does not know; refuse the stream.
     #[serde(other)]
     Unknown,

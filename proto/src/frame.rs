@@ -98,6 +98,19 @@ kinds! {
     CheckRequest = 0x0201, GREETING_BYTES_MAX;
     /// Guard to relay ([`crate::checks::CheckReport`]).
     CheckReport = 0x0202, CONTROL_BYTES_MAX;
+
+    /// Relay to tunnel and guard ([`crate::metrics::MetricsRequest`]).
+    MetricsRequest = 0x0301, GREETING_BYTES_MAX;
+    /// Guard to tunnel ([`crate::metrics::MetricsLease`]).
+    MetricsLease = 0x0302, GREETING_BYTES_MAX;
+    /// Tunnel to relay to client ([`crate::metrics::MetricsSeries`]).
+    MetricsSeries = 0x0303, CONTROL_BYTES_MAX;
+    /// Tunnel to relay to client ([`crate::metrics::Sample`]).
+    MetricsSample = 0x0304, GREETING_BYTES_MAX;
+    /// Tunnel to relay to client ([`crate::metrics::Range`]).
+    MetricsRange = 0x0305, GREETING_BYTES_MAX;
+    /// Guard to relay to client ([`crate::metrics::Processes`]).
+    Processes = 0x0306, GREETING_BYTES_MAX;
 }
 
 /// A frame's first seven bytes.

@@ -28,6 +28,7 @@ pub mod ids;
 pub mod join;
 pub mod limits;
 pub mod look;
+pub mod metrics;
 pub mod pack;
 pub mod passkey;
 pub mod pin;

@@ -11,6 +11,9 @@ use cloud_doctor_proto::grant::{Challenge, Grant, Scope};
 use cloud_doctor_proto::guest::{GuestBegin, GuestCommit, GuestOffer};
 use cloud_doctor_proto::ids::*;
 use cloud_doctor_proto::look::{Answer, AuditFile, AuditPage, LivingShell, Question};
+use cloud_doctor_proto::metrics::{
+    MetricsLease, MetricsRequest, MetricsSeries, Process, Processes, Range, RangeRequest, Sample, Series, SeriesKind,
+};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::Refusal;
 use cloud_doctor_proto::session::OpenRequest;
@@ -51,6 +54,17 @@ fn check_frame<T: Serialize + DeserializeOwned + PartialEq + Debug>(seen: &mut V
     let frame = decoder.next_frame().unwrap().unwrap();
     assert_eq!((frame.kind, frame.body), (kind, pack::to_bytes(value)));
     assert!(decoder.into_rest().is_empty());
+}
+
+/// A frame whose body is no MessagePack, against its golden line; its type's own tests read damaged ones.
+fn check_raw(seen: &mut Vec<String>, kind: Kind, body: &[u8]) {
+    let line = format!("{kind:?} {}", data_encoding::HEXLOWER.encode(body));
+    assert!(GOLDEN.lines().any(|golden| golden == line), "not in golden/v1.txt:\n{line}");
+    let mut decoder = Decoder::new();
+    decoder.push(&frame::encode(kind, body));
+    let frame = decoder.next_frame().unwrap().unwrap();
+    assert_eq!((frame.kind, &frame.body[..]), (kind, body));
+    seen.push(format!("{kind:?}"));
 }
 
 fn binding() -> TransportBinding {
@@ -145,6 +159,46 @@ fn check_frames(seen: &mut Vec<String>) {
         sandbox_open: vec!["Landlock".into()],
     };
     check(seen, "check-report-signed", &report);
+}
+
+fn metrics_frames(seen: &mut Vec<String>) {
+    for (name, request) in [
+        ("metrics-live", MetricsRequest::Live {}),
+        ("metrics-summary", MetricsRequest::Summary {}),
+        ("metrics-processes", MetricsRequest::Processes { count: 20 }),
+    ] {
+        check(seen, name, &request);
+    }
+    let range = RangeRequest { from: 1, to: 2, points: 300, names: vec!["system.disk.io".into()] };
+    check_frame(seen, Kind::MetricsRequest, &MetricsRequest::Range(range));
+    check_frame(seen, Kind::MetricsLease, &MetricsLease {});
+    let series = Series {
+        name: "system.disk.io".into(),
+        unit: "By".into(),
+        kind: SeriesKind::Counter,
+        attributes: vec![("device".into(), "sda".into()), ("direction".into(), "read".into())],
+        summary: false,
+    };
+    check_frame(seen, Kind::MetricsSeries, &MetricsSeries { first: 3, series: vec![series] });
+    let sample = Sample { at: 1_800_000_000_123, elapsed: 1001, dropped: 2, values: vec![1.5, f32::NAN] };
+    check_raw(seen, Kind::MetricsSample, &sample.to_bytes());
+    let range = Range { series: 3, from: 1, step: 10_000, min: vec![1.0], mean: vec![2.0], max: vec![3.0] };
+    check_raw(seen, Kind::MetricsRange, &range.to_bytes());
+    let process = Process {
+        pid: 7,
+        name: "nginx".into(),
+        user: "www-data".into(),
+        unit: "nginx.service".into(),
+        state: "R".into(),
+        processors: 0.5,
+        memory: 4096,
+        read: Some(1.0),
+        written: None,
+        descriptors: Some(9),
+        threads: 2,
+    };
+    let processes = Processes { at: 1, elapsed: 1000, total: 90, processes: vec![process] };
+    check_frame(seen, Kind::Processes, &processes);
 }
 
 fn visit_frames(seen: &mut Vec<String>) {
@@ -282,6 +336,7 @@ fn golden_bytes_round_trip_and_damage_of_every_message() {
     tunnel_frames(&mut seen);
     visit_frames(&mut seen);
     check_frames(&mut seen);
+    metrics_frames(&mut seen);
     signed_objects(&mut seen);
     for kind in Kind::ALL {
         // A record is raw ciphertext and a ping is empty: their golden bytes stand beside the frame codec.

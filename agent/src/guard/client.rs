@@ -127,7 +127,13 @@ impl Client {
             | Kind::ChannelReply
             | Kind::Record
             | Kind::CheckRequest
-            | Kind::CheckReport => {
+            | Kind::CheckReport
+            | Kind::MetricsRequest
+            | Kind::MetricsLease
+            | Kind::MetricsSeries
+            | Kind::MetricsSample
+            | Kind::MetricsRange
+            | Kind::Processes => {
                 let refused = Refusal::Malformed.with(format!("{:?} is out of place here", frame.kind));
                 self.guard.refused(&self.claims, "frame", &refused);
                 stream.refuse(&refused).await?;
