@@ -57,6 +57,12 @@ messages! {
     ExplainNoChecks,
         "  checks {}: not from afar now. {}",
         "  检查 {}：目前不允许远程运行。{}";
+    ExplainMetrics,
+        "  metrics: the relay may show how busy this server is, without a signature. {}",
+        "  指标：中继可显示此服务器的繁忙程度，无需签名。{}";
+    ExplainNoMetrics,
+        "  metrics: not shown now. {}",
+        "  指标：目前不显示。{}";
     ReportLooking,
         "Looking at this host; this takes up to a minute.",
         "正在查看此主机，最多需要一分钟。";

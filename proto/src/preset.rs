@@ -101,6 +101,12 @@ signers = ["sshsig", "webauthn"]
 scope = "checks"
 mode = "allow"
 
+# The relay may show this server's metrics: how busy processors, memory, disks and network are, and the names of the busiest
+# processes, never their command lines.
+[[rule]]
+scope = "metrics"
+mode = "allow"
+
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]
 "#;
@@ -175,6 +181,12 @@ checks = [
     "dns", "tls", "db", "container",
 ]
 
+# The relay may show this server's metrics: how busy processors, memory, disks and network are, and the names of the busiest
+# processes, never their command lines.
+[[rule]]
+scope = "metrics"
+mode = "allow"
+
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]
 "#;
@@ -218,6 +230,12 @@ second = ["local", "sshsig", "webauthn"]
 # taken out. `cloud-doctor-agent check --list` shows them; ids and groups can be named here, none named means all.
 [[rule]]
 scope = "checks"
+mode = "allow"
+
+# The relay may show this server's metrics: how busy processors, memory, disks and network are, and the names of the busiest
+# processes, never their command lines.
+[[rule]]
+scope = "metrics"
 mode = "allow"
 
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.

@@ -6,6 +6,7 @@
 //! never guess, never start a program, never write, and never trust what it reads.
 
 mod backup;
+mod busiest;
 mod check;
 mod cloud;
 mod container;
@@ -39,6 +40,7 @@ mod time;
 mod tls;
 mod web;
 
+pub use busiest::{Used, busiest};
 pub use check::{Check, Group, Needs, Param, Text};
 pub use found::{Found, Gap, Outcome};
 pub use host::Host;

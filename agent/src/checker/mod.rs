@@ -10,11 +10,13 @@
 //! own limits.
 
 mod plugin;
+mod processes;
 mod report;
 mod seccomp;
 mod supervise;
 
 pub(crate) use plugin::role as plugin;
+pub(crate) use processes::role as processes;
 pub(crate) use report::{Wants, role as report};
 pub(crate) use supervise::{gather, run, test};
 

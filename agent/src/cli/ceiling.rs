@@ -10,8 +10,13 @@ use std::path::Path;
 /// Scopes of the schema that this build cannot open.
 fn is_later(scope: ScopeName) -> bool {
     match scope {
-        ScopeName::Shell | ScopeName::Exec | ScopeName::Watch | ScopeName::Audit | ScopeName::Checks => false,
-        ScopeName::FilesRead | ScopeName::FilesWrite | ScopeName::Metrics | ScopeName::Remedy => true,
+        ScopeName::Shell
+        | ScopeName::Exec
+        | ScopeName::Watch
+        | ScopeName::Audit
+        | ScopeName::Checks
+        | ScopeName::Metrics => false,
+        ScopeName::FilesRead | ScopeName::FilesWrite | ScopeName::Remedy => true,
     }
 }
 

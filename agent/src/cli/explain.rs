@@ -39,6 +39,8 @@ struct Explanation {
     locked_down: bool,
     rules: Vec<RuleLine>,
     checks: Vec<CheckLine>,
+    /// What the relay may see without a signature.
+    metrics: Option<MetricsLine>,
     people: Vec<PersonLine>,
     signed_ahead: Vec<AheadLine>,
     last_requests: Vec<String>,
@@ -74,6 +76,14 @@ struct CheckLine {
     /// Ids and groups; none: all.
     checks: Vec<String>,
     /// Whether the relay may have them run now.
+    open_now: bool,
+    hours: String,
+}
+
+/// The rule about metrics.
+#[derive(Debug, Serialize)]
+struct MetricsLine {
+    /// Whether the relay may show them now.
     open_now: bool,
     hours: String,
 }
@@ -152,7 +162,8 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
         ceiling_told: ceiling.as_ref().err().map(NoCeiling::told),
         locked_down: places.is_locked_down(),
         rules: ceiling.as_ref().map(|ceiling| rules(ceiling, now)).unwrap_or_default(),
-        checks: ceiling.map(|ceiling| checks(&ceiling, now)).unwrap_or_default(),
+        checks: ceiling.as_ref().map(|ceiling| checks(ceiling, now)).unwrap_or_default(),
+        metrics: ceiling.ok().map(|ceiling| metrics(&ceiling, now)),
         people: people(&log, now),
         signed_ahead: signed_ahead(&log, &identity::agent_id(&key), now),
         last_requests: last.into(),
@@ -163,7 +174,7 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
 fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
     let opens = |rule: &&Rule| match rule.scope {
         ScopeName::Shell | ScopeName::Exec | ScopeName::Watch | ScopeName::Audit => true,
-        // Checks need nobody's signature, and so are told apart.
+        // Checks and metrics need nobody's signature, and so are told apart.
         ScopeName::FilesRead | ScopeName::FilesWrite | ScopeName::Checks | ScopeName::Metrics | ScopeName::Remedy => {
             false
         }
@@ -195,6 +206,12 @@ fn checks(ceiling: &Ceiling, now: UnixTime) -> Vec<CheckLine> {
         hours: hours(rule),
     };
     about.map(line).collect()
+}
+
+fn metrics(ceiling: &Ceiling, now: UnixTime) -> MetricsLine {
+    let rule = ceiling.rule(ScopeName::Metrics, "");
+    let open = |rule: &Rule| rule.mode == Mode::Allow && rule.open_at(now, crate::zone::offset_secs());
+    MetricsLine { open_now: rule.is_some_and(open), hours: rule.map(hours).unwrap_or_default() }
 }
 
 fn hours(rule: &Rule) -> String {
@@ -293,6 +310,9 @@ fn show(it: &Explanation) {
         let names = if checks.is_empty() { all } else { checks.join(", ") };
         let message = if *open_now { Message::ExplainChecks } else { Message::ExplainNoChecks };
         say::tell(message, &[&names, hours]);
+    }
+    if let Some(MetricsLine { open_now, hours }) = &it.metrics {
+        say::tell(if *open_now { Message::ExplainMetrics } else { Message::ExplainNoMetrics }, &[hours]);
     }
     for person in &it.people {
         let message = if person.expired { Message::ExplainExpired } else { Message::ExplainPerson };

@@ -62,7 +62,7 @@ async fn head(recv: &mut RecvStream) -> Option<Vec<u8>> {
     let head: StreamHead = super::wire::parse(&frame).ok()?;
     match head.purpose {
         StreamPurpose::Sealed | StreamPurpose::Checks => Some(frame::encode(Kind::StreamHead, &frame.body)),
-        StreamPurpose::Unknown => None,
+        StreamPurpose::Metrics | StreamPurpose::Unknown => None,
     }
 }
 

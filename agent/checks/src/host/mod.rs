@@ -39,7 +39,8 @@ pub(crate) mod zone;
 mod zone_rule;
 
 pub use addresses::ADDRESSES_FROM;
-pub use clock::{boot_time, unix_time};
+pub use clock::{boot_time, unix_millis, unix_time};
+pub(crate) use control_groups::name as group_name;
 pub use deadline::{Asked, Space};
 pub use files::{Entry, Kind, Stat};
 pub use kernel_log::{KernelLog, KernelMessage};
