@@ -15,6 +15,7 @@ mod db;
 mod disk;
 mod dns;
 mod document;
+pub mod forecast;
 mod found;
 mod haproxy;
 mod hardware;
