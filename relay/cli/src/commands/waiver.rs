@@ -43,8 +43,7 @@ async fn add(app: &App, asked: Waive) -> Result<(), Fail> {
     let report = verified(&target, &newest, None)?;
     let found = pick(&report, &asked.check, asked.subject.as_deref());
     let found = found.map_err(|missing| missing.sentence(&target, &asked.check))?;
-    let wish =
-        WaiverWish { check: &found.check, subject: &found.subject, reason: &asked.reason, until: until.0 };
+    let wish = WaiverWish { check: &found.check, subject: &found.subject, reason: &asked.reason, until: until.0 };
     let made = signed_in.relay.waive(&target.agent, &wish).await?;
     if asked.json {
         output::json("waiver", &made);
@@ -122,7 +121,8 @@ async fn list(app: &App, server: &str, listing: &Listing) -> Result<(), Fail> {
         app.say(Id::NoWaivers.with(&[&target.name]));
         return Ok(());
     }
-    let head = [Id::HeadCheck, Id::HeadSubject, Id::HeadOwner, Id::HeadUntil, Id::HeadState, Id::HeadId, Id::HeadReason];
+    let head =
+        [Id::HeadCheck, Id::HeadSubject, Id::HeadOwner, Id::HeadUntil, Id::HeadState, Id::HeadId, Id::HeadReason];
     let mut rows: Vec<Vec<String>> = vec![head.iter().map(|id| app.words(*id)).collect()];
     let now = clock::wall();
     rows.extend(waivers.into_iter().map(|waiver| {
@@ -157,9 +157,8 @@ pub(super) fn remarks(target: &Target, report: &Report, waivers: &[Waiver], now:
         report.findings.iter().any(|finding| finding.status != Status::Ok && is_it(finding))
     };
     let standing: Vec<&Waiver> = waivers.iter().filter(|waiver| waiver.counts(now)).filter(bad).collect();
-    let say = |waiver: &&Waiver| {
-        Id::CheckWaived.with(&[&what(waiver), &waiver.owner, &local(waiver.until), &waiver.reason])
-    };
+    let say =
+        |waiver: &&Waiver| Id::CheckWaived.with(&[&what(waiver), &waiver.owner, &local(waiver.until), &waiver.reason]);
     let mut says: Vec<Say> = standing.iter().take(NAMED_MAX).map(say).collect();
     if let more @ 1.. = standing.len().saturating_sub(NAMED_MAX) {
         says.push(Id::CheckWaivedMore.with(&[&target.name, &more]));
