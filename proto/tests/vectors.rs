@@ -16,6 +16,8 @@ mod log;
 mod look;
 #[path = "vectors/passkeys.rs"]
 mod passkeys;
+#[path = "vectors/report.rs"]
+mod report;
 #[path = "vectors/sealed.rs"]
 mod sealed;
 #[path = "vectors/texts.rs"]
@@ -55,6 +57,7 @@ fn vectors() -> Value {
         "grant": sealed::grant(),
         "noise": sealed::transcripts(),
         "look": look::look(),
+        "report": report::reports(),
         "limits": texts::limits(),
         "texts": texts::texts(),
     })

@@ -8,7 +8,6 @@ use cloud_doctor_checks::host::{boot_time, unix_time};
 use cloud_doctor_checks::redact::Redactor;
 use cloud_doctor_checks::{Host, Wanted, apart, by_id};
 use cloud_doctor_proto::checks::Report;
-use cloud_doctor_proto::ids::{Nonce, VerifyKey};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
@@ -48,19 +47,11 @@ fn answer() -> io::Result<()> {
     findings.iter_mut().for_each(|finding| redactor.finding(finding));
     findings.sort_by_key(|finding| (std::cmp::Reverse(finding.status), !finding.note));
     let report = Report {
-        // Guard's.
-        identity: VerifyKey([0; 32]),
-        nonce: Nonce([0; 16]),
-        asked: Vec::new(),
-        refused: Vec::new(),
-        at: unix_time(),
         millis: since.millis_until(boot_time()),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        host: Host::live()?.name(),
         findings,
         absent,
-        left_out: 0,
         sandbox_open: ended.open,
+        ..Report::empty(Host::live()?.name(), env!("CARGO_PKG_VERSION").to_owned(), unix_time())
     };
     serde_json::to_writer(io::stdout().lock(), &report)?;
     Ok(())

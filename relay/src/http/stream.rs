@@ -7,7 +7,7 @@ use super::{Api, page};
 use crate::access::NoTicket;
 use crate::broker::ws::{self, Report};
 use crate::clock;
-use crate::store::{AccountRef, StreamClosed, StreamOpened, TenantRef};
+use crate::store::{AccountRef, Action, StreamClosed, StreamOpened, TenantRef};
 use axum::Json;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, State};
@@ -81,7 +81,7 @@ impl FromRequestParts<Arc<Api>> for Opener {
         };
         if let Err(code) = may {
             let to = one_line(parts.uri.path(), PATH_CHARS);
-            caller.scoped(api).note(caller.actor(), "stream-refused", &to, clock::now()).await?;
+            caller.scoped(api).note(caller.actor(), Action::StreamRefused, &to, clock::now()).await?;
             return Err(code.into());
         }
         Ok(Self(caller))

@@ -31,7 +31,7 @@ mod trust_log;
 pub use accounts::{Account, AccountRef, AccountWithHash, NameTaken, NotARole, Role};
 pub use agents::{AgentRow, AgentSeen, NewAgent};
 pub use approvals::{AnswerRefused, Approval, ApprovalState, Closing, Ended, NewApproval};
-pub use audit::{Actor, AuditRow};
+pub use audit::{Action, Actor, AuditRow};
 pub use check_plans::{NewWaiver, PlanRefused, Scheduled, WAIVERS_MAX, Waiver};
 pub use check_runs::{CheckRun, FindingCounts, RUNS_BYTES_MAX, RUNS_MAX, RunLine, RunWhy};
 pub use enrol_tokens::{EnrolToken, EnrolTokenId, NewEnrolToken, TokenRefused};

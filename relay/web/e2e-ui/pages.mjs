@@ -251,6 +251,7 @@ export const PAGES = [
     },
   },
   { name: "settings-tokens", at: "settings/tokens", steps: (page) => page.locator(".lines").waitFor() },
+  { name: "settings-activity", at: "settings/activity", steps: (page) => page.locator(".lines").waitFor() },
   {
     name: "settings-remove",
     at: "settings/people",

@@ -44,11 +44,46 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
         super::help::CHECK,
         "\
 无需签名：由服务器的上限文件决定可运行哪些检查，其 Agent 每 20 秒最多运行一次。报告由服务器签名；
-未能通过您本机信任日志副本验证的报告不予显示。中继上的豁免不会隐藏任何结果。
+未能通过您本机信任日志副本验证的报告不予显示。中继上的豁免不会隐藏任何结果：由谁对哪项结果负责，会作为
+中继的说法列在报告下方。
 
 退出状态与监控插件一致：0 正常，1 警告，2 严重，3 未知（无法显示报告的所有情况，包括参数错误）。
 
 示例：cloud-doctor check web-1 cpu disk.space",
+    ),
+    (
+        "Show or set how often the relay asks a server for its checks by itself; setting takes an admin",
+        "查看或设置中继自动检查服务器的间隔；设置须由管理员进行",
+    ),
+    ("How often from now on, 5m to 7d, for example 6h; or off", "今后的间隔，5m 至 7d，例如 6h；或 off 表示关闭"),
+    (
+        "Answer for findings of a server for some time; its reports go on showing them",
+        "在一段时间内对服务器的诊断结果负责（豁免）；其报告仍会显示这些结果",
+    ),
+    (
+        "Answer for a finding of the server's newest report, in place of an earlier waiver of it; takes an admin",
+        "豁免服务器最新报告中的一项结果，并取代对它的先前豁免；须由管理员进行",
+    ),
+    ("List who answers for which finding, also what counts no more", "列出谁对哪项结果负责，包括已失效的豁免"),
+    ("Take a waiver back; takes an admin", "撤销豁免；须由管理员进行"),
+    ("Waiver: the beginning of its id", "豁免：其 ID 的开头"),
+    ("Id of the check, like disk.space", "检查项的 ID，例如 disk.space"),
+    (
+        "What the finding is about, as `check` shows it; not needed where only one finding of the check is bad",
+        "结果所涉对象，写法与 `check` 所显示的一致；该检查项只有一项异常结果时可省略",
+    ),
+    ("Why it may stay as it is, for those who read the list", "可以保持现状的原因，供查看列表的人阅读"),
+    (
+        "Last moment, at most 366 days from now: +30d, 22:00 or 2026-11-25T22:00Z",
+        "结束时间，最多为现在起 366 天：+30d、22:00 或 2026-11-25T22:00Z",
+    ),
+    (
+        super::help::WAIVER,
+        "\
+该结果仍保留在每份报告中，状态和依据不变。`check` 的报告下方会说明由谁负责、原因以及截止时间；
+控制台将其单独列出，不计入总数。结果取自服务器签名的最新报告。
+
+示例：cloud-doctor waiver add web-1 disk.space /var --reason \"缓存，工单 4711\" --until +14d",
     ),
     (
         "Help somebody who has no account: prints a code for their server, and opens a shell when they say yes",

@@ -17,7 +17,7 @@ mod upgrade;
 pub use address::{Address, AddressError};
 pub use approvals::{Approval, ApprovalState, ApprovalWish};
 pub use calls::{APPROVAL_WAIT_SECS, Way};
-pub use checks::SignedRun;
+pub use checks::{CheckSchedule, KnownChecks, SignedRun, Waiver, WaiverWish};
 pub use joins::{JoinKey, JoinLine, JoinMade, JoinState, JoinWish};
 pub use shapes::{
     AccountLine, Head, Invitation, Invited, LogPage, Me, MyTenant, Online, ServerLine, SessionLine, SetUp, SignedIn,
