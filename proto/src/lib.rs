@@ -31,6 +31,7 @@ pub mod look;
 pub mod pack;
 pub mod passkey;
 pub mod pin;
+pub mod plugin;
 pub mod preset;
 pub mod refusal;
 pub mod session;

@@ -3,10 +3,9 @@
 //! A holder started here outlives guard. It must never inherit guard's sandbox, descriptors or environment.
 
 use super::server::Guard;
-use crate::checker::Wants;
+use crate::checker::{Answer, Wants};
 use crate::session::door;
 use crate::session::wire::Guardian;
-use cloud_doctor_proto::checks::Report;
 use cloud_doctor_proto::ids::ChannelId;
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use tokio::time::timeout;
 
 /// A holder is ready within milliseconds; a host that cannot do it in this time is in no state to be helped by a shell.
 const START: Duration = Duration::from_secs(10);
-/// Both runs of a checker end before this ([`crate::checker`]).
+/// All runs of checkers end before this, that of own checks with their plugins last: 50 s ([`crate::checker`]).
 const CHECKS: Duration = Duration::from_secs(60);
 /// Far above what a report may hold: it is cut to size, worst first, when it is signed.
 const CHECKS_ANSWER_BYTES_MAX: u64 = 16 << 20;
@@ -79,12 +78,12 @@ async fn unit(guard: &Guard, channel: ChannelId) -> Result<(), String> {
     Err(format!("{SYSTEMD_RUN}: {}", text.trim()))
 }
 
-/// Has checks run, and returns what they found: as guard's report, but for nonce, refusals and key.
+/// Has checks run, and returns what they found.
 ///
 /// # Errors
 /// Why not, for people.
 #[expect(clippy::disallowed_methods, reason = "systemd's own tool by its absolute path, or our own binary")]
-pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Report, String> {
+pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Answer, String> {
     let mut command = if guard.places.standalone {
         Command::new(&guard.program)
     } else {
