@@ -207,7 +207,7 @@ fn round(
     // What is shown here is pasted elsewhere.
     let mut redactor = Redactor::new(random());
     findings.iter_mut().for_each(|finding| redactor.finding(finding));
-    let results = Results { host: &name, at: unix_time(), findings: &findings, absent: &absent, open: &ended.open };
+    let results = Results { host: &name, at, findings: &findings, absent: &absent, open: &ended.open };
     let text = match (options.json, options.format) {
         (true, _) | (false, Format::Json) => show::json(&results, style).map_err(|error| error.to_string())?,
         (false, Format::Human) => show::human(&results, style),

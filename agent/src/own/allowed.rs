@@ -50,7 +50,16 @@ impl Allowed {
 
     /// Whether a check of this name, or one of all own ones, could run now.
     pub(crate) fn could(&self, name: &str) -> bool {
-        if name == OWN_CHECKS { self.rules.iter().any(|(_, open)| *open) } else { self.may(name) }
+        if name != OWN_CHECKS {
+            return self.may(name);
+        }
+        let is_for_all = |names: &[String]| names.iter().any(|name| name == OWN_CHECKS);
+        // No rule behind one for all decides about anything.
+        let last = self.rules.iter().position(|(names, _)| is_for_all(names));
+        let deciding = self.rules.iter().take(last.map_or(self.rules.len(), |last| last + 1));
+        deciding
+            .filter(|(_, open)| *open)
+            .any(|(names, _)| is_for_all(names) || names.iter().any(|name| self.may(name)))
     }
 
     /// Whether anything of what was asked for could run here.
