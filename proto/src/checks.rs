@@ -189,6 +189,7 @@ mod tests {
             subject: "/".into(),
             status,
             note: false,
+            since: None,
             value: Some(97.5),
             unit: "%".into(),
             evidence: vec![Evidence { source: "statvfs".into(), text: text.into() }],

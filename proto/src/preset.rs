@@ -96,7 +96,8 @@ mode = "allow"
 signers = ["sshsig", "webauthn"]
 
 # The relay may have these read-only checks run at any time, without anybody's signature: what they find is sent to it, secrets
-# taken out. `cloud-doctor-agent check --list` shows them; ids and groups can be named here, none named means all.
+# taken out. `cloud-doctor-agent check --list` shows them; ids and groups can be named here, none named means all but this
+# server's own: packs and plugins run from afar only where a rule names them, by id or as "x".
 [[rule]]
 scope = "checks"
 mode = "allow"
@@ -227,7 +228,8 @@ signers = ["sshsig", "webauthn"]
 second = ["local", "sshsig", "webauthn"]
 
 # The relay may have these read-only checks run at any time, without anybody's signature: what they find is sent to it, secrets
-# taken out. `cloud-doctor-agent check --list` shows them; ids and groups can be named here, none named means all.
+# taken out. `cloud-doctor-agent check --list` shows them; ids and groups can be named here, none named means all but this
+# server's own: packs and plugins run from afar only where a rule names them, by id or as "x".
 [[rule]]
 scope = "checks"
 mode = "allow"

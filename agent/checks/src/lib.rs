@@ -31,6 +31,7 @@ mod nginx;
 mod number;
 pub mod pack;
 mod process;
+mod record;
 pub mod redact;
 pub mod report;
 mod run;
@@ -45,6 +46,7 @@ pub use busiest::{Used, busiest};
 pub use check::{Check, Group, Needs, Param, Text};
 pub use found::{Found, Gap, Outcome};
 pub use host::Host;
+pub use record::{Damaged, RECORD_BYTES_MAX, Record};
 pub use run::{BadSetting, Before, Pending, RTO_SECS_DEFAULT, Ran, Settings, Wanted, apart, run, unknown};
 
 /// Every check, in the order of groups and of the list in each; at the end those of the host's own packs and plugins,

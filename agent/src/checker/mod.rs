@@ -9,6 +9,7 @@
 //! with it; the supervisor says so and has another one do the rest. It must never write, start a program, or raise its
 //! own limits.
 
+pub(crate) mod kept;
 mod plugin;
 mod processes;
 mod report;
@@ -17,7 +18,7 @@ mod supervise;
 
 pub(crate) use plugin::role as plugin;
 pub(crate) use processes::role as processes;
-pub(crate) use report::{Wants, role as report};
+pub(crate) use report::{Answer, Wants, role as report};
 pub(crate) use supervise::{gather, run, test};
 
 use crate::fence;

@@ -1,8 +1,10 @@
 //! `ceiling check`: whether a ceiling would be accepted, and what it would allow.
 
+use super::own_checks::OwnChecks;
 use super::{Exit, say};
 use crate::messages::{Message, language};
 use crate::policy::{self, NoCeiling};
+use crate::session::clock;
 use crate::state::Places;
 use cloud_doctor_proto::ceiling::ScopeName;
 use std::path::Path;
@@ -29,6 +31,7 @@ pub(super) fn check(places: &Places, file: Option<&Path>) -> Exit {
             for rule in ceiling.rules.iter().filter(|rule| is_later(rule.scope)) {
                 say::tell(Message::CeilingLater, &[&rule.scope.to_string()]);
             }
+            OwnChecks::of(places, &ceiling, clock::unix_time()).tell();
             Exit::Done
         }
         Err(NoCeiling::File { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {

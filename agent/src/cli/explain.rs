@@ -2,6 +2,7 @@
 //!
 //! It reads the files itself, so it also works while guard does not. It never changes anything.
 
+use super::own_checks::OwnChecks;
 use super::{Exit, audit, events, say};
 use crate::messages::{Message, language};
 use crate::policy::{self, NoCeiling};
@@ -39,6 +40,8 @@ struct Explanation {
     locked_down: bool,
     rules: Vec<RuleLine>,
     checks: Vec<CheckLine>,
+    #[serde(flatten)]
+    own: OwnChecks,
     /// What the relay may see without a signature.
     metrics: Option<MetricsLine>,
     people: Vec<PersonLine>,
@@ -73,8 +76,10 @@ struct RuleLine {
 /// A rule about checks.
 #[derive(Debug, Serialize)]
 struct CheckLine {
-    /// Ids and groups; none: all.
+    /// Ids and groups; none: all that come with the agent, and, where none may run, all.
     checks: Vec<String>,
+    #[serde(skip)]
+    never: bool,
     /// Whether the relay may have them run now.
     open_now: bool,
     hours: String,
@@ -163,6 +168,7 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
         locked_down: places.is_locked_down(),
         rules: ceiling.as_ref().map(|ceiling| rules(ceiling, now)).unwrap_or_default(),
         checks: ceiling.as_ref().map(|ceiling| checks(ceiling, now)).unwrap_or_default(),
+        own: ceiling.as_ref().map(|ceiling| OwnChecks::of(places, ceiling, now)).unwrap_or_default(),
         metrics: ceiling.ok().map(|ceiling| metrics(&ceiling, now)),
         people: people(&log, now),
         signed_ahead: signed_ahead(&log, &identity::agent_id(&key), now),
@@ -201,6 +207,7 @@ fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
 fn checks(ceiling: &Ceiling, now: UnixTime) -> Vec<CheckLine> {
     let about = ceiling.rules.iter().filter(|rule| rule.scope == ScopeName::Checks);
     let line = |rule: &Rule| CheckLine {
+        never: rule.mode == Mode::Never,
         checks: rule.checks.iter().map(|name| one_line(name, TEXT)).collect(),
         open_now: rule.mode == Mode::Allow && rule.open_at(now, crate::zone::offset_secs()),
         hours: hours(rule),
@@ -305,12 +312,14 @@ fn show(it: &Explanation) {
         None => say::tell(Message::ExplainCeiling, &[&it.ceiling_file]),
     }
     it.rules.iter().for_each(show_rule);
-    for CheckLine { checks, open_now, hours } in &it.checks {
-        let all = Message::ExplainAllChecks.text(language(), &[]);
+    for CheckLine { checks, never, open_now, hours } in &it.checks {
+        let all = if *never { Message::ExplainAllChecks } else { Message::ExplainOurChecks };
+        let all = all.text(language(), &[]);
         let names = if checks.is_empty() { all } else { checks.join(", ") };
         let message = if *open_now { Message::ExplainChecks } else { Message::ExplainNoChecks };
         say::tell(message, &[&names, hours]);
     }
+    it.own.tell();
     if let Some(MetricsLine { open_now, hours }) = &it.metrics {
         say::tell(if *open_now { Message::ExplainMetrics } else { Message::ExplainNoMetrics }, &[hours]);
     }

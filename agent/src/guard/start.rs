@@ -3,10 +3,9 @@
 //! A holder started here outlives guard. It must never inherit guard's sandbox, descriptors or environment.
 
 use super::server::Guard;
-use crate::checker::Wants;
+use crate::checker::{Answer, Wants};
 use crate::session::door;
 use crate::session::wire::Guardian;
-use cloud_doctor_proto::checks::Report;
 use cloud_doctor_proto::ids::ChannelId;
 use cloud_doctor_proto::metrics::Processes;
 use serde::de::DeserializeOwned;
@@ -18,7 +17,7 @@ use tokio::time::timeout;
 
 /// A holder is ready within milliseconds; a host that cannot do it in this time is in no state to be helped by a shell.
 const START: Duration = Duration::from_secs(10);
-/// Both runs of a checker end before this ([`crate::checker`]).
+/// All runs of checkers end before this, that of own checks with their plugins last: 50 s ([`crate::checker`]).
 const CHECKS: Duration = Duration::from_secs(60);
 /// Two looks a second apart, on a host that may be busy.
 const PROCESSES: Duration = Duration::from_secs(10);
@@ -83,11 +82,11 @@ async fn unit(guard: &Guard, channel: ChannelId) -> Result<(), String> {
     Err(format!("{SYSTEMD_RUN}: {}", text.trim()))
 }
 
-/// Has checks run, and returns what they found: as guard's report, but for nonce, refusals and key.
+/// Has checks run, and returns what they found.
 ///
 /// # Errors
 /// Why not, for people.
-pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Report, String> {
+pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Answer, String> {
     let order = serde_json::to_vec(wants).map_err(|error| error.to_string())?;
     look(guard, "check-report", &order, CHECKS).await
 }

@@ -127,6 +127,7 @@ mod tests {
                 subject: parts[1].to_owned(),
                 status,
                 note: false,
+                since: None,
                 value: None,
                 unit: String::new(),
                 evidence: Vec::new(),

@@ -45,6 +45,7 @@ fn report(nonce: Nonce, findings: &[(&str, &str, Status)]) -> Report {
         subject: (*subject).into(),
         status: *status,
         note: false,
+        since: None,
         value: Some(97.5),
         unit: "%".into(),
         evidence: Vec::new(),

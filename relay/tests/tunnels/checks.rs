@@ -25,6 +25,7 @@ fn finding(check: &str, status: Status) -> Finding {
         subject: "/".into(),
         status,
         note: false,
+        since: None,
         value: Some(97.5),
         unit: "%".into(),
         evidence: vec![Evidence { source: "statvfs".into(), text: "x".into() }],

@@ -208,3 +208,76 @@ fn r_17_a_server_whose_ceiling_lists_no_checks_runs_none_and_says_so() {
     assert!(err.contains("no server"), "{err}");
     assert_eq!(site.ask(&["check"]).status.code(), Some(3), "wrong arguments are no critical finding");
 }
+
+/// Where Debian's monitoring-plugins-basic puts them.
+const PLUGINS: &str = "/usr/lib/nagios/plugins";
+
+const PACK: &str = r#"pack: site
+version: 1.0.0
+requires: { schema: 1 }
+checks:
+  - id: x.site.load
+    title: { en: Load as the site judges it, zh: "\u8d1f\u8f7d" }
+    collect: { it: { use: plugin.nagios, plugin: x.site.load-plugin } }
+    warn: { when: "it.perf.exists(one, one.name == 'load1' && one.value >= 0.0)" }
+    message: { en: "There is a load: {it.text}", zh: "\u6709\u8d1f\u8f7d: {it.text}" }
+    remedy: Ask the site.
+    tests:
+      - { given: { it: { exit: 0, stdout: "OK | load1=1;5;9" } }, expect: [ { state: warn } ] }
+      - { given: { it: { exit: 0, stdout: "OK" } }, expect: [] }
+"#;
+
+fn plugin(id: &str, exec: &str, more: &str) -> String {
+    let is_root = rustix::process::geteuid().is_root();
+    let me = || String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    let user = if is_root { "nobody".to_owned() } else { me().trim().to_owned() };
+    format!("[[plugin]]\nid = 'x.site.{id}'\nexec = '{exec}'\nuser = '{user}'\n{more}\n")
+}
+
+fn with_own_checks(agent: &Agent) {
+    let text = std::fs::read_to_string(agent.ceiling()).unwrap();
+    let more = plugin("dummy", &format!("{PLUGINS}/check_dummy"), "args = ['1', 'so so | n=7s;5;9']")
+        + &plugin("load-plugin", &format!("{PLUGINS}/check_load"), "args = ['-w', '900,900,900', '-c', '999,999,999']")
+        + &plugin("hangs", "/bin/sleep", "args = ['60']\ntimeout = '1s'")
+        + &plugin("not-listed", "/bin/echo", "args = ['it ran']")
+        + "[[rule]]\nscope = 'checks'\nmode = 'allow'\n\
+           checks = ['x.site.dummy', 'x.site.load-plugin', 'x.site.load', 'x.site.hangs']\n[end]\n";
+    std::fs::write(agent.ceiling(), text.replace("\n[end]\n", &format!("\n{more}"))).unwrap();
+    let packs = agent.ceiling().with_file_name("packs");
+    std::fs::create_dir(&packs).unwrap();
+    std::fs::write(packs.join("site.yaml"), PACK).unwrap();
+}
+
+#[test]
+fn r_17_a_relay_has_a_pack_and_real_plugins_run_that_the_ceiling_lists_and_no_other() {
+    if !Path::new(PLUGINS).join("check_load").exists() {
+        return cloud_doctor_tests::not_tested::not_tested("monitoring-plugins-basic is not installed");
+    }
+    let site = Site::with(with_own_checks);
+    let output = site.ask(&["check", "web-1", "x", "cpu.load", "x.site.not-listed", "--json", "--all"]);
+    let found = findings(&output);
+    let (code, _, err) = texts(&output);
+    let of = |id: &str| found.iter().find(|one| one["check"] == id).unwrap_or_else(|| panic!("{id}: {found:?} {err}"));
+    let part = |id: &str, status: &str, part: &str| {
+        let one = of(id);
+        assert_eq!(one["status"], status, "{one}");
+        assert!(one["summary"].as_str().unwrap().contains(part), "{one}");
+    };
+    part("x.site.dummy", "warning", "WARNING: so so");
+    assert_eq!((&of("x.site.dummy")["value"], &of("x.site.dummy")["unit"]), (&7.0.into(), &"s".into()));
+    part("x.site.load-plugin", "ok", "load average");
+    part("x.site.load", "warning", "There is a load: ");
+    part("x.site.hangs", "unknown", "no answer within 1 s");
+    assert!(of("cpu.load")["since"].is_u64(), "{found:?}");
+    assert!(found.iter().all(|one| one["check"] != "x.site.not-listed"), "{found:?}");
+    assert!(err.contains("Not run on web-1") && err.contains("x.site.not-listed"), "{err}");
+    assert_eq!(code, Some(worst(&found)));
+    let (_, out, _) = texts(&site.ask(&["check", "web-1", "--last", "--lang", "zh"]));
+    assert!(out.contains("\u{6709}\u{8d1f}\u{8f7d}"), "{out}");
+    // What is declared, and what of it a relay may have, root is told.
+    let told = String::from_utf8_lossy(&site.agent.ask(&["explain"]).stdout).into_owned();
+    let line = |id: &str| told.lines().find(|line| line.contains(id)).unwrap_or_else(|| panic!("{told}")).to_owned();
+    assert!(line("plugin x.site.dummy").contains("at any time, without a signature"), "{told}");
+    assert!(line("plugin x.site.not-listed").contains("Not from afar now"), "{told}");
+    site.nothing_left();
+}
