@@ -26,7 +26,7 @@ pub(crate) fn judge(
         let summary =
             Words { en: format!("no {} in {}", what.en, reach.en), zh: format!("{} 中没有{}", reach.zh, what.zh) };
         return Ok(vec![
-            Found::new("", Status::Ok, summary).evidence(log.path, format!("{} messages", log.messages.len())),
+            Found::new("", Status::Ok, summary).evidence(&log.path, format!("{} messages", log.messages.len())),
         ]);
     };
     let within = |name: &str| last.age_secs.is_some_and(|age| age <= settings.number(name));
