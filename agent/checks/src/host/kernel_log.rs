@@ -225,31 +225,11 @@ fn from_line(path: &str, line: &str, now: u64) -> Option<KernelMessage> {
     };
     let text = text.trim_start();
     let text = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(text, |(_, text)| text);
+    let stamp = line.split_ascii_whitespace().next();
     #[expect(clippy::cast_precision_loss, reason = "an age for people")]
-    let age_secs = if from_dmesg { None } else { unix_secs(line).map(|at| now.saturating_sub(at) as f64) };
+    let age_secs =
+        if from_dmesg { None } else { stamp.and_then(date::rfc_3339).map(|at| now.saturating_sub(at) as f64) };
     Some(KernelMessage { age_secs, source: path.to_owned(), text: text.to_owned() })
-}
-
-/// Reads an RFC 3339 time at the beginning of a line.
-fn unix_secs(line: &str) -> Option<u64> {
-    let stamp = line.split_ascii_whitespace().next()?;
-    let (days, time) = (date::parse_day(stamp)?, stamp.get(11..19)?);
-    let clock = |text: &str| {
-        let mut parts = text.split(':').map(|part| part.parse::<u32>().ok().filter(|part| *part < 61));
-        Some(
-            i64::from(parts.next()??) * 3600
-                + i64::from(parts.next()??) * 60
-                + i64::from(parts.next().unwrap_or(Some(0))?),
-        )
-    };
-    let zone = stamp.get(19..)?.trim_start_matches(|fraction: char| fraction == '.' || fraction.is_ascii_digit());
-    let east = match zone.split_at_checked(1)? {
-        ("Z", "") => 0,
-        ("+", offset) => clock(offset)?,
-        ("-", offset) => -clock(offset)?,
-        _ => return None,
-    };
-    u64::try_from(days * 86_400 + clock(time)? - east).ok()
 }
 
 #[cfg(test)]

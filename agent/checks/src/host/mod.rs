@@ -7,6 +7,7 @@
 mod addresses;
 mod adjtimex;
 mod clock;
+mod connections;
 pub(crate) mod control_groups;
 mod counters;
 pub(crate) mod date;
@@ -51,12 +52,17 @@ pub use reach::{Addresses, Reach};
 mod systemd;
 mod walk;
 pub(crate) use adjtimex::Clock;
+#[cfg(test)]
+pub(crate) use connections::PRETENDED as CONNECTIONS_PRETENDED;
+pub(crate) use connections::Watched;
 pub(crate) use dns_query::{DnsAnswer, is_name};
 pub(crate) use glob::matches;
 pub use listening::{Listener, Protocol, Sockets};
 pub use processes::Process;
 pub use samples::Twice;
 pub use sock_diag::Listening;
+#[cfg(test)]
+pub(crate) use sock_diag::PRETENDED as SOCK_DIAG_PRETENDED;
 pub use sockets::HttpAnswer;
 pub(crate) use systemd::{Systemd, Unit};
 pub use tls_hello::Shown;

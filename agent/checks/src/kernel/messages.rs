@@ -2,7 +2,7 @@
 
 use crate::found::{Found, Outcome};
 use crate::host::{Host, KernelMessage};
-use crate::lb::detect::span;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::{Status, Words};

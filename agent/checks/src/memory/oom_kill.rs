@@ -6,7 +6,7 @@ use super::vmstat::{PATH, counter};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, KernelMessage, control_groups};
-use crate::lb::detect::span;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::{Status, Words};

@@ -12,7 +12,7 @@ pub(crate) mod tests;
 
 use super::{Entry, Host, date};
 use crate::found::Gap;
-use crate::lb::detect::span;
+use crate::number::span;
 use crate::words;
 use cloud_doctor_proto::finding::Words;
 use cloud_doctor_proto::refusal::one_line;

@@ -121,7 +121,7 @@ fn log_04_torn_and_damaged_files_do_no_harm() {
     online[16] = 1;
     assert_eq!(at(&online).unwrap().entries.len(), 332);
     let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
-    for round in 0..300 {
+    for round in 0..60 {
         let mut bad = whole[..used + 1].to_vec();
         for _ in 0..1 + round % 40 {
             (dice ^= dice << 13, dice ^= dice >> 7, dice ^= dice << 17);
@@ -129,8 +129,10 @@ fn log_04_torn_and_damaged_files_do_no_harm() {
             bad[place] = dice.to_le_bytes()[7];
         }
         assert!(at(&bad).is_ok_and(|journal| journal.entries.len() <= 333) || round > 0);
-        let only = Some(("MESSAGE_ID", &["d9b373ed55a64feb8242e02dbe79a49c"][..]));
-        drop(Fixture::image().file(&place, &bad).host().journal(&Query { only, ..query }));
+        if round % 4 == 0 {
+            let only = Some(("MESSAGE_ID", &["d9b373ed55a64feb8242e02dbe79a49c"][..]));
+            drop(Fixture::image().file(&place, &bad).host().journal(&Query { only, ..query }));
+        }
     }
 }
 
