@@ -37,6 +37,7 @@ mod samples;
 pub(crate) mod sock_diag;
 mod sockets;
 mod tls_hello;
+mod tls_newer;
 mod within;
 pub(crate) mod zone;
 mod zone_rule;
