@@ -14,6 +14,7 @@ mod opening;
 mod people;
 mod policy;
 mod roots;
+mod scan;
 mod servers;
 mod sessions;
 mod shell;
@@ -66,6 +67,7 @@ pub(crate) async fn run(cli: Cli, language: Language) -> Result<u8, Fail> {
         Command::Shell(asked) => return shell::run(&app, asked).await,
         Command::Exec(asked) => return exec::run(&app, asked).await,
         Command::Check(asked) => return check::run(&app, asked).await,
+        Command::Scan(asked) => return scan::run(&app, asked).await,
         Command::Sessions(asked) => return sessions::run(&app, asked).await,
         Command::Invite(asked) => return invite::run(&app, asked).await,
         Command::Tenant(tenant) => run_tenant(&app, tenant).await?,
