@@ -15,6 +15,7 @@ pub mod http;
 pub mod logs;
 pub mod messages;
 pub mod metrics;
+pub mod scan;
 mod serve;
 pub mod store;
 pub mod tls;

@@ -24,6 +24,9 @@ mod page;
 mod passkeys;
 pub mod problem;
 mod resets;
+mod scan_plans;
+mod scan_shapes;
+mod scans;
 mod server;
 mod servers;
 mod sessions;
@@ -46,6 +49,7 @@ use crate::broker::Broker;
 use crate::checks::Checks;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::scan::Scans;
 use crate::store::Store;
 use crate::tunnels::registry::Registry;
 use axum::Router;
@@ -92,6 +96,8 @@ pub struct Parts {
     pub broker: Arc<Broker>,
     /// Asks servers for checks.
     pub checks: Arc<Checks>,
+    /// Runs scans.
+    pub scans: Arc<Scans>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Work that goes on after an answer.
@@ -200,6 +206,7 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(servers::facts, servers::remove))
         .routes(routes!(servers::label))
         .merge(of_checks())
+        .merge(of_scans())
         .routes(routes!(trust_log::read, trust_log::append))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
@@ -249,6 +256,18 @@ fn of_checks() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(check_plans::schedule))
         .routes(routes!(check_plans::waive))
         .routes(routes!(check_plans::unwaive))
+}
+
+fn of_scans() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(scans::list, scans::start))
+        .routes(routes!(scans::show))
+        .routes(routes!(scans::cancel))
+        .routes(routes!(scans::servers))
+        .routes(routes!(scans::findings))
+        .routes(routes!(scans::reports))
+        .routes(routes!(scan_plans::list, scan_plans::add))
+        .routes(routes!(scan_plans::change, scan_plans::remove))
 }
 
 /// The OpenAPI document of this build.

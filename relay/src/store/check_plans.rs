@@ -3,6 +3,7 @@
 use super::agents::is_there;
 use super::audit::{Action, note};
 use super::rows::{bytes, count, int, time, time_or_none, unsigned};
+use super::scan_servers::waived_again;
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::time::UnixTime;
@@ -163,6 +164,7 @@ impl Scoped<'_> {
         if !insert(&mut tx, self.tenant, new, by, now).await? {
             return Err(PlanRefused::TooMany);
         }
+        waived_again(&mut tx, self.tenant, (&new.agent, &new.check, &new.subject), Some(new.until), now).await?;
         let subject = format!("{} {} {}", new.agent, new.check, new.subject);
         note(&mut tx, self.tenant, by, (Action::FindingWaived, &subject), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -187,6 +189,7 @@ impl Scoped<'_> {
             let query = sqlx::query(sql).bind(self.tenant.0).bind(agent.0.as_slice()).bind(id.as_slice());
             let Some(row) = query.fetch_optional(&mut *tx).await? else { return Ok::<_, StoreError>(false) };
             let (check, subject): (String, String) = (row.try_get("check_id")?, row.try_get("subject")?);
+            waived_again(&mut tx, self.tenant, (agent, &check, &subject), None, now).await?;
             note(&mut tx, self.tenant, by, (Action::FindingUnwaived, &format!("{agent} {check} {subject}")), now)
                 .await?;
             tx.commit().await?;

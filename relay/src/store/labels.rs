@@ -20,8 +20,8 @@ const PART_CHARS_MAX: usize = 48;
 /// A word, or a key with a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label {
-    key: String,
-    value: Option<String>,
+    pub(super) key: String,
+    pub(super) value: Option<String>,
 }
 
 /// Not a label.

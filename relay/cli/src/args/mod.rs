@@ -2,10 +2,12 @@
 
 mod approve;
 mod check;
+mod scan;
 mod tenant;
 
 pub(crate) use approve::{Approve, ApproveCommand, SignAhead};
 pub(crate) use check::{Check, CheckSchedule, Waive, Waiver};
+pub(crate) use scan::{FailOn, Format, Scan, ScanCommand, ScanPlanCommand, ScanShow, ScanShown, ScanWhich};
 pub(crate) use tenant::{
     Invitations, People, PersonAdd, PersonInvite, Policy, Recover, Roots, Tenant, TenantInit, TenantServer, Token,
     TokenCommand, TokenOrRevoke,
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     /// Answer for findings of a server for some time; its reports go on showing them
     #[command(subcommand)]
     Waiver(Waiver),
+    /// Look what is wrong with many servers at once, now or by the clock
+    Scan(Scan),
     /// Help somebody who has no account: prints a code for their server, and opens a shell when they say yes
     Invite(Invite),
     /// Show and change who a customer trusts
@@ -93,6 +97,7 @@ impl Command {
                 matches!(sessions.command, Some(SessionCommand::Attach(_))).then_some(fail::ROAD)
             }
             Command::Check(_) => Some(fail::UNTOLD),
+            Command::Scan(scan) => scan.tells().then_some(fail::UNTOLD),
             Command::Setup(_)
             | Command::Login(_)
             | Command::Logout
@@ -112,7 +117,26 @@ impl Command {
 
     /// The language that was asked for.
     pub(crate) fn language(&self) -> Option<Language> {
-        if let Command::Check(check) = self { check.lang.map(Language::from) } else { None }
+        match self {
+            Command::Check(check) => check.lang.map(Language::from),
+            Command::Scan(scan) => scan.lang().map(Language::from),
+            Command::Setup(_)
+            | Command::Login(_)
+            | Command::Logout
+            | Command::Servers(_)
+            | Command::Shell(_)
+            | Command::Exec(_)
+            | Command::Sessions(_)
+            | Command::Watch(_)
+            | Command::Audit(_)
+            | Command::Invite(_)
+            | Command::Tenant(_)
+            | Command::Account(_)
+            | Command::Approve(_)
+            | Command::VerifyAudit(_)
+            | Command::Completion { .. }
+            | Command::Man { .. } => None,
+        }
     }
 }
 

@@ -60,6 +60,21 @@ up in the newest report, as the server signed it.
 
 Example: cloud-doctor waiver add web-1 disk.space /var --reason \"a cache, ticket 4711\" --until +14d";
 
+/// After the options of `scan`.
+pub(crate) const SCAN: &str = "\
+Servers are asked in waves by the relay; one that is absent is a result, one that is silent holds up
+nobody. Every report is verified against your own copy of the trust log: what does not verify is
+shown as such and never as healthy. Ctrl-C leaves the scan running. Waivers are the relay's word:
+what is waived is shown, and does not count.
+
+Exit status: 0 nothing to fail on, 1 warnings, 2 critical findings, 3 a report does not verify, the
+relay left servers out, or the scan could not be told, 4 with --fail-on-absent: no report from some.
+
+Examples:
+  cloud-doctor scan --label env=prod --check disk,memory --fail-on critical
+  cloud-doctor scan --format junit --output scan.xml
+  cloud-doctor scan plan add nightly \"30 2 * * *\"";
+
 /// After the options of `watch`.
 pub(crate) const WATCH: &str = "\
 You see what the engineer sees, at the size of their terminal. Nothing that you type reaches the

@@ -15,6 +15,7 @@ mod opening;
 mod people;
 mod policy;
 mod roots;
+mod scan;
 mod servers;
 mod sessions;
 mod shell;
@@ -70,6 +71,7 @@ pub(crate) async fn run(cli: Cli, language: Language) -> Result<u8, Fail> {
         Command::Check(asked) => return check::run(&app, asked).await,
         Command::CheckSchedule(asked) => check_schedule::run(&app, asked).await?,
         Command::Waiver(asked) => waiver::run(&app, asked).await?,
+        Command::Scan(asked) => return scan::run(&app, asked).await,
         Command::Sessions(asked) => return sessions::run(&app, asked).await,
         Command::Invite(asked) => return invite::run(&app, asked).await,
         Command::Tenant(tenant) => run_tenant(&app, tenant).await?,
