@@ -45,7 +45,7 @@ pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, head: Strea
     match head.purpose {
         StreamPurpose::Sealed => {}
         StreamPurpose::Checks => return checks::serve(guard, stream, claims).await,
-        StreamPurpose::Unknown => {
+        StreamPurpose::Metrics | StreamPurpose::Unknown => {
             // Nothing can be done about a peer that does not take the answer.
             stream.refuse(&Refusal::Malformed.with("purpose")).await.ok();
             return stream.close().await;
