@@ -13,6 +13,7 @@ mod guard;
 mod guest;
 mod image;
 mod messages;
+mod metrics;
 mod own;
 mod policy;
 mod session;

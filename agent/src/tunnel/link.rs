@@ -8,6 +8,7 @@ use super::dial::{DialError, Line, Route};
 use super::guard::{Guard, GuardError};
 use super::key::TransportKey;
 use super::liveness::{Liveness, Step};
+use super::metrics::Source;
 use super::sessions::Sessions;
 use super::status::Board;
 use super::wire::{self, FrameReader, WireError};
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     pub(super) board: Board,
     pub(super) tasks: TaskTracker,
     pub(super) guest: bool,
+    /// None in a guest's tunnel, or where sampling cannot be.
+    pub(super) metrics: Option<Source>,
 }
 
 /// Why there is no tunnel, or no longer.
@@ -309,7 +312,7 @@ impl Link<'_> {
 
     fn serve(&self, (send, recv): (SendStream, RecvStream)) {
         let shared = self.shared.clone();
-        self.shared.tasks.spawn(async move { streams::serve(send, recv, &shared.guard, &shared.sessions).await });
+        self.shared.tasks.spawn(async move { streams::serve(send, recv, &shared).await });
     }
 
     fn hear(&mut self, frame: &frame::Frame) -> Result<(), Lost> {

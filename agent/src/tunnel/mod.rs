@@ -13,6 +13,7 @@ pub(crate) mod guest;
 pub(crate) mod key;
 mod link;
 mod liveness;
+mod metrics;
 mod quic;
 mod sessions;
 mod status;
@@ -78,6 +79,7 @@ pub(crate) async fn run(settings: Settings, stop: CancellationToken) -> Result<(
         board: status::Board::new(settings.relays.into_iter().map(|(url, _)| url)),
         tasks: tasks.clone(),
         guest: settings.guest,
+        metrics: if settings.guest { None } else { metrics::Source::start() },
     });
     for (index, route) in routes.into_iter().enumerate() {
         tasks.spawn(link::keep(shared.clone(), index, route, stop.clone()));

@@ -4,8 +4,8 @@
 //! finishes the QUIC stream. Anything else that ends one side ends the other. Nothing is read from one side before
 //! the other took what came before.
 
-use super::guard::Guard;
-use super::sessions::Sessions;
+use super::link::Shared;
+use super::metrics;
 use super::wire::FrameReader;
 use crate::flow::{self, Inlet, Outlet};
 use bytes::Bytes;
@@ -17,7 +17,6 @@ use quinn::{RecvStream, SendStream, VarInt, WriteError};
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
@@ -32,38 +31,43 @@ const PIECE_BYTES: usize = 32 << 10;
 const PACKETS_AT_ONCE: usize = 24;
 
 /// Serves one stream that the relay opened.
-pub(super) async fn serve(mut send: SendStream, mut recv: RecvStream, guard: &Guard, sessions: &Arc<Sessions>) {
-    let why = match timeout(HEAD, head(&mut recv)).await {
-        Ok(Some(head)) => match guard.connect().await {
-            Ok(mut socket) => {
-                let open = sessions.begin();
-                if socket.write_all(&head).await.is_ok() {
-                    copy(&mut send, &mut recv, socket).await;
-                    return drop(open);
-                }
-                StreamClose::GuardAway
-            }
-            Err(error) => {
-                warn!(%error, "a client's stream cannot be served");
-                StreamClose::GuardAway
-            }
-        },
-        Ok(None) | Err(_) => StreamClose::AgentReset,
+pub(super) async fn serve(mut send: SendStream, mut recv: RecvStream, shared: &Shared) {
+    let ended = match timeout(HEAD, head(&mut recv)).await {
+        Ok(Some((StreamPurpose::Sealed | StreamPurpose::Checks, head))) => {
+            pass(&mut send, &mut recv, &head, shared).await
+        }
+        Ok(Some((StreamPurpose::Metrics, head))) => {
+            let served = metrics::serve(&mut send, &mut recv, &head, &shared.guard, shared.metrics.as_ref()).await;
+            drop(send.finish());
+            served
+        }
+        Ok(Some((StreamPurpose::Unknown, _)) | None) | Err(_) => Err(StreamClose::AgentReset),
     };
-    end(&mut send, &mut recv, why);
+    if let Err(why) = ended {
+        end(&mut send, &mut recv, why);
+    }
 }
 
-/// The head frame's bytes, when it asks for what this build does.
-async fn head(recv: &mut RecvStream) -> Option<Vec<u8>> {
+/// The head frame: what it asks for, and its bytes.
+async fn head(recv: &mut RecvStream) -> Option<(StreamPurpose, Vec<u8>)> {
     let frame = FrameReader::new(recv, GREETING_BYTES_MAX).next().await.ok()??;
     if frame.kind != Kind::StreamHead {
         return None;
     }
     let head: StreamHead = super::wire::parse(&frame).ok()?;
-    match head.purpose {
-        StreamPurpose::Sealed | StreamPurpose::Checks => Some(frame::encode(Kind::StreamHead, &frame.body)),
-        StreamPurpose::Metrics | StreamPurpose::Unknown => None,
-    }
+    Some((head.purpose, frame::encode(Kind::StreamHead, &frame.body)))
+}
+
+/// Has guard serve the stream.
+async fn pass(send: &mut SendStream, recv: &mut RecvStream, head: &[u8], shared: &Shared) -> Result<(), StreamClose> {
+    let mut socket = shared.guard.connect().await.map_err(|error| {
+        warn!(%error, "a client's stream cannot be served");
+        StreamClose::GuardAway
+    })?;
+    let _open = shared.sessions.begin();
+    socket.write_all(head).await.map_err(|_| StreamClose::GuardAway)?;
+    copy(send, recv, socket).await;
+    Ok(())
 }
 
 /// Copies until both directions are over or one of them breaks.

@@ -3,5 +3,6 @@
 
 mod enrolment;
 mod faults;
+mod metrics;
 mod piping;
 mod stage;

@@ -8,7 +8,9 @@ use cloud_doctor_proto::control::{
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::ids::{Hash, StreamId, TenantId, VerifyKey};
 use cloud_doctor_proto::limits::{ALPN_ENROL, ALPN_TUNNEL, CONTROL_BYTES_MAX, GREETING_BYTES_MAX};
+use cloud_doctor_proto::metrics::{MetricsLease, MetricsRequest, Processes};
 use cloud_doctor_proto::pin::{self, Pin};
+use cloud_doctor_proto::refusal::{Refusal, Refused};
 use cloud_doctor_proto::time::UnixTime;
 use ed25519_dalek::SigningKey;
 use quinn::crypto::rustls::QuicServerConfig;
@@ -27,6 +29,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UdpSocket, UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -161,6 +164,12 @@ pub(super) struct GuardState {
     pub(super) heads: Mutex<Vec<Vec<u8>>>,
     /// The last piece of the last stream.
     pub(super) heard: Mutex<Vec<u8>>,
+    /// Says no to metrics.
+    pub(super) refuses: AtomicBool,
+    /// Metrics that are seen.
+    pub(super) leases: AtomicUsize,
+    /// Ends all of them.
+    pub(super) over: Notify,
     pub(super) reports: Mutex<Vec<cloud_doctor_proto::control::TunnelState>>,
 }
 
@@ -220,10 +229,40 @@ async fn talk(mut stream: UnixStream, state: Arc<GuardState>) {
         }
         Kind::TunnelState => state.reports.lock().unwrap().push(wire::parse(&first).unwrap()),
         Kind::StreamHead => {
+            let head: StreamHead = wire::parse(&first).unwrap();
             state.heads.lock().unwrap().push(first.body);
-            echo(stream, &state).await;
+            match head.purpose {
+                StreamPurpose::Metrics => metrics(stream, &state).await,
+                StreamPurpose::Sealed | StreamPurpose::Checks | StreamPurpose::Unknown => echo(stream, &state).await,
+            }
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// Lets metrics be seen until it is told otherwise; of processes it knows one, and to `refuse` it says no.
+async fn metrics(mut stream: UnixStream, state: &GuardState) {
+    let asked: MetricsRequest =
+        FrameReader::new(&mut stream, GREETING_BYTES_MAX).expect(Kind::MetricsRequest).await.unwrap();
+    if state.refuses.load(Ordering::Relaxed) {
+        let refused = Refused { code: Refusal::Ceiling, detail: "metrics".into(), told: None };
+        return wire::send(&mut stream, Kind::Refused, &refused).await.unwrap();
+    }
+    match asked {
+        MetricsRequest::Processes { count } => {
+            let answer = Processes { at: 1, elapsed: 1_000, total: count, processes: Vec::new() };
+            wire::send(&mut stream, Kind::Processes, &answer).await.unwrap();
+        }
+        MetricsRequest::Live {} | MetricsRequest::Summary {} | MetricsRequest::Range(_) => {
+            wire::send(&mut stream, Kind::MetricsLease, &MetricsLease {}).await.unwrap();
+            state.leases.fetch_add(1, Ordering::Relaxed);
+            let mut more = [0];
+            tokio::select! {
+                () = state.over.notified() => {}
+                read = stream.read(&mut more) => assert_eq!(read.unwrap(), 0, "the tunnel has no more to say"),
+            }
+            state.leases.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

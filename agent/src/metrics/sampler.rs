@@ -1,0 +1,263 @@
+//! The thread that samples, and what it shows.
+//!
+//! A sample is taken a little after each full second of the host's clock. One that is late is taken when it can be; those
+//! that were missed, as after a suspend, are not made up for. It must never encode what nobody watches, nor wait for
+//! anybody who does: a watcher sees the newest sample and may miss others.
+
+use super::catalog::{OWN_CPU_TIME, SAMPLER_COST, SAMPLER_DELAY};
+use super::clock::{self, Moment};
+use super::kept::Buffer;
+use super::slow::Slow;
+use super::source::{cpu, disks, memory, network, protocols, services};
+use super::table::{Bits, Layout, Slot, Summary, Table, lossy};
+use cloud_doctor_proto::metrics::{LIVE_MILLIS, SUMMARY_MILLIS, Sample};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// After a full second, so that no small step of the host's clock puts two samples into one.
+const AFTER_SECOND_MILLIS: u64 = 20;
+/// Two samples are never nearer than this.
+const APART_MILLIS: u64 = 500;
+/// Sampling needs little stack.
+const STACK_BYTES: usize = 128 << 10;
+
+/// What the sampler needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// `/`, but in tests.
+    pub(crate) root: PathBuf,
+}
+
+/// A sample as watchers get it.
+#[derive(Debug)]
+pub(crate) struct Tick {
+    /// What the values mean, all or a summary's.
+    pub(crate) layout: Arc<Layout>,
+    /// [`Sample::to_bytes`].
+    pub(crate) sample: Vec<u8>,
+}
+
+/// Followers see the newest one only.
+type Followed = watch::Sender<Option<Arc<Tick>>>;
+
+#[derive(Debug)]
+struct Shared {
+    live: Followed,
+    summaries: Followed,
+    stopped: Mutex<bool>,
+    stop: Condvar,
+}
+
+/// The sampler. Dropped, it stops and what is not yet on disk is written.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Metrics {
+    /// Starts sampling.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(crate) fn start(settings: &Settings) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            live: watch::Sender::new(None),
+            summaries: watch::Sender::new(None),
+            stopped: Mutex::new(false),
+            stop: Condvar::new(),
+        });
+        let mut sampler = Sampler::new(&settings.root, shared.clone());
+        let thread = std::thread::Builder::new().name("metrics".into()).stack_size(STACK_BYTES);
+        let thread = Some(thread.spawn(move || sampler.run())?);
+        Ok(Self { shared, thread })
+    }
+
+    /// Follows all series, each second.
+    pub(crate) fn follow(&self) -> watch::Receiver<Option<Arc<Tick>>> {
+        self.shared.live.subscribe()
+    }
+
+    /// Follows summaries.
+    pub(crate) fn follow_summaries(&self) -> watch::Receiver<Option<Arc<Tick>>> {
+        self.shared.summaries.subscribe()
+    }
+}
+
+impl Drop for Metrics {
+    fn drop(&mut self) {
+        *self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.stop.notify_all();
+        if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join)
+            && !std::thread::panicking()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// All that is sampled.
+#[derive(Debug)]
+struct Sampler {
+    shared: Arc<Shared>,
+    table: Table,
+    buffer: Buffer,
+    cpu: cpu::Cpu,
+    pressure: cpu::Pressure,
+    memory: memory::Memory,
+    disks: disks::Disks,
+    network: network::Network,
+    protocols: protocols::Protocols,
+    services: services::Services,
+    slow: Slow,
+    own: Own,
+    before: Option<Moment>,
+    summary: Summary,
+    /// Milliseconds that the summary is for.
+    summed: u64,
+}
+
+impl Sampler {
+    fn new(root: &Path, shared: Arc<Shared>) -> Self {
+        let mut table = Table::default();
+        Self {
+            shared,
+            cpu: cpu::Cpu::new(root, &mut table),
+            pressure: cpu::Pressure::new(root, &mut table),
+            memory: memory::Memory::new(root, &mut table),
+            disks: disks::Disks::new(root, &mut table),
+            network: network::Network::new(root, &mut table),
+            protocols: protocols::Protocols::new(root, &mut table),
+            services: services::Services::new(root),
+            slow: Slow::new(root, &mut table),
+            own: Own::new(&mut table),
+            buffer: Buffer::default(),
+            table,
+            before: None,
+            summary: Summary::default(),
+            summed: 0,
+        }
+    }
+
+    /// Samples until it is told to stop.
+    fn run(&mut self) {
+        // The first one gives the counters something to count from.
+        self.sample(clock::now(), 0);
+        loop {
+            let now = clock::now();
+            let wait = wait_millis(now.wall);
+            if self.stopped_within(Duration::from_millis(wait)) {
+                return;
+            }
+            let woke = clock::now();
+            self.sample(woke, woke.boot.saturating_sub(now.boot + wait * 1_000));
+        }
+    }
+
+    /// Waits; whether there is nothing more to wait for.
+    fn stopped_within(&self, wait: Duration) -> bool {
+        let stopped = self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.shared.stop.wait_timeout_while(stopped, wait, |stopped| !*stopped);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn sample(&mut self, now: Moment, late: u64) {
+        let elapsed = self.before.replace(now).map_or(0, |before| now.boot.saturating_sub(before.boot));
+        let (table, buffer) = (&mut self.table, &mut self.buffer);
+        table.begin();
+        self.cpu.sample(table, buffer, now.boot);
+        self.pressure.sample(table, buffer, elapsed);
+        self.memory.sample(table, buffer);
+        self.disks.sample(table, buffer, elapsed);
+        self.network.sample(table, buffer);
+        self.protocols.sample(table, buffer);
+        self.services.sample(table, buffer, now.boot);
+        self.slow.sample(table);
+        self.own.sample(table, late);
+        self.show(now, elapsed / 1_000);
+    }
+
+    /// Hands the sample to those who watch.
+    fn show(&mut self, now: Moment, elapsed: u64) {
+        if self.shared.live.receiver_count() > 0 {
+            let tick = self.tick(now, elapsed, self.table.values().to_vec(), false);
+            self.shared.live.send_replace(Some(tick));
+        }
+        if self.shared.summaries.receiver_count() == 0 {
+            self.summary = Summary::default();
+            self.summed = 0;
+            return;
+        }
+        self.summary.take(&self.table);
+        self.summed += elapsed.max(1);
+        if self.summed + u64::from(LIVE_MILLIS) / 2 >= u64::from(SUMMARY_MILLIS) {
+            let values = self.summary.finish();
+            let summed = std::mem::take(&mut self.summed);
+            let tick = self.tick(now, summed, values, true);
+            self.shared.summaries.send_replace(Some(tick));
+        }
+    }
+
+    fn tick(&mut self, now: Moment, elapsed: u64, values: Vec<f32>, is_summary: bool) -> Arc<Tick> {
+        let elapsed = u32::try_from(elapsed).unwrap_or(u32::MAX);
+        let sample = Sample { at: now.wall, elapsed, dropped: self.table.dropped(), values };
+        let mut layout = self.table.layout();
+        if is_summary {
+            layout = Arc::new(layout.iter().filter(|named| named.series.summary).cloned().collect());
+        }
+        Arc::new(Tick { layout, sample: sample.to_bytes() })
+    }
+}
+
+/// Until the next sample: a little after a full second of the host's clock, and never too soon.
+fn wait_millis(wall: u64) -> u64 {
+    let into = (wall % 1_000 + 1_000 - AFTER_SECOND_MILLIS) % 1_000;
+    let wait = 1_000 - into;
+    if wait < APART_MILLIS { wait + 1_000 } else { wait }
+}
+
+/// What watching costs.
+#[derive(Debug)]
+struct Own {
+    cpu_time: Slot,
+    delay: Slot,
+    cost: Slot,
+    before: u64,
+}
+
+impl Own {
+    fn new(table: &mut Table) -> Self {
+        Self {
+            cpu_time: table.add(&OWN_CPU_TIME, &[]),
+            delay: table.add(&SAMPLER_DELAY, &[]),
+            cost: table.add(&SAMPLER_COST, &[]),
+            before: 0,
+        }
+    }
+
+    fn sample(&mut self, table: &mut Table, late: u64) {
+        let used = clock::thread_micros();
+        table.count(self.cpu_time, clock::process_micros(), Bits::Machine, 1e-6);
+        table.set(self.delay, lossy(late) / 1e6);
+        table.set(self.cost, lossy(used.saturating_sub(self.before)) / 1e6);
+        self.before = used;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_taken_after_full_seconds_and_never_twice() {
+        assert_eq!(wait_millis(1_000_020), 1_000);
+        assert_eq!(wait_millis(1_000_021), 999);
+        assert_eq!(wait_millis(1_000_000), 1_020);
+        assert_eq!(wait_millis(1_000_520), 500);
+        assert_eq!(wait_millis(1_000_521), 1_499);
+    }
+}

@@ -1,0 +1,273 @@
+//! All series and their newest values.
+//!
+//! A series has a number as long as it lives; whoever adds one keeps its [`Slot`]. When there are too many, the oldest
+//! that belongs to a device, service or the like goes, and is counted; its slot then takes no more values, and whoever
+//! has it need not know. It must never show a number that is not finite, nor a counter's step backwards.
+
+use super::catalog::Metric;
+use cloud_doctor_proto::metrics::{SERIES_MAX, Series, SeriesKind, TEXT_CHARS_MAX};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The place of a series; worthless when another one has its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot {
+    number: usize,
+    version: u32,
+}
+
+/// How many bits the kernel has for a counter, so that one that began again at zero is told from one that was reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bits {
+    /// Milliseconds of disks, on every machine.
+    Always32,
+    /// The kernel's `unsigned long`.
+    Machine,
+}
+
+impl Bits {
+    fn are_32(self) -> bool {
+        match self {
+            Self::Always32 => true,
+            Self::Machine => cfg!(target_pointer_width = "32"),
+        }
+    }
+}
+
+/// A series of one number, at one time.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    /// Counts up with each series that is added to the table.
+    pub(crate) version: u32,
+    pub(crate) series: Arc<Series>,
+}
+
+/// What all numbers mean at one time.
+pub(crate) type Layout = Vec<Named>;
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// What each number means; of a series that is gone, what it last meant.
+    named: Layout,
+    values: Vec<f32>,
+    /// Values that stay until they are set again: of what is read more seldom than sampled.
+    held: Vec<bool>,
+    /// A counter's raw value in the sample before.
+    before: Vec<Option<u64>>,
+    /// Those that may be dropped, the oldest in front.
+    old: VecDeque<Slot>,
+    free: Vec<usize>,
+    versions: u32,
+    dropped: u32,
+    /// The layout as readers have it, until it changes.
+    shared: Option<Arc<Layout>>,
+}
+
+impl Table {
+    /// Begins a sample: what nobody sets has no value.
+    pub(super) fn begin(&mut self) {
+        for (value, held) in self.values.iter_mut().zip(&self.held) {
+            if !held {
+                *value = f32::NAN;
+            }
+        }
+    }
+
+    /// Adds a series of the whole host, which summaries hold.
+    pub(super) fn add_summary(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
+        self.put(series(metric, attributes, true), false)
+    }
+
+    /// Adds a series of the whole host: it is never dropped.
+    pub(super) fn add(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
+        self.put(series(metric, attributes, false), false)
+    }
+
+    /// Adds one that belongs to a device, or to something else of which there may be thousands.
+    pub(super) fn add_one_of_many(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
+        let slot = self.put(series(metric, attributes, false), false);
+        self.old.push_back(slot);
+        slot
+    }
+
+    /// The same for a value that stays until it is set again.
+    pub(super) fn add_held(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
+        let slot = self.put(series(metric, attributes, false), true);
+        self.old.push_back(slot);
+        slot
+    }
+
+    /// A summary's series that stays until it is set again.
+    pub(super) fn add_held_summary(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
+        self.put(series(metric, attributes, true), true)
+    }
+
+    fn put(&mut self, series: Series, held: bool) -> Slot {
+        let number = self.number();
+        self.versions = self.versions.wrapping_add(1);
+        let version = self.versions;
+        self.shared = None;
+        let named = Named { version, series: Arc::new(series) };
+        if number == self.named.len() {
+            self.named.push(named);
+            self.values.push(f32::NAN);
+            self.held.push(held);
+            self.before.push(None);
+        } else {
+            self.named[number] = named;
+            self.values[number] = f32::NAN;
+            self.held[number] = held;
+            self.before[number] = None;
+        }
+        Slot { number, version }
+    }
+
+    /// A free number: a used one that is free again, a new one, or that of the oldest series.
+    fn number(&mut self) -> usize {
+        if self.named.len() < SERIES_MAX {
+            return self.free.pop().unwrap_or(self.named.len());
+        }
+        if let Some(number) = self.free.pop() {
+            return number;
+        }
+        while let Some(oldest) = self.old.pop_front() {
+            if self.is_live(oldest) {
+                self.dropped = self.dropped.saturating_add(1);
+                return oldest.number;
+            }
+        }
+        // Series of the whole host alone are far fewer than a table holds: `host_wide_series_fit` counts them.
+        SERIES_MAX - 1
+    }
+
+    /// Whether the slot's number is still its own.
+    pub(super) fn is_live(&self, slot: Slot) -> bool {
+        self.named.get(slot.number).is_some_and(|named| named.version == slot.version)
+    }
+
+    /// What the slot stood for is gone.
+    pub(super) fn remove(&mut self, slot: Slot) {
+        if self.is_live(slot) {
+            // A version that no slot has: the number is nobody's until it is given again.
+            self.versions = self.versions.wrapping_add(1);
+            self.named[slot.number].version = self.versions;
+            self.values[slot.number] = f32::NAN;
+            self.held[slot.number] = false;
+            self.free.push(slot.number);
+            if self.old.len() > 2 * SERIES_MAX {
+                let named = &self.named;
+                self.old.retain(|old| named.get(old.number).is_some_and(|named| named.version == old.version));
+            }
+        }
+    }
+
+    /// Counts series that were not even added.
+    pub(super) fn leave_out(&mut self, count: usize) {
+        self.dropped = self.dropped.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// Sets a gauge.
+    pub(super) fn set(&mut self, slot: Slot, value: f64) {
+        if self.is_live(slot) {
+            self.values[slot.number] = finite(value);
+        }
+    }
+
+    /// Sets a counter by the kernel's number; a unit of it is `scale`. Returns the increase in such units, if there is one.
+    pub(super) fn count(&mut self, slot: Slot, raw: u64, bits: Bits, scale: f64) -> Option<u64> {
+        if !self.is_live(slot) {
+            return None;
+        }
+        let increase = self.before[slot.number].replace(raw).and_then(|before| increase(before, raw, bits));
+        self.values[slot.number] = increase.map_or(f32::NAN, |increase| finite(lossy(increase) * scale));
+        increase
+    }
+
+    pub(super) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    pub(super) fn named(&self) -> &[Named] {
+        &self.named
+    }
+
+    /// Series dropped so far.
+    pub(super) fn dropped(&self) -> u32 {
+        self.dropped
+    }
+
+    /// Changes with every series that comes or goes.
+    pub(super) fn versions(&self) -> u32 {
+        self.versions
+    }
+
+    /// The layout, for readers that keep it.
+    pub(super) fn layout(&mut self) -> Arc<Layout> {
+        self.shared.get_or_insert_with(|| Arc::new(self.named.clone())).clone()
+    }
+}
+
+/// From one reading to the next: nothing when the counter was reset in between (FLT-20, COD-09).
+pub(super) fn increase(before: u64, now: u64, bits: Bits) -> Option<u64> {
+    const FULL: u64 = 1 << 32;
+    if now >= before {
+        return Some(now - before);
+    }
+    // Only a counter near its end comes round to near its beginning between two readings.
+    let came_round = bits.are_32() && before < FULL && before >= FULL / 4 * 3 && now < FULL / 4;
+    came_round.then(|| now + FULL - before)
+}
+
+/// Numbers of the kernel as values: beyond 2^53 the last digits go, which nobody sees.
+#[expect(clippy::cast_precision_loss, reason = "three digits are kept of it")]
+pub(super) fn lossy(number: u64) -> f64 {
+    number as f64
+}
+
+/// What is too large for the smaller type, or no number, is none.
+#[expect(clippy::cast_possible_truncation, reason = "digits are lost on purpose; what is out of range becomes infinite")]
+pub(super) fn finite(value: f64) -> f32 {
+    let value = value as f32;
+    if value.is_finite() { value } else { f32::NAN }
+}
+
+fn series(metric: &Metric, attributes: &[(&str, &str)], summary: bool) -> Series {
+    let mut attributes: Vec<_> = attributes.iter().map(|(key, value)| ((*key).to_owned(), clean(value))).collect();
+    attributes.sort();
+    Series { name: metric.name.into(), unit: metric.unit.into(), kind: metric.kind, attributes, summary }
+}
+
+/// A name that somebody chose, without what would act on who reads it, and not too long (WEB-09).
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(TEXT_CHARS_MAX).collect()
+}
+
+/// What summaries hold: a gauge's largest value, a counter's sum.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    values: Vec<f32>,
+}
+
+impl Summary {
+    /// Takes a sample into account. The summary's series are those that are marked, in their order.
+    pub(super) fn take(&mut self, table: &Table) {
+        let marked = table.named.iter().zip(&table.values).filter(|(named, _)| named.series.summary);
+        for (place, (named, value)) in marked.enumerate() {
+            if place == self.values.len() {
+                self.values.push(f32::NAN);
+            }
+            let sum = self.values[place];
+            self.values[place] = match named.series.kind {
+                _ if sum.is_nan() => *value,
+                _ if value.is_nan() => sum,
+                SeriesKind::Gauge => sum.max(*value),
+                SeriesKind::Counter => sum + *value,
+            };
+        }
+    }
+
+    /// The values since the last time.
+    pub(super) fn finish(&mut self) -> Vec<f32> {
+        std::mem::take(&mut self.values)
+    }
+}
