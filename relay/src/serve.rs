@@ -15,6 +15,7 @@ use crate::tls::{self, CertificateError, CertificateFiles, CertificateSource, Ce
 use crate::tunnels::gate::GateLimits;
 use crate::tunnels::registry::Registry;
 use crate::tunnels::{Heads, KeyFileError, ListenError, ListenerKeys, Tunnels, secret_file};
+use crate::watch::{Pace, Watch};
 use crate::{admin, clock};
 use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
@@ -153,11 +154,14 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let broker = Arc::new(Broker::new(registry.clone(), config.limits.opens, clock::instant()));
     let metrics = Arc::new(Metrics::default());
     let checks = Arc::new(Checks::new(store.clone(), broker.clone(), metrics.clone(), checks::ANSWER_WAIT));
+    let run = (tasks.clone(), stop.clone());
+    let watch = Watch::new(broker.clone(), registry.clone(), metrics.clone(), run, Pace::default());
     let api = Api::new(http::Parts {
         access: Access::new(store.clone(), Passwords::new(), second_step, oidc, door, clock::instant()),
         logs: Logs::new(store.clone(), heads, registry.clone()),
         metrics,
         checks,
+        watch,
         tasks: tasks.clone(),
         guests: tunnels.guests(),
         console: Console::embedded(),

@@ -18,7 +18,9 @@ mod encoding;
 mod invitations;
 mod join;
 mod joins;
+mod live;
 mod logins;
+mod metrics;
 mod oidc;
 mod page;
 mod passkeys;
@@ -48,6 +50,7 @@ use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::tunnels::registry::Registry;
+use crate::watch::Watch;
 use axum::Router;
 use cloud_doctor_proto::pin::Pin;
 use std::net::SocketAddr;
@@ -92,6 +95,8 @@ pub struct Parts {
     pub broker: Arc<Broker>,
     /// Asks servers for checks.
     pub checks: Arc<Checks>,
+    /// Servers' metrics on their way through.
+    pub watch: Arc<Watch>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Work that goes on after an answer.
@@ -234,6 +239,9 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::wait))
         .routes(routes!(checks::ask))
         .routes(routes!(stream::open))
+        .routes(routes!(live::watch))
+        .routes(routes!(metrics::range))
+        .routes(routes!(metrics::processes))
         .routes(routes!(joins::wait))
         .routes(routes!(join::mine))
         .routes(routes!(invitations::wait))
