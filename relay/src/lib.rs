@@ -20,5 +20,6 @@ mod serve;
 pub mod store;
 pub mod tls;
 pub mod tunnels;
+pub mod watch;
 
 pub use serve::{Bound, Running, ServeError, serve};

@@ -16,6 +16,7 @@ use crate::tls::{self, CertificateError, CertificateFiles, CertificateSource, Ce
 use crate::tunnels::gate::GateLimits;
 use crate::tunnels::registry::Registry;
 use crate::tunnels::{Heads, KeyFileError, ListenError, ListenerKeys, Tunnels, secret_file};
+use crate::watch::{Pace, Watch};
 use crate::{admin, clock};
 use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
@@ -157,12 +158,15 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let metrics = Arc::new(Metrics::default());
     let checks = Arc::new(Checks::new(store.clone(), broker.clone(), metrics.clone(), checks::ANSWER_WAIT));
     let scans = Scans::new(store.clone(), checks.clone(), registry.clone(), tasks.clone(), stop.clone());
+    let run = (tasks.clone(), stop.clone());
+    let watch = Watch::new(broker.clone(), registry.clone(), metrics.clone(), run, Pace::default());
     let api = Api::new(http::Parts {
         access: Access::new(store.clone(), Passwords::new(), second_step, oidc, door, clock::instant()),
         logs: Logs::new(store.clone(), heads, registry.clone()),
         metrics,
         checks,
         scans,
+        watch,
         tasks: tasks.clone(),
         guests: tunnels.guests(),
         console: Console::embedded(),

@@ -449,7 +449,8 @@ impl std::convert::From<AskError> for Problem {
     }
 }
 
-fn refused_by_server(refused: &Refused) -> Problem {
+/// A server's no, in its words.
+pub(super) fn refused_by_server(refused: &Refused) -> Problem {
     let [en, zh] = [Language::En, Language::Zh].map(|language| refused.text(language));
     let refusal = json!({"code": refused.code.id(), "detail": refused.detail, "en": en, "zh": zh});
     Problem::telling(Code::ServerRefused, |language| refused.text(language)).and("refusal", refusal)

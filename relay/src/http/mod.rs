@@ -18,7 +18,9 @@ mod encoding;
 mod invitations;
 mod join;
 mod joins;
+mod live;
 mod logins;
+mod metrics;
 mod oidc;
 mod page;
 mod passkeys;
@@ -52,6 +54,7 @@ use crate::metrics::Metrics;
 use crate::scan::Scans;
 use crate::store::Store;
 use crate::tunnels::registry::Registry;
+use crate::watch::Watch;
 use axum::Router;
 use cloud_doctor_proto::pin::Pin;
 use std::net::SocketAddr;
@@ -98,6 +101,8 @@ pub struct Parts {
     pub checks: Arc<Checks>,
     /// Runs scans.
     pub scans: Arc<Scans>,
+    /// Servers' metrics on their way through.
+    pub watch: Arc<Watch>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Work that goes on after an answer.
@@ -241,6 +246,9 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::wait))
         .routes(routes!(checks::ask))
         .routes(routes!(stream::open))
+        .routes(routes!(live::watch))
+        .routes(routes!(metrics::range))
+        .routes(routes!(metrics::processes))
         .routes(routes!(joins::wait))
         .routes(routes!(join::mine))
         .routes(routes!(invitations::wait))
