@@ -67,7 +67,8 @@ function list(now: number, server: string): Made[] {
     ["softirq", 0.08],
     ["steal", 0.05],
   ];
-  modes.forEach(([mode, middle], line) => counter("system.cpu.time", "s", { mode }, wave(middle, line)));
+  for (const [line, [mode, middle]] of modes.entries())
+    counter("system.cpu.time", "s", { mode }, wave(middle, line));
   counter("system.cpu.time", "s", { mode: "iowait" }, late(0.1, wave(3.1, 9)));
   counter("system.cpu.time", "s", { mode: "idle" }, late(5.8, wave(2.7, 8)));
   gauge("system.cpu.utilization", "1", {}, late(0.27, wave(0.31, 2)));
@@ -82,12 +83,12 @@ function list(now: number, server: string): Made[] {
   ] as const) {
     const worse = away && resource === "memory" ? 0.64 : since;
     const turn = away && resource !== "memory" ? before : worse;
-    gauge("system.linux.pressure", "1", { resource, share: "some" }, trouble(before, wave(turn, 7), from));
+    gauge("system.linux.pressure", "1", { resource, kind: "some" }, trouble(before, wave(turn, 7), from));
     if (resource !== "cpu")
       gauge(
         "system.linux.pressure",
         "1",
-        { resource, share: "full" },
+        { resource, kind: "full" },
         trouble(before / 3, wave(turn * 0.6, 8), from),
       );
   }
