@@ -14,6 +14,8 @@ mod join;
 mod log;
 #[path = "vectors/look.rs"]
 mod look;
+#[path = "vectors/metrics.rs"]
+mod metrics;
 #[path = "vectors/passkeys.rs"]
 mod passkeys;
 #[path = "vectors/report.rs"]
@@ -57,6 +59,7 @@ fn vectors() -> Value {
         "grant": sealed::grant(),
         "noise": sealed::transcripts(),
         "look": look::look(),
+        "metrics": metrics::metrics(),
         "report": report::reports(),
         "limits": texts::limits(),
         "texts": texts::texts(),

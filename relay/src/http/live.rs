@@ -11,6 +11,7 @@ use super::stream::{Opener, Place};
 use super::{Api, page};
 use crate::broker::ws;
 use crate::clock;
+use crate::store::Action;
 use crate::watch::{Event, Phase, Watching, Who};
 use axum::body::Bytes;
 use axum::extract::State;
@@ -61,7 +62,7 @@ pub(super) async fn watch(
     if !api.broker.take(&caller.account.name, clock::instant()) {
         return Err(Code::Limited.into());
     }
-    scoped.note(caller.actor(), "metrics-watched", &agent.to_string(), clock::now()).await?;
+    scoped.note(caller.actor(), Action::MetricsWatched, &agent.to_string(), clock::now()).await?;
     let place = api.in_use.enter(&caller, StreamId(ListId::random()?.0));
     let who = Who { account: caller.account.name.clone(), client: caller.client.clone() };
     let open = api.tasks.token();

@@ -135,6 +135,18 @@ actions! {
     FindingWaived "finding-waived";
     /// Nobody answers for it any more.
     FindingUnwaived "finding-unwaived";
+    /// Somebody looks at a server's metrics.
+    MetricsWatched "metrics-watched";
+    /// Many servers are being asked for checks.
+    ScanStarted "scan-started";
+    /// A scan was ended before its time.
+    ScanCancelled "scan-cancelled";
+    /// Servers are to be scanned by the clock.
+    ScanPlanAdded "scan-plan-added";
+    /// At other times, or others.
+    ScanPlanChanged "scan-plan-changed";
+    /// No more.
+    ScanPlanRemoved "scan-plan-removed";
 }
 
 /// An event as read back.

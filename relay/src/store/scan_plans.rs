@@ -1,7 +1,7 @@
 //! Scans by the clock. A plan's next time is kept, so that a relay which was away when it came runs it once, however many
 //! times were missed.
 
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes, int, time, unsigned};
 use super::scans::{self, NewScan, Scan, ScanRefused, ScanTerms};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
@@ -120,7 +120,7 @@ impl Scoped<'_> {
         if !insert(&mut tx, self.tenant, plan, by, now).await? {
             return Err(ScanPlanRefused::NameTaken);
         }
-        noted(&mut tx, self.tenant, by, ("scan-plan-added", plan), now).await?;
+        noted(&mut tx, self.tenant, by, (Action::ScanPlanAdded, plan), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -137,7 +137,7 @@ impl Scoped<'_> {
         if !insert(&mut tx, self.tenant, plan, by, now).await? {
             return Err(ScanPlanRefused::NameTaken);
         }
-        noted(&mut tx, self.tenant, by, ("scan-plan-changed", plan), now).await?;
+        noted(&mut tx, self.tenant, by, (Action::ScanPlanChanged, plan), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -149,7 +149,7 @@ impl Scoped<'_> {
     pub async fn remove_scan_plan(&self, id: &[u8; 16], by: Actor<'_>, now: UnixTime) -> Result<(), ScanPlanRefused> {
         let mut tx = self.store.begin().await?;
         let Some(name) = delete(&mut tx, self.tenant, id).await? else { return Err(ScanPlanRefused::Unknown) };
-        note(&mut tx, self.tenant, by, ("scan-plan-removed", &name), now).await?;
+        note(&mut tx, self.tenant, by, (Action::ScanPlanRemoved, &name), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -239,7 +239,7 @@ async fn noted(
     tx: &mut Transaction<'static, Sqlite>,
     tenant: TenantRef,
     by: Actor<'_>,
-    (action, plan): (&'static str, &ScanPlan),
+    (action, plan): (Action, &ScanPlan),
     now: UnixTime,
 ) -> Result<(), StoreError> {
     note(tx, tenant, by, (action, &format!("{} {}", plan.name, plan.cron)), now).await

@@ -1,7 +1,7 @@
 //! Scans: who asked many servers for checks, which, how, and how far it is. What became of each server is in
 //! `scan_servers.rs`, what was found in `scan_findings.rs`.
 
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes, count, int, time, time_or_none, unsigned};
 use super::{Actor, Label, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::ids::{ScanId, ScanSeed};
@@ -221,7 +221,7 @@ impl Scoped<'_> {
             sqlx::query(sql).bind(unsigned(servers)).bind(number.0).execute(&mut **tx).await?;
             let said = |text: &str| if text.is_empty() { "-".to_owned() } else { text.replace(' ', ",") };
             let subject = format!("{id} {servers} {} {} {plan}", said(&labels), said(&checks));
-            note(tx, self.tenant, by, ("scan-started", subject.trim_end()), now).await
+            note(tx, self.tenant, by, (Action::ScanStarted, subject.trim_end()), now).await
         };
         update.await?;
         let (account, client) = (by.account.to_owned(), by.client.to_owned());
@@ -304,7 +304,7 @@ impl Scoped<'_> {
         let sql = "UPDATE scan_servers SET state = 'cancelled', rank = 2 WHERE tenant_id = ? AND scan_no = ? \
                    AND state IN ('pending', 'asked')";
         sqlx::query(sql).bind(self.tenant.0).bind(number).execute(&mut *tx).await?;
-        note(&mut tx, self.tenant, by, ("scan-cancelled", &id.to_string()), now).await?;
+        note(&mut tx, self.tenant, by, (Action::ScanCancelled, &id.to_string()), now).await?;
         tx.commit().await?;
         Ok(true)
     }

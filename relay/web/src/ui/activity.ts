@@ -54,6 +54,12 @@ const SENTENCES: Readonly<Record<string, TextId>> = {
   "checks-scheduled": "event-checks-scheduled",
   "finding-waived": "event-finding-waived",
   "finding-unwaived": "event-finding-unwaived",
+  "metrics-watched": "event-metrics-watched",
+  "scan-started": "event-scan-started",
+  "scan-cancelled": "event-scan-cancelled",
+  "scan-plan-added": "event-scan-plan-added",
+  "scan-plan-changed": "event-scan-plan-changed",
+  "scan-plan-removed": "event-scan-plan-removed",
 };
 
 /** Longest text of an event that is shown. */
