@@ -27,6 +27,7 @@ fn finding(check: &str, status: Status) -> Finding {
         subject: String::new(),
         status,
         note: false,
+        since: None,
         value: None,
         unit: String::new(),
         evidence: Vec::new(),

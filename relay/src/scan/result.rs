@@ -128,6 +128,7 @@ mod tests {
             subject: (*subject).to_owned(),
             status: *status,
             note: false,
+            since: None,
             value: None,
             unit: String::new(),
             evidence: Vec::new(),

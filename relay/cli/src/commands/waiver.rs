@@ -194,6 +194,7 @@ mod tests {
             subject: (*subject).into(),
             status: *status,
             note: false,
+            since: None,
             value: None,
             unit: String::new(),
             evidence: Vec::new(),

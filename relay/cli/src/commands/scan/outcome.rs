@@ -143,6 +143,7 @@ pub(super) mod tests {
             subject: parts[1].to_owned(),
             status,
             note: false,
+            since: None,
             value: Some(97.5),
             unit: "%".to_owned(),
             evidence: Vec::new(),
