@@ -131,6 +131,8 @@ impl Command {
             | Command::Audit(_)
             | Command::Invite(_)
             | Command::Tenant(_)
+            | Command::CheckSchedule(_)
+            | Command::Waiver(_)
             | Command::Account(_)
             | Command::Approve(_)
             | Command::VerifyAudit(_)
