@@ -115,7 +115,7 @@ impl From<NotACron> for Problem {
             NotACron::Never => bad("cron: this time never comes", "cron：此时间永远不会到来"),
             NotACron::TooOften => bad(
                 "cron: two scans of a plan are at least five minutes apart",
-                "cron：同一计划的两次扫描至少间隔五分钟",
+                "cron：同一计划的两次巡检至少间隔五分钟",
             ),
         }
     }

@@ -135,7 +135,7 @@ pub(super) async fn cancel(
     if api.scans.cancel(caller.account.tenant, &id, caller.actor()).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(bad("This scan has ended already.", "此扫描已结束。"))
+    Err(bad("This scan has ended already.", "此巡检已结束。"))
 }
 
 /// Which servers.
@@ -240,6 +240,7 @@ pub(super) async fn findings(
 #[derive(Deserialize, IntoParams)]
 pub(super) struct OfReports {
     /// Ids of servers with commas between them, at most 32.
+    #[serde(default)]
     of: String,
 }
 
@@ -308,9 +309,9 @@ impl std::convert::From<ScanRefused> for Problem {
             ScanRefused::Nobody => bad("No server has these labels.", "没有带这些标签的服务器。"),
             ScanRefused::TooMany => bad(
                 "Four scans run already. Wait until one has ended, or cancel one.",
-                "已有四个扫描在运行。请等待其中一个结束，或取消一个。",
+                "已有四个巡检在运行。请等待其中一个结束，或取消一个。",
             ),
-            ScanRefused::Again => bad("There is a scan of this seed already.", "已有使用此种子的扫描。"),
+            ScanRefused::Again => bad("There is a scan of this seed already.", "已有使用此种子的巡检。"),
             ScanRefused::Store(error) => error.into(),
         }
     }

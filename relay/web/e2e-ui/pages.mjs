@@ -507,6 +507,32 @@ export const PAGES = [
     },
   },
   {
+    name: "scans",
+    at: "scans",
+    widths: [360, 1280, 3840],
+    steps: (page) => page.locator(".finding").first().waitFor(),
+  },
+  {
+    name: "scans-filter",
+    at: "scans?check=disk.space",
+    steps: (page) => page.locator(".finding").first().waitFor(),
+  },
+  {
+    name: "scans-running",
+    world: "slow",
+    at: "scans",
+    async steps(page) {
+      await page.locator("form button[type=submit]").click();
+      await page.locator("progress").waitFor();
+    },
+  },
+  {
+    name: "scans-none",
+    world: "empty",
+    at: "scans",
+    steps: (page) => page.locator(".measure").waitFor(),
+  },
+  {
     name: "health",
     at: `${SERVER}/health`,
     widths: [360, 1280, 3840],

@@ -52,7 +52,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
 示例：cloud-doctor check web-1 cpu disk.space",
     ),
     ("Look what is wrong with many servers at once, now or by the clock", "同时检查多台服务器有什么问题，立即或定时"),
-    ("Do not wait for the end: print the scan's id", "不等待结束：打印扫描的编号"),
+    ("Do not wait for the end: print the scan's id", "不等待结束：打印巡检的编号"),
     (
         "Checks: ids, like cpu.usage, or groups, like cpu; may be repeated; default: all that each server's ceiling allows",
         "检查项：ID（如 cpu.usage）或组（如 cpu）；可重复；默认：各服务器上限文件允许的全部",
@@ -73,25 +73,25 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("How results are written", "结果的格式"),
     ("Write results into this file instead of standard output", "将结果写入此文件，而非标准输出"),
     ("Also what is as it should be", "同时显示正常的结果"),
-    ("Show a scan, and wait for its end", "显示一次扫描，并等待其结束"),
-    ("List the newest scans", "列出最近的扫描"),
-    ("End a scan; servers that have not answered get no result", "结束扫描；尚未答复的服务器不再有结果"),
-    ("Scan id, or the beginning of one", "扫描编号，或其开头"),
-    ("Scans by the clock", "定时扫描"),
+    ("Show a scan, and wait for its end", "显示一次巡检，并等待其结束"),
+    ("List the newest scans", "列出最近的巡检"),
+    ("End a scan; servers that have not answered get no result", "结束巡检；尚未答复的服务器不再有结果"),
+    ("Scan id, or the beginning of one", "巡检编号，或其开头"),
+    ("Scans by the clock", "定时巡检"),
     ("Do not wait for the end: show what there is", "不等待结束：显示已有的结果"),
-    ("Plan scans by the clock; replaces a plan of the same name", "制定定时扫描计划；替换同名的计划"),
+    ("Plan scans by the clock; replaces a plan of the same name", "制定定时巡检计划；替换同名的计划"),
     ("Name of the plan", "计划的名称"),
     (
         "When, in UTC: minute hour day month weekday, for example \"30 2 * * 1-5\"",
         "时间（UTC）：分 时 日 月 星期，例如 \"30 2 * * 1-5\"",
     ),
     ("List plans", "列出计划"),
-    ("Take a plan away; its scans stay", "移除计划；其扫描结果保留"),
+    ("Take a plan away; its scans stay", "移除计划；其巡检结果保留"),
     (
         super::help::SCAN,
         "\
 中继分批请求服务器；未连接也是一种结果，无响应的服务器不会拖延其他服务器。每份报告都用您本机的信任日志
-副本验证：未通过验证的会如实显示，绝不算作正常。按 Ctrl-C 离开后扫描继续进行。豁免只是中继的说法：
+副本验证：未通过验证的会如实显示，绝不算作正常。按 Ctrl-C 离开后巡检继续进行。豁免只是中继的说法：
 被豁免的结果仍予显示，但不计入结论。
 
 退出状态：0 没有需要报错的结果，1 警告，2 严重，3 有报告未通过验证、中继遗漏了服务器或无法得知结果，

@@ -219,6 +219,7 @@ const visits = later(async () => (await import("./visits")).visits(resumeShells)
 const audit = later(async () => (await import("./audit_log")).auditLog);
 const checks = later(async () => (await import("./checks")).checks);
 const metrics = later(async () => (await import("./metrics")).metrics);
+const scans = later(async () => (await import("./api_scans")).scans);
 
 async function hasX25519(): Promise<boolean> {
   return exchangePair().then(
@@ -253,6 +254,7 @@ export async function connect(): Promise<Facade> {
     audit,
     checks,
     metrics,
+    scans,
     onTouch,
   };
 }

@@ -4,6 +4,7 @@ import type { Facade, OpenShell, Waiting } from "../lib/facade";
 import { fakeAccess, fakeAccount, fakeJoining, fakeKeys, fakePeople, fakeSetup } from "./fake/access";
 import { fakeChecks } from "./fake/checks";
 import { fakeMetrics } from "./fake/metrics";
+import { fakeScans } from "./fake/scans";
 import { FakeShell, type FakeWatched, SCREEN } from "./fake/shells";
 import { fakeApprovals, fakeBook, fakeSigner, type Sign } from "./fake/sign";
 import { fakeAudit, fakeFleet, fakeVisits } from "./fake/visits";
@@ -43,6 +44,7 @@ export function fake(world: World): Made {
     audit: fakeAudit(world, sign, second),
     checks: fakeChecks(world),
     metrics: fakeMetrics(world),
+    scans: fakeScans(world),
     onTouch: signer.install,
   };
   const made: Made = { facade, shells: [], watched, answerSecond: () => {} };

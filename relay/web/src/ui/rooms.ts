@@ -9,6 +9,7 @@ const ROOMS = {
   add: () => import("./pages/Add.svelte"),
   about: () => import("./pages/About.svelte"),
   audit: () => import("./pages/Audit.svelte"),
+  scans: () => import("./pages/Scans.svelte"),
   health: () => import("./pages/Health.svelte"),
   metrics: () => import("./pages/Metrics.svelte"),
   approvals: () => import("./pages/Approvals.svelte"),

@@ -20,6 +20,7 @@ test("addresses lead to pages, and what is no address to the list", () => {
   check("#/servers/0a/about", "about", "0a", "");
   check("#/servers/0a/etc", "server", "0a", "");
   check("#/add", "add", "", "");
+  check("#/scans?check=disk.space", "scans", "", "check=disk.space");
   check("#/approvals", "approvals", "", "");
   check("#/watch/0a/1b", "watch", "0a", "");
   check("#/watch/0a", "servers", "", "");
