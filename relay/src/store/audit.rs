@@ -193,13 +193,7 @@ impl Scoped<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn note(
-        &self,
-        by: Actor<'_>,
-        action: Action,
-        subject: &str,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
+    pub async fn note(&self, by: Actor<'_>, action: Action, subject: &str, now: UnixTime) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
         note(&mut tx, self.tenant, by, (action, subject), now).await?;
         Ok(tx.commit().await?)

@@ -118,8 +118,12 @@ pub(crate) fn in_chinese(command: Command) -> Command {
         let version = Arg::new("version").short('V').long("version").action(ArgAction::Version).help("显示版本");
         command = command.disable_version_flag(true).arg(version.help_heading(OPTIONS).display_order(991));
     }
+    let mut place = 0;
     command
-        .mut_args(arg_in_chinese)
+        .mut_args(|arg| {
+            place += 1;
+            arg_in_chinese(arg, place)
+        })
         .mut_subcommands(in_chinese)
         .disable_help_flag(true)
         .disable_help_subcommand(true)
@@ -128,11 +132,10 @@ pub(crate) fn in_chinese(command: Command) -> Command {
         .help_template("{about-with-newline}\n用法：{usage}\n\n{all-args}{after-help}\n")
 }
 
-fn arg_in_chinese(arg: Arg) -> Arg {
+/// What is typed without a name is listed in the order in which it is typed.
+fn arg_in_chinese(arg: Arg, place: usize) -> Arg {
     let heading = if arg.is_positional() { "参数" } else { OPTIONS };
-    // What follows `--` comes last, as it is typed.
-    let order = if arg.is_last_set() { 99 } else { 1 };
-    let arg = if arg.is_positional() { arg.display_order(order) } else { arg };
+    let arg = if arg.is_positional() { arg.display_order(place) } else { arg };
     let arg = arg.help_heading(heading);
     match arg.get_help().and_then(chinese) {
         Some(help) => arg.help(help),
@@ -165,6 +168,25 @@ mod tests {
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
         in_chinese(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn arguments_are_listed_as_they_are_typed_in_both_languages() {
+        fn typed(command: &Command) -> Vec<(usize, String)> {
+            let named = |arg: &Arg| (arg.get_display_order(), arg.get_id().to_string());
+            let mut all: Vec<_> = command.get_positionals().map(named).collect();
+            all.sort();
+            all
+        }
+        let names = |path: &[&str]| {
+            let mut chinese = in_chinese(Cli::command());
+            chinese.build();
+            let found = path.iter().fold(&chinese, |command, name| command.find_subcommand(name).unwrap());
+            typed(found).into_iter().map(|(_, name)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&["waiver", "add"]), ["server", "check", "subject"]);
+        assert_eq!(names(&["exec"]), ["server", "argv"]);
+        assert_eq!(names(&["servers", "label"]), ["server", "labels"]);
     }
 
     #[test]

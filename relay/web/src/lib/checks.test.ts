@@ -283,39 +283,6 @@ test("a report in another form than the canonical one is refused, though it is s
     expect(reads(two(bad))).toBe("refused");
 });
 
-test("a finding has the bytes that Rust writes", () => {
-  // By hand after rmp-serde: maps with names, the shortest lengths, numbers of 64 bits, defaults left out.
-  const text = (value: string) => concat(Uint8Array.of(0xa0 | value.length), utf8(value));
-  const both = concat(Uint8Array.of(0x82), text("en"), text("x"), text("zh"), text("x"));
-  const bytes = concat(
-    Uint8Array.of(0x8a),
-    text("check"),
-    text("disk.space"),
-    text("subject"),
-    text("/"),
-    text("status"),
-    text("critical"),
-    text("value"),
-    unhex("cb4058600000000000") ?? new Uint8Array(0),
-    text("unit"),
-    text("%"),
-    text("evidence"),
-    Uint8Array.of(0x90),
-    text("summary"),
-    both,
-    text("impact"),
-    both,
-    text("remedy"),
-    both,
-    text("details"),
-    Uint8Array.of(0x81),
-    text("tcp"),
-    Uint8Array.of(0xc3),
-  );
-  const found = unpackSigned(finding, bytes, 4000);
-  expect(found).toMatchObject({ value: 97.5, unit: "%", note: false, details: [["tcp", true]] });
-});
-
 test("a server that the log does not name has no report that could be believed", async () => {
   const bytes = pack(report, reportOf(web.identity));
   agents.clear();
