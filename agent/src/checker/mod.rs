@@ -73,7 +73,8 @@ impl Order {
     pub(crate) fn new(root: Option<PathBuf>, checks: &[&Check], wanted: &Wanted, own: &Sources, net: bool) -> Self {
         let before = wanted.before.iter().map(|((check, subject), status)| (check.clone(), subject.clone(), *status));
         Self {
-            root,
+            // A checker works in `/`, whoever named the root in another folder.
+            root: root.map(|root| std::path::absolute(&root).unwrap_or(root)),
             checks: checks.iter().map(|check| check.id.to_owned()).collect(),
             rto_secs: wanted.rto_secs,
             set: wanted.set.iter().map(|(name, number)| (name.clone(), *number)).collect(),

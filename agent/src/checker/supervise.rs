@@ -186,7 +186,8 @@ impl Checker {
     /// Takes results until it ends or is given up. Returns the check that it was at, and why it went no further.
     fn listen(&mut self, run: &mut Run, all: BootTime, wanted: &Wanted) -> (Option<&'static str>, Words) {
         let mut at: Option<&'static Check> = None;
-        let mut deadline = BootTime(boot_time().0 + CHECK_MS);
+        let mut allowed = CHECK_MS;
+        let mut deadline = BootTime(boot_time().0 + allowed);
         loop {
             let line = match self.line(deadline.min(all)) {
                 Ok(line) => line,
@@ -194,7 +195,7 @@ impl Checker {
                     let why = words!(
                         "the check was given up: no result within {secs} s",
                         "检查已被放弃：{secs} 秒内没有结果",
-                        secs = CHECK_MS / 1000
+                        secs = allowed / 1000
                     );
                     return (at.map(|check| check.id), why);
                 }
@@ -204,7 +205,8 @@ impl Checker {
                 (Ok(Line::Fence(open)), _) => run.open.extend(open),
                 (Ok(Line::Begins(id)), _) => {
                     at = cloud_doctor_checks::by_id(&id);
-                    deadline = BootTime(boot_time().0 + CHECK_MS + at.map_or(0, |check| check.watches_ms(wanted)));
+                    allowed = CHECK_MS + at.map_or(0, |check| check.watches_ms(wanted));
+                    deadline = BootTime(boot_time().0 + allowed);
                 }
                 (Ok(Line::Found(findings)), Some(check)) => {
                     run.results.insert(check.id, Ran::Findings(findings));
@@ -281,21 +283,46 @@ mod tests {
     /// What becomes of two checks when their checker is a script.
     #[expect(clippy::disallowed_methods, reason = "a test measures that it does not wait")]
     fn outcome(script: &str) -> [(Status, String); 2] {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("checker");
-        std::fs::write(&program, format!("#!/bin/sh\nread -r order || :\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (_folder, program) = checker(script);
         let checks: Vec<_> =
             ["cpu.usage", "lb.detection-time"].iter().filter_map(|id| cloud_doctor_checks::by_id(id)).collect();
         let since = Instant::now();
         let ended = run_with(&program, None, &checks, &Wanted::default(), &Own::default());
         assert!(since.elapsed().as_secs() < 8, "{:?}", since.elapsed());
         assert_eq!(ended.ran.len(), 2, "every check is accounted for");
-        let told = |(_, ran): &(_, Ran)| match ran {
+        [told(&ended.ran[0]), told(&ended.ran[1])]
+    }
+
+    fn told((_, ran): &(&'static Check, Ran)) -> (Status, String) {
+        match ran {
             Ran::Findings(findings) => (findings[0].status, findings[0].summary.en.clone()),
             Ran::NotHere(why) => (Status::Ok, why.en.clone()),
-        };
-        [told(&ended.ran[0]), told(&ended.ran[1])]
+        }
+    }
+
+    /// A checker that is a script.
+    fn checker(script: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("checker");
+        std::fs::write(&program, format!("#!/bin/sh\nread -r order || :\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        (folder, program)
+    }
+
+    #[test]
+    fn chk_08_a_check_that_was_asked_to_watch_has_the_time_for_it() {
+        let id = "lb.measured-interval";
+        let (_folder, program) = checker(&format!(
+            r#"echo '{{"begins":"{id}"}}'; sleep 2; echo '{{"not-here":{{"en":"none","zh":"none"}}}}'"#
+        ));
+        let checks = [cloud_doctor_checks::by_id(id).unwrap()];
+        for (secs, expected) in [(30, (Status::Ok, "none")), (0, (Status::Unknown, "no result within 1 s"))] {
+            let mut wanted = Wanted::default();
+            wanted.set(&format!("{id}.observe={secs}")).unwrap();
+            let ended = run_with(&program, None, &checks, &wanted, &Own::default());
+            let (status, text) = told(&ended.ran[0]);
+            assert!(status == expected.0 && text.contains(expected.1), "{secs}: {text}");
+        }
     }
 
     /// A checker that is asked for both hangs or breaks at the first; one that is asked for the second alone answers.

@@ -2,7 +2,7 @@
 
 use crate::place::{LONG, Place, is_installed};
 use cloud_doctor_tests::backend::Backend;
-use cloud_doctor_tests::balancer::Findings;
+use cloud_doctor_tests::balancer::{Findings, free_port};
 use cloud_doctor_tests::binaries::Program;
 use std::time::Duration;
 
@@ -19,9 +19,11 @@ fn lb_20_probes_of_haproxy_are_measured_at_the_port_they_come_to() {
     let place = Place::new();
     let [web, mute] = ["web", "mute"].map(Backend::start);
     let text = format!(
-        "defaults\n timeout connect 200ms\n timeout client 5s\n timeout server 5s\nbackend web\n mode http\n option httpchk \
+        "defaults\n timeout connect 200ms\n timeout client 5s\n timeout server 5s\nfrontend users\n bind 127.0.0.1:{}\n \
+         mode http\n default_backend web\nbackend web\n mode http\n option httpchk \
          GET /health\n server one 127.0.0.1:{} check inter 1s\nbackend mute\n mode tcp\n server one 127.0.0.1:{} check inter \
          1500ms\n",
+        free_port(),
         web.port(),
         mute.port()
     );

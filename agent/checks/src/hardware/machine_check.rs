@@ -11,7 +11,7 @@ use cloud_doctor_proto::finding::Status;
 pub(crate) const CHECK: Check = Check {
     id: "hardware.machine-check",
     title: Text { en: "Hardware errors in the kernel log", zh: "内核日志中的硬件错误" },
-    reads: &["/dev/kmsg", "/var/log/kern.log", "/var/log/messages", "/var/log/dmesg", "/proc/uptime"],
+    reads: &["/dev/kmsg", "the journal", "/var/log/{kern.log,messages,dmesg}", "/proc/uptime"],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[
         Param::plain("recent", 86_400.0, "s", "node-problem-detector kernel-monitor.json, MemoryReadError; our time"),

@@ -13,7 +13,7 @@ use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Connections that are kept; a host with more in this time is too busy to be watched for longer.
@@ -83,7 +83,9 @@ fn watch(secs: f64, ports: &BTreeSet<u16>) -> Result<Watched, Errno> {
         match recv(&socket, message.as_mut_slice(), RecvFlags::empty()) {
             Ok((_, count)) => {
                 let end = super::sock_diag::ends(message.get(..count).unwrap_or_default());
-                if let Some((local, far)) = end.filter(|(local, _)| ports.contains(&local.port())) {
+                // A socket that has waited for others, and closes, has nobody at the other end.
+                let is_one = |local: &SocketAddr, far: &SocketAddr| ports.contains(&local.port()) && far.port() != 0;
+                if let Some((local, far)) = end.filter(|(local, far)| is_one(local, far)) {
                     let at = secs_since(begun);
                     watched.ended.push(Ended { at, port: local.port(), from: far.ip().to_canonical() });
                 }
@@ -137,6 +139,7 @@ mod tests {
             drop(held);
             std::thread::sleep(Duration::from_millis(100));
         }
+        drop(listener);
         let watched = watcher.join().unwrap();
         assert!(watched.secs >= 3.0 && !watched.lost);
         assert_eq!(watched.ended.len(), 3, "{watched:?}");

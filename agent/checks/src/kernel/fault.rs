@@ -11,7 +11,7 @@ use cloud_doctor_proto::finding::Status;
 pub(crate) const CHECK: Check = Check {
     id: "kernel.fault",
     title: Text { en: "Faults of the kernel", zh: "内核故障" },
-    reads: &["/dev/kmsg", "/var/log/kern.log", "/var/log/messages", "/var/log/dmesg", "/proc/uptime"],
+    reads: &["/dev/kmsg", "the journal", "/var/log/{kern.log,messages,dmesg}", "/proc/uptime"],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[
         Param::plain("recent", 86_400.0, "s", "node-problem-detector kernel-monitor.json, KernelOops; our time"),

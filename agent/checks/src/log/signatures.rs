@@ -187,10 +187,19 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     if logs.system.is_none() {
         found.push(Found::new("system log", Status::Unknown, logs.no_system_log()));
     } else {
-        found.extend(logs.left_out.clone().map(|left_out| Found::advice("system log", left_out)));
+        found.extend(logs.left_out.clone().map(left_out));
     }
     found.extend(logs.unread.iter().map(|why: &Words| Found::new("unread logs", Status::Unknown, why.clone())).take(1));
     Ok(found)
+}
+
+fn left_out(what: Words) -> Found {
+    Found::advice("system log", what)
+        .impact(words!("What stands in there was not looked for.", "未读取的部分未参与查找。"))
+        .remedy(words!(
+            "journalctl --since -24h -p warning shows all of it.",
+            "执行 journalctl --since -24h -p warning 可查看全部内容。"
+        ))
 }
 
 /// How often each signature was written within a day.

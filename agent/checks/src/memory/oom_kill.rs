@@ -14,7 +14,7 @@ use cloud_doctor_proto::finding::{Status, Words};
 pub(crate) const CHECK: Check = Check {
     id: "memory.oom-kill",
     title: Text { en: "Processes killed for lack of memory", zh: "因内存不足被杀的进程" },
-    reads: &[PATH, "/dev/kmsg", "/var/log/kern.log", "/var/log/messages", "/proc/uptime"],
+    reads: &[PATH, "/dev/kmsg", "the journal", "/var/log/kern.log", "/var/log/messages", "/proc/uptime"],
     needs: Needs { root: true, ..Needs::LIVE },
     params: &[
         Param::plain("recent", 1800.0, "s", "netdata health.d/ram.conf, oom_kill: any in 30 min"),

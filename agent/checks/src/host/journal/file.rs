@@ -54,7 +54,7 @@ pub(super) struct JournalFile<'a> {
     left: &'a Cell<u64>,
     /// Whether a bound kept something from being read.
     pub(super) cut: bool,
-    /// Whether a part of it is missing.
+    /// Whether a part of it is missing, or an index goes on for too long.
     pub(super) torn: bool,
 }
 
@@ -128,7 +128,7 @@ impl<'a> JournalFile<'a> {
         let (mut at, mut steps) = (self.values_of(field).unwrap_or(0), 0);
         while at != 0 && lists.len() < values.len() {
             steps += 1;
-            self.cut |= steps > CHAIN_MAX;
+            self.torn |= steps > CHAIN_MAX;
             let Some(head) = self.object(at, DATA, 64).filter(|_| steps <= CHAIN_MAX) else { break };
             if let Item::Text(text) = self.item(at)
                 && text.split_once('=').is_some_and(|(name, value)| name == field && values.contains(&value))

@@ -160,10 +160,13 @@ struct Files {
     all: bool,
 }
 
+/// Keeps the first reason why something could not be read; there is nothing in what could not.
 fn remember(why: &mut Option<Words>, gap: Gap) -> Vec<Entry> {
     match gap {
         Gap::NotHere(_) => {}
-        Gap::Unknown(words) => drop(why.get_or_insert(words)),
+        Gap::Unknown(words) => {
+            why.get_or_insert(words);
+        }
     }
     Vec::new()
 }
