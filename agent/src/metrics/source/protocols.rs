@@ -53,7 +53,7 @@ impl Protocols {
         ];
         let netstat = [
             ("TcpExt", "ListenOverflows", Value::Count(table.add_summary(&LISTEN_OVERFLOWS, &[]))),
-            ("TcpExt", "ListenDrops", Value::Count(table.add_summary(&LISTEN_DROPS, &[]))),
+            ("TcpExt", "ListenDrops", Value::Count(table.add(&LISTEN_DROPS, &[]))),
             ("TcpExt", "TCPSynRetrans", Value::Count(table.add(&TCP_SYN_RETRANSMITS, &[]))),
             ("TcpExt", "TCPTimeouts", Value::Count(table.add(&TCP_TIMEOUTS, &[]))),
         ];
