@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         // Started by our own processes only, many times a minute: before anything else is set up.
         Some("checker") => checker::role(),
         Some("check-report") => checker::report(),
+        Some("processes") => checker::processes(),
         Some("plugin") => checker::plugin(arguments),
         Some("holder") => session::holder::run(arguments),
         Some("pty-child") => {

@@ -51,12 +51,45 @@ messages! {
     ExplainAllChecks,
         "all",
         "全部";
+    ExplainOurChecks,
+        "all that come with the agent",
+        "Agent 自带的全部";
+    OwnPlugin,
+        "  plugin {}: runs {} as {}, for {} at most. {}",
+        "  插件 {}：运行 {}，用户 {}，最长 {}。{}";
+    OwnPackCheck,
+        "  check {} of the pack {}. {}",
+        "  检查 {}，来自检查包 {}。{}";
+    OwnFromAfar,
+        "The relay may have it run at any time, without a signature.",
+        "中继可随时要求运行，无需签名。";
+    OwnNotFromAfar,
+        "Not from afar now.",
+        "目前不允许远程运行。";
+    OwnRefused,
+        "  Left out: {}: {}",
+        "  未采用：{}：{}";
+    OwnUnknown,
+        "Note: a rule names the check {}, which there is not on this host. `cloud-doctor-agent check --list` shows all.",
+        "注意：有规则写了检查 {}，但此主机上没有它。`cloud-doctor-agent check --list` 可列出全部。";
+    RecordAnew,
+        "What earlier checks found cannot be used, so it begins anew: {}",
+        "以往检查结果的记录无法使用，将重新开始：{}";
+    RecordNotKept,
+        "What was found cannot be kept for the next run: {}",
+        "本次检查结果无法留存供下次使用：{}";
     ExplainChecks,
         "  checks {}: the relay may have them run at any time, without a signature. {}",
         "  检查 {}：中继可随时要求运行，无需签名。{}";
     ExplainNoChecks,
         "  checks {}: not from afar now. {}",
         "  检查 {}：目前不允许远程运行。{}";
+    ExplainMetrics,
+        "  metrics: the relay may show how busy this server is, without a signature. {}",
+        "  指标：中继可显示此服务器的繁忙程度，无需签名。{}";
+    ExplainNoMetrics,
+        "  metrics: not shown now. {}",
+        "  指标：目前不显示。{}";
     ReportLooking,
         "Looking at this host; this takes up to a minute.",
         "正在查看此主机，最多需要一分钟。";

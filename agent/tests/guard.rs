@@ -26,6 +26,8 @@ mod life;
 mod local;
 #[path = "guard/logs.rs"]
 mod logs;
+#[path = "guard/metrics.rs"]
+mod metrics;
 #[path = "../../tests/src/not_tested.rs"]
 mod not_tested;
 #[path = "guard/second.rs"]

@@ -44,6 +44,10 @@ impl Trial {
         path
     }
 
+    fn ceiling(&self, text: &str) -> PathBuf {
+        self.file("etc/ceiling.toml", &format!("version = 1\n{text}\n[end]\n"))
+    }
+
     fn run(&self, arguments: &[&str]) -> Output {
         let folder = self.0.path().to_str().unwrap();
         Command::new(env!("CARGO_BIN_EXE_cloud-doctor-agent"))
@@ -65,10 +69,7 @@ impl Trial {
     fn plugin(&self, exec: &Path, more: &str) -> Value {
         let own = format!("user = \"{}\"", whoami());
         let more = if more.contains("user") { more.to_owned() } else { format!("{more}\n{own}") };
-        self.file(
-            "etc/plugins.toml",
-            &format!("[[plugin]]\nid = \"x.site.it\"\nexec = \"{}\"\n{more}\n", exec.display()),
-        );
+        self.ceiling(&format!("[[plugin]]\nid = \"x.site.it\"\nexec = \"{}\"\n{more}\n", exec.display()));
         let (_, findings, document) = self.check(&["x.site.it"]);
         assert_eq!(findings.len(), 1, "{document}");
         findings[0].clone()
@@ -370,16 +371,114 @@ fn chk_08_a_plugin_that_cannot_or_may_not_run_says_so() {
         assert_eq!(finding["status"], "unknown", "{finding}");
         assert!(finding["summary"].as_str().unwrap().contains(part), "{part}: {finding}");
     }
-    trial.file("etc/plugins.toml", "[[plugin]]\nid = \"cpu.usage\"\nexec = \"true\"\n");
+    trial.ceiling("[[plugin]]\nid = \"cpu.usage\"\nexec = \"/bin/true\"\n");
     let (_, findings, document) = trial.check(&["x"]);
     assert!(
         findings[0]["check"] == "x.refused" && findings[0]["summary"].as_str().unwrap().contains("an id is like"),
         "{document}"
     );
     // On another root they would tell of the wrong host.
-    trial.file("etc/plugins.toml", "[[plugin]]\nid = \"x.site.it\"\nexec = \"/bin/true\"\n");
+    trial.ceiling("[[plugin]]\nid = \"x.site.it\"\nexec = \"/bin/true\"\n");
     let (_, findings, document) = trial.check(&["x.site.it", "--root", root("").path().to_str().unwrap()]);
     assert!(findings[0]["summary"].as_str().unwrap().contains("only the running host"), "{document}");
+}
+
+/// A pack that judges the number that `x.site.it` says.
+const MANY: &str = r#"pack: many
+version: 1.0.0
+requires: { schema: 1 }
+checks:
+  - id: x.many.n
+    title: n
+    collect: { it: { use: plugin.nagios, plugin: x.site.it } }
+    warn: { when: "it.perf.exists(one, one.value > 10.0)", clear: "it.perf.all(one, one.value < 5.0)" }
+    message: "{it.text}"
+    remedy: r
+    tests:
+      - { given: { it: { exit: 0, stdout: "a | n=20" } }, expect: [ { state: warn } ] }
+      - { given: { it: { exit: 0, stdout: "a | n=7" } }, expect: [] }
+"#;
+
+#[test]
+fn r_17_ceiling_check_tells_what_a_relay_may_have_run() {
+    let trial = Trial::new();
+    trial.file("etc/packs/many.yaml", MANY);
+    trial.ceiling(
+        "[[plugin]]\nid = 'x.site.it'\nexec = '/bin/echo'\nargs = ['a b']\nuser = 'www-data'\ntimeout = '3s'\n\
+         [[rule]]\nscope = 'checks'\nmode = 'allow'\nchecks = ['x.many.n', 'x.no.such']\n",
+    );
+    for (locale, parts) in [
+        (
+            "C",
+            [
+                "plugin x.site.it: runs /bin/echo 'a b' as www-data, for 3s at most. Not from afar now.",
+                "check x.many.n of the pack",
+                "may have it run at any time, without a signature.",
+                "names the check x.no.such, which there is not",
+            ],
+        ),
+        (
+            "zh_CN.UTF-8",
+            [
+                "\u{63d2}\u{4ef6} x.site.it",
+                "/bin/echo 'a b'",
+                "\u{7528}\u{6237} www-data",
+                "\u{65e0}\u{9700}\u{7b7e}\u{540d}",
+            ],
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_cloud-doctor-agent"))
+            .args(["ceiling", "check", "--state-dir", trial.0.path().to_str().unwrap()])
+            .env_clear()
+            .env("LC_ALL", locale)
+            .output()
+            .unwrap();
+        let told = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        for part in parts {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+}
+
+#[test]
+fn what_a_run_found_holds_for_the_next_one_of_roots_and_for_no_other() {
+    let trial = Trial::new();
+    trial.file("etc/packs/many.yaml", MANY);
+    let run = |n: u32, more: &[&str]| {
+        let own = whoami();
+        trial.ceiling(&format!(
+            "[[plugin]]\nid = 'x.site.it'\nexec = '/bin/echo'\nargs = ['fine | n={n}']\nuser = '{own}'\n"
+        ));
+        let output = trial.run(&[&["check", "x.many.n", "--json", "--all"], more].concat());
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let finding = document["findings"][0].clone();
+        (finding["status"].as_str().unwrap().to_owned(), finding["since"].as_u64(), text(&output.stderr))
+    };
+    let file = trial.path("checks/found.record");
+    assert_eq!((run(20, &["--rto", "15m"]).0.as_str(), file.exists()), ("warning", false), "other numbers than usual");
+    let (status, since, said) = run(20, &[]);
+    assert_eq!((status.as_str(), said.as_str()), ("warning", ""));
+    if !is_root() {
+        assert_eq!((since.is_some(), file.exists()), (true, false), "only root's runs are kept");
+        return not_tested("only root's runs are kept");
+    }
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    // Below where it fires, above where it is over: it holds, since then.
+    assert_eq!(run(7, &[]), ("warning".into(), since, String::new()));
+    assert_eq!(run(3, &[]).0, "ok");
+    assert_eq!(run(7, &[]).0, "ok");
+    assert_eq!(run(20, &[]).0, "warning");
+    // Another root's is another host's.
+    let (kept, root) = (fs::read(&file).unwrap(), root("workers = 2\n"));
+    trial.check(&["cpu.usage", "x.many.n", "--root", root.path().to_str().unwrap()]);
+    assert_eq!(fs::read(&file).unwrap(), kept);
+    // Neither believed nor in the way.
+    fs::write(&file, "junk").unwrap();
+    let (status, _, said) = run(7, &[]);
+    assert!(status == "ok" && said.contains("begins anew") && said.contains("found.record"), "{status} {said}");
+    assert_eq!((run(20, &[]).0.as_str(), run(20, &[]).2.as_str()), ("warning", ""));
+    assert_eq!(run(7, &[]).0, "warning");
 }
 
 #[test]

@@ -4,11 +4,14 @@
 //! that is missing, unreadable, malformed or has an unknown key allows nothing. `*` stands for every user but root:
 //! root must be named.
 //!
+//! Plugins, which are programs, are declared here and nowhere else. Who may have one run from afar is for the rules.
+//!
 //! The last line is `[end]`. A file that was cut off does not have it: without its last lines a rule could be wider
 //! than it was written, so such a file allows nothing.
 
 use crate::grant::Scope;
 use crate::limits::{CEILING_BYTES_MAX, CHANNELS_MAX, DETACHED_SECS_DEFAULT, VISIT_SECS_MAX};
+use crate::plugin::{self, Plugin};
 use crate::signer::SignerKind;
 use crate::time::{UnixTime, weekday_and_minute};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -30,6 +33,9 @@ pub struct Ceiling {
     /// Rules in order.
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
+    /// Monitoring plugins that are checks of this host.
+    #[serde(default, rename = "plugin", skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<Plugin>,
     /// The line that says that nothing is missing.
     pub end: End,
 }
@@ -114,7 +120,7 @@ pub struct Rule {
     /// Path prefixes for files and remedies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// Check ids, and groups of checks. Empty: all.
+    /// Check ids, and groups of checks. Empty: all that Cloud Doctor brings; what `never` is about, all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<String>,
     /// When, in the server's local time. Empty: always.
@@ -184,6 +190,9 @@ pub enum CeilingError {
     NoEnd,
 }
 
+/// The group of a host's own checks, packs and plugins: ids begin with it. A rule that lets them run names them.
+pub const OWN_CHECKS: &str = "x";
+
 /// The last line of a ceiling.
 const END: &str = "[end]";
 
@@ -206,7 +215,10 @@ impl FromStr for Ceiling {
         if ceiling.version != 1 {
             return Err(CeilingError::Version(ceiling.version));
         }
-        Ok(ceiling)
+        match plugin::clash(&ceiling.plugins) {
+            Some(why) => Err(CeilingError::Parse(why)),
+            None => Ok(ceiling),
+        }
     }
 }
 
@@ -217,10 +229,17 @@ impl Ceiling {
         self.rules.iter().find(|rule| rule.scope == scope && rule.covers(user))
     }
 
-    /// The rule that decides about a check, by its id and its group; `None` = never.
+    /// The rule that decides about a check, by its id and its group; `None` = never. Whoever allowed all checks did not know
+    /// yet what somebody would put on this host later, so own checks are allowed by name only.
     #[must_use]
     pub fn check_rule(&self, id: &str, group: &str) -> Option<&Rule> {
-        let names = |rule: &&Rule| rule.checks.is_empty() || rule.checks.iter().any(|name| name == id || name == group);
+        let names = |rule: &&Rule| {
+            if rule.checks.is_empty() {
+                group != OWN_CHECKS || rule.mode == Mode::Never
+            } else {
+                rule.checks.iter().any(|name| name == id || name == group)
+            }
+        };
         self.rules.iter().filter(|rule| rule.scope == ScopeName::Checks).find(names)
     }
 
@@ -388,6 +407,24 @@ mod tests {
         assert_eq!(mode(ScopeName::Shell, "anna"), Some(Mode::Allow));
         assert_eq!(mode(ScopeName::Exec, "root"), None);
         assert_eq!(mode(ScopeName::FilesRead, "anna"), None);
+    }
+
+    #[test]
+    fn r_17_own_checks_are_allowed_by_name_only_and_forbidden_with_all_others() {
+        let rule = |mode: &str, checks: &str| format!("[[rule]]\nscope='checks'\nmode='{mode}'\n{checks}\n");
+        for (text, own, ours) in [
+            (rule("allow", ""), None, Some(Mode::Allow)),
+            (rule("allow", "checks=['x']"), Some(Mode::Allow), None),
+            (rule("allow", "checks=['x.a.b']"), Some(Mode::Allow), None),
+            (rule("allow", "checks=['x.a.c', 'cpu']"), None, Some(Mode::Allow)),
+            (rule("allow", "") + &rule("allow", "checks=['x.a.b']"), Some(Mode::Allow), Some(Mode::Allow)),
+            (rule("never", "") + &rule("allow", "checks=['x.a.b']"), Some(Mode::Never), Some(Mode::Never)),
+            (rule("never", "checks=['x.a.b']") + &rule("allow", "checks=['x']"), Some(Mode::Never), None),
+        ] {
+            let ceiling = parse(&text).unwrap();
+            let mode = |id, group| ceiling.check_rule(id, group).map(|rule| rule.mode);
+            assert_eq!((mode("x.a.b", "x"), mode("cpu.usage", "cpu")), (own, ours), "{text}");
+        }
     }
 
     #[test]

@@ -150,6 +150,25 @@ impl CheckReport {
 }
 
 impl Report {
+    /// A report in which nothing was found yet. Guard says whose request it answers, and who signs is said when it is signed.
+    #[must_use]
+    pub fn empty(host: String, version: String, at: UnixTime) -> Self {
+        Self {
+            identity: VerifyKey([0; 32]),
+            nonce: Nonce([0; 16]),
+            asked: Vec::new(),
+            at,
+            millis: 0,
+            version,
+            host,
+            findings: Vec::new(),
+            absent: Vec::new(),
+            refused: Vec::new(),
+            left_out: 0,
+            sandbox_open: Vec::new(),
+        }
+    }
+
     fn drop_quiet(&mut self) {
         let before = self.findings.len();
         self.findings.retain(|finding| finding.note || finding.status != crate::finding::Status::Ok);
@@ -170,6 +189,7 @@ mod tests {
             subject: "/".into(),
             status,
             note: false,
+            since: None,
             value: Some(97.5),
             unit: "%".into(),
             evidence: vec![Evidence { source: "statvfs".into(), text: text.into() }],
@@ -182,18 +202,11 @@ mod tests {
 
     fn report(findings: Vec<Finding>) -> Report {
         Report {
-            identity: VerifyKey([0; 32]),
             nonce: Nonce([7; 16]),
-            asked: Vec::new(),
-            at: UnixTime(1_800_000_000),
             millis: 1200,
-            version: "0.1.0".into(),
-            host: "web-1".into(),
             findings,
             absent: vec![Absent { check: "lb.detection-time".into(), why: Words::same("none") }],
-            refused: Vec::new(),
-            left_out: 0,
-            sandbox_open: Vec::new(),
+            ..Report::empty("web-1".into(), "0.1.0".into(), UnixTime(1_800_000_000))
         }
     }
 

@@ -3,6 +3,7 @@
 //! Sentences are whole and in both languages, so that a console of any age shows what a newer agent found. A finding is
 //! data of a host that may be hostile: who shows it makes it safe first.
 
+use crate::time::UnixTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -106,6 +107,9 @@ pub struct Finding {
     /// Advice about something that works: `status` is `ok`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub note: bool,
+    /// Since when runs on this host have found it like this, as far as the host remembers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<UnixTime>,
     /// What was measured or computed, where that is a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
@@ -145,6 +149,7 @@ mod tests {
             subject: "haproxy backend web/web1".into(),
             status: Status::Critical,
             note: false,
+            since: Some(UnixTime(1_800_000_000)),
             value: Some(1800.0),
             unit: "s".into(),
             evidence: vec![Evidence { source: "/etc/haproxy/haproxy.cfg:42".into(), text: "inter 300s".into() }],

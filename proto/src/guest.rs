@@ -252,6 +252,7 @@ pub fn ceiling_of_one_visit(own: Option<&Ceiling>) -> Ceiling {
             Some(own) => own.rules.iter().map(asking).collect(),
             None => vec![any(ScopeName::Shell), any(ScopeName::Exec)],
         },
+        plugins: Vec::new(),
         end: End {},
     }
 }

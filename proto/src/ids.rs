@@ -95,6 +95,16 @@ byte_id!(
     16
 );
 byte_id!(
+    /// Sixteen random bytes from which the nonces of a scan follow, drawn by whoever starts it.
+    ScanSeed,
+    16
+);
+byte_id!(
+    /// A scan of many servers: a hash of its seed, so that a seed that is shown later is the one it was started with.
+    ScanId,
+    16
+);
+byte_id!(
     /// The kernel's boot id: changes with every boot of the server.
     BootId,
     16
@@ -109,6 +119,24 @@ byte_id!(
     VerifyKey,
     32
 );
+
+impl ScanSeed {
+    /// The scan that it makes.
+    #[must_use]
+    pub fn scan(&self) -> ScanId {
+        ScanId(first_half(&Hash::of(&[b"cloud-doctor scan v1\0", &self.0])))
+    }
+
+    /// What a server is asked with: nobody can have had an answer to it before the seed was drawn.
+    #[must_use]
+    pub fn nonce(&self, agent: &AgentId) -> Nonce {
+        Nonce(first_half(&Hash::of(&[b"cloud-doctor scan nonce v1\0", &self.0, &agent.0])))
+    }
+}
+
+fn first_half(hash: &Hash) -> [u8; 16] {
+    std::array::from_fn(|at| hash.0[at])
+}
 
 impl Hash {
     /// SHA-256 of the concatenation of `parts`.

@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod pack;
 pub mod passkey;
 pub mod pin;
+pub mod plugin;
 pub mod preset;
 pub mod refusal;
 pub mod session;

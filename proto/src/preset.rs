@@ -96,9 +96,16 @@ mode = "allow"
 signers = ["sshsig", "webauthn"]
 
 # The relay may have these read-only checks run at any time, without anybody's signature: what they find is sent to it, secrets
-# taken out. `cloud-doctor-agent check --list` shows them; ids and groups can be named here, none named means all.
+# taken out. `cloud-doctor-agent check --list` shows them; ids and groups can be named here, none named means all but this
+# server's own: packs and plugins run from afar only where a rule names them, by id or as "x".
 [[rule]]
 scope = "checks"
+mode = "allow"
+
+# The relay may show this server's metrics: how busy processors, memory, disks and network are, and the names of the busiest
+# processes, never their command lines.
+[[rule]]
+scope = "metrics"
 mode = "allow"
 
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
@@ -175,6 +182,12 @@ checks = [
     "dns", "tls", "db", "container",
 ]
 
+# The relay may show this server's metrics: how busy processors, memory, disks and network are, and the names of the busiest
+# processes, never their command lines.
+[[rule]]
+scope = "metrics"
+mode = "allow"
+
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.
 [end]
 "#;
@@ -215,9 +228,16 @@ signers = ["sshsig", "webauthn"]
 second = ["local", "sshsig", "webauthn"]
 
 # The relay may have these read-only checks run at any time, without anybody's signature: what they find is sent to it, secrets
-# taken out. `cloud-doctor-agent check --list` shows them; ids and groups can be named here, none named means all.
+# taken out. `cloud-doctor-agent check --list` shows them; ids and groups can be named here, none named means all but this
+# server's own: packs and plugins run from afar only where a rule names them, by id or as "x".
 [[rule]]
 scope = "checks"
+mode = "allow"
+
+# The relay may show this server's metrics: how busy processors, memory, disks and network are, and the names of the busiest
+# processes, never their command lines.
+[[rule]]
+scope = "metrics"
 mode = "allow"
 
 # Keep this line the last one: a file that was cut off lacks it, and then allows nothing.

@@ -82,6 +82,18 @@ refusals! {
     ChecksFailed, "checks-failed",
         "The checks could not be run on this server: {}",
         "无法在此服务器上运行检查：{}";
+    /// No rule allows metrics, or not at this hour.
+    MetricsNotAllowed, "metrics-not-allowed",
+        "This server's ceiling allows no metrics to be shown now. The customer can add a rule with scope = \"metrics\".",
+        "此服务器的上限文件目前不允许显示指标。客户可添加 scope = \"metrics\" 的规则。";
+    /// The last look at processes is too recent.
+    ProcessesTooOften, "processes-too-often",
+        "This server's processes were looked at a moment ago. Ask again in {} s.",
+        "刚刚查看过此服务器的进程。请在 {} 秒后重试。";
+    /// The look could not be started, or did not end.
+    ProcessesFailed, "processes-failed",
+        "The processes of this server could not be looked at: {}",
+        "无法查看此服务器的进程：{}";
     /// The pinned log, ceiling or identity cannot be read.
     TrustBroken, "trust-broken",
         "The server's own trust files are damaged, so it trusts nobody. Ask the customer to run `cloud-doctor-agent status` there. {}",

@@ -136,6 +136,7 @@ fn check_frames(seen: &mut Vec<String>) {
         subject: "haproxy backend web/web1".into(),
         status: Status::Critical,
         note: false,
+        since: None,
         value: Some(1800.0),
         unit: "s".into(),
         evidence: vec![Evidence { source: "/etc/haproxy/haproxy.cfg:42".into(), text: "inter 300s".into() }],

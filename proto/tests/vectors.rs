@@ -14,8 +14,12 @@ mod join;
 mod log;
 #[path = "vectors/look.rs"]
 mod look;
+#[path = "vectors/metrics.rs"]
+mod metrics;
 #[path = "vectors/passkeys.rs"]
 mod passkeys;
+#[path = "vectors/report.rs"]
+mod report;
 #[path = "vectors/sealed.rs"]
 mod sealed;
 #[path = "vectors/texts.rs"]
@@ -55,6 +59,8 @@ fn vectors() -> Value {
         "grant": sealed::grant(),
         "noise": sealed::transcripts(),
         "look": look::look(),
+        "metrics": metrics::metrics(),
+        "report": report::reports(),
         "limits": texts::limits(),
         "texts": texts::texts(),
     })

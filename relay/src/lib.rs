@@ -15,9 +15,11 @@ pub mod http;
 pub mod logs;
 pub mod messages;
 pub mod metrics;
+pub mod scan;
 mod serve;
 pub mod store;
 pub mod tls;
 pub mod tunnels;
+pub mod watch;
 
 pub use serve::{Bound, Running, ServeError, serve};

@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::tunnels::registry::Registry;
+use crate::watch::Cut;
 use axum::http::StatusCode;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
@@ -65,6 +66,27 @@ impl CheckOutcome {
     }
 }
 
+/// Something on the way of servers' metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchEvent {
+    /// A sample came from somebody's server that is looked at.
+    Sample,
+    /// A slow watcher did not get one.
+    Skipped,
+    /// A server's stream was cut.
+    Cut(Cut),
+}
+
+impl WatchEvent {
+    fn id(self) -> &'static str {
+        match self {
+            WatchEvent::Sample => "sample",
+            WatchEvent::Skipped => "skipped",
+            WatchEvent::Cut(why) => why.id(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
@@ -82,6 +104,7 @@ pub struct Metrics {
     logins: Family<Outcome, Counter>,
     certificates: Counter,
     check_answers: Family<Outcome, Counter>,
+    watched: Family<Outcome, Counter>,
 }
 
 impl Metrics {
@@ -105,6 +128,11 @@ impl Metrics {
     /// Counts a server's answer about its checks.
     pub fn check_answer(&self, outcome: CheckOutcome) {
         self.check_answers.get_or_create(&Outcome { outcome: outcome.id() }).inc();
+    }
+
+    /// Counts something on the way of servers' metrics.
+    pub fn watch_event(&self, event: WatchEvent, count: u64) {
+        self.watched.get_or_create(&Outcome { outcome: event.id() }).inc_by(count);
     }
 
     /// Counts a certificate that was put in use.
@@ -156,6 +184,11 @@ pub fn registry(metrics: &Metrics, tunnels: Arc<Registry>, broker: Arc<Broker>) 
         "check_answers",
         "Answers of servers about their checks: kept, refused (by the server), silent, broke, or why it was dropped",
         metrics.check_answers.clone(),
+    );
+    all.register(
+        "server_metrics",
+        "Metrics of servers: sample (taken), skipped (not sent to a slow watcher), or why a stream was cut",
+        metrics.watched.clone(),
     );
     all.register_collector(Box::new(Live { registry: tunnels, broker }));
     all

@@ -10,11 +10,13 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, AgentsListener, Api, Console, Server};
 use crate::logs::Logs;
 use crate::metrics::{self, Metrics};
-use crate::store::{OpenError, RUNS_BYTES_MAX, Store, StoreError};
+use crate::scan::{self, Scans};
+use crate::store::{OpenError, RUNS_BYTES_MAX, SCAN_ROWS_MAX, Store, StoreError};
 use crate::tls::{self, CertificateError, CertificateFiles, CertificateSource, Certificates, FilesError};
 use crate::tunnels::gate::GateLimits;
 use crate::tunnels::registry::Registry;
 use crate::tunnels::{Heads, KeyFileError, ListenError, ListenerKeys, Tunnels, secret_file};
+use crate::watch::{Pace, Watch};
 use crate::{admin, clock};
 use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
@@ -36,6 +38,8 @@ const HISTORY_DAYS: u64 = 90;
 const RUNS_DAYS: u64 = 30;
 /// Batches of old runs forgotten in one round.
 const RUN_BATCHES: u32 = 10;
+/// Batches of old scans' rows forgotten in one round.
+const SCAN_BATCHES: u32 = 20;
 /// Batches of old streams forgotten in one round, so that a round is short whatever has gathered.
 const STREAM_BATCHES: u32 = 20;
 /// Under this key stand the secrets of second steps in the database.
@@ -153,11 +157,16 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let broker = Arc::new(Broker::new(registry.clone(), config.limits.opens, clock::instant()));
     let metrics = Arc::new(Metrics::default());
     let checks = Arc::new(Checks::new(store.clone(), broker.clone(), metrics.clone(), checks::ANSWER_WAIT));
+    let scans = Scans::new(store.clone(), checks.clone(), registry.clone(), tasks.clone(), stop.clone());
+    let run = (tasks.clone(), stop.clone());
+    let watch = Watch::new(broker.clone(), registry.clone(), metrics.clone(), run, Pace::default());
     let api = Api::new(http::Parts {
         access: Access::new(store.clone(), Passwords::new(), second_step, oidc, door, clock::instant()),
         logs: Logs::new(store.clone(), heads, registry.clone()),
         metrics,
         checks,
+        scans,
+        watch,
         tasks: tasks.clone(),
         guests: tunnels.guests(),
         console: Console::embedded(),
@@ -186,6 +195,7 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         tasks.spawn(server.run(tasks.clone(), stop.clone()));
     }
     tasks.spawn(checks::keep_asking(api.checks.clone(), api.registry.clone(), stop.clone()));
+    tasks.spawn(scan::keep_time(api.scans.clone(), stop.clone()));
     tasks.spawn(housekeeping(api.clone(), stop.clone()));
     let files = follow_certificate(&config, certificates.as_ref(), &api);
     Ok(Running { bound, setup_code, api, certificates, files, tasks, stop, _dir: dir })
@@ -315,6 +325,11 @@ async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
     }
     for _ in 0..RUN_BATCHES {
         if !api.store.forget_check_runs(days_ago(RUNS_DAYS), RUNS_BYTES_MAX).await? {
+            break;
+        }
+    }
+    for _ in 0..SCAN_BATCHES {
+        if !api.store.forget_scans(ended_before, SCAN_ROWS_MAX).await? {
             break;
         }
     }

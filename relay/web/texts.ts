@@ -7,6 +7,7 @@ import type { Plugin } from "vite";
 const PAIRS = [
   ["src/i18n/en.json", "src/i18n/zh-CN.json"],
   ["src/i18n/en.rooms.json", "src/i18n/zh-CN.rooms.json"],
+  ["src/i18n/en.metrics.json", "src/i18n/zh-CN.metrics.json"],
   ["src/lib/messages.en.json", "src/lib/messages.zh.json"],
   ["src/lib/messages.rooms.en.json", "src/lib/messages.rooms.zh.json"],
 ] as const;

@@ -74,6 +74,23 @@ impl Findings {
         found.unwrap_or_else(|| panic!("{check} says nothing about {subject:?}: {self:#?}"))
     }
 
+    /// The finding of one check about one thing, and nothing else.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    #[track_caller]
+    pub fn take(mut self, check: &str, subject: &str) -> Finding {
+        let at = self.findings.iter().position(|finding| finding.check == check && finding.subject == subject);
+        self.findings.swap_remove(at.unwrap_or_else(|| panic!("{check} says nothing about {subject:?}: {self:#?}")))
+    }
+
+    /// Whether one check says anything about one thing.
+    #[must_use]
+    pub fn has(&self, check: &str, subject: &str) -> bool {
+        self.findings.iter().any(|finding| finding.check == check && finding.subject == subject)
+    }
+
     /// What is predicted for a member.
     ///
     /// # Panics

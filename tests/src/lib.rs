@@ -24,5 +24,6 @@ pub mod ssh_agent;
 pub mod terminal;
 pub mod tmux;
 pub mod trace;
+pub mod traces;
 pub mod visitor;
 pub mod world;

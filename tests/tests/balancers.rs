@@ -9,10 +9,14 @@
 mod apache;
 #[path = "balancers/caddy.rs"]
 mod caddy;
+#[path = "balancers/databases.rs"]
+mod databases;
 #[path = "balancers/haproxy.rs"]
 mod haproxy;
 #[path = "balancers/keepalived.rs"]
 mod keepalived;
+#[path = "balancers/measured.rs"]
+mod measured;
 #[path = "balancers/nginx.rs"]
 mod nginx;
 #[path = "balancers/place.rs"]

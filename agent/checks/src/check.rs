@@ -2,7 +2,7 @@
 
 use crate::found::Outcome;
 use crate::host::Host;
-use crate::run::Settings;
+use crate::run::{Settings, Wanted};
 use cloud_doctor_proto::refusal::Language;
 
 /// A fixed text in both languages.
@@ -56,7 +56,21 @@ impl Check {
         let name = self.id.split('.').next().unwrap_or_default();
         *Group::ALL.iter().find(|group| group.name() == name).expect("every id begins with its group")
     }
+
+    /// How long it watches before it can say anything, in milliseconds: what its parameter `observe` was set to. It needs
+    /// sockets for that.
+    #[must_use]
+    pub fn watches_ms(&self, wanted: &Wanted) -> u64 {
+        let secs = wanted.set.get(&format!("{}.observe", self.id)).copied().unwrap_or(0.0);
+        let has_it = self.params.iter().any(|param| param.name == "observe");
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just here")]
+        let millis = (secs.clamp(0.0, OBSERVE_SECS_MAX) * 1000.0) as u64;
+        if has_it { millis } else { 0 }
+    }
 }
+
+/// The longest that a check watches.
+pub(crate) const OBSERVE_SECS_MAX: f64 = 900.0;
 
 /// What a check needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //! never guess, never start a program, never write, and never trust what it reads.
 
 mod backup;
+mod busiest;
 mod check;
 mod cloud;
 mod container;
@@ -14,6 +15,7 @@ mod db;
 mod disk;
 mod dns;
 mod document;
+pub mod forecast;
 mod found;
 mod haproxy;
 mod hardware;
@@ -29,6 +31,7 @@ mod nginx;
 mod number;
 pub mod pack;
 mod process;
+mod record;
 pub mod redact;
 pub mod report;
 mod run;
@@ -39,9 +42,11 @@ mod time;
 mod tls;
 mod web;
 
+pub use busiest::{Used, busiest};
 pub use check::{Check, Group, Needs, Param, Text};
 pub use found::{Found, Gap, Outcome};
 pub use host::Host;
+pub use record::{Damaged, RECORD_BYTES_MAX, Record};
 pub use run::{BadSetting, Before, Pending, RTO_SECS_DEFAULT, Ran, Settings, Wanted, apart, run, unknown};
 
 /// Every check, in the order of groups and of the list in each; at the end those of the host's own packs and plugins,

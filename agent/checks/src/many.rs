@@ -4,31 +4,31 @@
 use crate::found::Found;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
-use std::cmp::Reverse;
 
 /// Findings up to which each is told.
-const EACH_MAX: usize = 100;
+const EACH_MAX: usize = 200;
 
-/// All of them when they are few. Else those that want a look, and in one sum how many are well.
+/// All of them when they are few. Else the worst, and two more that say what was left out.
 pub(crate) fn many(found: Vec<Found>) -> Vec<Found> {
     if found.len() <= EACH_MAX {
         return found;
     }
-    let (well, mut rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.status == Status::Ok && !one.note);
-    // The worst are told; how many more there are is told too.
-    rest.sort_by_key(|one| Reverse(one.status));
-    let more = rest.len().saturating_sub(EACH_MAX);
-    let worst = rest.get(EACH_MAX).map(|first| first.status);
-    rest.truncate(EACH_MAX);
-    if let Some(status) = worst {
-        let untold = Found::new("", status, words!("{more} more are like this", "另有 {more} 项情况相同"));
-        rest.push(untold.evidence("findings above", format!("and {more} more")));
+    let (fine, mut bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.status == Status::Ok && !one.note);
+    // Stable: as they stand in the files, the worst first.
+    bad.sort_by_key(|one| std::cmp::Reverse(one.status));
+    let rest = bad.split_off(bad.len().min(EACH_MAX));
+    if !fine.is_empty() {
+        let count = fine.len();
+        bad.push(Found::new("others", Status::Ok, words!("{count} others are fine", "其余 {count} 个正常")));
     }
-    if !well.is_empty() {
-        let count = well.len();
-        rest.push(Found::new("", Status::Ok, words!("{count} more are as they should be", "另有 {count} 项正常")));
-    }
-    rest
+    let count = rest.len();
+    // The worst of those that are left out stands for them all.
+    bad.extend(rest.into_iter().next().map(|first| Found {
+        subject: "more".to_owned(),
+        summary: words!("{count} more are like this one, and not listed", "另有 {count} 个与此类似，未逐一列出"),
+        ..first
+    }));
+    bad
 }
 
 #[cfg(test)]
@@ -36,15 +36,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_well_is_told_in_one_sum_when_there_is_much_of_it() {
-        let found = |count: usize, status| {
-            (0..count).map(move |number| Found::new(number.to_string(), status, words!("a", "b")))
-        };
-        for (well, ill, told) in [(50, 50, 100), (3000, 2, 3), (3000, 0, 1), (0, 3000, 101), (5, 3000, 102)] {
-            let all = found(well, Status::Ok).chain(found(ill, Status::Warning)).collect();
-            let sum = many(all);
-            assert_eq!(sum.len(), told, "{well} {ill}");
-            assert_eq!(sum.iter().any(|one| one.status == Status::Warning), ill > 0);
-        }
+    fn chk_01_thousands_of_findings_become_few() {
+        let found =
+            |status, count: usize| (0..count).map(move |at| Found::new(format!("{at}"), status, words!("x", "中")));
+        let few: Vec<_> = found(Status::Warning, 200).collect();
+        assert_eq!(many(few.clone()), few);
+        let sum =
+            many(found(Status::Ok, 500).chain(found(Status::Warning, 500)).chain(found(Status::Critical, 1)).collect());
+        assert_eq!((sum.len(), sum[0].status, sum[200].status), (202, Status::Critical, Status::Ok));
+        assert_eq!((sum[201].subject.as_str(), sum[201].status), ("more", Status::Warning));
+        assert!(sum[201].summary.en.starts_with("301 "));
     }
 }

@@ -215,7 +215,7 @@ pub fn unknown(check: &Check, why: Words) -> Finding {
     finding(check, Found::new("", Status::Unknown, why))
 }
 
-fn finding(check: &Check, found: Found) -> Finding {
+pub(crate) fn finding(check: &Check, found: Found) -> Finding {
     let fires = found.note || matches!(found.status, Status::Warning | Status::Critical);
     let text = |own: Option<Words>, fixed: crate::check::Text| match own {
         Some(own) => own,
@@ -227,6 +227,7 @@ fn finding(check: &Check, found: Found) -> Finding {
         subject: found.subject,
         status: found.status,
         note: found.note,
+        since: None,
         value: found.value.map(|(value, _)| value),
         unit: found.value.map(|(_, unit)| unit.to_owned()).unwrap_or_default(),
         evidence: found.evidence,

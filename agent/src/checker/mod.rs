@@ -9,13 +9,16 @@
 //! with it; the supervisor says so and has another one do the rest. It must never write, start a program, or raise its
 //! own limits.
 
+pub(crate) mod kept;
 mod plugin;
+mod processes;
 mod report;
 mod seccomp;
 mod supervise;
 
 pub(crate) use plugin::role as plugin;
-pub(crate) use report::{Wants, role as report};
+pub(crate) use processes::role as processes;
+pub(crate) use report::{Answer, Wants, role as report};
 pub(crate) use supervise::{gather, run, test};
 
 use crate::fence;

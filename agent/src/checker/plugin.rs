@@ -1,4 +1,4 @@
-//! Runs the monitoring plugins that the host's owner has configured (CHK-08): each in a process group of its own, as
+//! Runs the monitoring plugins that the ceiling declares (CHK-08): each in a process group of its own, as
 //! another user, with nothing of ours, and for ten seconds at most.
 //!
 //! ```text
@@ -7,11 +7,10 @@
 //!             ── kills the whole group, however it went
 //! ```
 //!
-//! What a plugin says is read by a checker. It must never run a program that is not in `plugins.toml`, or one that
+//! What a plugin says is read by a checker. It must never run a program that the ceiling does not declare, or one that
 //! others than root could have replaced.
 
 use super::seccomp;
-use crate::own::Plugin;
 use crate::policy::broken_rule;
 use crate::session::account::Account;
 use crate::session::user::{self, Ids};
@@ -19,6 +18,7 @@ use cloud_doctor_checks::host::boot_time;
 use cloud_doctor_checks::pack::Heard;
 use cloud_doctor_checks::words;
 use cloud_doctor_proto::finding::Words;
+use cloud_doctor_proto::plugin::Plugin;
 use cloud_doctor_proto::refusal::Language;
 use cloud_doctor_proto::time::BootTime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -42,8 +42,8 @@ const DESCRIPTORS_MAX: u64 = 256;
 const PROCESSES_MAX: u64 = 128;
 /// At a time: on a small server plugins must not be the load that they measure.
 const AT_ONCE: usize = 4;
-/// For all of them.
-const ALL_MS: u64 = 30_000;
+/// For all of them: packs that judge what they said come after, and a relay waits for the whole run.
+const ALL_MS: u64 = 20_000;
 /// How often it is looked whether a plugin has ended whose children keep its output open.
 const LOOK_MS: u64 = 50;
 
@@ -76,7 +76,7 @@ fn one(program: &Path, plugin: &Plugin, all: BootTime) -> Heard {
         Ok(ids) => ids,
         Err(why) => return trouble(why),
     };
-    let deadline = BootTime(boot_time().0 + plugin.timeout_secs * 1000).min(all);
+    let deadline = BootTime(boot_time().0 + plugin.timeout.0 * 1000).min(all);
     match Running::start(program, plugin, ids) {
         Ok(mut running) => {
             let heard = running.listen(plugin, deadline);
@@ -229,7 +229,7 @@ impl Running {
 }
 
 fn too_long(plugin: &Plugin) -> Heard {
-    let secs = plugin.timeout_secs;
+    let secs = plugin.timeout.0;
     trouble(words!("it was ended: no answer within {secs} s", "已被终止：{secs} 秒内没有结果"))
 }
 
@@ -272,6 +272,8 @@ fn close_in(ids: Option<(u32, u32)>) -> io::Result<()> {
         user::take(&Ids { uid, gid, groups: &[] }).map_err(|(_, errno)| errno)?;
     }
     rustix::thread::set_no_new_privs(true)?;
+    // A run that is given up as a whole leaves none behind.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // A kernel without filters: then killing the group is all there is.
     seccomp::keep_group().ok();
     Ok(())

@@ -51,6 +51,8 @@ fn program() -> PathBuf {
 
 fn run_with(program: &Path, root: Option<&Path>, checks: &[&'static Check], wanted: &Wanted, own: &Own) -> Ended {
     let (theirs, ours): (Vec<_>, Vec<_>) = checks.iter().copied().partition(|check| check.group() == Group::Own);
+    // Who watches for minutes, because somebody asked for it, keeps nobody else waiting.
+    let (watching, ours): (Vec<_>, Vec<_>) = ours.into_iter().partition(|check| check.watches_ms(wanted) > 0);
     let (net, plain): (Vec<_>, Vec<_>) = ours.into_iter().partition(|check| check.needs.net);
     let none = Sources::default();
     let all = |checks: &[&'static Check], net| Run::all(program, root, checks, wanted, &none, net);
@@ -58,8 +60,9 @@ fn run_with(program: &Path, root: Option<&Path>, checks: &[&'static Check], want
     let runs = std::thread::scope(|scope| {
         let plain = scope.spawn(|| all(&plain, false));
         let theirs = scope.spawn(|| own_checks(program, root, &theirs, wanted, own));
+        let watching = scope.spawn(|| all(&watching, true));
         let net = all(&net, true);
-        [plain.join().unwrap_or_default(), net, theirs.join().unwrap_or_default()]
+        [plain.join().unwrap_or_default(), net, theirs.join().unwrap_or_default(), watching.join().unwrap_or_default()]
     });
     let mut results = BTreeMap::new();
     let mut open = BTreeSet::new();
@@ -124,13 +127,14 @@ impl Run {
         net: bool,
     ) -> Self {
         let mut run = Self::default();
-        let deadline = BootTime(boot_time().0 + ALL_MS);
+        let watches: u64 = checks.iter().map(|check| check.watches_ms(wanted)).sum();
+        let deadline = BootTime(boot_time().0 + ALL_MS + watches);
         let mut left = checks.to_vec();
         while !left.is_empty() {
             let order = Order::new(root.map(Path::to_owned), &left, wanted, own, net);
             let (at, why) = match Checker::start(program, &order) {
                 Ok(mut checker) => {
-                    let ended = checker.listen(&mut run, deadline);
+                    let ended = checker.listen(&mut run, deadline, wanted);
                     checker.end();
                     ended
                 }
@@ -180,7 +184,7 @@ impl Checker {
     }
 
     /// Takes results until it ends or is given up. Returns the check that it was at, and why it went no further.
-    fn listen(&mut self, run: &mut Run, all: BootTime) -> (Option<&'static str>, Words) {
+    fn listen(&mut self, run: &mut Run, all: BootTime, wanted: &Wanted) -> (Option<&'static str>, Words) {
         let mut at: Option<&'static Check> = None;
         let mut deadline = BootTime(boot_time().0 + CHECK_MS);
         loop {
@@ -200,7 +204,7 @@ impl Checker {
                 (Ok(Line::Fence(open)), _) => run.open.extend(open),
                 (Ok(Line::Begins(id)), _) => {
                     at = cloud_doctor_checks::by_id(&id);
-                    deadline = BootTime(boot_time().0 + CHECK_MS);
+                    deadline = BootTime(boot_time().0 + CHECK_MS + at.map_or(0, |check| check.watches_ms(wanted)));
                 }
                 (Ok(Line::Found(findings)), Some(check)) => {
                     run.results.insert(check.id, Ran::Findings(findings));

@@ -2,8 +2,9 @@
 //!
 //! Exit codes are those of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 unknown, and 3 for wrong usage too.
 
-use super::say;
+use super::{memory, say};
 use crate::checker;
+use crate::checker::kept::Memory;
 use crate::guard::random;
 use crate::messages::{Message, language};
 use crate::own::{self, Own};
@@ -13,7 +14,7 @@ use cloud_doctor_checks::host::unix_time;
 use cloud_doctor_checks::pack;
 use cloud_doctor_checks::redact::Redactor;
 use cloud_doctor_checks::show::{self, Results, Style};
-use cloud_doctor_checks::{Check, Host, Ran, Wanted, apart};
+use cloud_doctor_checks::{Check, Host, Wanted, apart};
 use cloud_doctor_proto::finding::Status;
 use cloud_doctor_proto::refusal::Language;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -68,6 +69,13 @@ pub(super) struct Options {
     /// Look again and again, every 10 s or as often as given, until Ctrl-C.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10", value_parser = clap::value_parser!(u64).range(2..=3600))]
     watch: Option<u64>,
+}
+
+impl Options {
+    /// Whether the next run may know what this one found, and this one what the last did.
+    fn is_usual(&self) -> bool {
+        self.root.is_none() && self.rto.is_none() && self.set.is_empty() && self.pack.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -141,7 +149,7 @@ fn answer(places: &Places, options: &Options, style: Style) -> Result<Status, St
     if options.schema {
         return Ok(print(show::schema()));
     }
-    let mut own = own::load(&places.etc);
+    let mut own = own::load_here(places);
     for path in &options.pack {
         own.add(path, &options.pack_hash).map_err(|why| why.get(style.language).to_owned())?;
     }
@@ -163,8 +171,9 @@ fn answer(places: &Places, options: &Options, style: Style) -> Result<Status, St
     for text in &options.set {
         wanted.set(text).map_err(|bad| bad.0.get(style.language).to_owned())?;
     }
+    let mut memory = memory::open(places, options.is_usual(), style.language);
     loop {
-        let status = round(options, &checks, &mut wanted, &own, style)?;
+        let status = round(options, &checks, &mut wanted, &mut memory, &own, style)?;
         let Some(secs) = options.watch else { return Ok(status) };
         wait(secs);
     }
@@ -179,6 +188,7 @@ fn round(
     options: &Options,
     checks: &[&'static Check],
     wanted: &mut Wanted,
+    memory: &mut Memory,
     own: &Own,
     style: Style,
 ) -> Result<Status, String> {
@@ -187,15 +197,17 @@ fn round(
         Some(root) => format!("{}: {error}", root.display()),
         None => error.to_string(),
     })?;
-    let ended = checker::run(root, checks, wanted, own);
-    remember(wanted, &ended.ran);
+    let at = unix_time();
+    memory.tell(wanted, at);
+    let mut ended = checker::run(root, checks, wanted, own);
+    memory::learn(memory, &mut ended.ran, at, style.language);
     let name = Some(host.name()).filter(|name| !name.is_empty());
     let name = name.or_else(|| root.map(|root| root.display().to_string())).unwrap_or_default();
     let (mut findings, absent) = apart(ended.ran);
     // What is shown here is pasted elsewhere.
     let mut redactor = Redactor::new(random());
     findings.iter_mut().for_each(|finding| redactor.finding(finding));
-    let results = Results { host: &name, at: unix_time(), findings: &findings, absent: &absent, open: &ended.open };
+    let results = Results { host: &name, at, findings: &findings, absent: &absent, open: &ended.open };
     let text = match (options.json, options.format) {
         (true, _) | (false, Format::Json) => show::json(&results, style).map_err(|error| error.to_string())?,
         (false, Format::Human) => show::human(&results, style),
@@ -208,20 +220,6 @@ fn round(
     }
     print(&text);
     Ok(results.status())
-}
-
-/// What the next round has to know: levels hold until they are clear, and some must hold for a while.
-fn remember(wanted: &mut Wanted, ran: &[(&'static Check, Ran)]) {
-    (wanted.before, wanted.pending) = Default::default();
-    for (_, ran) in ran {
-        let Ran::Findings(findings) = ran else { continue };
-        for finding in findings {
-            wanted.before.insert((finding.check.clone(), finding.subject.clone()), finding.status);
-            for (level, since) in pack::pending(finding) {
-                wanted.pending.insert((finding.check.clone(), finding.subject.clone(), level), since);
-            }
-        }
-    }
 }
 
 /// The checks that `which` names.

@@ -7,8 +7,10 @@
 //!
 //! The configuration file is written last: a server is enrolled exactly when it exists.
 
+use super::own_checks::OwnChecks;
 use super::{Enrol, Exit, say};
 use crate::messages::{Message, language};
+use crate::policy;
 use crate::session::clock;
 use crate::state::config::{Config, Relay};
 use crate::state::files::{self, FileError};
@@ -155,6 +157,10 @@ fn show(plan: &Plan<'_>) {
     let ceiling = plan.places.ceiling();
     if ceiling.symlink_metadata().is_ok() {
         say::tell(Message::EnrolCeilingKept, &[&ceiling.display().to_string()]);
+        // Programs that it lets a relay start are shown: it may be older than anybody remembers.
+        if let Ok(kept) = policy::load(&ceiling) {
+            OwnChecks::of(plan.places, &kept, clock::unix_time()).tell();
+        }
     } else {
         say::tell(Message::EnrolCeiling, &[&ceiling.display().to_string()]);
         for line in plan.options.preset.text().lines() {

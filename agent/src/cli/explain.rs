@@ -2,6 +2,7 @@
 //!
 //! It reads the files itself, so it also works while guard does not. It never changes anything.
 
+use super::own_checks::OwnChecks;
 use super::{Exit, audit, events, say};
 use crate::messages::{Message, language};
 use crate::policy::{self, NoCeiling};
@@ -39,6 +40,10 @@ struct Explanation {
     locked_down: bool,
     rules: Vec<RuleLine>,
     checks: Vec<CheckLine>,
+    #[serde(flatten)]
+    own: OwnChecks,
+    /// What the relay may see without a signature.
+    metrics: Option<MetricsLine>,
     people: Vec<PersonLine>,
     signed_ahead: Vec<AheadLine>,
     last_requests: Vec<String>,
@@ -71,9 +76,19 @@ struct RuleLine {
 /// A rule about checks.
 #[derive(Debug, Serialize)]
 struct CheckLine {
-    /// Ids and groups; none: all.
+    /// Ids and groups; none: all that come with the agent, and, where none may run, all.
     checks: Vec<String>,
+    #[serde(skip)]
+    never: bool,
     /// Whether the relay may have them run now.
+    open_now: bool,
+    hours: String,
+}
+
+/// The rule about metrics.
+#[derive(Debug, Serialize)]
+struct MetricsLine {
+    /// Whether the relay may show them now.
     open_now: bool,
     hours: String,
 }
@@ -152,7 +167,9 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
         ceiling_told: ceiling.as_ref().err().map(NoCeiling::told),
         locked_down: places.is_locked_down(),
         rules: ceiling.as_ref().map(|ceiling| rules(ceiling, now)).unwrap_or_default(),
-        checks: ceiling.map(|ceiling| checks(&ceiling, now)).unwrap_or_default(),
+        checks: ceiling.as_ref().map(|ceiling| checks(ceiling, now)).unwrap_or_default(),
+        own: ceiling.as_ref().map(|ceiling| OwnChecks::of(places, ceiling, now)).unwrap_or_default(),
+        metrics: ceiling.ok().map(|ceiling| metrics(&ceiling, now)),
         people: people(&log, now),
         signed_ahead: signed_ahead(&log, &identity::agent_id(&key), now),
         last_requests: last.into(),
@@ -163,7 +180,7 @@ fn explain(places: &Places, now: UnixTime) -> Result<Explanation, Exit> {
 fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
     let opens = |rule: &&Rule| match rule.scope {
         ScopeName::Shell | ScopeName::Exec | ScopeName::Watch | ScopeName::Audit => true,
-        // Checks need nobody's signature, and so are told apart.
+        // Checks and metrics need nobody's signature, and so are told apart.
         ScopeName::FilesRead | ScopeName::FilesWrite | ScopeName::Checks | ScopeName::Metrics | ScopeName::Remedy => {
             false
         }
@@ -190,11 +207,18 @@ fn rules(ceiling: &Ceiling, now: UnixTime) -> Vec<RuleLine> {
 fn checks(ceiling: &Ceiling, now: UnixTime) -> Vec<CheckLine> {
     let about = ceiling.rules.iter().filter(|rule| rule.scope == ScopeName::Checks);
     let line = |rule: &Rule| CheckLine {
+        never: rule.mode == Mode::Never,
         checks: rule.checks.iter().map(|name| one_line(name, TEXT)).collect(),
         open_now: rule.mode == Mode::Allow && rule.open_at(now, crate::zone::offset_secs()),
         hours: hours(rule),
     };
     about.map(line).collect()
+}
+
+fn metrics(ceiling: &Ceiling, now: UnixTime) -> MetricsLine {
+    let rule = ceiling.rule(ScopeName::Metrics, "");
+    let open = |rule: &Rule| rule.mode == Mode::Allow && rule.open_at(now, crate::zone::offset_secs());
+    MetricsLine { open_now: rule.is_some_and(open), hours: rule.map(hours).unwrap_or_default() }
 }
 
 fn hours(rule: &Rule) -> String {
@@ -288,11 +312,16 @@ fn show(it: &Explanation) {
         None => say::tell(Message::ExplainCeiling, &[&it.ceiling_file]),
     }
     it.rules.iter().for_each(show_rule);
-    for CheckLine { checks, open_now, hours } in &it.checks {
-        let all = Message::ExplainAllChecks.text(language(), &[]);
+    for CheckLine { checks, never, open_now, hours } in &it.checks {
+        let all = if *never { Message::ExplainAllChecks } else { Message::ExplainOurChecks };
+        let all = all.text(language(), &[]);
         let names = if checks.is_empty() { all } else { checks.join(", ") };
         let message = if *open_now { Message::ExplainChecks } else { Message::ExplainNoChecks };
         say::tell(message, &[&names, hours]);
+    }
+    it.own.tell();
+    if let Some(MetricsLine { open_now, hours }) = &it.metrics {
+        say::tell(if *open_now { Message::ExplainMetrics } else { Message::ExplainNoMetrics }, &[hours]);
     }
     for person in &it.people {
         let message = if person.expired { Message::ExplainExpired } else { Message::ExplainPerson };

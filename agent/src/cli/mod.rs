@@ -10,6 +10,8 @@ mod enrol;
 mod events;
 mod explain;
 mod lockdown;
+mod memory;
+mod own_checks;
 mod pack;
 mod report;
 mod roles;

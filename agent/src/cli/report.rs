@@ -5,7 +5,7 @@
 //! leave half a report where a whole one belongs, nor let others read it.
 
 use super::check::{Lang, span};
-use super::{Exit, say};
+use super::{Exit, memory, say};
 use crate::checker;
 use crate::guard::random;
 use crate::messages::{Message, language};
@@ -16,7 +16,7 @@ use cloud_doctor_checks::host::{boot_time, unix_time};
 use cloud_doctor_checks::pack;
 use cloud_doctor_checks::redact::Redactor;
 use cloud_doctor_checks::report::{self, BUNDLE_BYTES_MAX, Bundle, Priority, Report, Step, TicketWords};
-use cloud_doctor_checks::{Host, Wanted, apart, show};
+use cloud_doctor_checks::{Check, Host, Ran, Wanted, apart, show};
 use cloud_doctor_proto::refusal::Language;
 use cloud_doctor_proto::time::BootTime;
 use rustix::fs::Access;
@@ -134,7 +134,7 @@ fn make(places: &Places, options: &Options, language: Language) -> Result<(), Pr
         say::line(report::schema().trim_end());
         return Ok(());
     }
-    let own = own::load(&places.etc);
+    let own = own::load_here(places);
     pack::install(&own.sources);
     let mut wanted = Wanted { rto_secs: options.rto, ..Wanted::default() };
     for text in &options.set {
@@ -149,7 +149,10 @@ fn make(places: &Places, options: &Options, language: Language) -> Result<(), Pr
         writeln!(io::stderr(), "{}", Message::ReportLooking.text(language, &[])).ok();
     }
     let deadline = boot_time().plus_secs(SECS_MAX);
-    let mut report = look(options, &host, &wanted, &own);
+    let usual = root.is_none() && options.rto.is_none() && options.set.is_empty();
+    let mut memory = memory::open(places, usual, language);
+    memory.tell(&mut wanted, unix_time());
+    let mut report = look(options, &host, &wanted, &own, |ran| memory::learn(&mut memory, ran, unix_time(), language));
     // Nobody keeps the key: tokens can be compared within this report, and nowhere else.
     let mut redactor = Redactor::new(random());
     report.redact(&mut redactor);
@@ -168,10 +171,17 @@ fn make(places: &Places, options: &Options, language: Language) -> Result<(), Pr
 }
 
 /// Runs every check, then gathers the rest: which logs are of interest is known by then.
-fn look(options: &Options, host: &Host, wanted: &Wanted, own: &Own) -> Report {
+fn look(
+    options: &Options,
+    host: &Host,
+    wanted: &Wanted,
+    own: &Own,
+    learn: impl FnOnce(&mut [(&'static Check, Ran)]),
+) -> Report {
     let root = options.root.as_deref();
     let checks: Vec<_> = cloud_doctor_checks::all().collect();
-    let ended = checker::run(root, &checks, wanted, own);
+    let mut ended = checker::run(root, &checks, wanted, own);
+    learn(&mut ended.ran);
     let (findings, absent) = apart(ended.ran);
     let mut steps = Step::FACTS.to_vec();
     if options.format == Format::Bundle {

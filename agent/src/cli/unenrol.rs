@@ -4,6 +4,7 @@
 
 use super::{Exit, say};
 use crate::audit::{Audit, Event};
+use crate::checker::kept;
 use crate::messages::Message;
 use crate::state::config::Config;
 use crate::state::files::{FileError, Lock};
@@ -105,6 +106,7 @@ fn remove(places: &Places) -> Result<(), FileError> {
     TrustStore::remove(&places.guard)?;
     TransportKey::remove(&places.tunnel)?;
     files::remove(&places.lockdown())?;
+    files::remove(&kept::file(&places.guard))?;
     files::remove(&identity::path(&places.guard))?;
     files::remove(&places.config())
 }

@@ -1,7 +1,8 @@
 //! A relay's stream that asks for checks: one request, one run, one signed report or a refusal.
 //!
 //! The run is a process of its own that guard starts and listens to, as it starts holders: by systemd, or standalone as a
-//! child. Guard reads no file of the host for it. It must never let two runs go at once, wait for one without an end, or
+//! child. Guard reads no file of the host for it; what the last runs found it keeps for the next one, without looking into
+//! it. It must never let two runs go at once, wait for one without an end, or
 //! pass on what it has not bounded.
 
 use super::core::Chosen;
@@ -9,7 +10,7 @@ use super::server::Guard;
 use super::start;
 use super::stream::FrameStream;
 use super::visits::Claims;
-use crate::checker::Wants;
+use crate::checker::{Answer, Wants, kept};
 use cloud_doctor_proto::checks::{CheckRequest, Report};
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::pack;
@@ -47,19 +48,35 @@ pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, claims: Cla
 }
 
 async fn answer(guard: &Guard, claims: &Claims, request: &CheckRequest) -> Result<Report, Refused> {
-    let Chosen { checks, asked, refused } = guard.with(|core, moment| core.begin_checks(moment, claims, request))?;
+    let chosen = guard.with(|core, moment| core.begin_checks(moment, claims, request))?;
+    let Chosen { checks, own, plugins, asked, mut refused } = chosen;
     let run = Running(guard);
+    let record = kept::read(&guard.places.guard).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what checks found before cannot be read: it begins anew");
+        String::new()
+    });
     let wants = Wants {
         checks: checks.iter().map(|check| check.id.to_owned()).collect(),
+        etc: guard.places.etc.clone(),
+        own,
+        plugins,
         redaction: guard.with(|core, _| core.redaction_key()),
+        record,
     };
-    let found = start::checks(guard, &wants).await;
+    let answer = start::checks(guard, &wants).await;
     drop(run);
-    let found = found.map_err(|why| {
+    let Answer { report, record, anew } = answer.map_err(|why| {
         tracing::warn!(%why, "checks could not be run");
         Refusal::ChecksFailed.with(why)
     })?;
-    Ok(Report { nonce: request.nonce, asked, refused, ..found })
+    if let Some(why) = anew {
+        tracing::warn!(%why, "what checks found before is damaged: it began anew");
+    }
+    if let Err(error) = kept::write(&guard.places.guard, &record) {
+        tracing::warn!(%error, "what checks found cannot be kept for the next run");
+    }
+    refused.extend(report.refused);
+    Ok(Report { nonce: request.nonce, asked, refused, ..report })
 }
 
 /// Whatever becomes of a run, the next one may begin.

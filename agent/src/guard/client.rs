@@ -12,7 +12,7 @@ use super::core::{Opening, Route, Seeds};
 use super::server::{Guard, random};
 use super::stream::{FrameStream, StreamError};
 use super::visits::Claims;
-use super::{checks, link, start};
+use super::{checks, link, metrics, start};
 use crate::session::door;
 use cloud_doctor_proto::channel::{ChannelKind, Secret};
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
@@ -45,7 +45,8 @@ pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, head: Strea
     match head.purpose {
         StreamPurpose::Sealed => {}
         StreamPurpose::Checks => return checks::serve(guard, stream, claims).await,
-        StreamPurpose::Metrics | StreamPurpose::Unknown => {
+        StreamPurpose::Metrics => return metrics::serve(guard, stream, claims).await,
+        StreamPurpose::Unknown => {
             // Nothing can be done about a peer that does not take the answer.
             stream.refuse(&Refusal::Malformed.with("purpose")).await.ok();
             return stream.close().await;

@@ -2,7 +2,7 @@
 //! and writes the host's audit log.
 //!
 //! - [`core`] decides: synchronous, with the time as an argument. [`visits`] and [`channels`] are what it remembers.
-//! - [`server`] owns sockets and tasks: [`client`] for sealed streams, [`checks`] for what a
+//! - [`server`] owns sockets and tasks: [`client`] for sealed streams, [`checks`] and [`metrics`] for what a
 //!   relay may ask without a grant, [`control`] for the tunnel's own questions,
 //!   [`admin`] for root's commands, [`link`] for each living holder.
 //!
@@ -18,6 +18,7 @@ mod control;
 mod core;
 mod damaged;
 mod link;
+mod metrics;
 mod server;
 pub(crate) mod sockets;
 mod start;

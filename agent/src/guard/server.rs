@@ -19,6 +19,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::{JoinSet, LocalSet};
 
 /// Between two looks at deadlines while something waits for one.
@@ -57,6 +58,8 @@ pub(super) struct Guard {
     pub(super) tunnel: TunnelUser,
     pub(super) places_taken: Taken,
     tasks: RefCell<JoinSet<()>>,
+    /// Something new waits for time to pass: the loop is to look again how long it may sleep.
+    pub(super) sooner: Notify,
 }
 
 impl Guard {
@@ -145,6 +148,7 @@ async fn serve(
         tunnel,
         places_taken: Taken::default(),
         tasks: RefCell::new(JoinSet::new()),
+        sooner: Notify::new(),
     });
     learn(&guard).await;
     let mut status = guard.with(|core, _| core.status_line());
@@ -172,6 +176,7 @@ async fn serve(
                 guard.with(|core, moment| core.leave(moment, FinReason::Ended));
             }
             () = tokio::time::sleep(GOODBYE), if stopping => return,
+            () = guard.sooner.notified() => {}
             done = join_next(&guard) => crate::tasks::resume(done),
             () = timer.as_mut() => {
                 pause = Duration::MAX;

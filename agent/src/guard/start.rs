@@ -3,11 +3,12 @@
 //! A holder started here outlives guard. It must never inherit guard's sandbox, descriptors or environment.
 
 use super::server::Guard;
-use crate::checker::Wants;
+use crate::checker::{Answer, Wants};
 use crate::session::door;
 use crate::session::wire::Guardian;
-use cloud_doctor_proto::checks::Report;
 use cloud_doctor_proto::ids::ChannelId;
+use cloud_doctor_proto::metrics::Processes;
+use serde::de::DeserializeOwned;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,8 +17,10 @@ use tokio::time::timeout;
 
 /// A holder is ready within milliseconds; a host that cannot do it in this time is in no state to be helped by a shell.
 const START: Duration = Duration::from_secs(10);
-/// Both runs of a checker end before this ([`crate::checker`]).
+/// All runs of checkers end before this, that of own checks with their plugins last: 50 s ([`crate::checker`]).
 const CHECKS: Duration = Duration::from_secs(60);
+/// Two looks a second apart, on a host that may be busy.
+const PROCESSES: Duration = Duration::from_secs(10);
 /// Far above what a report may hold: it is cut to size, worst first, when it is signed.
 const CHECKS_ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// The run's unit: nothing but looking, as far as systemd can say it; the checker itself closes the rest.
@@ -79,12 +82,26 @@ async fn unit(guard: &Guard, channel: ChannelId) -> Result<(), String> {
     Err(format!("{SYSTEMD_RUN}: {}", text.trim()))
 }
 
-/// Has checks run, and returns what they found: as guard's report, but for nonce, refusals and key.
+/// Has checks run, and returns what they found.
 ///
 /// # Errors
 /// Why not, for people.
+pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Answer, String> {
+    let order = serde_json::to_vec(wants).map_err(|error| error.to_string())?;
+    look(guard, "check-report", &order, CHECKS).await
+}
+
+/// Has the busiest processes found.
+///
+/// # Errors
+/// Why not, for people.
+pub(super) async fn processes(guard: &Guard, count: u32) -> Result<Processes, String> {
+    look(guard, "processes", count.to_string().as_bytes(), PROCESSES).await
+}
+
+/// Starts a role that only looks, gives it its order and reads its answer.
 #[expect(clippy::disallowed_methods, reason = "systemd's own tool by its absolute path, or our own binary")]
-pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Report, String> {
+async fn look<A: DeserializeOwned>(guard: &Guard, role: &str, order: &[u8], within: Duration) -> Result<A, String> {
     let mut command = if guard.places.standalone {
         Command::new(&guard.program)
     } else {
@@ -93,7 +110,7 @@ pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Report, Strin
         command
     };
     let mut child = command
-        .arg("check-report")
+        .arg(role)
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -101,16 +118,15 @@ pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Report, Strin
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| error.to_string())?;
-    let order = serde_json::to_vec(wants).map_err(|error| error.to_string())?;
     let (to, from) = child.stdin.take().zip(child.stdout.take()).ok_or("a pipe is missing")?;
     let run = async {
         // One that has ended already says why by its answer.
-        { to }.write_all(&order).await.ok();
+        { to }.write_all(order).await.ok();
         let mut answer = Vec::new();
         from.take(CHECKS_ANSWER_BYTES_MAX).read_to_end(&mut answer).await.map_err(|error| error.to_string())?;
         serde_json::from_slice(&answer).map_err(|error| error.to_string())
     };
-    timeout(CHECKS, run).await.unwrap_or_else(|_| Err(format!("no result after {} s", CHECKS.as_secs())))
+    timeout(within, run).await.unwrap_or_else(|_| Err(format!("no result after {} s", within.as_secs())))
 }
 
 fn unit_options(channel: ChannelId) -> Vec<String> {

@@ -1,25 +1,28 @@
-//! A host's own checks: packs and plugins that its owner put below `/etc/cloud-doctor`.
+//! A host's own checks: packs that its owner put below `/etc/cloud-doctor`, and plugins that the ceiling declares.
 //!
 //! Files count only when nobody but root could have written them (as the ceiling), and packs only when `packs.lock`, where
 //! there is one, names them (CHK-09). What is refused is said, and hides nothing else. It must never evaluate a pack:
 //! only a checker does.
 
-mod plugins;
+mod allowed;
 
-pub(crate) use plugins::Plugin;
+pub(crate) use allowed::{Allowed, is_own};
 
-use crate::policy::broken_rule;
-use crate::state::files;
-use cloud_doctor_checks::pack::{self, Lock, PACK_BYTES_MAX, Source, Sources};
+use crate::policy::{self, NoCeiling, broken_rule};
+use crate::state::{Places, files};
+use cloud_doctor_checks::pack::{self, Configured, Lock, PACK_BYTES_MAX, Source, Sources};
 use cloud_doctor_checks::words;
 use cloud_doctor_proto::finding::Words;
+use cloud_doctor_proto::plugin::Plugin;
+use cloud_doctor_proto::refusal::Language;
+use cloud_doctor_proto::told::{Tell, Told};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Packs of one host.
 const PACKS_MAX: usize = 50;
-/// Lists of packs and plugins are far below it.
+/// Lists of packs are far below it.
 const LIST_BYTES_MAX: usize = 256 << 10;
 
 /// What was found.
@@ -40,8 +43,21 @@ pub(crate) fn lock_file(etc: &Path) -> PathBuf {
     etc.join("packs.lock")
 }
 
-/// Everything below `etc`. What cannot be taken is in `refused`.
-pub(crate) fn load(etc: &Path) -> Own {
+/// For root's own commands: packs, and what the ceiling in force declares. No ceiling is no plugin.
+pub(crate) fn load_here(places: &Places) -> Own {
+    let file = places.ceiling();
+    let (plugins, refused) = match policy::load(&file) {
+        Ok(ceiling) => (ceiling.plugins, None),
+        Err(NoCeiling::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => (Vec::new(), None),
+        Err(problem) => (Vec::new(), Some((file.display().to_string(), both(&problem.told())))),
+    };
+    let mut own = load(&places.etc, plugins);
+    own.sources.refused.extend(refused);
+    own
+}
+
+/// Every pack below `etc`, and these plugins of the ceiling's. What cannot be taken is in `refused`.
+pub(crate) fn load(etc: &Path, plugins: Vec<Plugin>) -> Own {
     let mut own = Own::default();
     let mut taken = Taken::default();
     let files = match pack_files(&folder(etc)) {
@@ -70,13 +86,17 @@ pub(crate) fn load(etc: &Path) -> Own {
             Err(why) => own.sources.refused.push((path.display().to_string(), why)),
         }
     }
-    let path = etc.join("plugins.toml");
-    match plugins::load(&path, &taken.ids) {
-        Ok(plugins) => own.plugins = plugins,
-        Err(why) => own.sources.refused.push((path.display().to_string(), why)),
-    }
-    own.sources.plugins = own.plugins.iter().map(Plugin::configured).collect();
+    let (double, plugins) = plugins.into_iter().partition::<Vec<_>, _>(|plugin| taken.ids.contains(&plugin.id));
+    own.plugins = plugins;
+    own.sources.refused.extend(double.into_iter().map(|plugin| (plugin.id.clone(), twice(&plugin.id))));
+    own.sources.plugins = own.plugins.iter().map(configured).collect();
     own
+}
+
+/// What a checker needs to know of a plugin.
+fn configured(plugin: &Plugin) -> Configured {
+    let Plugin { id, exec, title, remedy, .. } = plugin.clone();
+    Configured { id, title, exec, remedy }
 }
 
 impl Own {
@@ -203,9 +223,11 @@ pub(crate) fn read_trusted(path: &Path, bytes_max: usize) -> Result<String, Word
     Ok(text)
 }
 
-fn rule_words(rule: cloud_doctor_proto::told::Tell, path: &Path) -> Words {
-    use cloud_doctor_proto::refusal::Language;
-    let told = rule.with(&[&path.display()]);
+fn rule_words(rule: Tell, path: &Path) -> Words {
+    both(&rule.with(&[&path.display()]))
+}
+
+fn both(told: &Told) -> Words {
     Words { en: told.text(Language::En), zh: told.text(Language::Zh) }
 }
 
@@ -263,27 +285,57 @@ mod tests {
     }
 
     fn refused(etc: &Path) -> Vec<String> {
-        load(etc).sources.refused.into_iter().map(|(_, why)| why.en).collect()
+        load(etc, Vec::new()).sources.refused.into_iter().map(|(_, why)| why.en).collect()
     }
 
     #[test]
     fn what_is_below_etc_is_taken_and_what_is_wrong_hides_nothing_else() {
-        assert_eq!(load(tempfile::tempdir().unwrap().path()).sources, Sources::default());
+        assert_eq!(load(tempfile::tempdir().unwrap().path(), Vec::new()).sources, Sources::default());
         let etc = etc(&[
             ("packs/a.yaml", pack("a", "1.0.0")),
             ("packs/b.yaml", pack("a", "1.0.0")),
             ("packs/c.yaml", "junk: [".to_owned()),
             ("packs/d.yml", pack("d", "1.0.0")),
             ("packs/notes.txt", "x".to_owned()),
-            ("plugins.toml", "[[plugin]]\nid = 'x.a.c'\nexec = '/bin/true'\n".to_owned()),
+            (
+                "ceiling.toml",
+                ceiling("[[plugin]]\nid = 'x.a.c'\nexec = '/bin/true'\n[[plugin]]\nid = 'x.b.c'\nexec = '/bin/true'\n"),
+            ),
         ]);
-        let own = load(etc.path());
-        assert_eq!(own.sources.packs.len(), 2);
-        let why = refused(etc.path());
+        let own = load_here(&places(etc.path()));
+        assert_eq!((own.sources.packs.len(), own.plugins.len(), own.sources.plugins.len()), (2, 1, 1));
+        let why: Vec<_> = own.sources.refused.into_iter().map(|(_, why)| why.en).collect();
         assert_eq!(why.len(), 3, "{why:?}");
         for (at, part) in [(0, "stands in"), (1, "c.yaml:"), (2, "x.a.c is there already")] {
             assert!(why[at].contains(part), "{why:?}");
         }
+    }
+
+    fn ceiling(text: &str) -> String {
+        format!("version = 1\n{text}\n[end]\n")
+    }
+
+    fn places(etc: &Path) -> Places {
+        Places { etc: etc.to_owned(), ..Places::new(None) }
+    }
+
+    #[test]
+    fn r_17_a_ceiling_that_cannot_be_believed_declares_no_plugin_and_is_told() {
+        let text = ceiling("[[plugin]]\nid = 'x.a.c'\nexec = '/bin/true'\n");
+        let etc = etc(&[("ceiling.toml", text.clone())]);
+        let plugins = || {
+            let own = load_here(&places(etc.path()));
+            (own.plugins.len(), own.sources.refused.len())
+        };
+        assert_eq!(plugins(), (1, 0));
+        let file = etc.path().join("ceiling.toml");
+        std::fs::write(&file, text.replace("id", "ids")).unwrap();
+        assert_eq!(plugins(), (0, 1));
+        std::fs::write(&file, &text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(plugins(), (0, 1));
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(plugins(), (0, 0), "without relay and configuration there is nothing to complain about");
     }
 
     #[test]
@@ -323,7 +375,7 @@ mod tests {
         ] {
             let etc = etc(&[("packs/a.yaml", text.clone()), ("packs.lock", lock)]);
             let why = refused(etc.path());
-            assert_eq!(load(etc.path()).sources.packs.len(), usize::from(part.is_empty()), "{why:?}");
+            assert_eq!(load(etc.path(), Vec::new()).sources.packs.len(), usize::from(part.is_empty()), "{why:?}");
             assert!(part.is_empty() || why[0].contains(part), "{part}: {why:?}");
         }
         let etc = etc(&[("a.yaml", text.clone())]);

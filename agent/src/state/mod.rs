@@ -17,7 +17,7 @@ const SOCKET_PATH_MAX: usize = 107;
 /// The longest name below the run directory: `/h/<16 digits>-v1.sock` and a sibling with a longer ending.
 const SOCKET_NAME_MAX: usize = 36;
 
-/// The four directories.
+/// The directories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Places {
     /// Configuration and ceiling: written by root, read by all roles.
@@ -26,6 +26,8 @@ pub(crate) struct Places {
     pub(crate) guard: PathBuf,
     /// The tunnel's own: its transport key.
     pub(crate) tunnel: PathBuf,
+    /// Root's own: what runs of checks from the command line found.
+    pub(crate) checks: PathBuf,
     /// Sockets.
     pub(crate) run: PathBuf,
     /// Everything in one folder, as one user, without systemd.
@@ -40,6 +42,7 @@ impl Places {
                 etc: dir.join("etc"),
                 guard: dir.join("guard"),
                 tunnel: dir.join("tunnel"),
+                checks: dir.join("checks"),
                 run: dir.join("run"),
                 standalone: true,
             },
@@ -47,6 +50,7 @@ impl Places {
                 etc: "/etc/cloud-doctor".into(),
                 guard: "/var/lib/cloud-doctor".into(),
                 tunnel: "/var/lib/cloud-doctor-tunnel".into(),
+                checks: "/var/lib/cloud-doctor-checks".into(),
                 run: "/run/cloud-doctor".into(),
                 standalone: false,
             },

@@ -89,6 +89,7 @@ pub(crate) fn pack() -> Value {
         tolerant::<Refused>("refused", &Refusal::NoUser.with("bob")),
         tolerant::<Refused>("refused", &Refusal::NotStarted.telling(Tell::NoHome.with(&[&"/home/eve", &"denied"]))),
         tolerant("openRequest", &request),
+        super::metrics::series(),
     ])
 }
 

@@ -2,6 +2,7 @@
 
 use cloud_doctor_proto::close::StreamClose;
 use cloud_doctor_proto::limits;
+use cloud_doctor_proto::metrics;
 use cloud_doctor_proto::refusal::{Language, Refusal};
 use cloud_doctor_proto::told::{Tell, Told};
 use cloud_doctor_proto::trust::Rule;
@@ -40,6 +41,11 @@ pub(crate) fn limits() -> Value {
         "WATCHERS_MAX": limits::WATCHERS_MAX,
         "WATCH_TAIL_BYTES": limits::WATCH_TAIL_BYTES,
         "AUDIT_PAGE_BYTES": limits::AUDIT_PAGE_BYTES,
+        "SERIES_MAX": metrics::SERIES_MAX,
+        "SERIES_PAGE": metrics::SERIES_PAGE,
+        "ATTRIBUTES_MAX": metrics::ATTRIBUTES_MAX,
+        "POINTS_MAX": metrics::POINTS_MAX,
+        "PROCESSES_MAX": metrics::PROCESSES_MAX,
     })
 }
 

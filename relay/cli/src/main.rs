@@ -43,9 +43,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Wrong arguments. Whoever asked for `check` gets a plugin's "unknown" and not its "critical".
+/// Wrong arguments. Whoever asked for `check` or `scan` gets a plugin's "unknown" and not its "critical".
 fn usage() -> ExitCode {
-    let check = std::env::args_os().nth(1).is_some_and(|first| first == "check");
+    let check = std::env::args_os().nth(1).is_some_and(|first| first == "check" || first == "scan");
     ExitCode::from(if check { fail::UNTOLD } else { 2 })
 }
 

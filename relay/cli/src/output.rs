@@ -62,6 +62,15 @@ pub(crate) fn json_line(text: &str) {
     drop(writeln!(std::io::stdout().lock(), "{}", hidden_escaped(text)));
 }
 
+/// A document whose form has been made safe: CSV, XML, JSON.
+pub(crate) fn document(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_bytes()));
+    if !text.ends_with('\n') {
+        drop(writeln!(out));
+    }
+}
+
 /// JSON with our schema's name first.
 pub(crate) fn json(name: &str, value: &impl Serialize) {
     let mut object = Map::new();
@@ -72,7 +81,7 @@ pub(crate) fn json(name: &str, value: &impl Serialize) {
 }
 
 /// JSON in which characters that a terminal obeys, or that hide others, are written as JSON escapes.
-fn hidden_escaped(json: &str) -> String {
+pub(crate) fn hidden_escaped(json: &str) -> String {
     let hidden = |c: char| c != '\n' && printable(c).nth(1).is_some();
     json.chars().map(|c| if hidden(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
 }

@@ -55,19 +55,10 @@ pub fn accept(
     ask: Ask,
     done: impl FnOnce(Report) + Send + 'static,
 ) -> Response {
-    if !origin_allowed(headers, origins) {
-        return (StatusCode::FORBIDDEN, "streams open from this relay's own pages only\n").into_response();
-    }
-    let upgrade = upgrade
-        .protocols([WS_PROTOCOL])
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-        .max_frame_size(FRAME_BYTES_MAX)
-        .max_message_size(MESSAGE_BYTES_MAX);
-    if upgrade.selected_protocol().is_none() {
-        return (StatusCode::BAD_REQUEST, format!("the subprotocol {WS_PROTOCOL} is required\n")).into_response();
-    }
+    let upgrade = match bounded(upgrade, headers, origins) {
+        Ok(upgrade) => upgrade,
+        Err(refused) => return *refused,
+    };
     let cut = ask.cut.clone();
     upgrade.on_upgrade(move |socket| async move {
         tokio::select! {
@@ -77,6 +68,30 @@ pub fn accept(
             report = serve(socket, &broker, ask) => done(report),
         }
     })
+}
+
+/// An upgrade from where it may come, with our limits instead of the library's (H-04).
+pub(crate) fn bounded(
+    upgrade: WebSocketUpgrade,
+    headers: &HeaderMap,
+    origins: &[String],
+) -> Result<WebSocketUpgrade, Box<Response>> {
+    if !origin_allowed(headers, origins) {
+        let why = "streams open from this relay's own pages only\n";
+        return Err(Box::new((StatusCode::FORBIDDEN, why).into_response()));
+    }
+    let upgrade = upgrade
+        .protocols([WS_PROTOCOL])
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_message_size(MESSAGE_BYTES_MAX);
+    if upgrade.selected_protocol().is_none() {
+        let why = format!("the subprotocol {WS_PROTOCOL} is required\n");
+        return Err(Box::new((StatusCode::BAD_REQUEST, why).into_response()));
+    }
+    Ok(upgrade)
 }
 
 async fn serve(socket: WebSocket, broker: &Broker, ask: Ask) -> Report {

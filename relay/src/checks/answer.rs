@@ -142,21 +142,7 @@ mod tests {
     }
 
     fn signed(by: &SigningKey, nonce: Nonce, at: UnixTime) -> CheckReport {
-        let report = Report {
-            identity: VerifyKey([0; 32]),
-            nonce,
-            at,
-            millis: 5,
-            version: "0.1.0".into(),
-            host: "web-1".into(),
-            findings: Vec::new(),
-            absent: Vec::new(),
-            asked: Vec::new(),
-            refused: Vec::new(),
-            left_out: 0,
-            sandbox_open: Vec::new(),
-        };
-        CheckReport::sign(by, report)
+        CheckReport::sign(by, Report { nonce, ..Report::empty("web-1".into(), "0.1.0".into(), at) })
     }
 
     fn judged(bytes: &[u8]) -> Result<Answer, Dropped> {

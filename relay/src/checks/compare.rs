@@ -104,25 +104,11 @@ mod tests {
     use super::*;
     use cloud_doctor_proto::checks::Absent;
     use cloud_doctor_proto::finding::{Finding, Words};
-    use cloud_doctor_proto::ids::{Nonce, VerifyKey};
     use cloud_doctor_proto::time::UnixTime;
 
     /// A run from `check subject status`, and `check -` for a check that had nothing to look at.
     fn run(lines: &[&str]) -> Report {
-        let mut report = Report {
-            identity: VerifyKey([0; 32]),
-            nonce: Nonce([0; 16]),
-            at: UnixTime(0),
-            millis: 0,
-            version: String::new(),
-            host: String::new(),
-            findings: Vec::new(),
-            absent: Vec::new(),
-            asked: Vec::new(),
-            refused: Vec::new(),
-            left_out: 0,
-            sandbox_open: Vec::new(),
-        };
+        let mut report = Report::empty(String::new(), String::new(), UnixTime(0));
         for line in lines {
             let parts: Vec<&str> = line.split(' ').collect();
             let check = parts[0].to_owned();
@@ -141,6 +127,7 @@ mod tests {
                 subject: parts[1].to_owned(),
                 status,
                 note: false,
+                since: None,
                 value: None,
                 unit: String::new(),
                 evidence: Vec::new(),

@@ -119,7 +119,18 @@ impl Checks {
             // It bounds itself.
             RunWhy::Schedule => None,
         };
-        let run = self.ask_and_keep(ask).await;
+        if ask.why == RunWhy::Asked && !self.broker.take(&ask.account, clock::instant()) {
+            return Err(BrokerError::TooMany.into());
+        }
+        self.run_in_scan(ask, self.wait).await
+    }
+
+    /// The same for a scan, which bounds itself and says how long this server may take.
+    ///
+    /// # Errors
+    /// [`AskError`]; nothing was kept.
+    pub async fn run_in_scan(&self, ask: &Ask, wait: Duration) -> Result<CheckRun, AskError> {
+        let run = self.ask_and_keep(ask, wait).await;
         let outcome = outcome(&run);
         if let Some(outcome) = outcome {
             self.metrics.check_answer(outcome);
@@ -134,10 +145,7 @@ impl Checks {
         run
     }
 
-    async fn ask_and_keep(&self, ask: &Ask) -> Result<CheckRun, AskError> {
-        if ask.why == RunWhy::Asked && !self.broker.take(&ask.account, clock::instant()) {
-            return Err(BrokerError::TooMany.into());
-        }
+    async fn ask_and_keep(&self, ask: &Ask, wait: Duration) -> Result<CheckRun, AskError> {
         let mut stream = [0; 16];
         getrandom::fill(&mut stream)?;
         let head = StreamHead {
@@ -147,7 +155,7 @@ impl Checks {
             client: ask.client.clone(),
         };
         let stream = self.broker.reach(&ask.agent, &head).await?;
-        let bytes = tokio::time::timeout(self.wait, converse(stream, ask)).await.map_err(|_| AskError::Silent)??;
+        let bytes = tokio::time::timeout(wait, converse(stream, ask)).await.map_err(|_| AskError::Silent)??;
         let now = clock::now();
         let (signed, report) = match judge(&bytes, &ask.agent, &ask.nonce, now).map_err(AskError::Dropped)? {
             Answer::Report(signed, report) => (signed, report),

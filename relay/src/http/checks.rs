@@ -109,6 +109,9 @@ pub(super) struct Found {
     status: &'static str,
     /// Advice about something that works.
     note: bool,
+    /// Since when the host's own runs have found it like this, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
     /// What was measured.
     value: Option<f64>,
     /// Its unit.
@@ -391,7 +394,8 @@ impl Line {
 
 impl Found {
     fn of(finding: Finding, waiver: Option<String>) -> Self {
-        let Finding { check, subject, status, note, value, unit, evidence, summary, impact, remedy, details } = finding;
+        let Finding { check, subject, status, note, since, value, unit, evidence, summary, impact, remedy, details } =
+            finding;
         let detail = |detail: Detail| match detail {
             Detail::Flag(flag) => json!(flag),
             Detail::Number(number) => json!(number),
@@ -402,6 +406,7 @@ impl Found {
             subject,
             status: status.name(),
             note,
+            since: since.map(|since| since.0),
             value,
             unit,
             evidence: evidence.into_iter().map(|Evidence { source, text }| Seen { source, text }).collect(),
@@ -444,7 +449,8 @@ impl std::convert::From<AskError> for Problem {
     }
 }
 
-fn refused_by_server(refused: &Refused) -> Problem {
+/// A server's no, in its words.
+pub(super) fn refused_by_server(refused: &Refused) -> Problem {
     let [en, zh] = [Language::En, Language::Zh].map(|language| refused.text(language));
     let refusal = json!({"code": refused.code.id(), "detail": refused.detail, "en": en, "zh": zh});
     Problem::telling(Code::ServerRefused, |language| refused.text(language)).and("refusal", refusal)

@@ -18,12 +18,17 @@ mod encoding;
 mod invitations;
 mod join;
 mod joins;
+mod live;
 mod logins;
+mod metrics;
 mod oidc;
 mod page;
 mod passkeys;
 pub mod problem;
 mod resets;
+mod scan_plans;
+mod scan_shapes;
+mod scans;
 mod server;
 mod servers;
 mod sessions;
@@ -46,8 +51,10 @@ use crate::broker::Broker;
 use crate::checks::Checks;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::scan::Scans;
 use crate::store::Store;
 use crate::tunnels::registry::Registry;
+use crate::watch::Watch;
 use axum::Router;
 use cloud_doctor_proto::pin::Pin;
 use std::net::SocketAddr;
@@ -92,6 +99,10 @@ pub struct Parts {
     pub broker: Arc<Broker>,
     /// Asks servers for checks.
     pub checks: Arc<Checks>,
+    /// Runs scans.
+    pub scans: Arc<Scans>,
+    /// Servers' metrics on their way through.
+    pub watch: Arc<Watch>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Work that goes on after an answer.
@@ -200,6 +211,7 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(servers::facts, servers::remove))
         .routes(routes!(servers::label))
         .merge(of_checks())
+        .merge(of_scans())
         .routes(routes!(trust_log::read, trust_log::append))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
@@ -234,6 +246,9 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::wait))
         .routes(routes!(checks::ask))
         .routes(routes!(stream::open))
+        .routes(routes!(live::watch))
+        .routes(routes!(metrics::range))
+        .routes(routes!(metrics::processes))
         .routes(routes!(joins::wait))
         .routes(routes!(join::mine))
         .routes(routes!(invitations::wait))
@@ -249,6 +264,18 @@ fn of_checks() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(check_plans::schedule))
         .routes(routes!(check_plans::waive))
         .routes(routes!(check_plans::unwaive))
+}
+
+fn of_scans() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(scans::list, scans::start))
+        .routes(routes!(scans::show))
+        .routes(routes!(scans::cancel))
+        .routes(routes!(scans::servers))
+        .routes(routes!(scans::findings))
+        .routes(routes!(scans::reports))
+        .routes(routes!(scan_plans::list, scan_plans::add))
+        .routes(routes!(scan_plans::change, scan_plans::remove))
 }
 
 /// The OpenAPI document of this build.

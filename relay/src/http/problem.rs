@@ -183,14 +183,17 @@ problems! {
         "The server has no room for another stream." "Too many are open to it." "Try again in a few seconds."
         "该服务器无法再打开数据流。" "已打开的数据流过多。" "请几秒后重试。";
     ServerSilent GATEWAY_TIMEOUT "server-silent"
-        "The server did not answer in time." "It was asked for checks and gave no whole answer within 75 seconds." "Look at the server's load, or run `cloud-doctor-agent check` there."
-        "该服务器未及时答复。" "已请求检查，但 75 秒内没有完整的答复。" "请查看服务器负载，或在其上运行 `cloud-doctor-agent check`。";
+        "The server did not answer in time." "It was asked, and gave no whole answer within its time." "Look at the server's load, or run `cloud-doctor-agent check` there."
+        "该服务器未及时答复。" "已向其请求，但在规定时间内没有完整的答复。" "请查看服务器负载，或在其上运行 `cloud-doctor-agent check`。";
     ServerRefused CONFLICT "server-refused"
-        "The server refused." "{}" "Nothing was run. What may run, and how often, is decided on the server."
-        "服务器拒绝。" "{}" "未运行任何检查。可运行哪些检查、多久一次，由服务器决定。";
+        "The server refused." "{}" "Nothing was run or shown. What may be, and how often, is decided on the server."
+        "服务器拒绝。" "{}" "未运行或显示任何内容。可运行和显示什么、多久一次，由服务器决定。";
     ReportDropped BAD_GATEWAY "report-dropped"
         "The server's report was dropped." "{}" "Nothing of it was kept. Try again; if it stays, run `cloud-doctor-agent check` on the server and look at its agent."
         "服务器的报告已被丢弃。" "{}" "未保留其中任何内容。请重试；若仍如此，请在服务器上运行 `cloud-doctor-agent check` 并检查其 Agent。";
+    AnswerDropped BAD_GATEWAY "answer-dropped"
+        "The server's answer was dropped." "It was larger than an answer may be, or not what an agent sends." "Ask for less: a shorter time or fewer names. If it stays, look at the server's agent: `cloud-doctor-agent status`."
+        "服务器的答复已被丢弃。" "它超过了允许的大小，或不是 Agent 应发送的内容。" "请缩小范围：更短的时间或更少的指标名。若仍如此，请检查该服务器的 Agent：`cloud-doctor-agent status`。";
     BadPlan UNPROCESSABLE_ENTITY "bad-plan"
         "This is not accepted." "{}" "Change it and try again."
         "不接受此内容。" "{}" "请更改后重试。";

@@ -5,7 +5,7 @@ use super::caller::{Asked, Caller, Id};
 use super::encoding::Hex;
 use super::problem::{Code, Problem, ProblemBody};
 use crate::clock;
-use crate::store::{AuditRow, Role, StreamRow, WhichStreams};
+use crate::store::{Action, AuditRow, Role, StreamRow, WhichStreams};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -143,7 +143,7 @@ pub(super) async fn cut(
     if row.opened.account != caller.account.name && caller.account.role != Role::Admin {
         return Err(Code::NotAdmin.into());
     }
-    scoped.note(caller.actor(), "stream-cut", &id.to_string(), clock::now()).await?;
+    scoped.note(caller.actor(), Action::StreamCut, &id.to_string(), clock::now()).await?;
     api.in_use.end(&id);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -154,6 +154,8 @@ pub(super) struct After {
     /// Number of the last event that is known; 0 for all.
     #[serde(default)]
     after: u64,
+    /// In place of that: the last events before this number; the largest that there is, 9007199254740991, for the newest.
+    before: Option<u64>,
 }
 
 /// A page of the audit log.
@@ -193,8 +195,12 @@ impl Event {
 pub(super) async fn audit(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Asked(After { after }): Asked<After>,
+    Asked(After { after, before }): Asked<After>,
 ) -> Result<Json<Audit>, Problem> {
-    let rows = caller.scoped(&api).audit_rows(after, AUDIT_PAGE).await?;
+    let scoped = caller.scoped(&api);
+    let rows = match before {
+        Some(before) => scoped.audit_rows_before(before, AUDIT_PAGE).await?,
+        None => scoped.audit_rows(after, AUDIT_PAGE).await?,
+    };
     Ok(Json(Audit { events: rows.into_iter().map(Event::of).collect() }))
 }

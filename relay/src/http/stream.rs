@@ -7,7 +7,7 @@ use super::{Api, page};
 use crate::access::NoTicket;
 use crate::broker::ws::{self, Report};
 use crate::clock;
-use crate::store::{AccountRef, StreamClosed, StreamOpened, TenantRef};
+use crate::store::{AccountRef, Action, StreamClosed, StreamOpened, TenantRef};
 use axum::Json;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, State};
@@ -81,7 +81,7 @@ impl FromRequestParts<Arc<Api>> for Opener {
         };
         if let Err(code) = may {
             let to = one_line(parts.uri.path(), PATH_CHARS);
-            caller.scoped(api).note(caller.actor(), "stream-refused", &to, clock::now()).await?;
+            caller.scoped(api).note(caller.actor(), Action::StreamRefused, &to, clock::now()).await?;
             return Err(code.into());
         }
         Ok(Self(caller))
@@ -223,7 +223,7 @@ struct Streams {
 }
 
 impl InUse {
-    fn enter(&self, caller: &Caller, stream: StreamId) -> Place {
+    pub(super) fn enter(&self, caller: &Caller, stream: StreamId) -> Place {
         // The lock is for one look at a table.
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let streams = table.entry(caller.login).or_insert_with(|| Streams {
@@ -268,12 +268,19 @@ impl InUse {
 }
 
 /// One open stream of a login.
-struct Place {
+pub(super) struct Place {
     of: InUse,
     login: [u8; 32],
     stream: StreamId,
-    cut: CancellationToken,
+    pub(super) cut: CancellationToken,
     end: CancellationToken,
+}
+
+impl Place {
+    /// Ends when somebody who may has ended this stream.
+    pub(super) async fn ended(&self) {
+        self.end.cancelled().await;
+    }
 }
 
 impl Drop for Place {

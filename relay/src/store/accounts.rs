@@ -1,6 +1,6 @@
 //! People who may sign in to the relay. Signing in opens no server: that takes a signed grant.
 
-use super::audit::note;
+use super::audit::{Action, note};
 use super::logins::end_logins;
 use super::resets::forget_code;
 use super::rows::{damaged, int, time};
@@ -157,7 +157,7 @@ impl Scoped<'_> {
         }
         let added = insert_account(&mut tx, self.tenant, (name, role, password), now).await?;
         added.ok_or(NameTaken::Taken)?;
-        note(&mut tx, self.tenant, by, ("account-added", name), now).await?;
+        note(&mut tx, self.tenant, by, (Action::AccountAdded, name), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -178,7 +178,7 @@ impl Scoped<'_> {
             let sql = "UPDATE joins SET ended_as = coalesce(ended_as, 'revoked'), ended_at = coalesce(ended_at, ?), \
                        account = NULL WHERE tenant_id = ? AND account = ?";
             sqlx::query(sql).bind(int(now)).bind(self.tenant.0).bind(name).execute(&mut *tx).await?;
-            note(&mut tx, self.tenant, by, ("account-removed", name), now).await?;
+            note(&mut tx, self.tenant, by, (Action::AccountRemoved, name), now).await?;
             Ok::<_, StoreError>(tx.commit().await?)
         };
         removed.await?;
@@ -216,7 +216,7 @@ impl Scoped<'_> {
             .await?;
         end_logins(&mut tx, self.tenant, of, Some(keep)).await?;
         forget_code(&mut tx, self.tenant, of).await?;
-        note(&mut tx, self.tenant, by, ("password-changed", by.account), now).await?;
+        note(&mut tx, self.tenant, by, (Action::PasswordChanged, by.account), now).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Enrolled servers: which transport key speaks for which agent. A key that is off this list is revoked.
 
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes, count_or_none, int, time, time_or_none, unsigned};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::control::HostFacts;
@@ -172,7 +172,7 @@ impl Scoped<'_> {
         if !take_off(&mut tx, self.tenant, id, now).await? {
             return Ok(false);
         }
-        note(&mut tx, self.tenant, by, ("server-removed", &id.to_string()), now).await?;
+        note(&mut tx, self.tenant, by, (Action::ServerRemoved, &id.to_string()), now).await?;
         tx.commit().await?;
         Ok(true)
     }

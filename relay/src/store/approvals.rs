@@ -1,6 +1,6 @@
 //! Grants that wait for a second signature. The relay carries bytes between two signers and can use none of them.
 
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes, int, time, time_or_none};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::ids::AgentId;
@@ -180,7 +180,7 @@ impl Scoped<'_> {
                    ORDER BY created_at DESC, approval_id LIMIT -1 OFFSET ?)";
         sqlx::query(sql).bind(self.tenant.0).bind(i64::from(KEPT_MAX)).execute(&mut *tx).await?;
         let by = Actor { account: &new.account, client };
-        note(&mut tx, self.tenant, by, ("second-asked", &new.agent.to_string()), now).await?;
+        note(&mut tx, self.tenant, by, (Action::SecondAsked, &new.agent.to_string()), now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -244,7 +244,7 @@ impl Scoped<'_> {
         let sql = "UPDATE approvals SET second = ?1, second_by = ?2, second_at = ?3 WHERE tenant_id = ?4 \
                    AND approval_id = ?5 AND second IS NULL AND ended_as IS NULL AND expires_at >= ?3";
         let query = sqlx::query(sql).bind(second).bind(by.account).bind(int(now));
-        self.answer(query.bind(self.tenant.0).bind(id.as_slice()), id, "second-given", by, now).await
+        self.answer(query.bind(self.tenant.0).bind(id.as_slice()), id, Action::SecondGiven, by, now).await
     }
 
     /// Ends a request without a signature: the first answer that arrives in time stays.
@@ -259,8 +259,8 @@ impl Scoped<'_> {
         now: UnixTime,
     ) -> Result<(), AnswerRefused> {
         let (state, why, action) = match how {
-            Closing::Denied(why) => (ApprovalState::Denied, why, "second-denied"),
-            Closing::Withdrawn => (ApprovalState::Withdrawn, None, "second-withdrawn"),
+            Closing::Denied(why) => (ApprovalState::Denied, why, Action::SecondDenied),
+            Closing::Withdrawn => (ApprovalState::Withdrawn, None, Action::SecondWithdrawn),
         };
         let sql = "UPDATE approvals SET ended_as = ?6, ended_by = ?2, ended_at = ?3, why = ?1 WHERE tenant_id = ?4 \
                    AND approval_id = ?5 AND second IS NULL AND ended_as IS NULL AND expires_at >= ?3";
@@ -272,7 +272,7 @@ impl Scoped<'_> {
         &self,
         update: Query<'_, Sqlite, SqliteArguments>,
         id: &[u8; 16],
-        action: &'static str,
+        action: Action,
         by: Actor<'_>,
         now: UnixTime,
     ) -> Result<(), AnswerRefused> {
@@ -303,7 +303,7 @@ pub(super) async fn withdraw_of(
     for row in &rows {
         let id: [u8; 16] = bytes(row, "approval_id")?;
         let by = Actor { account, client: "" };
-        note(tx, tenant, by, ("second-withdrawn", &data_encoding::HEXLOWER.encode(&id)), now).await?;
+        note(tx, tenant, by, (Action::SecondWithdrawn, &data_encoding::HEXLOWER.encode(&id)), now).await?;
     }
     Ok(!rows.is_empty())
 }

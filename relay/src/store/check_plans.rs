@@ -1,8 +1,9 @@
 //! What people say about a server's checks: how often the relay asks by itself, and which findings somebody answers for.
 
 use super::agents::is_there;
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes, count, int, time, time_or_none, unsigned};
+use super::scan_servers::waived_again;
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::time::UnixTime;
@@ -134,7 +135,7 @@ impl Scoped<'_> {
             };
             let query = sqlx::query(sql).bind(self.tenant.0).bind(agent.0.as_slice()).bind(unsigned(every_secs));
             query.execute(&mut *tx).await?;
-            note(&mut tx, self.tenant, by, ("checks-scheduled", &format!("{agent} {every_secs}")), now).await?;
+            note(&mut tx, self.tenant, by, (Action::ChecksScheduled, &format!("{agent} {every_secs}")), now).await?;
             Ok::<_, StoreError>(tx.commit().await?)
         };
         Ok(set.await?)
@@ -163,8 +164,9 @@ impl Scoped<'_> {
         if !insert(&mut tx, self.tenant, new, by, now).await? {
             return Err(PlanRefused::TooMany);
         }
+        waived_again(&mut tx, self.tenant, (&new.agent, &new.check, &new.subject), Some(new.until), now).await?;
         let subject = format!("{} {} {}", new.agent, new.check, new.subject);
-        note(&mut tx, self.tenant, by, ("finding-waived", &subject), now).await?;
+        note(&mut tx, self.tenant, by, (Action::FindingWaived, &subject), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -187,7 +189,9 @@ impl Scoped<'_> {
             let query = sqlx::query(sql).bind(self.tenant.0).bind(agent.0.as_slice()).bind(id.as_slice());
             let Some(row) = query.fetch_optional(&mut *tx).await? else { return Ok::<_, StoreError>(false) };
             let (check, subject): (String, String) = (row.try_get("check_id")?, row.try_get("subject")?);
-            note(&mut tx, self.tenant, by, ("finding-unwaived", &format!("{agent} {check} {subject}")), now).await?;
+            waived_again(&mut tx, self.tenant, (agent, &check, &subject), None, now).await?;
+            note(&mut tx, self.tenant, by, (Action::FindingUnwaived, &format!("{agent} {check} {subject}")), now)
+                .await?;
             tx.commit().await?;
             Ok(true)
         };

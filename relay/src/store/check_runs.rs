@@ -2,7 +2,7 @@
 //! the bytes and vouches for nothing: whoever reads them verifies them.
 
 use super::rows::{bytes, count, int, time, unsigned};
-use super::{Actor, Scoped, Store, StoreError, TenantRef};
+use super::{Action, Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::ids::{AgentId, Nonce};
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::sqlite::SqliteRow;
@@ -129,7 +129,7 @@ impl Scoped<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn checks_asked(&self, agent: &AgentId, by: Actor<'_>, now: UnixTime) -> Result<(), StoreError> {
-        self.note(by, "checks-asked", &agent.to_string(), now).await
+        self.note(by, Action::ChecksAsked, &agent.to_string(), now).await
     }
 
     /// Keeps a run, and forgets the server's oldest beyond [`RUNS_MAX`]. `false`: there is one of this nonce already.

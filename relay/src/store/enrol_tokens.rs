@@ -1,6 +1,6 @@
 //! The relay's half of enrolment tokens: expiring, use-limited, revocable, stored as hashes.
 
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes, count, int, time};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
@@ -141,7 +141,7 @@ impl Scoped<'_> {
             .execute(&mut *tx)
             .await?;
         let subject = format!("{} {}", token.id, token.label);
-        note(&mut tx, self.tenant, by, ("token-created", &subject), now).await?;
+        note(&mut tx, self.tenant, by, (Action::TokenCreated, &subject), now).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Scoped<'_> {
         if query.execute(&mut *tx).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        note(&mut tx, self.tenant, by, ("token-revoked", &id.to_string()), now).await?;
+        note(&mut tx, self.tenant, by, (Action::TokenRevoked, &id.to_string()), now).await?;
         tx.commit().await?;
         Ok(true)
     }

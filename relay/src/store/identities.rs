@@ -1,7 +1,7 @@
 //! Who an account is at an identity provider: issuer and subject, nothing else.
 
 use super::accounts::account;
-use super::audit::note;
+use super::audit::{Action, note};
 use super::passkeys::still_has_a_way_in;
 use super::rows::{int, time};
 use super::{Account, AccountRef, Actor, Role, Scoped, Store, StoreError, TenantRef, WayNotRemoved};
@@ -88,7 +88,7 @@ impl Store {
         let query = sqlx::query(sql).bind(who.issuer).bind(who.subject).bind(tenant).bind(made.account.0);
         query.bind(who.label).bind(int(now)).execute(&mut *tx).await.map_err(StoreError::from)?;
         let by = Actor { account: name, client };
-        note(&mut tx, TenantRef(tenant), by, ("account-added", name), now).await?;
+        note(&mut tx, TenantRef(tenant), by, (Action::AccountAdded, name), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(made)
     }
@@ -128,7 +128,7 @@ impl Scoped<'_> {
         if query.bind(who.label).bind(int(now)).execute(&mut *tx).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        note(&mut tx, self.tenant, by, ("identity-linked", who.label), now).await?;
+        note(&mut tx, self.tenant, by, (Action::IdentityLinked, who.label), now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -150,7 +150,7 @@ impl Scoped<'_> {
         let row = query.fetch_optional(&mut *tx).await.map_err(StoreError::from)?.ok_or(WayNotRemoved::Unknown)?;
         let label: String = row.try_get("label").map_err(StoreError::from)?;
         still_has_a_way_in(&mut tx, self.tenant, of, Some(issuer)).await?;
-        note(&mut tx, self.tenant, by, ("identity-unlinked", &label), now).await?;
+        note(&mut tx, self.tenant, by, (Action::IdentityUnlinked, &label), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Invitations: one code, one guest, one account that may reach it. What counts on the guest's side is not here.
 
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes, bytes_or_none, int, time, time_or_none, unsigned};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::ids::{AgentId, TenantId, VerifyKey};
@@ -145,7 +145,7 @@ impl Store {
         }
         let subject = format!("{} {}", hex(&invited.id), guest.hostname);
         let by = Actor { account: &invited.account, client };
-        note(&mut tx, invited.tenant, by, ("guest-came", &subject), now).await?;
+        note(&mut tx, invited.tenant, by, (Action::GuestCame, &subject), now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -162,7 +162,7 @@ impl Store {
         let sql = "UPDATE invitations SET ended_at = ? WHERE invitation_id = ? AND ended_at IS NULL";
         sqlx::query(sql).bind(int(now)).bind(invited.id.as_slice()).execute(&mut *tx).await?;
         let by = Actor { account: &invited.account, client: "" };
-        note(&mut tx, invited.tenant, by, ("guest-left", &hex(&invited.id)), now).await?;
+        note(&mut tx, invited.tenant, by, (Action::GuestLeft, &hex(&invited.id)), now).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -209,7 +209,7 @@ impl Scoped<'_> {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        note(&mut tx, self.tenant, by, ("invited", &hex(&new.id)), now).await?;
+        note(&mut tx, self.tenant, by, (Action::Invited, &hex(&new.id)), now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -236,7 +236,7 @@ impl Scoped<'_> {
         if query.execute(&mut *tx).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        note(&mut tx, self.tenant, by, ("invitation-ended", &hex(id)), now).await?;
+        note(&mut tx, self.tenant, by, (Action::InvitationEnded, &hex(id)), now).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -2,7 +2,7 @@
 //! by whoever holds the link's other half; nothing here can tell.
 
 use super::accounts::insert_account;
-use super::audit::note;
+use super::audit::{Action, note};
 use super::passkeys::{self, PasskeyNotAdded};
 use super::rows::{bytes, int, time};
 use super::tenants::FirstPasskey;
@@ -240,7 +240,7 @@ impl Store {
             })?;
         }
         let by = Actor { account: name, client };
-        note(&mut tx, tenant, by, ("joined", &format!("{} {}", joined.id, joined.invited.person)), now).await?;
+        note(&mut tx, tenant, by, (Action::Joined, &format!("{} {}", joined.id, joined.invited.person)), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok((account, joined))
     }
@@ -282,7 +282,8 @@ impl Scoped<'_> {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        note(&mut tx, self.tenant, by, ("person-invited", &format!("{} {}", new.id, new.invited.person)), now).await?;
+        note(&mut tx, self.tenant, by, (Action::PersonInvited, &format!("{} {}", new.id, new.invited.person)), now)
+            .await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -332,7 +333,7 @@ impl Scoped<'_> {
             return Err(if known { StepRefused::Over } else { StepRefused::Unknown });
         };
         let id = JoinId(bytes(&row, "join_id").map_err(StoreError::from)?);
-        note(&mut tx, self.tenant, by, ("join-key", &id.to_string()), now).await?;
+        note(&mut tx, self.tenant, by, (Action::JoinKey, &id.to_string()), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -356,7 +357,7 @@ impl Scoped<'_> {
             let known = self.join(id).await?.is_some();
             return Err(if known { StepRefused::Over } else { StepRefused::Unknown });
         }
-        note(&mut tx, self.tenant, by, ("join-ended", &format!("{id} {}", state.id())), now).await?;
+        note(&mut tx, self.tenant, by, (Action::JoinEnded, &format!("{id} {}", state.id())), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }

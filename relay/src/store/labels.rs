@@ -2,7 +2,7 @@
 //! decision is ever made by a label.
 
 use super::agents::is_there;
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::bytes;
 use super::{Actor, Scoped, StoreError, TenantRef};
 use cloud_doctor_proto::ids::AgentId;
@@ -20,8 +20,8 @@ const PART_CHARS_MAX: usize = 48;
 /// A word, or a key with a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label {
-    key: String,
-    value: Option<String>,
+    pub(super) key: String,
+    pub(super) value: Option<String>,
 }
 
 /// Not a label.
@@ -128,7 +128,7 @@ impl Scoped<'_> {
         }
         let said: Vec<String> = labels.iter().map(Label::to_string).collect();
         let subject = format!("{agent} {}", said.join(","));
-        note(&mut tx, self.tenant, by, ("server-labelled", &subject), now).await?;
+        note(&mut tx, self.tenant, by, (Action::ServerLabelled, &subject), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(labels)
     }

@@ -1,7 +1,7 @@
 //! Logins: opaque bearer tokens, kept as hashes, ended on the server's side.
 
 use super::accounts::account;
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes, damaged, int, time};
 use super::{Account, AccountRef, Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
@@ -251,7 +251,7 @@ impl Scoped<'_> {
         let query = sqlx::query(sql).bind(self.tenant.0).bind(of.account.0).bind(new.place).bind(int(now));
         query.execute(&mut *tx).await?;
         let by = Actor { account: &of.name, client: new.client };
-        note(&mut tx, self.tenant, by, ("signed-in", &of.name), now).await?;
+        note(&mut tx, self.tenant, by, (Action::SignedIn, &of.name), now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -286,7 +286,7 @@ impl Scoped<'_> {
         let query = sqlx::query(sql).bind(self.tenant.0).bind(of.0).bind(id.0.as_slice());
         let Some(row) = query.fetch_optional(&mut *tx).await? else { return Ok(None) };
         let hash = bytes(&row, "token_hash")?;
-        note(&mut tx, self.tenant, by, ("login-ended", by.account), now).await?;
+        note(&mut tx, self.tenant, by, (Action::LoginEnded, by.account), now).await?;
         tx.commit().await?;
         Ok(Some(hash))
     }
@@ -304,7 +304,7 @@ impl Scoped<'_> {
     ) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
         end_logins(&mut tx, self.tenant, of, Some(keep)).await?;
-        note(&mut tx, self.tenant, by, ("logins-ended", by.account), now).await?;
+        note(&mut tx, self.tenant, by, (Action::LoginsEnded, by.account), now).await?;
         Ok(tx.commit().await?)
     }
 }

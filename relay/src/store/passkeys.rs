@@ -3,7 +3,7 @@
 //! Never: a key that may sign a grant. Those stand in the customer's trust log and nowhere here.
 
 use super::accounts::account;
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes_or_none, int, time, time_or_none};
 use super::tenants::FirstPasskey;
 use super::{Account, AccountRef, Actor, Scoped, Store, StoreError, TenantRef};
@@ -138,7 +138,7 @@ impl Scoped<'_> {
     ) -> Result<(), PasskeyNotAdded> {
         let mut tx = self.store.begin().await?;
         insert(&mut tx, self.tenant, of, new, now).await?;
-        note(&mut tx, self.tenant, by, ("passkey-added", &new.name), now).await?;
+        note(&mut tx, self.tenant, by, (Action::PasskeyAdded, &new.name), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -172,7 +172,7 @@ impl Scoped<'_> {
         if query.execute(&mut *tx).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        note(&mut tx, self.tenant, by, ("passkey-renamed", name), now).await?;
+        note(&mut tx, self.tenant, by, (Action::PasskeyRenamed, name), now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -195,7 +195,7 @@ impl Scoped<'_> {
         let row = query.fetch_optional(&mut *tx).await.map_err(StoreError::from)?.ok_or(WayNotRemoved::Unknown)?;
         let name: String = row.try_get("name").map_err(StoreError::from)?;
         still_has_a_way_in(&mut tx, self.tenant, of, issuer).await?;
-        note(&mut tx, self.tenant, by, ("passkey-removed", &name), now).await?;
+        note(&mut tx, self.tenant, by, (Action::PasskeyRemoved, &name), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! no longer than the account waits for it: a password that was set meanwhile ends it.
 
 use super::accounts::account;
-use super::audit::note;
+use super::audit::{Action, note};
 use super::logins::end_logins;
 use super::passkeys::insert;
 use super::rows::int;
@@ -60,7 +60,7 @@ impl Scoped<'_> {
             let query = sqlx::query(sql).bind(of.0).bind(self.tenant.0).bind(code_hash.as_slice());
             query.bind(int(expires_at)).execute(&mut *tx).await?;
             end_logins(&mut tx, self.tenant, of, None).await?;
-            note(&mut tx, self.tenant, by, ("account-reset", name), now).await?;
+            note(&mut tx, self.tenant, by, (Action::AccountReset, name), now).await?;
             Ok::<_, StoreError>(tx.commit().await?)
         };
         reset.await?;
@@ -135,7 +135,7 @@ async fn use_code(
     let row = query.fetch_optional(&mut **tx).await.map_err(StoreError::from)?.ok_or(ResetRefused::Code)?;
     let account = account(&row).map_err(StoreError::from)?;
     forget_code(tx, account.tenant, account.account).await?;
-    note(tx, account.tenant, Actor { account: &account.name, client }, ("reset-used", &account.name), now).await?;
+    note(tx, account.tenant, Actor { account: &account.name, client }, (Action::ResetUsed, &account.name), now).await?;
     Ok(account)
 }
 

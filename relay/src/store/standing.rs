@@ -4,7 +4,7 @@
 //! away at once must not both succeed, and nothing succeeds after the change that forbids it (AUT-14).
 
 use super::accounts::account;
-use super::audit::note;
+use super::audit::{Action, note};
 use super::logins::end_logins;
 use super::rows::{count, int, time_or_none};
 use super::{Account, AccountRef, Actor, Role, Scoped, StoreError, TenantRef};
@@ -116,12 +116,13 @@ impl Scoped<'_> {
 }
 
 impl Change {
-    fn actions(self) -> impl Iterator<Item = &'static str> {
+    fn actions(self) -> impl Iterator<Item = Action> {
         let role = self.role.map(|role| match role {
-            Role::Admin => "account-made-admin",
-            Role::Member => "account-made-member",
+            Role::Admin => Action::AccountMadeAdmin,
+            Role::Member => Action::AccountMadeMember,
         });
-        let disabled = self.disabled.map(|disabled| if disabled { "account-disabled" } else { "account-enabled" });
+        let disabled =
+            self.disabled.map(|disabled| if disabled { Action::AccountDisabled } else { Action::AccountEnabled });
         [role, disabled].into_iter().flatten()
     }
 }

@@ -1,7 +1,7 @@
 //! Streams between clients and agents: who, when, how much. Never what.
 
 use super::approvals::withdraw_of;
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes, bytes_or_none, count, int, time, time_or_none, unsigned};
 use super::{Actor, Scoped, Store, StoreError};
 use cloud_doctor_proto::ids::{AgentId, ChannelId, StreamId, VisitId};
@@ -129,7 +129,7 @@ impl Scoped<'_> {
             .execute(&mut *tx)
             .await?;
         let by = Actor { account: &stream.account, client: &stream.client };
-        note(&mut tx, self.tenant, by, ("stream-opened", &stream.agent.to_string()), now).await?;
+        note(&mut tx, self.tenant, by, (Action::StreamOpened, &stream.agent.to_string()), now).await?;
         tx.commit().await?;
         Ok(())
     }

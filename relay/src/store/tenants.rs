@@ -1,6 +1,6 @@
 //! Customers, and the one moment when the first of them appears.
 
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{bytes_or_none, int, time};
 use super::{
     Account, AccountRef, Actor, NameTaken, NewPasskey, PasskeyNotAdded, Role, Scoped, Store, StoreError, TenantRef,
@@ -143,7 +143,7 @@ async fn insert(
         .await?
         .last_insert_rowid();
     let by = Actor { account: &first.account, client };
-    note(tx, TenantRef(tenant), by, ("set-up", &first.tenant_name), now).await?;
+    note(tx, TenantRef(tenant), by, (Action::SetUp, &first.tenant_name), now).await?;
     Ok(Account {
         account: AccountRef(account),
         tenant: TenantRef(tenant),

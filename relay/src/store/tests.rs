@@ -171,7 +171,7 @@ async fn aud_11_order_is_by_number_whatever_the_clock_says() {
     let world = world().await;
     let scoped = world.store.of(world.tenant);
     for (n, back) in [("a", 0), ("b", 7_200), ("c", 3_600)] {
-        scoped.note(WHO, "enrolment-refused", n, UnixTime(NOW.0 - back)).await.unwrap();
+        scoped.note(WHO, Action::EnrolmentRefused, n, UnixTime(NOW.0 - back)).await.unwrap();
     }
     let rows = scoped.audit_rows(1, 10).await.unwrap();
     let order: Vec<(u64, &str)> = rows.iter().map(|row| (row.seq, row.subject.as_str())).collect();
@@ -186,10 +186,10 @@ async fn aud_04_a_full_disk_is_told_and_nothing_is_half_done() {
     sqlx::query(sqlx::AssertSqlSafe(limit)).execute(&world.store.writer).await.unwrap();
     let scoped = world.store.of(world.tenant);
     let large = "x".repeat(100_000);
-    let full = scoped.note(WHO, "enrolment-refused", &large, NOW).await;
+    let full = scoped.note(WHO, Action::EnrolmentRefused, &large, NOW).await;
     assert!(matches!(full, Err(StoreError::Disk(_))), "{full:?}");
     assert_eq!(scoped.audit_rows(0, 10).await.unwrap().len(), 1);
-    scoped.note(WHO, "enrolment-refused", "small", NOW).await.unwrap();
+    scoped.note(WHO, Action::EnrolmentRefused, "small", NOW).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The second step after a password: sealed secrets, the newest step that was used, codes on paper as hashes.
 
-use super::audit::note;
+use super::audit::{Action, note};
 use super::rows::{count, int, unsigned};
 use super::{AccountRef, Actor, Scoped, StoreError, TenantRef};
 use cloud_doctor_proto::time::UnixTime;
@@ -61,7 +61,7 @@ impl Scoped<'_> {
             return Ok(false);
         }
         replace_codes(&mut tx, self.tenant, of, &new.recovery).await?;
-        note(&mut tx, self.tenant, by, ("second-step-on", by.account), now).await?;
+        note(&mut tx, self.tenant, by, (Action::SecondStepOn, by.account), now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -93,7 +93,7 @@ impl Scoped<'_> {
         if query.execute(&mut *tx).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        note(&mut tx, self.tenant, by, ("recovery-code-used", by.account), now).await?;
+        note(&mut tx, self.tenant, by, (Action::RecoveryCodeUsed, by.account), now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -111,7 +111,7 @@ impl Scoped<'_> {
     ) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
         replace_codes(&mut tx, self.tenant, of, hashes).await?;
-        note(&mut tx, self.tenant, by, ("recovery-codes-made", by.account), now).await?;
+        note(&mut tx, self.tenant, by, (Action::RecoveryCodesMade, by.account), now).await?;
         Ok(tx.commit().await?)
     }
 
@@ -124,7 +124,7 @@ impl Scoped<'_> {
         replace_codes(&mut tx, self.tenant, of, &[]).await?;
         let sql = "DELETE FROM totp WHERE tenant_id = ? AND account_id = ?";
         sqlx::query(sql).bind(self.tenant.0).bind(of.0).execute(&mut *tx).await?;
-        note(&mut tx, self.tenant, by, ("second-step-off", by.account), now).await?;
+        note(&mut tx, self.tenant, by, (Action::SecondStepOff, by.account), now).await?;
         Ok(tx.commit().await?)
     }
 }

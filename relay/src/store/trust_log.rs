@@ -3,7 +3,7 @@
 //! The log is the customer's. The relay refuses junk, but no server believes an entry because it stands here.
 
 use super::agents::take_off;
-use super::audit::note;
+use super::audit::{Action, note};
 use super::enrol_tokens::use_token;
 use super::rows::{bytes, count, int, unsigned};
 use super::{Actor, NewAgent, Scoped, Store, StoreError, TenantRef, TokenRefused};
@@ -84,7 +84,7 @@ impl Store {
         put_agent(&mut tx, tenant, &enrolment.agent, now).await?;
         let by = Actor { account: "", client: &enrolment.client };
         let subject = format!("{} {}", enrolment.agent.agent, enrolment.agent.name);
-        note(&mut tx, tenant, by, ("server-enrolled", &subject), now).await?;
+        note(&mut tx, tenant, by, (Action::ServerEnrolled, &subject), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok((tenant, head))
     }
@@ -131,7 +131,7 @@ impl Scoped<'_> {
         if let Some(agent) = removes {
             take_off(&mut tx, self.tenant, &agent, now).await?;
         }
-        note(&mut tx, self.tenant, by, ("log-appended", &format!("{} {hash}", head.seq)), now).await?;
+        note(&mut tx, self.tenant, by, (Action::LogAppended, &format!("{} {hash}", head.seq)), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(head)
     }

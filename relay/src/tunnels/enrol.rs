@@ -14,7 +14,7 @@ use super::trust::ReadLogError;
 use super::wire::{self, FrameReader, WireError};
 use super::{Shared, guests, registry};
 use crate::clock;
-use crate::store::{Actor, AppendError, EnrolError, Enrolment, NewAgent, StoreError, TenantRef, TokenRefused};
+use crate::store::{Action, Actor, AppendError, EnrolError, Enrolment, NewAgent, StoreError, TenantRef, TokenRefused};
 use cloud_doctor_proto::close::TunnelClose;
 use cloud_doctor_proto::control::{EnrolBegin, EnrolCommit, EnrolDone, EnrolLog, EnrolRefusal, TrustHead, Unenrol};
 use cloud_doctor_proto::frame::Kind;
@@ -97,7 +97,7 @@ async fn note_refused(shared: &Shared, connection: &Connection, tenant: TenantRe
     }
     let client = registry::address(connection).to_string();
     let by = Actor { account: "", client: &client };
-    if let Err(error) = shared.store.of(tenant).note(by, "enrolment-refused", subject, clock::now()).await {
+    if let Err(error) = shared.store.of(tenant).note(by, Action::EnrolmentRefused, subject, clock::now()).await {
         warn!(%error, "could not write the audit");
     }
 }

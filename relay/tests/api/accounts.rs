@@ -145,3 +145,22 @@ async fn a_new_password_ends_every_other_login() {
     assert_eq!(actions, ["set-up", "signed-in", "signed-in", "password-changed", "signed-in"]);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn the_audit_is_read_from_either_end() {
+    let (world, ann) = World::with_ann().await;
+    for name in ["bob", "carl", "dora"] {
+        world.member(&ann, name).await;
+    }
+    let page = async |query: &str| world.get(&format!("/api/v1/audit{query}"), &ann).await["events"].clone();
+    let all = page("").await;
+    let all = all.as_array().unwrap();
+    assert!(all.len() > 5 && all[0]["seq"] == 1, "{all:?}");
+    assert_eq!(page("?before=9007199254740991").await.as_array().unwrap(), all);
+    assert_eq!(page("?before=4").await.as_array().unwrap(), &all[..3]);
+    assert_eq!(page("?before=1").await, json!([]));
+    assert_eq!(page("?after=3").await.as_array().unwrap(), &all[3..]);
+    let odd = world.call("GET", "/api/v1/audit?before=-1", Some(&ann), None).await;
+    assert_eq!(odd.problem(), "bad-request");
+    world.stop().await;
+}

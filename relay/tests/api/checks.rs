@@ -45,6 +45,7 @@ fn report(nonce: Nonce, findings: &[(&str, &str, Status)]) -> Report {
         subject: (*subject).into(),
         status: *status,
         note: false,
+        since: None,
         value: Some(97.5),
         unit: "%".into(),
         evidence: Vec::new(),
@@ -54,18 +55,14 @@ fn report(nonce: Nonce, findings: &[(&str, &str, Status)]) -> Report {
         details: std::collections::BTreeMap::new(),
     };
     Report {
-        identity: VerifyKey([0; 32]),
         nonce,
-        at: UnixTime(1_800_000_000),
         millis: 12,
-        version: "0.1.0".into(),
-        host: "web-1".into(),
         findings: findings.iter().map(finding).collect(),
         absent: vec![Absent { check: "lb.detection-time".into(), why: Words::same("none") }],
-        asked: Vec::new(),
         refused: vec!["/bin/sh".into()],
         left_out: 3,
         sandbox_open: vec!["landlock".into()],
+        ..Report::empty("web-1".into(), "0.1.0".into(), UnixTime(1_800_000_000))
     }
 }
 

@@ -6,7 +6,7 @@ use cloud_doctor_proto::checks::{CheckReport, CheckRequest, Report};
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
 use cloud_doctor_proto::finding::{Evidence, Finding, Status, Words};
 use cloud_doctor_proto::frame::{self, Kind};
-use cloud_doctor_proto::ids::{Nonce, VerifyKey};
+use cloud_doctor_proto::ids::Nonce;
 use cloud_doctor_proto::refusal::Refusal;
 use cloud_doctor_proto::time::UnixTime;
 use cloud_doctor_relay::broker::BrokerError;
@@ -25,6 +25,7 @@ fn finding(check: &str, status: Status) -> Finding {
         subject: "/".into(),
         status,
         note: false,
+        since: None,
         value: Some(97.5),
         unit: "%".into(),
         evidence: vec![Evidence { source: "statvfs".into(), text: "x".into() }],
@@ -36,20 +37,8 @@ fn finding(check: &str, status: Status) -> Finding {
 }
 
 fn report(nonce: Nonce, at: UnixTime) -> Report {
-    Report {
-        identity: VerifyKey([0; 32]),
-        nonce,
-        at,
-        millis: 12,
-        version: "0.1.0".into(),
-        host: "web-1".into(),
-        findings: vec![finding("disk.space", Status::Critical), finding("cpu.usage", Status::Ok)],
-        absent: Vec::new(),
-        asked: Vec::new(),
-        refused: Vec::new(),
-        left_out: 0,
-        sandbox_open: Vec::new(),
-    }
+    let findings = vec![finding("disk.space", Status::Critical), finding("cpu.usage", Status::Ok)];
+    Report { nonce, findings, ..Report::empty("web-1".into(), "0.1.0".into(), at) }
 }
 
 fn signed(server: &Server, nonce: Nonce, at: UnixTime) -> Vec<u8> {

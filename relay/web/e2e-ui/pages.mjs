@@ -63,6 +63,16 @@ async function fillAhead(page) {
   await form.scrollIntoViewIfNeeded();
 }
 
+/** Frames in which charts draw what has come. */
+async function settled(page) {
+  await page.waitForTimeout(400);
+}
+
+async function drawnCharts(page) {
+  await page.locator("figure canvas").first().waitFor();
+  await settled(page);
+}
+
 export const PAGES = [
   { name: "sign-in", world: "out", at: "servers" },
   {
@@ -251,6 +261,7 @@ export const PAGES = [
     },
   },
   { name: "settings-tokens", at: "settings/tokens", steps: (page) => page.locator(".lines").waitFor() },
+  { name: "settings-activity", at: "settings/activity", steps: (page) => page.locator(".lines").waitFor() },
   {
     name: "settings-remove",
     at: "settings/people",
@@ -601,6 +612,56 @@ export const PAGES = [
     name: "health-untrusted",
     at: `servers/${"06".repeat(32)}/health`,
     steps: (page) => page.locator(".note").waitFor(),
+  },
+  {
+    name: "metrics",
+    at: `${SERVER}/metrics`,
+    widths: [360, 1280, 3840],
+    steps: drawnCharts,
+  },
+  {
+    name: "metrics-range",
+    at: `${SERVER}/metrics`,
+    async steps(page) {
+      await drawnCharts(page);
+      await page.locator(".tools input[value='24h']").check({ force: true });
+      await page.locator(".tools select").selectOption("day");
+      await page.waitForFunction(() => globalThis.world.metrics.asked.length === 2);
+      await page.locator(".tools").scrollIntoViewIfNeeded();
+      await settled(page);
+    },
+  },
+  {
+    name: "metrics-folded",
+    at: `${SERVER}/metrics`,
+    async steps(page) {
+      await drawnCharts(page);
+      for (const summary of await page.locator(".folded summary").all()) await summary.click();
+      await page.locator("section.stack .head button").click();
+      await page.locator("section table").first().waitFor();
+      await page.locator("section.stack .head").scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: "metrics-away",
+    at: `servers/${"04".repeat(32)}/metrics`,
+    steps: drawnCharts,
+  },
+  {
+    name: "metrics-refused",
+    world: "refused",
+    at: `${SERVER}/metrics`,
+    steps: (page) => page.locator("[role=alert]").waitFor(),
+  },
+  {
+    name: "metrics-beside",
+    at: DEEP,
+    widths: [1280, 3840],
+    async steps(page) {
+      await page.setViewportSize({ width: 1280, height: 800 });
+      await page.locator(".beside").click();
+      await drawnCharts(page);
+    },
   },
   {
     name: "keys",

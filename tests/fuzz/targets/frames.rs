@@ -5,6 +5,7 @@ use cloud_doctor_proto::control::{Hello, HelloAck, TransportBinding};
 use cloud_doctor_proto::frame::{Decoder, Frame, FrameError, encode};
 use cloud_doctor_proto::limits::CONTROL_BYTES_MAX;
 use cloud_doctor_proto::look::{Answer, Question};
+use cloud_doctor_proto::metrics::{MetricsRequest, MetricsSeries, Processes, Range, Sample};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::Refused;
 use cloud_doctor_proto::session::{ToClient, ToHolder};
@@ -37,6 +38,15 @@ fn bodies(body: &[u8]) {
     let _ = pack::from_bytes::<Refused>(body, max);
     let _ = pack::from_bytes::<Question>(body, max);
     let _ = pack::from_bytes::<Answer>(body, max);
+    let _ = pack::from_bytes::<MetricsRequest>(body, max);
+    let _ = pack::from_bytes::<MetricsSeries>(body, max).map(|page| page.series.iter().all(|one| one.is_bounded()));
+    let _ = pack::from_bytes::<Processes>(body, max);
+    if let Ok(sample) = Sample::from_bytes(body) {
+        assert_eq!(sample.to_bytes().len(), body.len());
+    }
+    if let Ok(range) = Range::from_bytes(body) {
+        assert_eq!(range.to_bytes().len(), body.len());
+    }
     let mut again = Vec::new();
     if let Ok(message) = ToHolder::decode(body) {
         message.encode(&mut again);

@@ -135,6 +135,14 @@ fn r_17_checks_run_in_a_unit_of_their_own_and_see_the_host() {
     machine.run("systemd-run --quiet --unit=broken-demo -- /bin/false");
     let failed = || machine.run("systemctl is-failed broken-demo").out.contains("failed").then_some(());
     eventually(SOON, "a service has failed", failed);
+    // Programs of this machine that the ceiling names: one as somebody else, one that hangs.
+    machine.must(
+        "cd /etc/cloud-doctor; sed -i '/^\\[end\\]/d' ceiling.toml
+         printf '%s\\n' '[[plugin]]' 'id = \"x.site.who\"' 'exec = \"/usr/bin/id\"' 'args = [\"-un\"]' \
+           '[[plugin]]' 'id = \"x.site.hangs\"' 'exec = \"/bin/sleep\"' 'args = [\"60\"]' 'timeout = \"1s\"' \
+           '[[rule]]' 'scope = \"checks\"' 'mode = \"allow\"' 'checks = [\"x\"]' '[end]' >> ceiling.toml
+         cloud-doctor-agent ceiling check",
+    );
     let checked = machine.run("CLOUD_DOCTOR_HOME=/root/home cloud-doctor check web --json --all --lang en");
     let document: serde_json::Value =
         serde_json::from_str(&checked.out).unwrap_or_else(|error| panic!("{error}: {} {}", checked.out, checked.err));
@@ -144,6 +152,14 @@ fn r_17_checks_run_in_a_unit_of_their_own_and_see_the_host() {
     let services = of("service.failed");
     assert!(services.iter().any(|one| one["subject"].as_str().unwrap().contains("broken-demo")), "{services:?}");
     assert!(found.len() > 40, "{} findings", found.len());
+    let who = of("x.site.who");
+    assert_eq!((&who[0]["status"], &who[0]["summary"]), (&"ok".into(), &"nobody".into()), "{who:?}");
+    let hung = of("x.site.hangs");
+    assert!(hung[0]["summary"].as_str().unwrap().contains("no answer within 1 s"), "{hung:?}");
+    // Guard, which may write its own folder, keeps what was found; the run's unit may write nothing.
+    let kept =
+        machine.must("stat -c %a:%U /var/lib/cloud-doctor/found.record; head -c 24 /var/lib/cloud-doctor/found.record");
+    assert!(kept.contains("600:root") && kept.contains("cloud-doctor record v1"), "{kept}");
     let left = machine.must("systemctl list-units --all --plain --no-legend 'run-*' 'cloud-doctor-check*'");
     assert!(!left.contains("Cloud Doctor checks"), "{left}");
 }

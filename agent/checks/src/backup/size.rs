@@ -2,10 +2,10 @@
 
 use super::sources::{Artefact, Series};
 use crate::check::{Check, Needs, Param, Text};
-use crate::disk::size as bytes_text;
 use crate::found::{Found, Gap, Outcome};
 use crate::host::Host;
 use crate::number::percent;
+use crate::number::size as bytes_text;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

@@ -1,10 +1,10 @@
 //! Space that deleted files still take because a process has them open: df says full, du finds nothing.
 
-use super::size;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::{Deleted, DeletedFiles, Family, Host, Mount};
 use crate::number::percent;
+use crate::number::size;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

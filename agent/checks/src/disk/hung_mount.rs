@@ -2,10 +2,10 @@
 //!
 //! Each is asked by a thread that is left behind when it does not come back.
 
-use super::size;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Asked, Family, Host, Mount, Space};
+use crate::number::size;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

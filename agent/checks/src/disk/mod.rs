@@ -46,35 +46,3 @@ fn each_local(host: &Host, judge: impl Fn(&Mount, &Space) -> Option<Found>) -> R
     };
     Ok(host.local_mounts(true)?.iter().filter_map(look).collect())
 }
-
-/// Bytes for people: `1.5 GiB`.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a size for people")]
-    let mut number = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while number >= 1000.0 && unit + 1 < UNITS.len() {
-        number /= 1024.0;
-        unit += 1;
-    }
-    let digits = usize::from(number < 100.0);
-    format!("{number:.digits$} {}", UNITS[unit])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_written_for_people() {
-        for (bytes, text) in
-            [(512, "512 B"), (1536, "1.5 KiB"), (20 << 30, "20.0 GiB"), (999 << 20, "999 MiB"), (1 << 40, "1.0 TiB")]
-        {
-            assert_eq!(size(bytes), text);
-        }
-        assert_eq!(size(u64::MAX), "16384 PiB");
-    }
-}

@@ -1,10 +1,10 @@
 //! Disks that were made larger than what uses them: space that is paid for and not there.
 
-use super::size;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Mount};
 use crate::many::many;
+use crate::number::size;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

@@ -1,11 +1,11 @@
 //! How full the file systems of this host are. Those behind a network are asked by `disk.hung-mount`.
 
 use super::each_local;
-use super::size;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Mount, Space};
 use crate::many::many;
+use crate::number::size;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

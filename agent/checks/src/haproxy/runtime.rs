@@ -4,8 +4,8 @@
 use super::table::Table;
 use crate::found::{Found, Gap, Outcome};
 use crate::host::Host;
-use crate::lb::each::bounded;
 use crate::lb::haproxy::{Instance, StatsSocket, extras};
+use crate::many::many;
 use crate::words;
 use cloud_doctor_proto::finding::{Status, Words};
 use std::net::SocketAddr;
@@ -53,7 +53,7 @@ pub(super) fn each(host: &Host, look: impl Fn(&Answer) -> Vec<Found>) -> Outcome
         Ok(answer) => look(answer),
         Err(why) => vec![Found::new(&runtime.subject, Status::Unknown, why.clone())],
     });
-    Ok(bounded(found.collect()))
+    Ok(many(found.collect()))
 }
 
 /// The first socket that answers.

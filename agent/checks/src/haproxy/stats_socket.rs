@@ -3,8 +3,8 @@
 use crate::check::{Check, Needs, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
-use crate::lb::each::bounded;
 use crate::lb::haproxy::{Instance, StatsPage, StatsSocket, extras};
+use crate::many::many;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -30,7 +30,7 @@ fn run(host: &Host, _settings: &Settings<'_>) -> Outcome {
     let extras = extras(host)?;
     let sockets = extras.instances.iter().flat_map(|instance| &instance.sockets).map(of_socket);
     let blind = extras.instances.iter().filter(|instance| instance.sockets.is_empty()).map(blind);
-    Ok(bounded(blind.chain(sockets).chain(extras.pages.iter().map(of_page)).collect()))
+    Ok(many(blind.chain(sockets).chain(extras.pages.iter().map(of_page)).collect()))
 }
 
 fn blind(instance: &Instance) -> Found {

@@ -10,6 +10,14 @@ pub fn boot_time() -> BootTime {
     BootTime(secs * 1000 + nanos / 1_000_000)
 }
 
+/// Milliseconds since 1970.
+#[must_use]
+pub fn unix_millis() -> u64 {
+    let now = clock_gettime(ClockId::Realtime);
+    let (secs, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    secs * 1000 + nanos / 1_000_000
+}
+
 /// Seconds since 1970.
 #[must_use]
 pub fn unix_time() -> UnixTime {

@@ -1,5 +1,7 @@
 //! Dates: as days since 1970 and back, and as files write them. Nobody reads a clock here.
 
+use cloud_doctor_proto::time::DAY_SECS;
+
 /// Days from 1970-01-01 to a day of the Gregorian calendar; nothing when there is no such month or day.
 ///
 /// The months are counted from March, so that the leap day is the last of its year (Howard Hinnant, `days_from_civil`).
@@ -90,6 +92,15 @@ pub(crate) fn rfc_3339(text: &str) -> Option<u64> {
     }
 }
 
+/// The way back: `2026-05-20T08:28:12+00:00`.
+#[must_use]
+pub(crate) fn rfc_3339_utc(secs: u64) -> String {
+    let days = i64::try_from(secs / DAY_SECS).unwrap_or(i64::MAX);
+    let ((year, month, day), of_day) = (civil(days), secs % DAY_SECS);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +141,11 @@ mod tests {
         assert_eq!(rfc_2822_utc("Thu, 01 Jan 2026 00:00:10 UTC"), Some(1_767_225_610));
         assert_eq!(rfc_3339("2026-01-01T08:00:00.5+08:00"), Some(1_767_225_600));
         assert_eq!(rfc_3339("2026-01-01T00:00:00Z"), Some(1_767_225_600));
+        for secs in [0, 1_767_225_600, 951_782_399, 4_102_444_799] {
+            assert_eq!(rfc_3339(&rfc_3339_utc(secs)), Some(secs));
+        }
+        assert_eq!(rfc_3339_utc(1_767_225_610), "2026-01-01T00:00:10+00:00");
+        assert!(!rfc_3339_utc(u64::MAX).is_empty());
         assert_eq!(rfc_3339("2025-12-31T19:00:00-05:00"), Some(1_767_225_600));
         for bad in ["", "2026-13-01T00:00:00Z", "2026-01-01", "2026-01-01T00:00:00", "1970-01-01T00:00:00+23:59"] {
             assert_eq!(rfc_3339(bad), None, "{bad}");

@@ -1,13 +1,15 @@
-//! The kernel's own messages: `/dev/kmsg`, or the files that a logger keeps of them.
+//! The kernel's own messages: `/dev/kmsg`, the journal, or the files that a logger keeps of them.
 //!
 //! `/dev/kmsg` is a device, so [`Host::read`] does not open it. It is opened here without waiting and for reading only, and
 //! only on a running host: in another root it would be this host's log. What other programs have written into it is left
 //! out. Bounded in bytes, records and readings; when there is more, the newest stay.
 
+use super::journal::Query;
 use super::{Host, date};
 use crate::found::Gap;
 use crate::words;
 use cloud_doctor_proto::finding::Words;
+use cloud_doctor_proto::time::DAY_SECS;
 use rustix::fs::{FileType, OFlags};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -21,6 +23,8 @@ const MESSAGES_MAX: usize = 10_000;
 const READINGS_MAX: usize = 200_000;
 /// Longest record of the device (kernel `CONSOLE_EXT_LOG_MAX`, 8 KiB), with room.
 const RECORD_BYTES_MAX: usize = 16 << 10;
+/// How far back the journal is read; nothing that is said of the kernel goes back further.
+const JOURNAL_SECS: u64 = 7 * DAY_SECS;
 const DEVICE: &str = "/dev/kmsg";
 /// `/dev/kmsg` is character device 1:11 (kernel Documentation/admin-guide/devices.txt).
 const DEVICE_NUMBER: (u32, u32) = (1, 11);
@@ -55,7 +59,7 @@ pub struct KernelLog {
     /// The messages.
     pub messages: Vec<KernelMessage>,
     /// Where they were read.
-    pub path: &'static str,
+    pub path: String,
     reach: Reach,
 }
 
@@ -63,7 +67,7 @@ impl KernelLog {
     /// Where they were read and how far back they go, for a sentence.
     #[must_use]
     pub fn reach(&self) -> Words {
-        let path = self.path;
+        let path = &self.path;
         match self.reach {
             Reach::Boot => words!("{path} since the kernel started", "{path}（自内核启动以来）"),
             Reach::Secs(secs) => {
@@ -89,19 +93,43 @@ impl Host {
             Ok(records) => return Ok(from_records(&records, self.uptime_secs())),
             Err(Gap::NotHere(why) | Gap::Unknown(why)) => why,
         };
+        if let Ok(log) = self.kernel_journal() {
+            return Ok(log);
+        }
         for path in FILES {
             if let Ok(text) = self.tail(path, LOG_BYTES_MAX) {
                 let lines: Vec<&str> = text.lines().collect();
                 let first = lines.len().saturating_sub(MESSAGES_MAX);
                 let messages = lines[first..].iter().filter_map(|line| from_line(path, line, self.now().0)).collect();
-                return Ok(KernelLog { messages, path, reach: Reach::Unknown });
+                return Ok(KernelLog { messages, path: path.to_owned(), reach: Reach::Unknown });
             }
         }
         let Words { en, zh } = why;
         Err(Gap::Unknown(words!(
-            "no kernel log can be read: {en}, and none of /var/log/kern.log, messages, dmesg",
-            "无法读取内核日志：{zh}；/var/log 下的 kern.log、messages、dmesg 也均不可读"
+            "no kernel log can be read: {en}, and neither the journal nor /var/log/kern.log, messages or dmesg",
+            "无法读取内核日志：{zh}；journal 以及 /var/log 下的 kern.log、messages、dmesg 也均不可读"
         )))
+    }
+
+    /// What the journal keeps of the kernel's messages, over restarts.
+    ///
+    /// # Errors
+    /// As [`Host::journal`]; also when it has none.
+    pub(crate) fn kernel_journal(&self) -> Result<KernelLog, Gap> {
+        let only = Some(("_TRANSPORT", &["kernel"][..]));
+        let journal = self.journal(&Query { only, secs: JOURNAL_SECS, most: MESSAGES_MAX })?;
+        let path = journal.path;
+        #[expect(clippy::cast_precision_loss, reason = "an age for people")]
+        let age = |micros: u64| self.now().0.saturating_sub(micros / 1_000_000) as f64;
+        // Other programs may write to the kernel's log.
+        let own = journal.entries.into_iter().filter(|entry| entry.name == "kernel");
+        let messages: Vec<_> = own
+            .map(|entry| KernelMessage { age_secs: Some(age(entry.micros)), source: path.clone(), text: entry.message })
+            .collect();
+        match messages.first().and_then(|first| first.age_secs) {
+            Some(oldest) => Ok(KernelLog { messages, path, reach: Reach::Secs(oldest) }),
+            None => Err(Gap::NotHere(words!("{path} has no message of the kernel", "{path} 中没有内核日志"))),
+        }
     }
 
     /// The device's records, or a regular file in its place, as one text.
@@ -182,7 +210,7 @@ fn from_records(text: &str, uptime_secs: Option<f64>) -> KernelLog {
         Some((_, Some(secs))) => Reach::Secs(secs),
         Some((_, None)) | None => Reach::Unknown,
     };
-    KernelLog { messages: messages.into(), path: DEVICE, reach }
+    KernelLog { messages: messages.into(), path: DEVICE.to_owned(), reach }
 }
 
 /// Reads a line of a file: `Nov 26 00:37:08 host kernel: [12.3] text`, the same with an RFC 3339 time, or `[12.3] text`.
@@ -197,31 +225,11 @@ fn from_line(path: &str, line: &str, now: u64) -> Option<KernelMessage> {
     };
     let text = text.trim_start();
     let text = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(text, |(_, text)| text);
+    let stamp = line.split_ascii_whitespace().next();
     #[expect(clippy::cast_precision_loss, reason = "an age for people")]
-    let age_secs = if from_dmesg { None } else { unix_secs(line).map(|at| now.saturating_sub(at) as f64) };
+    let age_secs =
+        if from_dmesg { None } else { stamp.and_then(date::rfc_3339).map(|at| now.saturating_sub(at) as f64) };
     Some(KernelMessage { age_secs, source: path.to_owned(), text: text.to_owned() })
-}
-
-/// Reads an RFC 3339 time at the beginning of a line.
-fn unix_secs(line: &str) -> Option<u64> {
-    let stamp = line.split_ascii_whitespace().next()?;
-    let (days, time) = (date::parse_day(stamp)?, stamp.get(11..19)?);
-    let clock = |text: &str| {
-        let mut parts = text.split(':').map(|part| part.parse::<u32>().ok().filter(|part| *part < 61));
-        Some(
-            i64::from(parts.next()??) * 3600
-                + i64::from(parts.next()??) * 60
-                + i64::from(parts.next().unwrap_or(Some(0))?),
-        )
-    };
-    let zone = stamp.get(19..)?.trim_start_matches(|fraction: char| fraction == '.' || fraction.is_ascii_digit());
-    let east = match zone.split_at_checked(1)? {
-        ("Z", "") => 0,
-        ("+", offset) => clock(offset)?,
-        ("-", offset) => -clock(offset)?,
-        _ => return None,
-    };
-    u64::try_from(days * 86_400 + clock(time)? - east).ok()
 }
 
 #[cfg(test)]
@@ -229,6 +237,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::host::fixture::Fixture;
+    use crate::host::journal::tests::recorded;
 
     #[test]
     fn krn_log_records_have_ages_and_are_the_kernels_own() {
@@ -262,6 +271,19 @@ mod tests {
         let image = Fixture::image().file("/var/log/messages", "Dec 31 23:59:50 web1 kernel: x\n");
         assert_eq!(image.host().kernel_log().unwrap().path, "/var/log/messages");
         assert!(matches!(Fixture::live().host().kernel_log(), Err(Gap::Unknown(_))));
+    }
+
+    #[test]
+    fn krn_log_the_journal_stands_in_for_the_device() {
+        for form in ["regular", "compact"] {
+            let fixture =
+                recorded(Fixture::image(), form).file("/var/log/messages", "Dec 31 23:59:50 web1 kernel: x\n");
+            let host = fixture.host();
+            let log = host.kernel_log().unwrap();
+            let told: Vec<_> = log.messages.iter().map(|one| (one.age_secs, one.text.as_str())).collect();
+            assert_eq!(told, [(Some(4199.0), "Out of memory: Killed process 812 (java) total-vm:8123kB")]);
+            assert!(log.path.starts_with("/var/log/journal/"));
+        }
     }
 
     #[test]

@@ -115,13 +115,28 @@ fn parse(mut bytes: &[u8], all: &mut Vec<Listening>) -> io::Result<bool> {
 
 /// An inet_diag_msg: family, state, timer, retrans, ports and addresses, cookie, expiry, queues.
 fn listening(body: &[u8]) -> Option<Listening> {
-    let port = u16::from_be_bytes(body.get(4..6)?.try_into().ok()?);
-    let ip = match body.first()? {
-        2 => IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(body.get(8..12)?).ok()?)),
-        10 => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(body.get(8..24)?).ok()?)),
+    let address = SocketAddr::new(address(body, 8)?, port(body)?);
+    Some(Listening { address, waiting: number(body, 56)?, backlog: number(body, 60)? })
+}
+
+/// Both ends of the connection that one message tells of, this host's first.
+pub(super) fn ends(message: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+    let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
+    let body = message.get(16..).filter(|_| kind == SOCK_DIAG_BY_FAMILY)?;
+    let far_port = u16::from_be_bytes(body.get(6..8)?.try_into().ok()?);
+    Some((SocketAddr::new(address(body, 8)?, port(body)?), SocketAddr::new(address(body, 24)?, far_port)))
+}
+
+fn port(body: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(body.get(4..6)?.try_into().ok()?))
+}
+
+fn address(body: &[u8], at: usize) -> Option<IpAddr> {
+    Some(match body.first()? {
+        2 => IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(body.get(at..at.checked_add(4)?)?).ok()?)),
+        10 => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(body.get(at..at.checked_add(16)?)?).ok()?)),
         _ => return None,
-    };
-    Some(Listening { address: SocketAddr::new(ip, port), waiting: number(body, 56)?, backlog: number(body, 60)? })
+    })
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
@@ -173,8 +188,10 @@ pub(crate) mod tests {
             bad[0..4].copy_from_slice(&length.to_ne_bytes());
             assert!(parse(&bad, &mut Vec::new()).is_err(), "{length}");
         }
+        assert_eq!(ends(&good).map(|(own, far)| (own.port(), far.port())), Some((443, 0)));
         for end in 0..good.len() {
             drop(parse(&good[..end], &mut Vec::new()));
+            assert!(ends(&good[..end]).is_none_or(|_| end >= 16 + 28));
         }
         let mut refused = good;
         refused[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());

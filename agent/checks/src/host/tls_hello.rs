@@ -2,7 +2,7 @@
 //! and not a step more.
 //!
 //! Nothing is encrypted or verified here, so nothing is trusted: the certificates are only looked at. A server that speaks
-//! TLS 1.3 alone cannot be asked this way, and that is said. The connection is ended with an alert, as a client that has
+//! TLS 1.3 alone refuses, and is asked as `tls_newer` does. The connection is ended with an alert, as a client that has
 //! changed its mind; some servers log it.
 
 use super::{Host, Listening, boot_time};
@@ -40,8 +40,6 @@ pub enum Shown {
     Chain(Vec<Vec<u8>>),
     /// It speaks, but not TLS.
     NoTls,
-    /// It refuses TLS 1.2.
-    OnlyNewer,
     /// It knows no such name, or wants something else; the number is that of the alert (RFC 5246 7.2).
     Refused(u8),
 }
@@ -54,7 +52,11 @@ impl Host {
     pub fn shown_certificates(&self, service: &Listening, name: Option<&str>) -> Result<Shown, Gap> {
         self.must_live()?;
         let address = reachable(service.address);
-        ask(address, name).map_err(|error| {
+        let shown = ask(address, name).and_then(|shown| match shown {
+            Some(shown) => Ok(shown),
+            None => super::tls_newer::ask(&mut Timed::connect(address)?, address.ip(), name),
+        });
+        shown.map_err(|error| {
             let why = error.to_string();
             Gap::Unknown(words!("{address} shows no certificate: {why}", "{address} 未出示证书：{why}"))
         })
@@ -71,11 +73,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn ask(address: SocketAddr, name: Option<&str>) -> io::Result<Shown> {
-    let deadline = BootTime(boot_time().0 + DEADLINE_MS);
-    let stream = TcpStream::connect_timeout(&address, Duration::from_millis(DEADLINE_MS))?;
-    stream.set_write_timeout(Some(Duration::from_millis(DEADLINE_MS)))?;
-    let mut timed = Timed { stream, deadline };
+/// Nothing from a service that refuses TLS 1.2.
+fn ask(address: SocketAddr, name: Option<&str>) -> io::Result<Option<Shown>> {
+    let mut timed = Timed::connect(address)?;
     timed.stream.write_all(&hello(name))?;
     let shown = read_shown(&mut timed)?;
     // Whether it still listens is its own affair.
@@ -84,9 +84,18 @@ fn ask(address: SocketAddr, name: Option<&str>) -> io::Result<Shown> {
 }
 
 /// A stream with one deadline for everything that is read.
-struct Timed {
-    stream: TcpStream,
+pub(super) struct Timed {
+    pub(super) stream: TcpStream,
     deadline: BootTime,
+}
+
+impl Timed {
+    pub(super) fn connect(address: SocketAddr) -> io::Result<Self> {
+        let deadline = BootTime(boot_time().0 + DEADLINE_MS);
+        let stream = TcpStream::connect_timeout(&address, Duration::from_millis(DEADLINE_MS))?;
+        stream.set_write_timeout(Some(Duration::from_millis(DEADLINE_MS)))?;
+        Ok(Self { stream, deadline })
+    }
 }
 
 impl Read for Timed {
@@ -136,24 +145,24 @@ fn sized16(body: Vec<u8>) -> Vec<u8> {
 
 /// Reads records until the server's first flight is whole. What comes after the certificates may be missing: it is only
 /// read so that the connection ends without a reset.
-fn read_shown(stream: &mut impl Read) -> io::Result<Shown> {
+fn read_shown(stream: &mut impl Read) -> io::Result<Option<Shown>> {
     let (mut messages, mut at, mut shown) = (Vec::new(), 0, None);
     loop {
         match read_record(stream, MESSAGES_BYTES_MAX - messages.len()) {
             Ok(Record::Handshake(bytes)) => messages.extend(bytes),
-            Ok(Record::Other(other)) => return Ok(shown.unwrap_or(other)),
+            Ok(Record::Other(other)) => return Ok(shown.or(other)),
             // It hung up on us: mute to strangers, or another protocol.
             Err(error) if messages.is_empty() && error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Ok(Shown::NoTls);
+                return Ok(Some(Shown::NoTls));
             }
-            Err(error) => return shown.ok_or(error),
+            Err(error) => return shown.map(Some).ok_or(error),
         }
         while let Some((kind, body)) = message(&messages, at) {
             if kind == MESSAGE_CERTIFICATE {
                 let chain = chain(body).ok_or_else(|| io::Error::other("its certificates cannot be read"))?;
                 shown = Some(Shown::Chain(chain));
             } else if kind == MESSAGE_HELLO_DONE {
-                return shown.ok_or_else(|| io::Error::other("it has no certificate"));
+                return shown.map(Some).ok_or_else(|| io::Error::other("it has no certificate"));
             }
             at += 4 + body.len();
         }
@@ -164,8 +173,8 @@ fn read_shown(stream: &mut impl Read) -> io::Result<Shown> {
 enum Record {
     /// A part of messages, never empty.
     Handshake(Vec<u8>),
-    /// The end.
-    Other(Shown),
+    /// The end; nothing from who refuses TLS 1.2.
+    Other(Option<Shown>),
 }
 
 fn read_record(stream: &mut impl Read, bytes_max: usize) -> io::Result<Record> {
@@ -174,7 +183,7 @@ fn read_record(stream: &mut impl Read, bytes_max: usize) -> io::Result<Record> {
     let [kind, major, _, high, low] = head;
     let length = usize::from(u16::from_be_bytes([high, low]));
     if major != 3 || !(kind == RECORD_ALERT || kind == RECORD_HANDSHAKE) {
-        return Ok(Record::Other(Shown::NoTls));
+        return Ok(Record::Other(Some(Shown::NoTls)));
     }
     if length == 0 || length > RECORD_BYTES_MAX || length > bytes_max {
         return Err(io::Error::other("its answer is too long or empty"));
@@ -185,9 +194,9 @@ fn read_record(stream: &mut impl Read, bytes_max: usize) -> io::Result<Record> {
         return Ok(Record::Handshake(record));
     }
     Ok(Record::Other(match record.get(1) {
-        Some(&ALERT_PROTOCOL_VERSION) => Shown::OnlyNewer,
-        Some(alert) => Shown::Refused(*alert),
-        None => Shown::NoTls,
+        Some(&ALERT_PROTOCOL_VERSION) => None,
+        Some(alert) => Some(Shown::Refused(*alert)),
+        None => Some(Shown::NoTls),
     }))
 }
 
@@ -227,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_recorded_answer_shows_its_chain() {
-        let Shown::Chain(chain) = read_shown(&mut &RECORDED[..]).unwrap() else { panic!() };
+        let Some(Shown::Chain(chain)) = read_shown(&mut &RECORDED[..]).unwrap() else { panic!() };
         assert_eq!(chain.len(), 2);
         assert!(chain.iter().all(|one| one.starts_with(&[0x30, 0x82])), "DER");
         // In records of one byte each it is the same answer.
@@ -240,7 +249,7 @@ mod tests {
             }
             rest = &after[length..];
         }
-        assert_eq!(read_shown(&mut &split[..]).unwrap(), Shown::Chain(chain));
+        assert_eq!(read_shown(&mut &split[..]).unwrap(), Some(Shown::Chain(chain)));
     }
 
     #[test]
@@ -256,7 +265,9 @@ mod tests {
             stream.read_to_end(&mut goodbye).unwrap();
             goodbye
         });
-        assert!(matches!(ask(address, Some("shop.example.com")).unwrap(), Shown::Chain(chain) if chain.len() == 2));
+        assert!(
+            matches!(ask(address, Some("shop.example.com")).unwrap(), Some(Shown::Chain(chain)) if chain.len() == 2)
+        );
         assert_eq!(server.join().unwrap(), GOODBYE);
         assert!(ask(address, None).is_err(), "nobody listens any more");
     }
@@ -264,12 +275,12 @@ mod tests {
     #[test]
     fn answers_of_other_kinds_are_told_apart() {
         for (answer, shown) in [
-            (&[21, 3, 3, 0, 2, 2, 70][..], Shown::OnlyNewer),
-            (&[21, 3, 3, 0, 2, 2, 112], Shown::Refused(112)),
-            (&[21, 3, 3, 0, 1, 2], Shown::NoTls),
-            (b"HTTP/1.1 400 Bad Request\r\n", Shown::NoTls),
-            (b"", Shown::NoTls),
-            (b"220", Shown::NoTls),
+            (&[21, 3, 3, 0, 2, 2, 70][..], None),
+            (&[21, 3, 3, 0, 2, 2, 112], Some(Shown::Refused(112))),
+            (&[21, 3, 3, 0, 1, 2], Some(Shown::NoTls)),
+            (b"HTTP/1.1 400 Bad Request\r\n", Some(Shown::NoTls)),
+            (b"", Some(Shown::NoTls)),
+            (b"220", Some(Shown::NoTls)),
         ] {
             assert_eq!(read_shown(&mut &answer[..]).unwrap(), shown, "{answer:?}");
         }
@@ -279,7 +290,7 @@ mod tests {
     fn hostile_answers_do_no_harm() {
         for end in 1..RECORDED.len().min(800) {
             let shown = read_shown(&mut &RECORDED[..end]);
-            assert!(!matches!(shown, Ok(Shown::Refused(_) | Shown::OnlyNewer)), "{end}");
+            assert!(!matches!(shown, Ok(Some(Shown::Refused(_)) | None)), "{end}");
         }
         for at in 0..RECORDED.len() {
             let mut bad = RECORDED.to_vec();

@@ -2,7 +2,7 @@
 
 use crate::found::{Found, Outcome};
 use crate::host::{Host, KernelMessage};
-use crate::lb::detect::span;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::{Status, Words};
@@ -26,7 +26,7 @@ pub(crate) fn judge(
         let summary =
             Words { en: format!("no {} in {}", what.en, reach.en), zh: format!("{} 中没有{}", reach.zh, what.zh) };
         return Ok(vec![
-            Found::new("", Status::Ok, summary).evidence(log.path, format!("{} messages", log.messages.len())),
+            Found::new("", Status::Ok, summary).evidence(&log.path, format!("{} messages", log.messages.len())),
         ]);
     };
     let within = |name: &str| last.age_secs.is_some_and(|age| age <= settings.number(name));

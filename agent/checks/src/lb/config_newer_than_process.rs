@@ -1,12 +1,12 @@
 //! Configuration that was edited after the balancer read it: what runs is not what stands there, and the next reload
 //! brings a surprise. Only systems that start new workers at each reload can be judged by their processes.
 
-use super::detect::span;
 use super::haproxy::extras;
 use super::{Fleet, System, fleet};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, Process};
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

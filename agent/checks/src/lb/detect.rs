@@ -58,23 +58,6 @@ impl Detection {
     }
 }
 
-/// A time for people: `900 s`, `15 min`, `0.3 s`.
-pub(crate) fn span(secs: f64) -> String {
-    let text = |number: f64, unit: &str| {
-        let number = format!("{number:.1}");
-        format!("{} {unit}", number.strip_suffix(".0").unwrap_or(&number))
-    };
-    if secs < 1.0 {
-        format!("{} ms", (secs * 1000.0).round())
-    } else if secs < 1000.0 {
-        text(secs, "s")
-    } else if secs < 7200.0 {
-        text(secs / 60.0, "min")
-    } else {
-        text(secs / 3600.0, "h")
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -119,15 +102,6 @@ pub(crate) mod tests {
         ] {
             let expected = Detection { refused_secs: refused, hanging_secs: hanging, return_secs: back };
             assert_eq!(detection(&probe), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn times_are_written_for_people() {
-        for (secs, text) in
-            [(0.3, "300 ms"), (5.0, "5 s"), (900.0, "900 s"), (1800.0, "30 min"), (7200.0, "2 h"), (2.5, "2.5 s")]
-        {
-            assert_eq!(span(secs), text);
         }
     }
 }

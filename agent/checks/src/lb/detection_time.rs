@@ -1,12 +1,13 @@
 //! How long a dead backend keeps its traffic: the worst case for one that hangs, judged against the recovery objective.
 
-use super::detect::{Detection, detection, span};
-use super::each::bounded;
+use super::detect::{Detection, detection};
 use super::remedy::remedy;
 use super::{Active, Member, Pool, Probe, fleet};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
+use crate::many::many;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
@@ -45,7 +46,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         .flat_map(|pool| pool.active().map(move |(member, probe)| judge(settings, pool, member, probe)));
     let unclear =
         fleet.pools.iter().flat_map(|pool| pool.members.iter().filter_map(move |member| unclear(pool, member)));
-    Ok(bounded(unread.chain(unclear).chain(probed).collect()))
+    Ok(many(unread.chain(unclear).chain(probed).collect()))
 }
 
 /// A member that is probed, with a value that cannot be told.

@@ -1,11 +1,11 @@
 //! Members that the configuration itself keeps out of service, for so long that they may be forgotten.
 
-use super::detect::span;
 use super::each::told;
 use super::{Member, Pool, fleet};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::Host;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

@@ -1,11 +1,11 @@
 //! How many failed probes it takes: many are slow, one alone is a coin tossed, and some systems count them in their own way.
 
-use super::detect::span;
 use super::each::probed;
 use super::{Active, Member, Pool};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

@@ -1,11 +1,12 @@
 //! How long one probe of a member that hangs may take. Without a limit of its own it doubles the time to detect.
 
-use super::detect::{detection, span};
+use super::detect::detection;
 use super::each::probed;
 use super::{Active, Member, Pool, System};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

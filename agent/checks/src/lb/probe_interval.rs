@@ -1,11 +1,11 @@
 //! How often members are probed while they are well.
 
-use super::detect::span;
 use super::each::probed;
 use super::{Active, Member, Pool};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 

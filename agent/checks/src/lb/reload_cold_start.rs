@@ -1,12 +1,12 @@
 //! What a reload forgets: HAProxy takes every member for alive until its first probe, and that may come an interval later.
 
-use super::detect::span;
 use super::each::told;
 use super::fleet;
 use super::haproxy::{Restart, extras};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

@@ -1,7 +1,8 @@
 //! What to write so that a dead member is out soon, in each system's own words, and what that would give.
 
-use super::detect::{detection, span};
+use super::detect::detection;
 use super::{Active, Member, Origin, Pool, Setting, System};
+use crate::number::span;
 use crate::words;
 use cloud_doctor_proto::finding::Words;
 

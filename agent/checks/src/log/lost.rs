@@ -13,7 +13,11 @@ use std::collections::BTreeMap;
 pub(crate) const CHECK: Check = Check {
     id: "log.lost-messages",
     title: Text { en: "Messages thrown away, and the size of the journal", zh: "被丢弃的日志与 journal 大小" },
-    reads: &["/var/log/syslog or /var/log/messages", "/var/log/journal", "/etc/systemd/journald.conf"],
+    reads: &[
+        "/var/log/syslog or /var/log/messages, or the journal's newest entries",
+        "/var/log/journal",
+        "/etc/systemd/journald.conf",
+    ],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[
         Param::above("warning", 0.0, 0.0, "", "our recommendation: a lost message is lost evidence"),
@@ -56,10 +60,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
 fn suppressed(host: &Host, settings: &Settings<'_>) -> Vec<Found> {
     let logs = text_logs(host);
     let Some(log) = &logs.system else {
-        let why = words!(
-            "whether messages were thrown away stands in the journal, which was not read",
-            "是否丢弃过日志仅记录于 journal 中，未读取"
-        );
+        let why = logs.no_system_log();
         return if host.exists(JOURNAL) { vec![Found::new("", Status::Unknown, why)] } else { Vec::new() };
     };
     let mut lost: BTreeMap<String, (u64, String, String)> = BTreeMap::new();
@@ -145,6 +146,7 @@ mod tests {
     use super::super::text_logs::tests::log;
     use super::*;
     use crate::host::fixture::Fixture;
+    use crate::host::journal::tests::recorded;
 
     #[test]
     fn log_01_messages_that_were_thrown_away_are_told() {
@@ -163,6 +165,13 @@ mod tests {
             assert_eq!(found[0].status, expected, "{line}");
         }
         assert!(Fixture::image().has_none_of(&CHECK));
+    }
+
+    #[test]
+    fn log_01_the_journal_tells_what_it_threw_away() {
+        let found = recorded(Fixture::image(), "compact").run(&CHECK);
+        assert_eq!((found[0].subject.as_str(), found[0].status), ("app.service", Status::Warning), "{found:?}");
+        assert_eq!(found[0].value, Some(12.0));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::text_logs::{Line, TextLog, TextLogs, text_logs};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::Host;
-use crate::lb::detect::span;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::{Status, Words};
@@ -18,7 +18,7 @@ pub(crate) const CHECK: Check = Check {
     id: "log.signatures",
     title: Text { en: "Lines of logs that mean trouble", zh: "日志中的故障特征" },
     reads: &[
-        "/var/log/syslog or /var/log/messages",
+        "/var/log/syslog or /var/log/messages, or the journal of the last day",
         "error logs of nginx, Tengine, OpenResty, HAProxy, Apache: the last MiB",
     ],
     needs: Needs { root: true, ..Needs::FILES },
@@ -170,12 +170,7 @@ struct Hits<'a> {
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let logs = text_logs(host);
     if logs.all().next().is_none() {
-        return Err(Gap::Unknown(logs.unread.first().cloned().unwrap_or_else(|| {
-            words!(
-                "no text log was written to within a day; the journal is binary and was not read",
-                "一天内没有写入过的文本日志；journal 为二进制格式，未读取"
-            )
-        })));
+        return Err(Gap::Unknown(logs.no_system_log()));
     }
     let all = count(logs);
     let looked_at = logs.paths();
@@ -185,18 +180,14 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
         .filter_map(|(signature, hits)| judge(settings, signature, hits, &looked_at))
         .collect();
     if found.is_empty() {
-        let summary = words!(
-            "no line of the last day means trouble in {looked_at}; the journal was not read",
-            "{looked_at} 最近一天没有故障特征；未读取 journal"
-        );
+        let summary =
+            words!("no line of the last day means trouble in {looked_at}", "{looked_at} 最近一天没有故障特征");
         found.push(Found::new("", Status::Ok, summary));
     }
     if logs.system.is_none() {
-        let summary = words!(
-            "what the kernel and services say stands only in the journal, which was not read",
-            "内核与服务的日志仅存在于 journal 中，未读取"
-        );
-        found.push(Found::new("system log", Status::Unknown, summary));
+        found.push(Found::new("system log", Status::Unknown, logs.no_system_log()));
+    } else {
+        found.extend(logs.left_out.clone().map(|left_out| Found::advice("system log", left_out)));
     }
     found.extend(logs.unread.iter().map(|why: &Words| Found::new("unread logs", Status::Unknown, why.clone())).take(1));
     Ok(found)
@@ -231,7 +222,10 @@ impl Signature {
         let line = match self.writer {
             Writer::Anybody => line,
             // `Jan  1 00:00:00 host kernel: [12.3] text`: its name stands before its words.
-            Writer::Kernel => match line.split_once(" kernel: ").filter(|(head, _)| is_system && head.len() < 100) {
+            Writer::Kernel => match line
+                .split_once(" kernel: ")
+                .filter(|(head, _)| is_system && !head.ends_with(':') && !head.contains(": "))
+            {
                 Some((_, words)) => words,
                 None => return false,
             },
@@ -284,6 +278,7 @@ mod tests {
     use super::super::text_logs::tests::log;
     use super::*;
     use crate::host::fixture::Fixture;
+    use crate::host::journal::tests::recorded;
 
     fn status(system: &str, nginx: &str) -> Status {
         let host = log(Fixture::image(), "/var/log/syslog", 5, system);
@@ -313,6 +308,7 @@ mod tests {
             ("web1 sshd[9]: error: accept: Too many open files", Status::Warning),
             // Anybody can say what the kernel says.
             ("web1 mallory: Out of memory: Killed process 1", Status::Ok),
+            ("web1 mallory: kernel: Out of memory: Killed process 1", Status::Ok),
         ] {
             assert_eq!(status(&format!("{QUIET}Jan  1 07:59:55 {line}\n"), ""), expected, "{line}");
         }
@@ -320,6 +316,21 @@ mod tests {
         let oom = "web1 kernel: Out of memory: Killed process 812 (java)";
         assert_eq!(status(&format!("Jan  1 05:00:00 {oom}\n{QUIET}"), ""), Status::Warning);
         assert_eq!(status(&format!("Dec 30 05:00:00 {oom}\n{QUIET}"), ""), Status::Ok);
+    }
+
+    #[test]
+    fn log_04_the_journal_stands_in_for_a_system_log() {
+        for form in ["regular", "compact"] {
+            let found = recorded(Fixture::image(), form).run(&CHECK);
+            assert_eq!((found[0].subject.as_str(), found[0].status), ("out of memory", Status::Warning), "{found:?}");
+            assert_eq!(found[0].value, Some(1.0), "what was forged does not count");
+            assert_eq!(found[0].evidence[0].source, "/var/log/journal/0123456789abcdef0123456789abcdef");
+            let left_out = found.iter().find(|one| one.subject == "system log").expect("a long message was not read");
+            assert!(left_out.note && left_out.summary.en.contains("1 long messages are compressed"), "{left_out:?}");
+        }
+        // A text log that is in use is preferred.
+        let both = log(recorded(Fixture::image(), "compact"), "/var/log/syslog", 5, QUIET);
+        assert_eq!(both.status(&CHECK), Status::Ok);
     }
 
     #[test]
@@ -334,7 +345,7 @@ mod tests {
         let shown = "2026/01/01 07:59:55 [error] 12#12: *7 upstream timed out ... http://10.0.0.7:8080";
         assert_eq!(found[0].evidence[0].text, shown);
         assert_eq!(found[0].evidence[0].source, "/var/log/nginx/error.log:11");
-        // Only the journal has what the kernel says.
+        // Nothing has what the kernel says.
         assert_eq!((found[1].subject.as_str(), found[1].status), ("system log", Status::Unknown));
         assert_eq!(Fixture::image().status(&CHECK), Status::Unknown);
         assert_eq!(log(Fixture::image(), "/var/log/syslog", 90_000, QUIET).status(&CHECK), Status::Unknown);

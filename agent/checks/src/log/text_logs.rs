@@ -2,11 +2,13 @@
 //!
 //! A line's time has no zone that could be relied on. But all lines of one file are written in the same one, and the newest
 //! was written when the file changed last: so a line is as old as the distance to the newest plus the age of the file.
-//! The journal's files are binary and are not read here.
+//! Where no such log is in use, the journal is read as one.
 
 use crate::found::Gap;
 use crate::host::Host;
 use crate::host::date::{self, civil, days_since_1970};
+use crate::host::journal::Query;
+use crate::words;
 use cloud_doctor_proto::finding::Words;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
 
@@ -14,6 +16,8 @@ use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
 pub(crate) const BYTES_MAX: u64 = 1 << 20;
 /// Logs that are read.
 const LOGS_MAX: usize = 12;
+/// Entries of the journal that are read in place of one.
+const ENTRIES_MAX: usize = 20_000;
 /// A file that was not written to for longer is no log in use.
 pub(crate) const IN_USE_SECS: u64 = DAY_SECS;
 
@@ -34,12 +38,14 @@ const SERVICES: [&str; 8] = [
 /// All that are in use.
 #[derive(Debug, Default)]
 pub(crate) struct TextLogs {
-    /// What services and the kernel say; nothing where only the journal has it.
+    /// What services and the kernel say.
     pub(crate) system: Option<TextLog>,
     /// What services write by themselves.
     pub(crate) services: Vec<TextLog>,
     /// What could not be read.
     pub(crate) unread: Vec<Words>,
+    /// What was left out of the journal.
+    pub(crate) left_out: Option<Words>,
 }
 
 /// One log.
@@ -70,6 +76,16 @@ impl TextLogs {
         self.system.iter().chain(&self.services)
     }
 
+    /// Why there is no system log.
+    pub(crate) fn no_system_log(&self) -> Words {
+        self.unread.first().cloned().unwrap_or_else(|| {
+            words!(
+                "no system log was written to within a day: neither /var/log/syslog or messages nor the journal",
+                "一天内没有写入过的系统日志：/var/log/syslog、messages 与 journal 均无"
+            )
+        })
+    }
+
     /// Their paths, for people.
     pub(crate) fn paths(&self) -> String {
         self.all().map(|log| log.path.as_str()).collect::<Vec<_>>().join(", ")
@@ -77,6 +93,11 @@ impl TextLogs {
 }
 
 impl TextLog {
+    /// All of it that was read.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The lines that were written within the last `secs`.
     pub(crate) fn since(&self, secs: u64) -> impl Iterator<Item = Line<'_>> {
         // What stands before the first line with a time was written before it, nobody knows when.
@@ -105,6 +126,9 @@ pub(crate) fn text_logs(host: &Host) -> &TextLogs {
                 logs.system = read(host, path, &mut logs.unread);
             }
         }
+        if logs.system.is_none() {
+            logs.system = journal(host, &mut logs);
+        }
         for pattern in SERVICES {
             for path in host.glob(pattern).unwrap_or_default() {
                 if logs.services.len() < LOGS_MAX {
@@ -113,6 +137,28 @@ pub(crate) fn text_logs(host: &Host) -> &TextLogs {
             }
         }
         logs
+    })
+}
+
+/// The journal of the last day, where it is in use.
+fn journal(host: &Host, logs: &mut TextLogs) -> Option<TextLog> {
+    let journal = match host.journal(&Query { only: None, secs: DAY_SECS, most: ENTRIES_MAX }) {
+        Ok(journal) => journal,
+        Err(Gap::NotHere(_)) => return None,
+        Err(Gap::Unknown(why)) => {
+            logs.unread.push(why);
+            return None;
+        }
+    };
+    logs.left_out = journal.left_out(host.now());
+    let newest = journal.entries.last()?.micros / 1_000_000;
+    Some(TextLog {
+        text: journal.text(host),
+        path: journal.path,
+        is_whole: false,
+        newest_age: host.now().0.saturating_sub(newest),
+        newest: i64::try_from(newest).ok()?,
+        year: year_of(UnixTime(newest)),
     })
 }
 

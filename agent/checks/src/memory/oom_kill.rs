@@ -6,7 +6,7 @@ use super::vmstat::{PATH, counter};
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::{Host, KernelMessage, control_groups};
-use crate::lb::detect::span;
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::{Status, Words};
@@ -63,7 +63,7 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
             "no process was killed for lack of memory in {en}; {counted} since boot",
             "{zh} 中没有进程因内存不足被杀；自启动以来共 {counted} 个"
         );
-        return Ok(vec![Found::new("", Status::Ok, summary).evidence(log.path, "no \"Killed process\"")]);
+        return Ok(vec![Found::new("", Status::Ok, summary).evidence(&log.path, "no \"Killed process\"")]);
     };
     Ok(vec![judge(settings, &kills, last, &reach)])
 }

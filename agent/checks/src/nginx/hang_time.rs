@@ -3,9 +3,9 @@
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::Host;
-use crate::lb::detect::span;
 use crate::lb::nginx::{Pass, Upstream, all_upstreams};
 use crate::lb::{Probe, Setting};
+use crate::number::span;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;

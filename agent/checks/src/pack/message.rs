@@ -1,7 +1,7 @@
 //! Sentences with values in braces: `{item.name} is noticed after {down|duration}`.
 
 use super::rule::{Inputs, Rule};
-use crate::lb::detect::span;
+use crate::number::{size_of, span};
 use crate::words;
 use cloud_doctor_proto::finding::Words;
 use cloud_doctor_proto::refusal::one_line;
@@ -69,7 +69,7 @@ impl Message {
                     let value = match form {
                         Form::Plain => rule.text(inputs)?,
                         Form::Duration => span(rule.number(inputs)? / 1000.0),
-                        Form::Bytes => bytes(rule.number(inputs)?),
+                        Form::Bytes => size_of(rule.number(inputs)?),
                         Form::Percent => format!("{:.1}%", rule.number(inputs)?),
                     };
                     out.push_str(&one_line(&value, VALUE_CHARS_MAX));
@@ -104,16 +104,6 @@ fn value(source: &str) -> Result<Part, Words> {
     Ok(Part::Value(Box::new(Rule::new(source.trim())?), form))
 }
 
-fn bytes(count: f64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let (mut count, mut at) = (count, 0);
-    while count.abs() >= 1024.0 && at + 1 < units.len() {
-        count /= 1024.0;
-        at += 1;
-    }
-    if at == 0 { format!("{count:.0} B") } else { format!("{count:.1} {}", units[at]) }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -127,7 +117,7 @@ mod tests {
         for (text, expected) in [
             ("plain", "plain"),
             ("{down|duration} of {n}", "30 min of 2.5"),
-            ("{big|bytes}, {n | percent}", "5.0 GiB, 2.5%"),
+            ("{big|bytes}, {n | percent}", "5 GiB, 2.5%"),
             ("{yes || false}", "true"),
             ("{size(name)}", "3"),
         ] {

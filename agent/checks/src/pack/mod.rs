@@ -303,7 +303,7 @@ fn gone() -> Gap {
 const REFUSED_CHECK: Check = Check {
     id: REFUSED,
     title: Text { en: "Own checks that were refused", zh: "被拒绝的自定义检查" },
-    reads: &["/etc/cloud-doctor/packs", "/etc/cloud-doctor/packs.lock", "/etc/cloud-doctor/plugins.toml"],
+    reads: &["/etc/cloud-doctor/packs", "/etc/cloud-doctor/packs.lock", "/etc/cloud-doctor/ceiling.toml"],
     needs: Needs::FILES,
     params: &[],
     impact: Text {

@@ -255,8 +255,8 @@ pub(super) fn judge(configured: &Configured, wanted: &Wanted) -> Outcome {
 fn heard<'a>(id: &str, wanted: &'a Wanted) -> Result<&'a Heard, Gap> {
     wanted.plugins.get(id).ok_or_else(|| {
         Gap::Unknown(words!(
-            "plugin {id} did not run: it is not in plugins.toml, or this is not the running host",
-            "插件 {id} 未运行：plugins.toml 中没有它，或这不是运行中的主机"
+            "plugin {id} did not run: the ceiling does not declare it, or does not allow it to whoever asked, or this is not the running host",
+            "插件 {id} 未运行：上限文件未声明它，或不允许请求方使用它，或这不是运行中的主机"
         ))
     })
 }

@@ -5,8 +5,9 @@
 
 use super::gather::Piece;
 use crate::found::Gap;
-use crate::host::Host;
+use crate::host::{Host, Kind};
 use crate::lb;
+use crate::log::text_logs::text_logs;
 use crate::words;
 use cloud_doctor_proto::finding::{Finding, Status, Words};
 use serde::{Deserialize, Serialize};
@@ -214,10 +215,26 @@ pub(super) fn fleet_files(host: &Host) -> &BTreeSet<String> {
 pub(super) fn log(host: &Host, path: &str, say: &mut dyn FnMut(Piece) -> io::Result<()>) -> io::Result<()> {
     match allowed(host, path) {
         // What logrotate has moved away meanwhile, or a link to elsewhere.
+        Ok(real) if is_log(path) && !is_forbidden(&real) && is_journal(host, path) => journal(host, path, say),
         Ok(real) if is_log(path) && !is_forbidden(&real) => end_of(host, Collector::Log, path, LOG_BYTES_MAX, say),
         Ok(_) => say(Piece::Gap(never(path))),
         Err(why) => say(Piece::Gap(why)),
     }
+}
+
+fn is_journal(host: &Host, path: &str) -> bool {
+    host.stat(path).is_ok_and(|stat| stat.kind == Kind::Folder)
+}
+
+/// The journal's files are no text: what the checks of logs read of it is taken along.
+fn journal(host: &Host, path: &str, say: &mut dyn FnMut(Piece) -> io::Result<()>) -> io::Result<()> {
+    let Some(log) = text_logs(host).system.as_ref().filter(|log| log.path == path) else {
+        return say(Piece::Gap(words!("{path} is a folder; not taken along", "{path} 是目录，未收录")));
+    };
+    let text = log.text();
+    let skipped = text.len().saturating_sub(usize::try_from(LOG_BYTES_MAX).unwrap_or(usize::MAX));
+    let begin = text.get(skipped..).map_or(0, |_| skipped);
+    say_text(Collector::Log, path, text.get(begin..).unwrap_or_default(), begin > 0, say)
 }
 
 pub(super) fn kernel_log(host: &Host, say: &mut dyn FnMut(Piece) -> io::Result<()>) -> io::Result<()> {
@@ -237,7 +254,7 @@ pub(super) fn kernel_log(host: &Host, say: &mut dyn FnMut(Piece) -> io::Result<(
         lines.push(line);
     }
     lines.reverse();
-    say_text(Collector::KernelLog, log.path, &lines.concat(), truncated, say)
+    say_text(Collector::KernelLog, &log.path, &lines.concat(), truncated, say)
 }
 
 /// The path that this one leads to, unless that never leaves a host.
@@ -314,8 +331,20 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::host::fixture::Fixture;
+    use crate::host::journal::tests::recorded;
     use crate::report::tests::{finding, finding_at};
     use crate::report::{Gathered, Step, gather};
+
+    #[test]
+    fn chk_a_journal_that_a_finding_names_is_taken_along_as_text() {
+        let fixture = recorded(Fixture::image(), "compact");
+        let folder = "/var/log/journal/0123456789abcdef0123456789abcdef".to_owned();
+        let all = gathered(&fixture, &[Step::Log(folder.clone())]);
+        assert_eq!((all.files[0].source.as_str(), all.files[0].text.lines().count()), (folder.as_str(), 332));
+        assert!(all.gaps.is_empty(), "{:?}", all.gaps);
+        let other = gathered(&fixture, &[Step::Log("/var/log/journal".to_owned())]);
+        assert!(other.files.is_empty() && other.gaps[0].en.contains("is a folder"), "{other:?}");
+    }
 
     fn gathered(fixture: &Fixture, steps: &[Step]) -> Gathered {
         let (host, mut all) = (fixture.host(), Gathered::default());

@@ -1,7 +1,7 @@
 //! RTO and RPO against what was found: how long detection takes, how old the newest backup is.
 
 use super::Report;
-use crate::lb::detect::span;
+use crate::number::span;
 use crate::run::RTO_SECS_DEFAULT;
 use crate::words;
 use cloud_doctor_proto::finding::{Finding, Status, Words};

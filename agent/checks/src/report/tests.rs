@@ -99,6 +99,7 @@ pub(crate) fn finding(check: &str, subject: &str, status: Status) -> Finding {
         subject: subject.to_owned(),
         status,
         note: false,
+        since: None,
         value: None,
         unit: String::new(),
         evidence: vec![Evidence { source: "/etc/x:1".into(), text: "x".into() }],

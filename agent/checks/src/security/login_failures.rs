@@ -2,6 +2,7 @@
 
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Gap, Outcome};
+use crate::host::journal::Query;
 use crate::host::{Host, date};
 use crate::run::Settings;
 use crate::words;
@@ -12,7 +13,7 @@ use std::net::IpAddr;
 pub(crate) const CHECK: Check = Check {
     id: "security.login-failures",
     title: Text { en: "Failed SSH logins", zh: "SSH 登录失败" },
-    reads: &["/var/log/auth.log", "/var/log/secure"],
+    reads: &["/var/log/auth.log", "/var/log/secure", "what sshd says in the journal"],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[
         Param::above("warning", 20.0, 10.0, "/min", "our own: people do not fail so often"),
@@ -34,6 +35,10 @@ pub(crate) const CHECK: Check = Check {
 const LOGS: [&str; 2] = ["/var/log/auth.log", "/var/log/secure"];
 /// The end of the log: some 10,000 lines.
 const TAIL_BYTES: u64 = 1 << 20;
+/// Who says so in the journal; since OpenSSH 9.8 a program of its own.
+const SSHD: [&str; 2] = ["sshd", "sshd-session"];
+/// Its messages there that are read.
+const ENTRIES_MAX: usize = 20_000;
 /// Sources that are named.
 const NAMED_MAX: usize = 5;
 /// `message repeated N times` counts for so many at most.
@@ -42,19 +47,9 @@ const REPEATED_MAX: u64 = 1000;
 const YEAR_SECS: u64 = 31_556_952;
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
-    let Some(path) = LOGS.into_iter().find(|path| host.exists(path)) else {
-        if host.exists("/var/log/journal") || host.exists("/run/log/journal") {
-            return Err(Gap::Unknown(words!(
-                "logins are in the journal, which is not read here; look with journalctl -u ssh",
-                "登录日志在 journal 中，此处不读取；请用 journalctl -u ssh 查看"
-            )));
-        }
-        return Err(Gap::NotHere(words!("there is no authentication log", "没有认证日志")));
-    };
-    let text = host.tail(path, TAIL_BYTES)?;
-    let age = host.now().0.saturating_sub(host.stat(path)?.modified.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "hours that somebody set")]
     let window = (settings.number("window").max(0.0) * 3600.0) as u64;
+    let Log { path, text, age } = log(host, window)?;
     let failures = failures(&text, Clock { age, window, year: 1970 + host.now().0 / YEAR_SECS });
     let mut rates: Vec<(u64, IpAddr)> = Vec::new();
     for (source, minutes) in &failures {
@@ -74,9 +69,36 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let mut found =
         Found::new("ssh", settings.level("ssh", value), summary).value(value, "/min").detail("sources", sources);
     for (rate, source) in rates.into_iter().take(NAMED_MAX) {
-        found = found.evidence(path, format!("{source}: {rate} failed logins in its worst minute"));
+        found = found.evidence(&path, format!("{source}: {rate} failed logins in its worst minute"));
     }
     Ok(vec![found])
+}
+
+/// What is read, and the seconds since its last line was written.
+struct Log {
+    path: String,
+    text: String,
+    age: u64,
+}
+
+/// The log that is in use; what lies there since sshd has written to the journal alone is none.
+fn log(host: &Host, window: u64) -> Result<Log, Gap> {
+    let age = |path: &str| Ok(host.now().0.saturating_sub(host.stat(path)?.modified.0));
+    let lies = LOGS.into_iter().find(|path| host.exists(path));
+    let of_file = |path: &str| Ok(Log { path: path.to_owned(), text: host.tail(path, TAIL_BYTES)?, age: age(path)? });
+    if let Some(path) = lies.filter(|path| age(path).is_ok_and(|age| age <= window)) {
+        return of_file(path);
+    }
+    let query = Query { only: Some(("SYSLOG_IDENTIFIER", &SSHD)), secs: window, most: ENTRIES_MAX };
+    match (host.journal(&query), lies) {
+        (Ok(journal), _) => {
+            let age = journal.entries.last().map_or(0, |last| host.now().0.saturating_sub(last.micros / 1_000_000));
+            Ok(Log { text: journal.text(host), path: journal.path, age })
+        }
+        (Err(_), Some(path)) => of_file(path),
+        (Err(Gap::NotHere(_)), None) => Err(Gap::NotHere(words!("there is no authentication log", "没有认证日志"))),
+        (Err(gap @ Gap::Unknown(_)), None) => Err(gap),
+    }
 }
 
 /// Failed logins by source and minute.
@@ -172,6 +194,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::host::fixture::Fixture;
+    use crate::host::journal::tests::recorded;
+    use crate::log::text_logs::tests::log;
     use cloud_doctor_proto::finding::Status;
     use std::fs::{File, FileTimes};
     use std::time::{Duration, SystemTime};
@@ -233,9 +257,22 @@ mod tests {
     }
 
     #[test]
-    fn sec_15_a_journal_is_not_read() {
-        let journal = Fixture::image().file("/var/log/journal/x/system.journal", "");
-        assert_eq!(journal.status(&CHECK), Status::Unknown);
+    fn sec_15_the_journal_stands_in_for_an_authentication_log() {
+        for form in ["regular", "compact"] {
+            let found = recorded(Fixture::image(), form).run(&CHECK);
+            assert_eq!((found[0].status, found[0].value), (Status::Warning, Some(25.0)), "{found:?}");
+            assert!(found[0].evidence[0].source.starts_with("/var/log/journal/"));
+        }
+        // A log that nobody has written to for days is not where logins are told.
+        let stale = log(
+            recorded(Fixture::image(), "compact"),
+            "/var/log/auth.log",
+            5 * 86_400,
+            "Dec 27 00:00:00 web sshd[7]: x\n",
+        );
+        assert_eq!(stale.status(&CHECK), Status::Warning);
         assert!(Fixture::image().has_none_of(&CHECK));
+        let unreadable = Fixture::image().file("/var/log/journal/0123456789abcdef0123456789abcdef/system.journal", "");
+        assert_eq!(unreadable.status(&CHECK), Status::Unknown);
     }
 }

@@ -8,7 +8,7 @@ use super::SOURCE;
 use crate::check::{Check, Needs, Param, Text};
 use crate::found::{Found, Outcome};
 use crate::host::{Host, Unit};
-use crate::lb::detect::span;
+use crate::number::span;
 use crate::process::uptime_secs;
 use crate::run::Settings;
 use crate::words;

@@ -3,7 +3,9 @@
 use super::wrap::{width, wrap};
 use super::{Results, Style, safe};
 use crate::words;
+use cloud_doctor_proto::audit::rfc3339;
 use cloud_doctor_proto::finding::{Finding, Status, Words};
+use cloud_doctor_proto::time::UnixTime;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -25,7 +27,7 @@ pub fn human(results: &Results<'_>, style: Style) -> String {
         }
         let same = alike.entry((&finding.check, finding.status, finding.note)).or_default();
         if same.len() < ALIKE_MAX || style.all {
-            one(&mut out, finding, style);
+            one(&mut out, finding, results.at, style);
         }
         same.push(finding);
     }
@@ -44,7 +46,7 @@ pub fn human(results: &Results<'_>, style: Style) -> String {
     out
 }
 
-fn one(out: &mut String, finding: &Finding, style: Style) {
+fn one(out: &mut String, finding: &Finding, at: UnixTime, style: Style) {
     let label = label(finding.status, finding.note);
     let label = label.get(style.language);
     let pad = " ".repeat(INDENT.saturating_sub(width(label)));
@@ -57,6 +59,10 @@ fn one(out: &mut String, finding: &Finding, style: Style) {
     if hurts {
         paragraph(out, words!("cost", "影响").get(style.language), finding.impact.get(style.language), style);
         paragraph(out, words!("do", "处理").get(style.language), finding.remedy.get(style.language), style);
+    }
+    // An earlier run has found the same.
+    if let Some(since) = finding.since.filter(|since| hurts && *since < at) {
+        paragraph(out, words!("since", "始于").get(style.language), &rfc3339(since), style);
     }
     if hurts || style.all {
         for evidence in finding.evidence.iter().take(EVIDENCE_SHOWN_MAX) {

@@ -28,6 +28,9 @@ pub(crate) struct One<'a> {
     status: Status,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     note: bool,
+    /// Seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<f64>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -63,6 +66,7 @@ pub(crate) fn one(finding: &Finding, language: Language) -> One<'_> {
         subject: &finding.subject,
         status: finding.status,
         note: finding.note,
+        since: finding.since.map(|since| since.0),
         value: finding.value,
         unit: &finding.unit,
         evidence: &finding.evidence,

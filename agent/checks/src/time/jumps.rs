@@ -13,7 +13,7 @@ use cloud_doctor_proto::time::DAY_SECS;
 pub(crate) const CHECK: Check = Check {
     id: "time.jumps",
     title: Text { en: "Jumps of the clock", zh: "时钟跳变" },
-    reads: &["/var/log/syslog or /var/log/messages: the last MiB", "/proc/uptime"],
+    reads: &["/var/log/syslog or /var/log/messages: the last MiB, or the journal of the last day", "/proc/uptime"],
     needs: Needs { root: true, ..Needs::LIVE },
     params: &[
         Param::above("warning", 5.0, 5.0, "s", "our recommendation: more breaks tokens and timelines"),
@@ -33,12 +33,7 @@ pub(crate) const CHECK: Check = Check {
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
     let logs = text_logs(host);
     let Some(log) = &logs.system else {
-        return Err(Gap::Unknown(logs.unread.first().cloned().unwrap_or_else(|| {
-            words!(
-                "jumps of the clock stand in the journal, which was not read, and no text log is in use",
-                "时钟跳变仅记录于 journal（未读取），且没有在用的文本日志"
-            )
-        })));
+        return Err(Gap::Unknown(logs.no_system_log()));
     };
     // A clock that was never right is set after the start.
     let up = uptime_secs(host)? - settings.number("after-boot");
@@ -81,6 +76,7 @@ fn jump_secs(line: &str) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::host::fixture::Fixture;
+    use crate::host::journal::tests::recorded;
     use crate::log::text_logs::tests::log;
 
     #[test]
@@ -101,6 +97,8 @@ mod tests {
             // Five minutes after the start.
             assert_eq!(host("3900.0 1").status(&CHECK), Status::Ok, "{line}");
         }
+        let journal = recorded(Fixture::live().file("/proc/uptime", "90000.0 1"), "compact");
+        assert_eq!(journal.status(&CHECK), Status::Ok);
         assert_eq!(Fixture::live().status(&CHECK), Status::Unknown);
         assert_eq!(Fixture::image().status(&CHECK), Status::Unknown);
     }

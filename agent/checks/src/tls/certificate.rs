@@ -1,6 +1,8 @@
-//! What a certificate says: for whom, by whom, until when. Nothing is verified; no private key is looked at.
+//! What a certificate says: for whom, by whom, until when; and whether another one's key signed it. No private key is
+//! looked at.
 
 use cloud_doctor_proto::refusal::one_line;
+use rustls::crypto::aws_lc_rs;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer as _;
@@ -67,10 +69,47 @@ impl Certificate {
         self.subject == self.issuer
     }
 
+    /// Whether the key of `signer` made the signature; nothing for kinds of signatures and keys that are not known here.
+    pub(super) fn is_signed_by(&self, signer: &Self) -> Option<bool> {
+        let (_, x509) = X509Certificate::from_der(&signer.der).ok()?;
+        let (key_kind, rest) = value(value(x509.public_key().raw)?.0)?;
+        let key = bits(value(rest)?.0)?;
+        let inside = value(&self.der)?.0;
+        let (_, rest) = value(inside)?;
+        let signed = inside.get(..inside.len() - rest.len())?;
+        let (kind, rest) = value(rest)?;
+        let signature = bits(value(rest)?.0)?;
+        let known = aws_lc_rs::default_provider().signature_verification_algorithms.all;
+        let mut fitting = known
+            .iter()
+            .filter(|one| one.signature_alg_id().as_ref() == kind && one.public_key_alg_id().as_ref() == key_kind)
+            .peekable();
+        fitting.peek()?;
+        Some(fitting.any(|one| one.verify_signature(key, signed, signature).is_ok()))
+    }
+
     /// A line of evidence.
     pub(super) fn text(&self) -> String {
         format!("{}, signed by {}, until {}", self.title, self.signer, self.until_date)
     }
+}
+
+/// What stands in a DER element, and what follows it.
+fn value(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (first, rest) = der.get(1..)?.split_first()?;
+    let (length, rest) = match usize::from(*first) {
+        short @ ..0x80 => (short, rest),
+        long => {
+            let (bytes, rest) = rest.split_at_checked(long - 0x80).filter(|(bytes, _)| bytes.len() <= 3)?;
+            (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
+        }
+    };
+    rest.split_at_checked(length)
+}
+
+/// A bit string of whole bytes.
+fn bits(value: &[u8]) -> Option<&[u8]> {
+    value.split_first().filter(|(unused, _)| **unused == 0).map(|(_, bytes)| bytes)
 }
 
 fn common_name(name: &x509_parser::x509::X509Name<'_>) -> Option<String> {
@@ -109,6 +148,8 @@ pub(super) mod tests {
     pub(in crate::tls) const RENEWED: &str = include_str!("testdata/leaf-until-2026-03-31.pem");
     pub(in crate::tls) const INTERMEDIATE: &str = include_str!("testdata/intermediate.pem");
     pub(in crate::tls) const ROOT: &str = include_str!("testdata/root.pem");
+    /// Another key by the name of the intermediate.
+    pub(in crate::tls) const IMPOSTOR: &str = include_str!("testdata/impostor.pem");
     pub(in crate::tls) const SHORT: &str = include_str!("testdata/short.pem");
 
     #[test]
@@ -121,6 +162,25 @@ pub(super) mod tests {
         assert_eq!((leaf.until - leaf.from, leaf.says_signer), (90 * 86_400, true));
         assert_eq!(leaf.issuer, intermediate.subject);
         assert!(from_pem(ROOT)[0].signs_itself() && !leaf.signs_itself());
+    }
+
+    #[test]
+    fn tls_03_signatures_are_verified() {
+        let one = |pem: &str| from_pem(pem).remove(0);
+        let (leaf, intermediate, root) = (one(LEAF), one(INTERMEDIATE), one(ROOT));
+        assert_eq!(leaf.is_signed_by(&intermediate), Some(true));
+        assert_eq!(intermediate.is_signed_by(&root), Some(true));
+        assert_eq!(root.is_signed_by(&root), Some(true));
+        assert_eq!(leaf.is_signed_by(&root), Some(false));
+        assert_eq!(leaf.is_signed_by(&one(IMPOSTOR)), Some(false), "the same name, another key");
+        let at = leaf.der.len() - 1;
+        let mut bad = leaf.clone();
+        bad.der[at] ^= 1;
+        assert_eq!(bad.is_signed_by(&intermediate), Some(false));
+        for end in 0..leaf.der.len() {
+            let cut = Certificate { der: leaf.der[..end].to_vec(), ..leaf.clone() };
+            assert_eq!(cut.is_signed_by(&intermediate), None, "{end}");
+        }
     }
 
     #[test]

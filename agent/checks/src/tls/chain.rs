@@ -1,4 +1,5 @@
-//! Whether services show the certificates between their own and a root. Signatures, names and revocation are not verified.
+//! Whether services show the certificates between their own and a root, each signed by the next. Revocation is not looked
+//! at; a kind of signature that is not known here is passed over.
 
 use super::certificate::{Certificate, from_pem};
 use super::known::Served;
@@ -8,7 +9,7 @@ use crate::host::Host;
 use crate::run::Settings;
 use crate::words;
 use cloud_doctor_proto::finding::Status;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 pub(crate) const CHECK: Check = Check {
     id: "tls.chain",
@@ -43,13 +44,31 @@ fn run(host: &Host, _: &Settings<'_>) -> Outcome {
     Ok(found)
 }
 
-/// The subjects of all roots that this host trusts.
-fn roots(host: &Host) -> BTreeSet<Vec<u8>> {
+/// Certificates by their subject: of some names there are two.
+type Roots = BTreeMap<Vec<u8>, Vec<Certificate>>;
+
+/// All roots that this host trusts.
+fn roots(host: &Host) -> Roots {
     let bundle = ROOTS.iter().find_map(|path| host.read(path).ok()).unwrap_or_default();
-    from_pem(&bundle).into_iter().map(|root| root.subject).collect()
+    let mut roots = Roots::new();
+    for root in from_pem(&bundle) {
+        roots.entry(root.subject.clone()).or_default().push(root);
+    }
+    roots
 }
 
-fn judge(served: &Served, roots: &BTreeSet<Vec<u8>>) -> Option<Found> {
+/// The certificate that nobody shown or trusted has signed, although one of that name is there.
+fn unsigned<'a>(chain: &'a [Certificate], roots: &Roots) -> Option<&'a Certificate> {
+    let pairs = chain.iter().zip(chain.iter().skip(1));
+    let forged = |one: &Certificate, signer: &Certificate| one.is_signed_by(signer) == Some(false);
+    let between = pairs.clone().find(|(one, next)| forged(one, next)).map(|(one, _)| one);
+    let last = chain
+        .last()
+        .filter(|last| roots.get(&last.issuer).is_some_and(|roots| roots.iter().all(|root| forged(last, root))));
+    between.or(last)
+}
+
+fn judge(served: &Served, roots: &Roots) -> Option<Found> {
     let (subject, chain) = (&served.subject, &served.chain);
     let (leaf, last) = (chain.first()?, chain.last()?);
     let with = |found: Found| found.evidence(format!("handshake {subject}"), text(chain));
@@ -62,11 +81,23 @@ fn judge(served: &Served, roots: &BTreeSet<Vec<u8>>) -> Option<Found> {
         );
         return Some(with(Found::new(subject, Status::Warning, wrong)));
     }
+    if let Some(one) = unsigned(chain, roots) {
+        let (title, signer) = (&one.title, &one.signer);
+        let summary = words!(
+            "{subject} shows {title}, but the certificate of {signer} that belongs to it has another key",
+            "{subject} 出示的 {title} 与对应的 {signer} 证书密钥不匹配"
+        );
+        let found = Found::new(subject, Status::Critical, summary);
+        return Some(with(found.impact(words!(
+            "Clients cannot verify the certificate and refuse to connect.",
+            "客户端无法验证该证书，会拒绝连接。"
+        ))));
+    }
     if leaf.signs_itself() {
         return Some(with(self_signed(subject)));
     }
     let (title, signer) = (&leaf.title, &last.signer);
-    if last.signs_itself() || roots.contains(&last.issuer) {
+    if last.signs_itself() || roots.contains_key(&last.issuer) {
         let whole = words!("{subject} shows the whole chain of {title}", "{subject} 出示了 {title} 的完整证书链");
         return Some(Found::new(subject, Status::Ok, whole));
     }
@@ -111,7 +142,7 @@ fn text(chain: &[Certificate]) -> String {
 mod tests {
     use super::*;
     use crate::host::fixture::Fixture;
-    use crate::tls::certificate::tests::{INTERMEDIATE, LEAF, ROOT, SHORT};
+    use crate::tls::certificate::tests::{IMPOSTOR, INTERMEDIATE, LEAF, ROOT, SHORT};
     use crate::tls::known::PRETENDED;
 
     #[test]
@@ -123,6 +154,7 @@ mod tests {
             (&[LEAF], Status::Critical, false),
             (&[LEAF, ROOT], Status::Warning, false),
             (&[SHORT], Status::Ok, true),
+            (&[LEAF, IMPOSTOR], Status::Critical, false),
         ] {
             let found = served(chain).file(ROOTS[0], ROOT).run(&CHECK);
             assert_eq!((found[0].status, found[0].note), (expected, note), "{chain:?}");

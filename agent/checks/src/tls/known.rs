@@ -165,15 +165,11 @@ fn show(host: &Host, service: &Listening, name: Option<&str>) -> Result<Option<C
     let address = service.address;
     Ok(match host.shown_certificates(service, name)? {
         Shown::NoTls => None,
-        Shown::OnlyNewer => Some(Err(words!(
-            "{address} speaks TLS 1.3 only, in which certificates come encrypted; its files are looked at instead",
-            "{address} 仅支持 TLS 1.3，证书以加密方式传输；请以证书文件的检查结果为准"
-        ))),
         // No such name here: what it shows for others counts.
         Shown::Refused(_) if name.is_some() => Some(Ok(Vec::new())),
         Shown::Refused(alert) => Some(Err(words!(
-            "{address} refuses a TLS 1.2 handshake without a name (alert {alert})",
-            "{address} 拒绝不带域名的 TLS 1.2 握手（告警 {alert}）"
+            "{address} refuses a TLS handshake without a name (alert {alert})",
+            "{address} 拒绝不带域名的 TLS 握手（告警 {alert}）"
         ))),
         Shown::Chain(chain) => {
             let all: Option<Vec<Certificate>> = chain.iter().map(|der| Certificate::parse(der)).collect();

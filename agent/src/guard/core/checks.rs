@@ -3,11 +3,13 @@
 use super::Core;
 use crate::audit::Event;
 use crate::guard::visits::Claims;
+use crate::own::{Allowed, is_own};
 use cloud_doctor_checks::Check;
 use cloud_doctor_proto::audit::Moment;
 use cloud_doctor_proto::ceiling::{Ceiling, Mode};
 use cloud_doctor_proto::checks::{CheckReport, CheckRequest, REQUEST_CHECKS_MAX, RUN_PAUSE_SECS, Report};
 use cloud_doctor_proto::finding::Status;
+use cloud_doctor_proto::plugin::Plugin;
 use cloud_doctor_proto::refusal::{Refusal, Refused, one_line};
 use cloud_doctor_proto::time::{BootTime, UnixTime};
 use sha2::{Digest as _, Sha256};
@@ -29,6 +31,10 @@ pub(super) struct Runs {
 #[derive(Debug)]
 pub(in crate::guard) struct Chosen {
     pub(in crate::guard) checks: Vec<&'static Check>,
+    /// Which of the host's own: guard does not know which there are.
+    pub(in crate::guard) own: Allowed,
+    /// The plugins among them.
+    pub(in crate::guard) plugins: Vec<Plugin>,
     /// What was asked for.
     pub(in crate::guard) asked: Vec<String>,
     /// What of it is not allowed or not known.
@@ -73,7 +79,7 @@ impl Core {
         }
         let ceiling = self.ceiling().map_err(|problem| Refusal::Ceiling.telling(problem.told()))?;
         let chosen = choose(&ceiling, moment.at, (self.host.zone_secs)(), &request.checks);
-        if chosen.checks.is_empty() { Err(Refusal::ChecksNotAllowed.into()) } else { Ok(chosen) }
+        if chosen.checks.is_empty() && !chosen.own.any() { Err(Refusal::ChecksNotAllowed.into()) } else { Ok(chosen) }
     }
 
     /// What secrets' tokens are made under: this server's own, for as long as it has its identity.
@@ -84,10 +90,12 @@ impl Core {
     /// Signs what was found, and writes down that it left this host.
     pub(in crate::guard) fn report_checks(&mut self, moment: Moment, claims: &Claims, report: Report) -> CheckReport {
         let count = |status| report.findings.iter().filter(|finding| finding.status == status).count();
+        let own = report.findings.iter().filter(|finding| is_own(&finding.check)).count();
         let event = Event::new("checks-reported")
             .with("findings", report.findings.len())
             .with("critical", count(Status::Critical))
             .with("warning", count(Status::Warning))
+            .with("own", own)
             .with("claimed-account", claims.account.as_str());
         self.audit.note_often(moment, "checks-reported", event);
         CheckReport::sign(&self.identity, report)
@@ -99,7 +107,8 @@ impl Core {
     }
 }
 
-/// The checks that are wanted and allowed. Nothing wanted: all that are allowed.
+/// The checks that are wanted and allowed. Nothing wanted: all that are allowed. Whether an own check that may run is there
+/// at all, the run itself says.
 fn choose(ceiling: &Ceiling, now: UnixTime, zone_secs: i32, wanted: &[String]) -> Chosen {
     let allowed = |check: &&'static Check| {
         let rule = ceiling.check_rule(check.id, check.group().name());
@@ -108,10 +117,13 @@ fn choose(ceiling: &Ceiling, now: UnixTime, zone_secs: i32, wanted: &[String]) -
     let names = |check: &Check, name: &str| check.id == name || check.group().name() == name;
     let is_wanted = |check: &&'static Check| wanted.is_empty() || wanted.iter().any(|name| names(check, name));
     let checks: Vec<_> = cloud_doctor_checks::all().filter(is_wanted).filter(allowed).collect();
-    let missing = wanted.iter().filter(|name| !checks.iter().any(|check| names(check, name)));
+    let own = Allowed::new(ceiling, now, zone_secs, wanted);
+    let may = |name: &String| checks.iter().any(|check| names(check, name)) || own.could(name);
+    let missing = wanted.iter().filter(|name| !may(name));
     let refused: BTreeSet<String> = missing.map(|name| one_line(name, NAME_CHARS_MAX)).collect();
     let asked: BTreeSet<String> = wanted.iter().map(|name| one_line(name, NAME_CHARS_MAX)).collect();
-    Chosen { checks, asked: asked.into_iter().collect(), refused: refused.into_iter().collect() }
+    let plugins = ceiling.plugins.iter().filter(|plugin| own.may(&plugin.id)).cloned().collect();
+    Chosen { checks, own, plugins, asked: asked.into_iter().collect(), refused: refused.into_iter().collect() }
 }
 
 #[cfg(test)]
@@ -147,10 +159,36 @@ mod tests {
     }
 
     #[test]
+    fn r_17_a_plugin_runs_for_a_relay_only_where_a_rule_names_it() {
+        let declared = "[[plugin]]\nid = 'x.a.b'\nexec = '/bin/true'\n[[plugin]]\nid = 'x.a.c'\nexec = '/bin/true'\n";
+        let rule = |mode: &str, checks: &str| format!("[[rule]]\nscope = 'checks'\nmode = '{mode}'\n{checks}\n");
+        for (rules, wanted, plugins, refused) in [
+            (rule("allow", ""), &["x.a.b"][..], &[][..], &["x.a.b"][..]),
+            (rule("allow", "checks = ['x.a.b']"), &[], &["x.a.b"], &[]),
+            (rule("allow", "checks = ['x.a.b']"), &["x.a.b", "x.a.c"], &["x.a.b"], &["x.a.c"]),
+            (rule("allow", "checks = ['x']"), &["x"], &["x.a.b", "x.a.c"], &[]),
+            (rule("never", "checks = ['x.a.b']") + &rule("allow", "checks = ['x']"), &[], &["x.a.c"], &[]),
+            (rule("ask", "checks = ['x']"), &["x.a.b"], &[], &["x.a.b"]),
+        ] {
+            let ceiling: Ceiling = format!("version = 1\n{declared}{rules}\n[end]\n").parse().unwrap();
+            let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+            let chosen = choose(&ceiling, UnixTime(1_800_000_000), 0, &wanted);
+            let ids: Vec<_> = chosen.plugins.iter().map(|plugin| plugin.id.as_str()).collect();
+            assert_eq!(
+                (ids, chosen.refused),
+                (plugins.to_vec(), refused.iter().map(|one| (*one).to_owned()).collect()),
+                "{rules}"
+            );
+        }
+    }
+
+    #[test]
     fn every_preset_allows_checks_and_names_only_what_there_is() {
         for preset in [Preset::Own, Preset::Vendor, Preset::ChecksOnly] {
             let ceiling: Ceiling = preset.text().parse().unwrap();
-            assert!(!choose(&ceiling, UnixTime(1_800_000_000), 0, &[]).checks.is_empty(), "{preset}");
+            let chosen = choose(&ceiling, UnixTime(1_800_000_000), 0, &[]);
+            assert!(!chosen.checks.is_empty(), "{preset}");
+            assert!(!chosen.own.any(), "{preset}: what its owner puts on the host later is for its owner to allow");
             for name in ceiling.rules.iter().flat_map(|rule| &rule.checks) {
                 let known = cloud_doctor_checks::all().any(|check| check.id == name || check.group().name() == name);
                 let group = cloud_doctor_checks::Group::ALL.iter().any(|group| group.name() == name);

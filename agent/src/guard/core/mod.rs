@@ -13,6 +13,7 @@ mod events;
 mod forks;
 mod grants;
 mod looks;
+mod metrics;
 mod report;
 
 pub(super) use authorise::Route;
@@ -72,6 +73,7 @@ pub(super) struct Core {
     pending: BTreeMap<VisitId, Pending>,
     channels: BTreeMap<ChannelId, Channel>,
     runs: checks::Runs,
+    shown: metrics::Shown,
     locked: bool,
     /// The log is one of a single visit.
     guest: bool,
@@ -121,6 +123,7 @@ impl Core {
             pending: BTreeMap::new(),
             channels: BTreeMap::new(),
             runs: checks::Runs::default(),
+            shown: metrics::Shown::default(),
             locked,
             guest: config.guest,
             local_signer,
@@ -236,6 +239,7 @@ impl Core {
             }
         }
         self.sweep_pending(moment);
+        self.sweep_metrics(moment);
         self.audit.flush_counts(moment);
     }
 
@@ -327,6 +331,7 @@ impl Core {
     /// [`FileError`] when it could not be made to last; it is in force all the same.
     pub(super) fn lock_down(&mut self, moment: Moment) -> Result<usize, FileError> {
         self.locked = true;
+        self.end_metrics(moment);
         let living = self.channels.values().filter(|channel| !channel.over).count();
         for channel in self.channels.values() {
             channel.end(FinReason::Ended);
@@ -370,7 +375,8 @@ impl Core {
 
     /// Something waits for time to pass.
     pub(super) fn is_busy(&self) -> bool {
-        !(self.visits.is_empty() && self.pending.is_empty() && self.channels.is_empty())
+        let waits = !(self.visits.is_empty() && self.pending.is_empty() && self.channels.is_empty());
+        waits || self.shows_live()
     }
 }
 

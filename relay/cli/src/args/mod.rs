@@ -2,10 +2,12 @@
 
 mod approve;
 mod check;
+mod scan;
 mod tenant;
 
 pub(crate) use approve::{Approve, ApproveCommand, SignAhead};
-pub(crate) use check::Check;
+pub(crate) use check::{Check, CheckSchedule, Waive, Waiver};
+pub(crate) use scan::{FailOn, Format, Scan, ScanCommand, ScanPlanCommand, ScanShow, ScanShown, ScanWhich};
 pub(crate) use tenant::{
     Invitations, People, PersonAdd, PersonInvite, Policy, Recover, Roots, Tenant, TenantInit, TenantServer, Token,
     TokenCommand, TokenOrRevoke,
@@ -54,6 +56,13 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Look what is wrong with a server: the read-only checks that its ceiling allows, and what it signed of them
     Check(Check),
+    /// Show or set how often the relay asks a server for its checks by itself; setting takes an admin
+    CheckSchedule(CheckSchedule),
+    /// Answer for findings of a server for some time; its reports go on showing them
+    #[command(subcommand)]
+    Waiver(Waiver),
+    /// Look what is wrong with many servers at once, now or by the clock
+    Scan(Scan),
     /// Help somebody who has no account: prints a code for their server, and opens a shell when they say yes
     Invite(Invite),
     /// Show and change who a customer trusts
@@ -88,11 +97,14 @@ impl Command {
                 matches!(sessions.command, Some(SessionCommand::Attach(_))).then_some(fail::ROAD)
             }
             Command::Check(_) => Some(fail::UNTOLD),
+            Command::Scan(scan) => scan.tells().then_some(fail::UNTOLD),
             Command::Setup(_)
             | Command::Login(_)
             | Command::Logout
             | Command::Servers(_)
             | Command::Tenant(_)
+            | Command::CheckSchedule(_)
+            | Command::Waiver(_)
             | Command::Account(_)
             | Command::Approve(_)
             | Command::Watch(_)
@@ -105,17 +117,43 @@ impl Command {
 
     /// The language that was asked for.
     pub(crate) fn language(&self) -> Option<Language> {
-        if let Command::Check(check) = self { check.lang.map(Language::from) } else { None }
+        match self {
+            Command::Check(check) => check.lang.map(Language::from),
+            Command::Scan(scan) => scan.lang().map(Language::from),
+            Command::Setup(_)
+            | Command::Login(_)
+            | Command::Logout
+            | Command::Servers(_)
+            | Command::Shell(_)
+            | Command::Exec(_)
+            | Command::Sessions(_)
+            | Command::Watch(_)
+            | Command::Audit(_)
+            | Command::Invite(_)
+            | Command::Tenant(_)
+            | Command::Account(_)
+            | Command::Approve(_)
+            | Command::VerifyAudit(_)
+            | Command::Completion { .. }
+            | Command::Man { .. } => None,
+        }
     }
 }
 
+/// Where a relay is that this computer may not know yet.
 #[derive(Debug, Args)]
-pub(crate) struct Setup {
+pub(crate) struct RelayAt {
     /// The relay, for example https://relay.example:8443
     pub(crate) url: String,
     /// Pin of a self-signed relay, as it prints it when it starts
     #[arg(long, value_name = "sha256:HEX")]
     pub(crate) pin: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Setup {
+    #[command(flatten)]
+    pub(crate) at: RelayAt,
     /// Name of the first account
     #[arg(long, value_name = "NAME")]
     pub(crate) account: Option<String>,
@@ -132,11 +170,8 @@ pub(crate) struct Setup {
 
 #[derive(Debug, Args)]
 pub(crate) struct Login {
-    /// The relay, for example https://relay.example:8443
-    pub(crate) url: String,
-    /// Pin of a self-signed relay, as it prints it when it starts
-    #[arg(long, value_name = "sha256:HEX")]
-    pub(crate) pin: Option<String>,
+    #[command(flatten)]
+    pub(crate) at: RelayAt,
     /// Account name; default: the last one used here, else your user name
     #[arg(long, value_name = "NAME")]
     pub(crate) account: Option<String>,

@@ -1,16 +1,18 @@
 //! `check`: what is wrong with a server, asked through the relay, shown as the server's own `check` shows it.
 //!
 //! Never: a finding that was not signed by the identity which this computer's trust log names for that server, an answer
-//! to another request, or a finding that is missing because a relay says that somebody answers for it.
+//! to another request, or a finding that is missing because a relay says that somebody answers for it. Who does is said
+//! beside the report, as the relay's word.
 
 use super::App;
 use super::servers::find;
+use super::waiver;
 use crate::args::Check;
 use crate::fail::{Fail, TRUST};
 use crate::output::{self, ago};
 use crate::terminal;
 use cloud_doctor::clock;
-use cloud_doctor::messages::{Id, Say};
+use cloud_doctor::messages::{Id, Say, Sentence as _};
 use cloud_doctor::relay_api::SignedRun;
 use cloud_doctor::visit::Target;
 use cloud_doctor_checks::show::{self, Results, Style};
@@ -32,25 +34,35 @@ pub(super) async fn run(app: &App, asked: Check) -> Result<u8, Fail> {
     let signed_in = app.signed_in()?;
     let trust = app.trust_now(&signed_in).await?;
     let target = find(trust.log(), &asked.server)?;
-    let report = if asked.last {
-        let newest = signed_in.relay.newest_checks(&target.agent).await?;
-        let newest = newest.ok_or_else(|| Fail::from(Id::CheckNone.with(&[&target.name])))?;
+    let (report, waivers) = if asked.last {
+        let known = signed_in.relay.known_checks(&target.agent).await?;
+        let newest = known.latest.ok_or_else(|| Fail::from(Id::CheckNone.with(&[&target.name])))?;
         let report = verified(&target, &newest, None)?;
         let age = ago(clock::wall().0.saturating_sub(report.at.0));
         app.say(Id::CheckLast.with(&[&target.name, &age]));
-        report
+        (report, Ok(known.waivers))
     } else {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|error| Fail::system("getrandom", &error))?;
         let nonce = Nonce(nonce);
         let run = signed_in.relay.ask_checks(&target.agent, &asked.which, &nonce).await?;
-        verified(&target, &run, Some(&nonce))?
+        let report = verified(&target, &run, Some(&nonce))?;
+        (report, signed_in.relay.known_checks(&target.agent).await.map(|known| known.waivers))
     };
-    print(app, &asked, &target, &report)
+    let status = print(app, &asked, &target, &report)?;
+    match waivers {
+        Ok(waivers) => {
+            let remarks = waiver::remarks(&target, &report, &waivers, clock::wall());
+            remarks.into_iter().for_each(|say| app.say(say));
+        }
+        // What the server found was shown all the same.
+        Err(error) => app.say(Id::CheckNoWaivers.with(&[]).and(|language| error.text(language))),
+    }
+    Ok(status)
 }
 
 /// What the server signed, and nothing that the relay says besides.
-fn verified(target: &Target, run: &SignedRun, nonce: Option<&Nonce>) -> Result<Report, Fail> {
+pub(super) fn verified(target: &Target, run: &SignedRun, nonce: Option<&Nonce>) -> Result<Report, Fail> {
     let bad = |error: &ReportError| {
         let why = Id::CheckUnverified.with(&[&target.name]).and(|language| why(error, language).to_owned());
         Fail::Say(why, TRUST)
@@ -137,20 +149,8 @@ mod tests {
     }
 
     fn run(by: u8, nonce: Nonce) -> SignedRun {
-        let report = Report {
-            identity: VerifyKey([0; 32]),
-            nonce,
-            at: UnixTime(1_800_000_000),
-            millis: 5,
-            version: "0.1.0".into(),
-            host: "web-1".into(),
-            findings: Vec::new(),
-            absent: Vec::new(),
-            asked: Vec::new(),
-            refused: Vec::new(),
-            left_out: 0,
-            sandbox_open: Vec::new(),
-        };
+        let empty = Report::empty("web-1".into(), "0.1.0".into(), UnixTime(1_800_000_000));
+        let report = Report { nonce, ..empty };
         let signed = CheckReport::sign(&key(by).0, report);
         SignedRun { report: TextBytes(signed.report.into_vec()), signature: TextBytes(signed.signature.to_vec()) }
     }

@@ -44,12 +44,36 @@ Example: cloud-doctor exec web-1 --user deploy -- systemctl status nginx";
 pub(crate) const CHECK: &str = "\
 No signature is needed: the server's ceiling says which checks may run, and its agent runs them
 once in 20 seconds at most. The report is signed by the server; one that does not verify against
-your own copy of the trust log is not shown. Waivers of the relay hide nothing here.
+your own copy of the trust log is not shown. Waivers of the relay hide nothing here: who answers
+for which finding is said below the report, as the relay's word.
 
 Exit status, as monitoring plugins have it: 0 ok, 1 warning, 2 critical, 3 unknown, which is
 everything that kept the report from being shown, wrong arguments too.
 
 Example: cloud-doctor check web-1 cpu disk.space";
+
+/// After the options of `waiver add`.
+pub(crate) const WAIVER: &str = "\
+The finding stays in every report, with its status and its evidence. Below `check` it is said who
+answers for it, why and until when; the console shows it apart and does not count it. It is looked
+up in the newest report, as the server signed it.
+
+Example: cloud-doctor waiver add web-1 disk.space /var --reason \"a cache, ticket 4711\" --until +14d";
+
+/// After the options of `scan`.
+pub(crate) const SCAN: &str = "\
+Servers are asked in waves by the relay; one that is absent is a result, one that is silent holds up
+nobody. Every report is verified against your own copy of the trust log: what does not verify is
+shown as such and never as healthy. Ctrl-C leaves the scan running. Waivers are the relay's word:
+what is waived is shown, and does not count.
+
+Exit status: 0 nothing to fail on, 1 warnings, 2 critical findings, 3 a report does not verify, the
+relay left servers out, or the scan could not be told, 4 with --fail-on-absent: no report from some.
+
+Examples:
+  cloud-doctor scan --label env=prod --check disk,memory --fail-on critical
+  cloud-doctor scan --format junit --output scan.xml
+  cloud-doctor scan plan add nightly \"30 2 * * *\"";
 
 /// After the options of `watch`.
 pub(crate) const WATCH: &str = "\

@@ -44,11 +44,97 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
         super::help::CHECK,
         "\
 无需签名：由服务器的上限文件决定可运行哪些检查，其 Agent 每 20 秒最多运行一次。报告由服务器签名；
-未能通过您本机信任日志副本验证的报告不予显示。中继上的豁免不会隐藏任何结果。
+未能通过您本机信任日志副本验证的报告不予显示。中继上的豁免不会隐藏任何结果：由谁对哪项结果负责，会作为
+中继的说法列在报告下方。
 
 退出状态与监控插件一致：0 正常，1 警告，2 严重，3 未知（无法显示报告的所有情况，包括参数错误）。
 
 示例：cloud-doctor check web-1 cpu disk.space",
+    ),
+    ("Look what is wrong with many servers at once, now or by the clock", "同时检查多台服务器有什么问题，立即或定时"),
+    ("Do not wait for the end: print the scan's id", "不等待结束：打印扫描的编号"),
+    (
+        "Checks: ids, like cpu.usage, or groups, like cpu; may be repeated; default: all that each server's ceiling allows",
+        "检查项：ID（如 cpu.usage）或组（如 cpu）；可重复；默认：各服务器上限文件允许的全部",
+    ),
+    (
+        "Servers asked at once; one that is silent for a second holds up nobody; default: 128",
+        "同时请求的服务器数；一秒内未答复的不会拖延其他服务器；默认：128",
+    ),
+    (
+        "Exit with 1 for warnings and 2 for critical findings, or only with 2, or with neither",
+        "有警告时退出状态为 1、有严重结果时为 2，或仅为 2，或两者皆不",
+    ),
+    (
+        "Exit with 4 when a server was absent, silent or refused, and nothing worse was found",
+        "有服务器未连接、无响应或拒绝，且没有更严重的结果时，退出状态为 4",
+    ),
+    ("Print JSON; the same as --format json", "打印 JSON；与 --format json 相同"),
+    ("How results are written", "结果的格式"),
+    ("Write results into this file instead of standard output", "将结果写入此文件，而非标准输出"),
+    ("Also what is as it should be", "同时显示正常的结果"),
+    ("Show a scan, and wait for its end", "显示一次扫描，并等待其结束"),
+    ("List the newest scans", "列出最近的扫描"),
+    ("End a scan; servers that have not answered get no result", "结束扫描；尚未答复的服务器不再有结果"),
+    ("Scan id, or the beginning of one", "扫描编号，或其开头"),
+    ("Scans by the clock", "定时扫描"),
+    ("Do not wait for the end: show what there is", "不等待结束：显示已有的结果"),
+    ("Plan scans by the clock; replaces a plan of the same name", "制定定时扫描计划；替换同名的计划"),
+    ("Name of the plan", "计划的名称"),
+    (
+        "When, in UTC: minute hour day month weekday, for example \"30 2 * * 1-5\"",
+        "时间（UTC）：分 时 日 月 星期，例如 \"30 2 * * 1-5\"",
+    ),
+    ("List plans", "列出计划"),
+    ("Take a plan away; its scans stay", "移除计划；其扫描结果保留"),
+    (
+        super::help::SCAN,
+        "\
+中继分批请求服务器；未连接也是一种结果，无响应的服务器不会拖延其他服务器。每份报告都用您本机的信任日志
+副本验证：未通过验证的会如实显示，绝不算作正常。按 Ctrl-C 离开后扫描继续进行。豁免只是中继的说法：
+被豁免的结果仍予显示，但不计入结论。
+
+退出状态：0 没有需要报错的结果，1 警告，2 严重，3 有报告未通过验证、中继遗漏了服务器或无法得知结果，
+4 使用 --fail-on-absent 时有服务器没有报告。
+
+示例：
+  cloud-doctor scan --label env=prod --check disk,memory --fail-on critical
+  cloud-doctor scan --format junit --output scan.xml
+  cloud-doctor scan plan add nightly \"30 2 * * *\"",
+    ),
+    (
+        "Show or set how often the relay asks a server for its checks by itself; setting takes an admin",
+        "查看或设置中继自动检查服务器的间隔；设置须由管理员进行",
+    ),
+    ("How often from now on, 5m to 7d, for example 6h; or off", "今后的间隔，5m 至 7d，例如 6h；或 off 表示关闭"),
+    (
+        "Answer for findings of a server for some time; its reports go on showing them",
+        "在一段时间内对服务器的诊断结果负责（豁免）；其报告仍会显示这些结果",
+    ),
+    (
+        "Answer for a finding of the server's newest report, in place of an earlier waiver of it; takes an admin",
+        "豁免服务器最新报告中的一项结果，并取代对它的先前豁免；须由管理员进行",
+    ),
+    ("List who answers for which finding, also what counts no more", "列出谁对哪项结果负责，包括已失效的豁免"),
+    ("Take a waiver back; takes an admin", "撤销豁免；须由管理员进行"),
+    ("Waiver: the beginning of its id", "豁免：其 ID 的开头"),
+    ("Id of the check, like disk.space", "检查项的 ID，例如 disk.space"),
+    (
+        "What the finding is about, as `check` shows it; not needed where only one finding of the check is bad",
+        "结果所涉对象，写法与 `check` 所显示的一致；该检查项只有一项异常结果时可省略",
+    ),
+    ("Why it may stay as it is, for those who read the list", "可以保持现状的原因，供查看列表的人阅读"),
+    (
+        "Last moment, at most 366 days from now: +30d, 22:00 or 2026-11-25T22:00Z",
+        "结束时间，最多为现在起 366 天：+30d、22:00 或 2026-11-25T22:00Z",
+    ),
+    (
+        super::help::WAIVER,
+        "\
+该结果仍保留在每份报告中，状态和依据不变。`check` 的报告下方会说明由谁负责、原因以及截止时间；
+控制台将其单独列出，不计入总数。结果取自服务器签名的最新报告。
+
+示例：cloud-doctor waiver add web-1 disk.space /var --reason \"缓存，工单 4711\" --until +14d",
     ),
     (
         "Help somebody who has no account: prints a code for their server, and opens a shell when they say yes",

@@ -5,6 +5,7 @@ mod ahead;
 mod approve;
 mod audit;
 mod check;
+mod check_schedule;
 mod exec;
 pub(crate) mod help;
 mod help_chinese;
@@ -14,6 +15,7 @@ mod opening;
 mod people;
 mod policy;
 mod roots;
+mod scan;
 mod servers;
 mod sessions;
 mod shell;
@@ -21,6 +23,7 @@ mod sign_in;
 mod signals;
 mod tenant;
 mod token;
+mod waiver;
 mod watch;
 
 use crate::args::{Cli, Command, Tenant, TokenCommand, TokenOrRevoke};
@@ -66,6 +69,9 @@ pub(crate) async fn run(cli: Cli, language: Language) -> Result<u8, Fail> {
         Command::Shell(asked) => return shell::run(&app, asked).await,
         Command::Exec(asked) => return exec::run(&app, asked).await,
         Command::Check(asked) => return check::run(&app, asked).await,
+        Command::CheckSchedule(asked) => check_schedule::run(&app, asked).await?,
+        Command::Waiver(asked) => waiver::run(&app, asked).await?,
+        Command::Scan(asked) => return scan::run(&app, asked).await,
         Command::Sessions(asked) => return sessions::run(&app, asked).await,
         Command::Invite(asked) => return invite::run(&app, asked).await,
         Command::Tenant(tenant) => run_tenant(&app, tenant).await?,

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 const SECRET_BYTES_MAX: u64 = 4096;
 
 pub(super) async fn set_up(app: &App, asked: Setup) -> Result<(), Fail> {
-    let relay = reach(&asked.url, asked.pin.as_deref(), app.language)?;
+    let relay = reach(&asked.at.url, asked.at.pin.as_deref(), app.language)?;
     let code = match &asked.code_file {
         Some(file) => secret(file)?,
         None => Zeroizing::new(ask(&app.words(Id::AskCode))?),
@@ -33,7 +33,7 @@ pub(super) async fn set_up(app: &App, asked: Setup) -> Result<(), Fail> {
     let wish = SetUp { code: code.trim(), account: &account, password: &password, tenant_name: &tenant };
     relay.set_up(&wish).await?;
     app.say(Id::SetUpDone.with(&[&account, &relay.address]));
-    enter(app, &relay, asked.pin, (&account, &password, None)).await?;
+    enter(app, &relay, asked.at.pin, (&account, &password, None)).await?;
     app.say(Id::SetUpNext.with(&[&tenant]));
     Ok(())
 }
@@ -46,9 +46,9 @@ pub(super) fn new_password(app: &App) -> Result<Zeroizing<String>, Fail> {
 
 pub(super) async fn login(app: &App, asked: Login) -> Result<(), Fail> {
     let config = app.home.config()?;
-    let known = config.relays.values().find(|entry| same_address(&entry.url, &asked.url));
-    let pin = asked.pin.or_else(|| known.and_then(|entry| entry.pin.clone()));
-    let relay = reach(&asked.url, pin.as_deref(), app.language)?;
+    let known = config.relays.values().find(|entry| same_address(&entry.url, &asked.at.url));
+    let pin = asked.at.pin.or_else(|| known.and_then(|entry| entry.pin.clone()));
+    let relay = reach(&asked.at.url, pin.as_deref(), app.language)?;
     let account = asked.account.or_else(|| known.map(|entry| entry.account.clone()).filter(|name| !name.is_empty()));
     let account = account.unwrap_or_else(user_name);
     let password = match &asked.password_file {

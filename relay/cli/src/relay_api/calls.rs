@@ -21,7 +21,7 @@ use std::time::Duration;
 pub const APPROVAL_WAIT_SECS: u64 = 25;
 
 /// A name as one segment of a path.
-fn in_path(name: &str) -> String {
+pub(super) fn in_path(name: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
     name.bytes().map(|b| if plain(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
@@ -29,7 +29,7 @@ fn in_path(name: &str) -> String {
 const NOTHING: Option<&()> = None;
 
 impl Relay {
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RelayError> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RelayError> {
         call(self, Call { method: Method::GET, path, body: NOTHING, wait: CALL_WAIT }).await
     }
 
@@ -39,12 +39,12 @@ impl Relay {
         call(self, Call { method: Method::GET, path, body: NOTHING, wait }).await
     }
 
-    async fn delete(&self, path: &str) -> Result<(), RelayError> {
+    pub(super) async fn delete(&self, path: &str) -> Result<(), RelayError> {
         let call = Call { method: Method::DELETE, path, body: NOTHING, wait: CALL_WAIT };
         super::http::call::<_, IgnoredAny>(self, call).await.map(|_| ())
     }
 
-    async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, RelayError> {
+    pub(super) async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, RelayError> {
         call(self, Call { method: Method::POST, path, body: Some(body), wait: CALL_WAIT }).await
     }
 

@@ -9,6 +9,7 @@ mod calls;
 mod checks;
 mod http;
 mod joins;
+mod scans;
 mod shapes;
 mod socket;
 mod tls;
@@ -17,8 +18,9 @@ mod upgrade;
 pub use address::{Address, AddressError};
 pub use approvals::{Approval, ApprovalState, ApprovalWish};
 pub use calls::{APPROVAL_WAIT_SECS, Way};
-pub use checks::SignedRun;
+pub use checks::{CheckSchedule, KnownChecks, SignedRun, Waiver, WaiverWish};
 pub use joins::{JoinKey, JoinLine, JoinMade, JoinState, JoinWish};
+pub use scans::{CheckCount, REPORTS_AT_ONCE, ScanGlance, ScanLine, ScanPlanLine, ScanReport, ScanServer, ScanWish};
 pub use shapes::{
     AccountLine, Head, Invitation, Invited, LogPage, Me, MyTenant, Online, ServerLine, SessionLine, SetUp, SignedIn,
     StreamNote, TextBytes, TokenLine, TokenMade, TokenWish,

@@ -73,30 +73,45 @@ export interface Manner {
   readonly heldSecs?: number;
 }
 
-/** Calls the relay. Throws `RelayError`. */
-export async function call(method: string, path: string, body?: Json, manner: Manner = {}): Promise<unknown> {
-  const headers: Record<string, string> = {
+function headers(manner: Manner = {}): Record<string, string> {
+  return {
     Accept: "application/json",
     "Accept-Language": outside.language(),
     "X-Cloud-Doctor": "console",
+    ...(manner.byItself ? { "X-Cloud-Doctor-By-Itself": "yes" } : {}),
   };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  if (manner.byItself) headers["X-Cloud-Doctor-By-Itself"] = "yes";
+}
+
+/** Calls the relay. Throws `RelayError`. */
+export async function call(method: string, path: string, body?: Json, manner: Manner = {}): Promise<unknown> {
   const init: RequestInit = {
     method,
-    headers,
+    headers: headers(manner),
     signal: AbortSignal.timeout(CALL_MS + (manner.heldSecs ?? 0) * 1000),
   };
-  if (body !== undefined) init.body = JSON.stringify(body);
-  const [response, text] = await exchange(outside.origin() + path, init);
+  if (body !== undefined) {
+    init.headers = { ...init.headers, "Content-Type": "application/json" };
+    init.body = JSON.stringify(body);
+  }
+  const [response, text] = await exchange(async () => {
+    const found = await outside.fetch(outside.origin() + path, init);
+    return [found, await found.text()];
+  });
   if (!response.ok) throw problem(response.status, text);
   return text === "" ? null : parse(text);
 }
 
-async function exchange(url: string, init: RequestInit): Promise<readonly [Response, string]> {
+/** Asks for what is no JSON; the caller reads it. Throws `RelayError`. */
+export function reach(path: string, heldSecs: number): Promise<Response> {
+  const signal = AbortSignal.timeout(CALL_MS + heldSecs * 1000);
+  return exchange(() =>
+    outside.fetch(outside.origin() + path, { method: "GET", headers: headers(), signal }),
+  );
+}
+
+async function exchange<T>(made: () => Promise<T>): Promise<T> {
   try {
-    const response = await outside.fetch(url, init);
-    return [response, await response.text()];
+    return await made();
   } catch (error) {
     throw new RelayError(true, "relay_unreachable", error instanceof Error ? error.message : "");
   }
@@ -130,7 +145,7 @@ const PROBLEMS: ReadonlyMap<string, MessageId> = new Map([
 ]);
 
 /** An RFC 9457 answer as an error. */
-function problem(status: number, text: string): RelayError {
+export function problem(status: number, text: string): RelayError {
   let told: Json = {};
   try {
     told = object(JSON.parse(text), "problem");

@@ -218,6 +218,7 @@ const approvals = later(async () => (await import("./approvals")).approvals);
 const visits = later(async () => (await import("./visits")).visits(resumeShells));
 const audit = later(async () => (await import("./audit_log")).auditLog);
 const checks = later(async () => (await import("./checks")).checks);
+const metrics = later(async () => (await import("./metrics")).metrics);
 
 async function hasX25519(): Promise<boolean> {
   return exchangePair().then(
@@ -251,6 +252,7 @@ export async function connect(): Promise<Facade> {
     visits,
     audit,
     checks,
+    metrics,
     onTouch,
   };
 }

@@ -7,17 +7,19 @@
 // `relay_unreachable`, `relay_says_no`, `relay_odd` and `too_many_tries`; only what is special is named at a function.
 // All times are milliseconds since 1970, all lengths of time seconds. Ids and hashes are hex in small letters.
 //
-// In five files: here who is signed in, the pinned customer and the whole; facade_access.ts accounts, set-up, joining;
-// facade_checks.ts what servers found in their checks; facade_sign.ts keys, the touch, the log and approvals;
-// facade_visits.ts servers, shells, visits, the host's audit.
+// In six files: here who is signed in, the pinned customer and the whole; facade_access.ts accounts, set-up, joining;
+// facade_checks.ts what servers found in their checks; facade_metrics.ts what they measure; facade_sign.ts keys, the
+// touch, the log and approvals; facade_visits.ts servers, shells, visits, the host's audit.
 
 import type { Access, Joining, OwnAccount, People, Setup } from "./facade_access";
 import type { Checks } from "./facade_checks";
+import type { Metrics } from "./facade_metrics";
 import type { Approvals, Book, KeyView, Policy, SigningKeys, TouchHook } from "./facade_sign";
 import type { AuditLog, Fleet, OpenShell, Server, Shell, Visits } from "./facade_visits";
 
 export type * from "./facade_access";
 export type * from "./facade_checks";
+export type * from "./facade_metrics";
 export type * from "./facade_sign";
 export type * from "./facade_visits";
 
@@ -118,6 +120,7 @@ export interface Facade {
   readonly visits: Visits;
   readonly audit: AuditLog;
   readonly checks: Checks;
+  readonly metrics: Metrics;
   /** Installs the one question before each signature by passkey; pages do it once, at the start. */
   onTouch(ask: TouchHook): void;
 }

@@ -114,6 +114,22 @@ export interface Fleet {
   tokens(): Promise<readonly InstallToken[]>;
   /** Nothing can be enrolled with it any more. */
   revoke(token: string): Promise<void>;
+  /** What the relay wrote down about this customer, newest first; with a number, what came before that event. */
+  activity(before?: number): Promise<readonly RelayEvent[]>;
+}
+
+/** Something that the relay wrote down. All of it is the relay's word. */
+export interface RelayEvent {
+  /** Its number: the customer's first is 1, and there are no gaps. */
+  readonly seq: number;
+  readonly at: number;
+  /** Who; "" for the relay itself and for servers. */
+  readonly account: string;
+  readonly address: string;
+  /** What, by its id. */
+  readonly action: string;
+  /** To whom or what. */
+  readonly subject: string;
 }
 
 export interface OpenShell {

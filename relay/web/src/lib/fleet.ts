@@ -1,5 +1,6 @@
 // What the relay knows of machines and of who is on them, from what agents and clients say. Never: believed for a decision.
 
+import { activity } from "./activity";
 import { openStreams, server } from "./api_visits";
 import type { Fleet, Here, ServerFacts } from "./facade";
 import { install, revoke, tokens } from "./install";
@@ -26,4 +27,4 @@ export async function whoIsWhere(): Promise<ReadonlyMap<string, readonly Here[]>
   );
 }
 
-export const fleet: Fleet = { facts, install, tokens, revoke };
+export const fleet: Fleet = { facts, install, tokens, revoke, activity };

@@ -19,6 +19,9 @@ export const Kind = {
   OpenChannel: 0x0108,
   ChannelReply: 0x0109,
   Record: 0x010a,
+  MetricsSeries: 0x0303,
+  MetricsSample: 0x0304,
+  MetricsRange: 0x0305,
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
@@ -33,6 +36,9 @@ const BYTES_MAX: Readonly<Record<Kind, number>> = {
   [Kind.OpenChannel]: GREETING_BYTES_MAX,
   [Kind.ChannelReply]: GREETING_BYTES_MAX,
   [Kind.Record]: RECORD_BYTES_MAX,
+  [Kind.MetricsSeries]: CONTROL_BYTES_MAX,
+  [Kind.MetricsSample]: GREETING_BYTES_MAX,
+  [Kind.MetricsRange]: GREETING_BYTES_MAX,
 };
 
 const MUST_UNDERSTAND = 1;

@@ -38,3 +38,9 @@ export const AUDIT_PAGE_BYTES = 48 << 10;
 export const OUTPUT_WINDOW_BYTES = 1 << 20;
 export const INPUT_BUFFER_BYTES = 256 << 10;
 export const ABANDONED_MAX = 256;
+
+export const SERIES_MAX = 2_000;
+export const SERIES_PAGE = 500;
+export const ATTRIBUTES_MAX = 4;
+export const POINTS_MAX = 4_096;
+export const PROCESSES_MAX = 200;

@@ -67,11 +67,16 @@ export class FrameStream {
 
   /** Opens a stream to a server. Throws `RelayError` or `StreamError`. */
   static async open(server: string, note: StreamNote): Promise<FrameStream> {
-    const ticket = await api.ticket();
     const query = new URLSearchParams({ purpose: note.purpose });
     if (note.channel !== undefined) query.set("channel", note.channel);
     if (note.visit !== undefined) query.set("visit", note.visit);
-    const url = new URL(`/api/v1/servers/${encodeURIComponent(server)}/stream?${query}`, outside.origin());
+    return FrameStream.at(server, `stream?${query}`);
+  }
+
+  /** Opens what else a server sends, at its own address. Throws as `open`. */
+  static async at(server: string, place: string): Promise<FrameStream> {
+    const ticket = await api.ticket();
+    const url = new URL(`/api/v1/servers/${encodeURIComponent(server)}/${place}`, outside.origin());
     url.protocol = url.protocol === "http:" ? "ws:" : "wss:";
     // The ticket stands in a header, not in the address: addresses are logged.
     const stream = new FrameStream(outside.socket(url.href, [WS_PROTOCOL, `ticket.${ticket}`]));

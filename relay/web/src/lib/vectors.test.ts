@@ -10,6 +10,7 @@ import { keyOf, visitOf } from "./ids";
 import * as limits from "./limits";
 import english from "./messages.en.json";
 import chinese from "./messages.zh.json";
+import { metricsSeries } from "./metrics_wire";
 import { type Binding, type ExchangePair, initiate, type Sealed } from "./noise";
 import { type Codec, pack, unpack, unpackSigned } from "./pack";
 import * as passkey from "./passkey";
@@ -63,6 +64,7 @@ const codecs: Readonly<Record<string, Codec<unknown>>> = {
   handed: wire.handed as Codec<unknown>,
   refused: wire.refused as Codec<unknown>,
   openRequest: session.openRequest as Codec<unknown>,
+  metricsSeries: metricsSeries as Codec<unknown>,
 };
 
 test("control messages have Rust's bytes, and nothing is read that Rust refuses", async () => {

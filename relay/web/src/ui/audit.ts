@@ -30,6 +30,7 @@ const SENTENCES: Record<string, readonly [TextId, ...string[]]> = {
   "watcher-went": ["audit-watcher-went", "person"],
   "channel-ended-by-watcher": ["audit-channel-ended-by-watcher", "person", "reason"],
   "audit-read": ["audit-audit-read", "person"],
+  "checks-reported": ["audit-checks-reported", "findings", "critical"],
   "holder-died": ["audit-holder-died"],
   "holder-not-believed": ["audit-holder-not-believed"],
   "integrity-failure": ["audit-integrity-failure"],

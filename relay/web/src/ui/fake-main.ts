@@ -39,6 +39,9 @@ if (asked.has("newcomer")) {
   world.candidates = [{ account: "peggy@acme.example", ...key }];
 }
 world.checks.unsigned = asked.has("unsigned");
+world.metrics.still = !asked.has("moving");
+world.metrics.huge = asked.has("huge");
+if (asked.has("refused")) world.metrics.refused = new ConsoleError("refusal_lockdown");
 if (asked.has("guest")) world.admin = false;
 if (asked.has("slow")) world.checks.takesMs = 60_000;
 if (asked.has("healthy"))

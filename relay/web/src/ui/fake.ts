@@ -3,6 +3,7 @@ import { ConsoleError } from "../lib/errors";
 import type { Facade, OpenShell, Waiting } from "../lib/facade";
 import { fakeAccess, fakeAccount, fakeJoining, fakeKeys, fakePeople, fakeSetup } from "./fake/access";
 import { fakeChecks } from "./fake/checks";
+import { fakeMetrics } from "./fake/metrics";
 import { FakeShell, type FakeWatched, SCREEN } from "./fake/shells";
 import { fakeApprovals, fakeBook, fakeSigner, type Sign } from "./fake/sign";
 import { fakeAudit, fakeFleet, fakeVisits } from "./fake/visits";
@@ -41,6 +42,7 @@ export function fake(world: World): Made {
     visits: fakeVisits(world, sign, watched, second),
     audit: fakeAudit(world, sign, second),
     checks: fakeChecks(world),
+    metrics: fakeMetrics(world),
     onTouch: signer.install,
   };
   const made: Made = { facade, shells: [], watched, answerSecond: () => {} };

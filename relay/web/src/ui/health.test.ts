@@ -82,6 +82,22 @@ test("evidence keeps its lines and tabs, and shows what would hide or turn", () 
   expect(health.inOneLine({ en: "", zh: "只有中文" })).toBe("只有中文");
 });
 
+test("a headline begins with a capital letter, unless it begins with a name", () => {
+  for (const [summary, shown] of [
+    ["the disk is full", "The disk is full"],
+    ["a certificate ends in 3 days", "A certificate ends in 3 days"],
+    ["no", "No"],
+    ["nginx has one worker", "nginx has one worker"],
+    ["sshd lets root in", "sshd lets root in"],
+    ["/var is full", "/var is full"],
+    ["it's late", "it's late"],
+    ["theatre.service has failed", "theatre.service has failed"],
+    ["the\u202ereal", "the\\u{202e}real"],
+    ["", ""],
+  ] as const)
+    expect(health.headline({ en: summary, zh: "" })).toBe(shown);
+});
+
 test("the filter looks at check, subject and both languages", () => {
   const [late] = run().findings;
   if (!late) throw new Error("there is one");

@@ -74,6 +74,24 @@ export function inOneLine({ en, zh }: Words): string {
   return oneLine(first || second, CHARS_MAX);
 }
 
+/**
+ * Words that may begin a sentence and name nothing: only these get a capital letter in a headline. What is not here may be
+ * a program, a unit, a file or an option, whose letters are its own.
+ */
+const OPENERS = new Set(
+  `a account accounts all an any backends both certificates checks connections container containers disks each every
+  everybody files for from in it its many most neither no nobody none nothing of on only packages probes processes
+  requests reports security services several slow some that the there these they this those too two updates users what
+  when where while with without workers`.split(/\s+/),
+);
+
+/** A finding's summary as a headline. */
+export function headline(summary: Words): string {
+  const line = inOneLine(summary);
+  const [first = ""] = line.split(" ", 1);
+  return OPENERS.has(first) ? line.charAt(0).toUpperCase() + line.slice(1) : line;
+}
+
 /** Evidence as it stood there: lines and tabs stay, whatever else moves or hides is made visible. */
 export function asItStood(text: string): string {
   const cut = text.length > CHARS_MAX ? `${text.slice(0, CHARS_MAX)}…` : text;

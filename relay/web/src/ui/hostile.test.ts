@@ -66,7 +66,7 @@ test.each(HOSTILE)("WEB-06 a server's names in the list and on its page: %j", as
   const { default: Facts } = await import("./parts/Facts.svelte");
   shown = mount(Facts, {
     target: document.body,
-    props: { server: world.servers[0], missing: false, stale: false, id: first.id },
+    props: { server: world.servers[0], missing: false, stale: false, id: first.id, beside: { shown: false } },
   });
   for (const part of [text, `host ${text}`, `os ${text}`, `build ${text}`]) isText(part);
 });

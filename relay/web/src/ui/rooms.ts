@@ -10,6 +10,7 @@ const ROOMS = {
   about: () => import("./pages/About.svelte"),
   audit: () => import("./pages/Audit.svelte"),
   health: () => import("./pages/Health.svelte"),
+  metrics: () => import("./pages/Metrics.svelte"),
   approvals: () => import("./pages/Approvals.svelte"),
   visits: () => import("./pages/Visits.svelte"),
   watch: () => import("./pages/Watch.svelte"),

@@ -1,6 +1,6 @@
 // The page's address after the hash: which page, which server, which filter. A link can be handed to a colleague.
 const PLAIN = ["servers", "add", "approvals", "visits", "trust", "settings", "setup"] as const;
-const OF_A_SERVER = ["health", "audit", "about"] as const;
+const OF_A_SERVER = ["health", "metrics", "audit", "about"] as const;
 
 export interface Route {
   readonly page: (typeof PLAIN)[number] | (typeof OF_A_SERVER)[number] | "server" | "watch" | "join";

@@ -16,15 +16,26 @@ function inRange(size: number): number {
 }
 
 const system = matchMedia("(prefers-color-scheme: dark)");
+const room = matchMedia("(min-width: 64rem)");
 const state = $state({
   theme: keptTheme(),
   font: inRange(Number(localStorage.getItem(KEPT_FONT) ?? 14)),
   systemDark: system.matches,
+  wide: room.matches,
 });
 
 system.addEventListener("change", (event) => {
   state.systemDark = event.matches;
 });
+
+room.addEventListener("change", (event) => {
+  state.wide = event.matches;
+});
+
+/** The window has room for something beside a terminal. */
+export function wide(): boolean {
+  return state.wide;
+}
 
 export function theme(): Theme {
   return state.theme;

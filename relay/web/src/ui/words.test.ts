@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { missingTexts } from "../../texts";
 import english from "../i18n/en.json";
+import englishMetrics from "../i18n/en.metrics.json";
 import englishRooms from "../i18n/en.rooms.json";
 import libraryEnglish from "../lib/messages.en.json";
 import roomsEnglish from "../lib/messages.rooms.en.json";
@@ -20,7 +21,8 @@ test("a text that is missing anywhere is named, so that the build fails", () => 
   for (const folder of ["src/i18n", "src/lib"]) mkdirSync(join(root, folder), { recursive: true });
   table("i18n/en.json", { only: "here", both: "{n} of {all}", empty: "x" });
   table("i18n/zh-CN.json", { both: "{n}", empty: "" });
-  for (const file of ["i18n/en.rooms", "i18n/zh-CN.rooms"]) table(`${file}.json`, {});
+  for (const file of ["i18n/en.rooms", "i18n/zh-CN.rooms", "i18n/en.metrics", "i18n/zh-CN.metrics"])
+    table(`${file}.json`, {});
   for (const file of ["en", "zh", "rooms.en", "rooms.zh"]) table(`lib/messages.${file}.json`, {});
   writeFileSync(join(root, "src/Page.svelte"), '{t("both")} {t("nowhere")} <Say id="gone" />');
   expect(missingTexts(root)).toEqual([
@@ -34,7 +36,9 @@ test("a text that is missing anywhere is named, so that the build fails", () => 
 });
 
 test("one id means one text", () => {
-  const tables = [english, englishRooms, libraryEnglish, roomsEnglish].map((table) => Object.keys(table));
+  const tables = [english, englishRooms, englishMetrics, libraryEnglish, roomsEnglish].map((table) =>
+    Object.keys(table),
+  );
   expect(new Set(tables.flat()).size).toBe(tables.flat().length);
 });
 
@@ -44,7 +48,7 @@ test("no text is left over", () => {
   const all = sources.map((file) => readFileSync(join("src", file), "utf8")).join("\n");
   const made =
     /^(nav-(servers|approvals|visits|trust|settings)|role-(engineer|approver|root)|by-(root|recovery|token)|request-(shell|exec|watch|audit)|scope-(watch|audit)|join-what-(engineer|approver|admin))$/;
-  const unused = Object.keys({ ...english, ...englishRooms }).filter(
+  const unused = Object.keys({ ...english, ...englishRooms, ...englishMetrics }).filter(
     (id) => !made.test(id) && !all.includes(`"${id}"`),
   );
   expect(unused).toEqual([]);

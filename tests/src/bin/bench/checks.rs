@@ -52,7 +52,7 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<(
 /// Every check, on this host.
 fn check(ours: &Ours) -> Command {
     let mut command = Command::new(ours.agent_program());
-    command.args(["check", "--json", "--all", "--lang", "en"]);
+    command.args(["check", "--json", "--all", "--lang", "en", "--state-dir"]).arg(ours.folder());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }

@@ -10,6 +10,7 @@ mod console;
 mod echo;
 mod fleet;
 mod footprint;
+mod forecast;
 mod formula;
 mod options;
 mod ours;
@@ -48,6 +49,7 @@ const GROUPS: &[(&[&str], Measure)] = &[
     (checks::COSTS, |report, plan, ours, _| checks::measure(report, plan, ours)),
     (checks::PEERS, |report, plan, ours, _| checks::measure_beside(report, plan, ours)),
     (formula::NAMES, |report, plan, ours, _| formula::measure(report, plan, ours)),
+    (forecast::NAMES, |report, _, _, _| forecast::measure(report)),
     (relay::NAMES, |report, plan, ours, _| relay::measure(report, plan, ours)),
 ];
 

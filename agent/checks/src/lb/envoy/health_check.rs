@@ -2,9 +2,9 @@
 //! (health_checker_base_impl.cc, `handleSuccess`, `handleFailure`), and all its times and thresholds must be set.
 
 use crate::document::Node;
-use crate::lb::detect::span;
 use crate::lb::located::{Located, positive};
 use crate::lb::{Accepted, Active, Cadence, Layer, Origin, Probe, Setting};
+use crate::number::span;
 use crate::words;
 use cloud_doctor_proto::finding::Words;
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 /// Gaps of a source below which it is not counted.
 const GAPS_MIN: usize = 4;
+/// Gaps below which nobody can tell a clock.
+pub(super) const GAPS_REGULAR: usize = 2 * GAPS_MIN;
 
 /// What the gaps say.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,9 +44,9 @@ pub(crate) fn estimate<Source: Ord>(times: &BTreeMap<Source, Vec<f64>>) -> Optio
 
 impl Estimate {
     /// Whether the gaps are as alike as those of a clock; what people do is not.
-    pub(crate) fn is_regular(&self) -> bool {
-        self.median >= 1.0
-            && self.gaps >= 2 * GAPS_MIN
+    pub(crate) fn is_regular(&self, at_least: f64) -> bool {
+        self.median >= at_least
+            && self.gaps >= GAPS_REGULAR
             && self.p10 >= 0.7 * self.median
             && self.p90 <= 1.3 * self.median
     }
@@ -125,9 +127,11 @@ mod tests {
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[0.0, 5.0, 10.0, 15.0]), None);
         let found = of(&[20.0, 0.0, 5.0, 10.0, 15.0]).expect("five times");
-        assert_eq!((found.median, found.gaps, found.sources, found.is_regular()), (5.0, 4, 1, false));
+        assert_eq!((found.median, found.gaps, found.sources, found.is_regular(1.0)), (5.0, 4, 1, false));
         let clock: Vec<f64> = (0..20).map(|at| f64::from(at) * 30.0).collect();
-        assert!(of(&clock).is_some_and(|found| found.is_regular()));
-        assert!(of(&[0.0, 1.0, 30.0, 31.0, 90.0, 91.0, 92.0, 200.0, 300.0]).is_some_and(|found| !found.is_regular()));
+        assert!(of(&clock).is_some_and(|found| found.is_regular(1.0)));
+        assert!(
+            of(&[0.0, 1.0, 30.0, 31.0, 90.0, 91.0, 92.0, 200.0, 300.0]).is_some_and(|found| !found.is_regular(1.0))
+        );
     }
 }

@@ -1,16 +1,18 @@
-//! How often load balancers really probe this server, from its own access logs: cloud balancers' settings are nowhere on
+//! How often load balancers really probe this server, from its own access logs, and on request from connections to its
+//! ports: cloud balancers' settings are nowhere on
 //! the host, and what a configuration says is not always what runs.
 
 mod estimate;
+mod observed;
 mod prober;
 
 pub(crate) use prober::prober;
 
-use super::detect::span;
 use super::{Layer, fleet};
-use crate::check::{Check, Needs, Param, Text};
+use crate::check::{Check, Needs, OBSERVE_SECS_MAX, Param, Text};
 use crate::found::{Found, Gap, Outcome};
 use crate::host::Host;
+use crate::number::span;
 use crate::run::Settings;
 use crate::web::access_log::{Log, logs, shown};
 use crate::words;
@@ -24,11 +26,20 @@ pub(crate) const CHECK: Check = Check {
     title: Text {
         en: "How often load balancers really probe this server", zh: "负载均衡实际探测此服务器的间隔"
     },
-    reads: &["the access logs that nginx's configuration names, and the usual ones of nginx and Apache: their ends"],
+    reads: &[
+        "the access logs that nginx's configuration names, and the usual ones of nginx and Apache: their ends",
+        "with observe: the kernel's notices of connections that end, grouped by source and port",
+    ],
     needs: Needs { root: true, ..Needs::FILES },
     params: &[
         Param::above("warning", 60.0, 45.0, "s", "our recommendation; defaults of load balancers are 2 to 60 s"),
         Param::above("off", 50.0, 40.0, "%", "our recommendation: measured and configured intervals are alike"),
+        Param::plain(
+            "observe",
+            0.0,
+            "s",
+            "our own: 0 watches no connections; 60 tells intervals up to 6 s, 600 up to 1 min",
+        ),
     ],
     impact: Text {
         en: "With such gaps between probes a dead server keeps its share of the traffic for minutes.",
@@ -62,14 +73,29 @@ struct Seen<'a> {
 }
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
+    let secs = settings.number("observe");
+    if secs <= 0.0 {
+        return logged(host, settings);
+    }
+    let mut found = observed::observe(host, settings, secs.min(OBSERVE_SECS_MAX));
+    match logged(host, settings) {
+        Ok(logged) => found.extend(logged),
+        Err(Gap::NotHere(_)) => {}
+        Err(Gap::Unknown(why)) => found.push(Found::new("access logs", Status::Unknown, why)),
+    }
+    Ok(found)
+}
+
+/// What the access logs tell.
+fn logged(host: &Host, settings: &Settings<'_>) -> Outcome {
     let logs = logs(host)?;
     let own = own_interval(host);
     let fresh = logs.logs.iter().filter(|log| !log.is_stale(host, STALE_SECS));
     let found: Vec<_> = fresh.flat_map(|log| judge(settings, log, own)).take(TOLD_MAX).collect();
     if found.is_empty() {
         return Err(Gap::NotHere(words!(
-            "no regular health check of a load balancer is in the access logs",
-            "访问日志中没有规律出现的负载均衡健康检查"
+            "no regular health check of a load balancer is in the access logs; --set lb.measured-interval.observe=60 watches connections too",
+            "访问日志中没有规律出现的负载均衡健康检查；使用 --set lb.measured-interval.observe=60 可同时观察连接"
         )));
     }
     Ok(found)
@@ -143,7 +169,7 @@ fn tell(look: &Look<'_>, (name, source, host, method, path): Key<'_>, seen: &See
         let is_told = look.covered > look.settings.number("warning") * 5.0 && since < look.covered / 2.0;
         return name.filter(|_| is_told).map(|name| rare(look, &subject, name, seen));
     };
-    if since > (3.0 * measured.median).max(120.0) || (name.is_none() && !measured.is_regular()) {
+    if since > (3.0 * measured.median).max(120.0) || (name.is_none() && !measured.is_regular(1.0)) {
         return None;
     }
     let (every, window) = (span(measured.median), span(look.covered));

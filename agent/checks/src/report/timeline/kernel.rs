@@ -3,7 +3,7 @@
 use super::{Confidence, Row, RowKind, Seen, WINDOW_SECS};
 use crate::check::Text;
 use crate::found::Gap;
-use crate::host::{Host, KernelMessage};
+use crate::host::{Host, KernelLog, KernelMessage};
 use crate::words;
 use cloud_doctor_proto::refusal::one_line;
 use cloud_doctor_proto::time::UnixTime;
@@ -11,6 +11,9 @@ use cloud_doctor_proto::time::UnixTime;
 const TEXT_CHARS_MAX: usize = 200;
 /// The same complaint within this time is one row.
 const TOGETHER_SECS: u64 = 600;
+
+/// The kernel's clock and the journal's differ a little.
+const SAME_SECS: f64 = 5.0;
 
 /// Words of a message, and what it means. The first that fits counts.
 const SIGNS: [(&[&str], Text); 9] = [
@@ -62,9 +65,10 @@ pub(super) fn look(host: &Host) -> Seen {
             return seen;
         }
     };
-    let (mut undated, path) = (0_u64, log.path);
+    let earlier = earlier(host, log);
+    let (mut undated, path) = (0_u64, &log.path);
     let mut groups: Vec<(Text, u64, &KernelMessage, UnixTime)> = Vec::new();
-    for message in &log.messages {
+    for message in earlier.iter().chain(&log.messages) {
         let Some(sign) = sign(&message.text) else { continue };
         let Some(at) = message.age_secs.and_then(|age| moment(host.now(), age)) else {
             undated += 1;
@@ -86,6 +90,18 @@ pub(super) fn look(host: &Host) -> Seen {
         ));
     }
     seen
+}
+
+/// What the journal keeps from before: the kernel forgets at a restart, and when its buffer is full.
+fn earlier(host: &Host, log: &KernelLog) -> Vec<KernelMessage> {
+    let oldest = log.messages.first().and_then(|message| message.age_secs);
+    match (oldest, host.kernel_journal()) {
+        (Some(oldest), Ok(journal)) if journal.path != log.path => {
+            let is_earlier = |message: &KernelMessage| message.age_secs.is_some_and(|age| age > oldest + SAME_SECS);
+            journal.messages.into_iter().filter(is_earlier).collect()
+        }
+        (Some(_) | None, Ok(_) | Err(_)) => Vec::new(),
+    }
 }
 
 fn sign(text: &str) -> Option<Text> {
@@ -125,6 +141,7 @@ fn row(sign: Text, count: u64, message: &KernelMessage, at: UnixTime) -> Row {
 mod tests {
     use super::*;
     use crate::host::fixture::Fixture;
+    use crate::host::journal::tests::recorded;
     use crate::report::Step;
 
     #[test]
@@ -148,6 +165,16 @@ mod tests {
             "{told:?}"
         );
         assert_eq!(seen.rows[0].at, UnixTime(1_767_225_600 - 1000));
+    }
+
+    #[test]
+    fn chk_complaints_before_the_last_restart_come_from_the_journal() {
+        let log = "6,1,1000000,-;Linux version 6.1\n3,2,900000000,-;I/O error, dev sda\n";
+        let fixture = recorded(Fixture::live(), "regular").file("/dev/kmsg", log).file("/proc/uptime", "1000.00 1.0\n");
+        let seen = super::super::look(&Step::Kernel, &fixture.host());
+        let told: Vec<_> = seen.rows.iter().map(|row| (row.what.en.as_str(), 1_767_225_600 - row.at.0)).collect();
+        let killed = "memory ran out, a process was killed: Out of memory: Killed process 812 (java) total-vm:8123kB";
+        assert_eq!(told, [("disk error: I/O error, dev sda", 100), (killed, 4199)]);
     }
 
     #[test]

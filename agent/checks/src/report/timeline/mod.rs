@@ -8,6 +8,7 @@ mod kernel;
 mod packages;
 mod starts;
 mod transactions;
+mod units;
 mod wtmp;
 
 use super::gather::Step;
@@ -108,7 +109,12 @@ pub(super) fn look(step: &Step, host: &Host) -> Seen {
     let mut seen = match step {
         Step::Packages => packages::look(host),
         Step::Configuration => configuration::look(host),
-        Step::Starts => starts::look(host),
+        Step::Starts => {
+            let (mut seen, units) = (starts::look(host), units::look(host));
+            seen.rows.extend(units.rows);
+            seen.gaps.extend(units.gaps);
+            seen
+        }
         Step::Kernel => kernel::look(host),
         Step::Logins => wtmp::logins(host),
         Step::System | Step::FileSystems | Step::LoadBalancers | Step::ConfigFiles | Step::KernelLog | Step::Log(_) => {

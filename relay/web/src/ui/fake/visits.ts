@@ -1,6 +1,7 @@
 // Servers, visits and audits of the made-up world.
 import { ConsoleError } from "../../lib/errors";
 import type { AuditLog, Fleet, InstallCommand, Visits, Waiting } from "../../lib/facade";
+import { someEvents } from "./events";
 import { FakeWatched, SCREEN } from "./shells";
 import type { Sign } from "./sign";
 import { DAY, ME, someServers, soon, WORDS, type World } from "./world";
@@ -97,6 +98,7 @@ export function fakeFleet(world: World, sign: Sign): Fleet {
       await sign({ kind: "log", entry: { kind: "enrol-batch", note: wish.label, until, uses: wish.uses } });
       return commandOf(world, wish, preset);
     },
+    activity: async (before) => someEvents(Date.now(), before),
     tokens: async () => world.tokens,
     async revoke(id) {
       world.tokens = world.tokens.filter((one) => one.id !== id);

@@ -20,6 +20,7 @@ import type {
   VisitView,
 } from "../../lib/facade";
 import { type ChecksWorld, someChecks } from "./findings";
+import { type MetricsWorld, someMetrics } from "./metrics";
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -69,6 +70,7 @@ export interface World {
   passkeysForSigningIn: SignInKey[];
   audit: AuditCopy;
   checks: ChecksWorld;
+  metrics: MetricsWorld;
 }
 
 export const print = (letter: string) =>
@@ -498,5 +500,6 @@ export function someWorld(now: number): World {
     ],
     audit: someAudit(now),
     checks: someChecks(now),
+    metrics: someMetrics(now),
   };
 }

@@ -1,0 +1,124 @@
+//! Units that failed, ran out of memory or were started again, as systemd told the journal. Only what process 1 said
+//! counts; of a message its kind and its unit, never its text.
+
+use super::{Confidence, Row, RowKind, Seen, WINDOW_SECS};
+use crate::check::Text;
+use crate::found::Gap;
+use crate::host::Host;
+use crate::host::journal::{JournalEntry, Query};
+use crate::words;
+use cloud_doctor_proto::time::UnixTime;
+use std::collections::BTreeMap;
+
+/// Entries that are read; a unit that starts again every second has many.
+const ENTRIES_MAX: usize = 5000;
+/// The same of one unit within this time is one row.
+const TOGETHER_SECS: u64 = 600;
+
+/// systemd's sd-messages.h, and what each means.
+const EVENTS: [(&str, Text); 3] = [
+    ("d9b373ed55a64feb8242e02dbe79a49c", Text { en: "failed", zh: "失败" }),
+    (
+        "fe6faa94e7774663a0da52717891d8ef",
+        Text {
+            en: "lost a process to the kernel's out-of-memory killer", zh: "有进程因内存不足被内核终止"
+        },
+    ),
+    ("5eb03494b6584870a536b337290809b3", Text { en: "was started again by systemd", zh: "被 systemd 自动重启" }),
+];
+
+pub(super) fn look(host: &Host) -> Seen {
+    let mut seen = Seen::default();
+    let ids = EVENTS.map(|(id, _)| id);
+    let query = Query { only: Some(("MESSAGE_ID", &ids)), secs: WINDOW_SECS, most: ENTRIES_MAX };
+    match host.journal(&query) {
+        Ok(journal) => {
+            if !journal.whole || journal.damaged > 0 {
+                let path = &journal.path;
+                seen.gaps.push(words!(
+                    "{path}: not all events of units could be read; older ones are missing in the timeline",
+                    "{path}：未能读取全部单元事件，时间线缺少较早的部分"
+                ));
+            }
+            seen.rows = rows(&journal.entries, &journal.path);
+        }
+        Err(Gap::NotHere(_)) => {}
+        Err(Gap::Unknown(why)) => seen.gaps.push(why),
+    }
+    seen
+}
+
+fn rows(entries: &[JournalEntry], path: &str) -> Vec<Row> {
+    let mut together: BTreeMap<(&str, &str), Vec<(u64, u64)>> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| !entry.unit.is_empty()) {
+        let at = entry.micros / 1_000_000;
+        let runs = together.entry((&entry.unit, &entry.id)).or_default();
+        match runs.last_mut().filter(|(last, _)| at.saturating_sub(*last) <= TOGETHER_SECS) {
+            Some((last, count)) => (*last, *count) = (at, *count + 1),
+            None => runs.push((at, 1)),
+        }
+    }
+    let all = together.into_iter().flat_map(|((unit, id), runs)| runs.into_iter().map(move |run| (unit, id, run)));
+    all.filter_map(|(unit, id, (at, count))| {
+        let Text { en, zh } = EVENTS.iter().find(|(event, _)| *event == id)?.1;
+        let times = if count > 1 {
+            words!(" ({count} times, the last)", "（{count} 次，最近一次）")
+        } else {
+            words!("", "")
+        };
+        let (times_en, times_zh) = (times.en, times.zh);
+        Some(Row {
+            at: UnixTime(at),
+            kind: RowKind::Restart,
+            what: words!("{unit} {en}{times_en}", "{unit} {zh}{times_zh}"),
+            evidence: path.to_owned(),
+            confidence: Confidence::High,
+        })
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fixture::Fixture;
+    use crate::host::journal::tests::recorded;
+    use crate::report::Step;
+
+    #[test]
+    fn chk_what_systemd_says_of_units_is_in_the_timeline() {
+        let seen = super::super::look(&Step::Starts, &recorded(Fixture::image(), "compact").host());
+        let told: Vec<_> = seen.rows.iter().map(|row| (row.what.en.as_str(), 1_767_225_600 - row.at.0)).collect();
+        assert_eq!(
+            told,
+            [
+                ("shop.service was started again by systemd", 4196),
+                ("shop.service failed", 4197),
+                ("shop.service lost a process to the kernel's out-of-memory killer", 4198),
+            ],
+            "and not what anybody else says of it"
+        );
+        assert!(seen.gaps.is_empty(), "{:?}", seen.gaps);
+    }
+
+    #[test]
+    fn chk_a_unit_that_goes_on_starting_is_one_row() {
+        let entry = |at: u64| JournalEntry {
+            micros: (1_767_000_000 + at) * 1_000_000,
+            name: "systemd".to_owned(),
+            pid: "1".to_owned(),
+            unit: "a.service".to_owned(),
+            id: EVENTS[2].0.to_owned(),
+            message: String::new(),
+        };
+        let told = rows(&[entry(0), entry(10), entry(20), entry(5000)], "/run/log/journal/x");
+        let told: Vec<_> = told.iter().map(|row| (row.what.en.as_str(), row.at.0 - 1_767_000_000)).collect();
+        assert_eq!(
+            told,
+            [
+                ("a.service was started again by systemd (3 times, the last)", 20),
+                ("a.service was started again by systemd", 5000)
+            ]
+        );
+    }
+}

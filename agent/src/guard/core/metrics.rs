@@ -1,0 +1,125 @@
+//! Metrics that a relay asks for: whether the ceiling lets them be seen, and who is told when it no longer does.
+
+use super::Core;
+use crate::audit::Event;
+use crate::guard::visits::Claims;
+use cloud_doctor_proto::audit::Moment;
+use cloud_doctor_proto::ceiling::{Mode, ScopeName};
+use cloud_doctor_proto::metrics::MetricsRequest;
+use cloud_doctor_proto::refusal::{Refusal, Refused};
+use cloud_doctor_proto::time::BootTime;
+use tokio::sync::oneshot;
+
+/// Leases at once: a relay needs one for its recorder, one for all who watch, and a few for history.
+const LEASES_MAX: usize = 16;
+/// Between two looks at the processes.
+const PROCESSES_PAUSE_SECS: u64 = 2;
+
+/// Who is shown metrics, and when processes were looked at.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    leases: Vec<Lease>,
+    processes: Option<BootTime>,
+}
+
+/// Over when it is dropped.
+#[derive(Debug)]
+struct Lease {
+    open: oneshot::Sender<()>,
+    /// Somebody looks now: the customer's word counts within a second, not within a minute.
+    live: bool,
+}
+
+impl Core {
+    /// Lets metrics be shown until the receiver ends.
+    ///
+    /// # Errors
+    /// [`Refused`]: nothing is shown.
+    pub(in crate::guard) fn lease_metrics(
+        &mut self,
+        moment: Moment,
+        claims: &Claims,
+        request: &MetricsRequest,
+    ) -> Result<oneshot::Receiver<()>, Refused> {
+        let what = name(request);
+        if let Err(refused) = self.may_show_metrics(moment, request) {
+            self.refused(moment, "metrics", claims, &refused, "");
+            return Err(refused);
+        }
+        let event = Event::new("metrics-shown")
+            .with("what", what)
+            .with("claimed-account", claims.account.as_str())
+            .with("claimed-client", claims.client.as_str());
+        self.audit.note_often(moment, "metrics-shown", event);
+        let (open, ended) = oneshot::channel();
+        self.shown.leases.push(Lease { open, live: matches!(request, MetricsRequest::Live {}) });
+        if matches!(request, MetricsRequest::Processes { .. }) {
+            self.shown.processes = Some(moment.boot);
+        }
+        Ok(ended)
+    }
+
+    fn may_show_metrics(&mut self, moment: Moment, request: &MetricsRequest) -> Result<(), Refused> {
+        if self.is_locked() {
+            return Err(Refusal::Lockdown.into());
+        }
+        let ceiling = self.ceiling().map_err(|problem| Refusal::Ceiling.telling(problem.told()))?;
+        let rule = ceiling.rule(ScopeName::Metrics, "").filter(|rule| rule.mode == Mode::Allow);
+        if !rule.is_some_and(|rule| rule.open_at(moment.at, (self.host.zone_secs)())) {
+            return Err(Refusal::MetricsNotAllowed.into());
+        }
+        self.shown.leases.retain(|lease| !lease.open.is_closed());
+        if self.shown.leases.len() >= LEASES_MAX {
+            return Err(Refusal::Busy.into());
+        }
+        let next = self.shown.processes.map(|looked| looked.plus_secs(PROCESSES_PAUSE_SECS));
+        match request {
+            MetricsRequest::Processes { .. } if next.is_some_and(|next| next > moment.boot) => {
+                Err(Refusal::ProcessesTooOften.with(PROCESSES_PAUSE_SECS.to_string()))
+            }
+            MetricsRequest::Live {}
+            | MetricsRequest::Summary {}
+            | MetricsRequest::Range(_)
+            | MetricsRequest::Processes { .. } => Ok(()),
+        }
+    }
+
+    /// Ends all leases when nothing may be shown any more.
+    pub(super) fn sweep_metrics(&mut self, moment: Moment) {
+        self.shown.leases.retain(|lease| !lease.open.is_closed());
+        if self.shown.leases.is_empty() {
+            return;
+        }
+        // Whatever else there is against one more, those that are open stay so while the ceiling says so.
+        let ends = match self.may_show_metrics(moment, &MetricsRequest::Summary {}) {
+            Ok(()) => false,
+            Err(refused) => refused.code != Refusal::Busy,
+        };
+        if ends {
+            self.end_metrics(moment);
+        }
+    }
+
+    /// Ends all leases.
+    pub(super) fn end_metrics(&mut self, moment: Moment) {
+        if !self.shown.leases.is_empty() {
+            let event = Event::new("metrics-ended").with("streams", self.shown.leases.len());
+            self.audit.note_often(moment, "metrics-ended", event);
+        }
+        self.shown.leases.clear();
+    }
+
+    /// Whether somebody looks at this moment.
+    pub(super) fn shows_live(&self) -> bool {
+        self.shown.leases.iter().any(|lease| lease.live && !lease.open.is_closed())
+    }
+}
+
+fn name(request: &MetricsRequest) -> &'static str {
+    match request {
+        MetricsRequest::Live {} => "live",
+        MetricsRequest::Summary {} => "summary",
+        MetricsRequest::Range(_) => "history",
+        MetricsRequest::Processes { .. } => "processes",
+    }
+}

@@ -1,0 +1,61 @@
+//! `forecast.*`: how often forecasts of full disks are right, and how early, beside the linear rule that people use today.
+//!
+//! On seeded traces that no rule was tuned on ([`cloud_doctor_tests::traces`]); each figure with its 95 % interval. There is no
+//! single "accuracy": on hosts that never fill up, saying never is always right.
+
+use anyhow::Result;
+use cloud_doctor_checks::forecast::Rule;
+use cloud_doctor_tests::traces::{Score, TUNING, measure as forecasts, measure_linear, wilson};
+
+use crate::report::{Aim, Beside, Figure, Report};
+
+/// Figures of this group.
+pub(crate) const NAMES: &[&str] = &[
+    "forecast.trend.precision",
+    "forecast.trend.recall",
+    "forecast.trend.lead",
+    "forecast.burst.precision",
+    "forecast.burst.recall",
+    "forecast.burst.lead",
+];
+
+/// Traces to measure with.
+const TRACES: u64 = 1_000;
+const PEER: &str = "node-mixin, 6 h to 24 h";
+
+/// Takes the figures.
+pub(crate) fn measure(report: &mut Report) -> Result<()> {
+    let seeds = || TUNING..TUNING + TRACES;
+    let (scores, linear) = (forecasts(seeds()), measure_linear(seeds()));
+    for rule in [Rule::Trend, Rule::Burst] {
+        let Some(score) = scores.get(&rule) else { continue };
+        let runs = |hits: usize, of: usize| {
+            let (low, _, high) = wilson(hits, of);
+            format!("{hits} of {of} on {TRACES} traces of 14 days, 95 % in {low:.0} to {high:.0}")
+        };
+        let mut add = |what: &str, ours, peer, unit, aim, runs: String| {
+            let name = format!("forecast.{}.{what}", rule.id());
+            let peer = Some(Beside { name: PEER, value: Some(peer) });
+            report.add(&Figure { name, ours: Some(ours), peer, unit, aim, runs })
+        };
+        let precision = |score: &Score| wilson(score.hits, score.episodes).1;
+        let recall = |score: &Score| wilson(score.foreseen, score.events).1;
+        let better = if rule == Rule::Trend { Aim::RatioAtLeast(1.0) } else { Aim::Nothing };
+        let said = format!(
+            "{}; {:.1} false alarms per 100 months of a host",
+            runs(score.hits, score.episodes),
+            score.false_alarms()
+        );
+        add("precision", precision(score), precision(&linear), "%", better, said)?;
+        add("recall", recall(score), recall(&linear), "%", Aim::Nothing, runs(score.foreseen, score.events))?;
+        let spread = format!("median; a tenth has {:.1} h or less", lead(score, 10));
+        add("lead", lead(score, 50), lead(&linear, 50), "h", Aim::Nothing, spread)?;
+    }
+    Ok(())
+}
+
+/// Hours before, of those that were foreseen.
+fn lead(score: &Score, percent: usize) -> f64 {
+    let place = score.lead_hours.len().saturating_sub(1) * percent / 100;
+    score.lead_hours.get(place).copied().unwrap_or(f64::NAN)
+}
