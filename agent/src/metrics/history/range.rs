@@ -110,9 +110,8 @@ fn see(inner: &Inner, request: &RangeRequest) -> Seen {
     let all = || inner.coarse.iter().chain(&inner.fine);
     let is_asked = |block: &&Block| block.from < request.to && block.to() > request.from;
     let blocks: Vec<Block> = all().flat_map(|segment| &segment.blocks).filter(is_asked).copied().collect();
-    let is_used = |segment: &&Segment| {
-        blocks.iter().any(|block| block.tier == segment.tier && block.segment == segment.number)
-    };
+    let is_used =
+        |segment: &&Segment| blocks.iter().any(|block| block.tier == segment.tier && block.segment == segment.number);
     let segments = all().filter(is_used).map(|one| (one.tier, one.number, one.series.clone())).collect();
     Seen { waiting, blocks, segments }
 }

@@ -272,7 +272,8 @@ fn flt_22_writes_that_fail_are_kept_and_tried_again() {
 fn the_oldest_files_go_when_there_are_too_many_bytes() {
     let mut host = Host::bounded(20_000, |_| Some(0.5));
     host.seconds(80 * 3_600, |second| f64::from(u32::try_from(second * 7_919 % 10_007).unwrap()));
-    let bytes: u64 = std::fs::read_dir(host.folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    let bytes: u64 =
+        std::fs::read_dir(host.folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
     // Two hours of seconds and the file that is written stay, whatever they have.
     assert!(host.files("10s-").len() == 1 && bytes < 100_000, "{bytes}");
     assert!(host.known(host.now.wall - 7_200_000, host.now.wall) > 600);
@@ -299,11 +300,15 @@ fn a_device_that_comes_and_goes_has_its_own_history() {
         }
         for (number, name) in ["sdb", "sdc", "sdd"].iter().enumerate() {
             let ranges = host.ask(BEGAN, BEGAN + 60_000, 60);
-            let mut found = ranges.iter().filter(|(series, _)| series.attributes.iter().any(|(_, value)| value == name));
+            let mut found =
+                ranges.iter().filter(|(series, _)| series.attributes.iter().any(|(_, value)| value == name));
             let (_, range) = found.next().unwrap();
             assert!(found.next().is_none(), "{name} once");
             let values: Vec<_> = range.mean.iter().filter(|mean| !mean.is_nan()).collect();
-            assert!(values.len() == 20 && values.iter().all(|mean| near(**mean, (number + 1) as f32)), "{name}: {values:?}");
+            assert!(
+                values.len() == 20 && values.iter().all(|mean| near(**mean, (number + 1) as f32)),
+                "{name}: {values:?}"
+            );
         }
     }
 }
@@ -315,7 +320,9 @@ fn cod_09_requests_that_make_no_sense_have_answers_within_bounds() {
     for (from, to, points) in [(5, 5, 1), (9, 3, 100), (0, u64::MAX, 4_096), (u64::MAX - 1, u64::MAX, 0)] {
         assert!(host.ask(from, to, points).is_empty());
     }
-    for (from, to, points) in [(0, 1 << 47, 0), (BEGAN, BEGAN + 1, u32::MAX), (BEGAN + 7, BEGAN + 61_003, 61), (0, BEGAN + 90_000, 1)] {
+    for (from, to, points) in
+        [(0, 1 << 47, 0), (BEGAN, BEGAN + 1, u32::MAX), (BEGAN + 7, BEGAN + 61_003, 61), (0, BEGAN + 90_000, 1)]
+    {
         for (_, range) in host.ask(from, to, points) {
             assert!(range.mean.len() <= 4_096 && range.step > 0);
         }

@@ -3,7 +3,9 @@
 //! Which ones there are is looked for twice a minute. A host has as many as it likes; the oldest beyond a bound are left
 //! out and counted. It must never write there, or follow a link.
 
-use crate::metrics::catalog::{SERVICE_CPU, SERVICE_MEMORY, SERVICE_MEMORY_LIMIT, SERVICE_PROCESSES, SERVICE_THROTTLED};
+use crate::metrics::catalog::{
+    SERVICE_CPU, SERVICE_MEMORY, SERVICE_MEMORY_LIMIT, SERVICE_PROCESSES, SERVICE_THROTTLED,
+};
 use crate::metrics::kept::{Buffer, Kept};
 use crate::metrics::parse::{Keyed, alone};
 use crate::metrics::table::{Bits, Slot, Table, increase, lossy};
@@ -125,8 +127,7 @@ fn is_service(name: &str) -> bool {
 impl Group {
     fn new(path: PathBuf, table: &mut Table) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let metrics =
-            [&SERVICE_MEMORY, &SERVICE_MEMORY_LIMIT, &SERVICE_CPU, &SERVICE_THROTTLED, &SERVICE_PROCESSES];
+        let metrics = [&SERVICE_MEMORY, &SERVICE_MEMORY_LIMIT, &SERVICE_CPU, &SERVICE_THROTTLED, &SERVICE_PROCESSES];
         Self {
             memory: Kept::whole(&path, "memory.current"),
             cpu: Kept::whole(&path, "cpu.stat"),
