@@ -65,11 +65,6 @@ impl Kept {
         Some(&buffer.0[..len])
     }
 
-    /// Whether it is open.
-    pub(super) fn is_there(&self) -> bool {
-        self.file.is_some()
-    }
-
     fn open(&mut self) {
         if self.wait > 0 {
             self.wait -= 1;

@@ -10,6 +10,7 @@
 
 mod catalog;
 mod clock;
+mod history;
 mod kept;
 mod parse;
 mod sampler;
@@ -17,5 +18,6 @@ mod slow;
 mod source;
 mod table;
 
+pub(crate) use history::Answer;
 pub(crate) use sampler::{Metrics, Settings, Tick};
 pub(crate) use table::Named;

@@ -73,8 +73,8 @@ pub(super) fn hexadecimal(word: &[u8]) -> Option<u64> {
     u64::from_str_radix(text, 16).ok().filter(|_| !text.starts_with('+'))
 }
 
-/// Reads the numbers of some keys out of a file of `key value` lines, the same file again and again: the kernel writes
-/// them in the same order each time, so each line is compared with one key.
+/// Reads the numbers of some keys out of a file of `key value` lines, the same file again and again: a running kernel
+/// writes the same keys in the same order each time, so each line is compared with one key.
 #[derive(Debug)]
 pub(super) struct Keyed {
     keys: &'static [&'static str],
@@ -169,7 +169,8 @@ mod tests {
         assert_eq!(keyed.read(b"MemTotal:  10 kB\nMemFree: 5 kB\n"), [Some(10), Some(5), None, None]);
         assert_eq!(keyed.read(b"MemFree: 6 kB\nMemTotal: 11 kB\n"), [Some(11), Some(6), None, None]);
         assert_eq!(keyed.read(b"MemFree: 7 kB\n"), [None, Some(7), None, None]);
-        assert_eq!(keyed.read(b"MemFree: x\nMem\nAbsent 3"), [None, None, None, Some(3)]);
+        assert_eq!(keyed.read(b"MemFree: x\nMem\n"), [None; 4]);
+        assert_eq!(keyed.read(b"Absent 3"), [None, None, None, Some(3)]);
         assert_eq!(keyed.read(b""), [None; 4]);
         assert_eq!(keyed.read(b"MemTotal 1\nMemTotal 2\nMemFree 3\n"), [Some(1), Some(3), None, None]);
     }

@@ -4,13 +4,15 @@
 //! that were missed, as after a suspend, are not made up for. It must never encode what nobody watches, nor wait for
 //! anybody who does: a watcher sees the newest sample and may miss others.
 
-use super::catalog::{OWN_CPU_TIME, SAMPLER_COST, SAMPLER_DELAY};
+use super::catalog::{HISTORY_LOST, OWN_CPU_TIME, OWN_MEMORY, SAMPLER_COST, SAMPLER_DELAY};
 use super::clock::{self, Moment};
-use super::kept::Buffer;
+use super::history::{Answer, History};
+use super::kept::{Buffer, Kept};
+use super::parse::{self, Words};
 use super::slow::Slow;
 use super::source::{cpu, disks, memory, network, protocols, services};
 use super::table::{Bits, Layout, Slot, Summary, Table, lossy};
-use cloud_doctor_proto::metrics::{LIVE_MILLIS, SUMMARY_MILLIS, Sample};
+use cloud_doctor_proto::metrics::{LIVE_MILLIS, RangeRequest, SUMMARY_MILLIS, Sample};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -30,6 +32,8 @@ const STACK_BYTES: usize = 128 << 10;
 pub(crate) struct Settings {
     /// `/`, but in tests.
     pub(crate) root: PathBuf,
+    /// Where history is kept.
+    pub(crate) history: PathBuf,
 }
 
 /// A sample as watchers get it.
@@ -48,6 +52,7 @@ type Followed = watch::Sender<Option<Arc<Tick>>>;
 struct Shared {
     live: Followed,
     summaries: Followed,
+    history: Arc<History>,
     stopped: Mutex<bool>,
     stop: Condvar,
 }
@@ -68,6 +73,7 @@ impl Metrics {
         let shared = Arc::new(Shared {
             live: watch::Sender::new(None),
             summaries: watch::Sender::new(None),
+            history: Arc::new(History::open(&settings.history)),
             stopped: Mutex::new(false),
             stop: Condvar::new(),
         });
@@ -85,6 +91,12 @@ impl Metrics {
     /// Follows summaries.
     pub(crate) fn follow_summaries(&self) -> watch::Receiver<Option<Arc<Tick>>> {
         self.shared.summaries.subscribe()
+    }
+
+    /// Reads history, which may take a while: each piece of the answer goes to `each`, until it has enough.
+    pub(crate) fn range(&self) -> impl FnOnce(&RangeRequest, &mut dyn FnMut(Answer) -> bool) + Send + use<> {
+        let history = self.shared.history.clone();
+        move |request, each| history.range(request, each)
     }
 }
 
@@ -134,7 +146,7 @@ impl Sampler {
             protocols: protocols::Protocols::new(root, &mut table),
             services: services::Services::new(root),
             slow: Slow::new(root, &mut table),
-            own: Own::new(&mut table),
+            own: Own::new(root, &mut table),
             buffer: Buffer::default(),
             table,
             before: None,
@@ -151,7 +163,7 @@ impl Sampler {
             let now = clock::now();
             let wait = wait_millis(now.wall);
             if self.stopped_within(Duration::from_millis(wait)) {
-                return;
+                return self.shared.history.flush();
             }
             let woke = clock::now();
             self.sample(woke, woke.boot.saturating_sub(now.boot + wait * 1_000));
@@ -177,7 +189,8 @@ impl Sampler {
         self.protocols.sample(table, buffer);
         self.services.sample(table, buffer, now.boot);
         self.slow.sample(table);
-        self.own.sample(table, late);
+        self.own.sample(table, buffer, late, self.shared.history.lost());
+        self.shared.history.push(table, now, elapsed);
         self.show(now, elapsed / 1_000);
     }
 
@@ -223,15 +236,23 @@ fn wait_millis(wall: u64) -> u64 {
 /// What watching costs.
 #[derive(Debug)]
 struct Own {
+    memory_file: Kept,
+    page: f64,
     cpu_time: Slot,
+    memory: Slot,
+    lost: Slot,
     delay: Slot,
     cost: Slot,
     before: u64,
 }
 
 impl Own {
-    fn new(table: &mut Table) -> Self {
+    fn new(root: &Path, table: &mut Table) -> Self {
         Self {
+            memory_file: Kept::whole(root, "proc/self/statm"),
+            page: lossy(u64::try_from(rustix::param::page_size()).unwrap_or(0)),
+            memory: table.add(&OWN_MEMORY, &[]),
+            lost: table.add(&HISTORY_LOST, &[]),
             cpu_time: table.add(&OWN_CPU_TIME, &[]),
             delay: table.add(&SAMPLER_DELAY, &[]),
             cost: table.add(&SAMPLER_COST, &[]),
@@ -239,7 +260,10 @@ impl Own {
         }
     }
 
-    fn sample(&mut self, table: &mut Table, late: u64) {
+    fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, late: u64, lost: u64) {
+        let resident = self.memory_file.read(buffer).and_then(|text| Words(text).nth(1).and_then(parse::number));
+        table.set(self.memory, resident.map_or(f64::NAN, |pages| lossy(pages) * self.page));
+        table.count(self.lost, lost, Bits::Machine, 1.0);
         let used = clock::thread_micros();
         table.count(self.cpu_time, clock::process_micros(), Bits::Machine, 1e-6);
         table.set(self.delay, lossy(late) / 1e6);

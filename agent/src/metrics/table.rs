@@ -187,6 +187,7 @@ impl Table {
         &self.values
     }
 
+    #[cfg(test)]
     pub(super) fn named(&self) -> &[Named] {
         &self.named
     }
@@ -225,7 +226,10 @@ pub(super) fn lossy(number: u64) -> f64 {
 }
 
 /// What is too large for the smaller type, or no number, is none.
-#[expect(clippy::cast_possible_truncation, reason = "digits are lost on purpose; what is out of range becomes infinite")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "digits are lost on purpose; what is out of range becomes infinite"
+)]
 pub(super) fn finite(value: f64) -> f32 {
     let value = value as f32;
     if value.is_finite() { value } else { f32::NAN }

@@ -6,20 +6,20 @@
 
 use super::guard::Guard;
 use super::wire::{self, FrameReader};
-use crate::metrics::{Metrics, Named, Settings, Tick};
+use crate::metrics::{Answer, Metrics, Named, Settings, Tick};
 use cloud_doctor_proto::close::StreamClose;
 use cloud_doctor_proto::frame::{self, Frame, Kind};
 use cloud_doctor_proto::limits::GREETING_BYTES_MAX;
-use cloud_doctor_proto::metrics::{MetricsRequest, MetricsSeries, SERIES_PAGE, Series};
+use cloud_doctor_proto::metrics::{MetricsRequest, MetricsSeries, NAMES_MAX, RangeRequest, SERIES_PAGE, Series};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::{Refusal, Refused};
 use quinn::{RecvStream, SendStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -29,6 +29,10 @@ const REQUEST: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(20);
 /// Streams at once, all relays together (DOS-06).
 const STREAMS: usize = 16;
+/// Questions about history at once; each is read alone.
+const RANGES_WAITING: usize = 4;
+/// Pieces of an answer that are read before the relay took the ones before.
+const PIECES: usize = 4;
 /// Keystrokes go before.
 const PRIORITY: i32 = -1;
 
@@ -37,13 +41,19 @@ const PRIORITY: i32 = -1;
 pub(super) struct Source {
     metrics: Metrics,
     streams: Semaphore,
+    /// Questions about history that wait or are read, and the one that is read.
+    asking: Semaphore,
+    reading: Semaphore,
 }
 
 impl Source {
     /// Starts sampling. Without a thread for it the tunnel does all the rest.
-    pub(super) fn start() -> Option<Self> {
-        match Metrics::start(&Settings { root: PathBuf::from("/") }) {
-            Ok(metrics) => Some(Self { metrics, streams: Semaphore::new(STREAMS) }),
+    pub(super) fn start(state_dir: &Path) -> Option<Self> {
+        match Metrics::start(&Settings { root: PathBuf::from("/"), history: state_dir.join("history") }) {
+            Ok(metrics) => {
+                let (streams, asking) = (Semaphore::new(STREAMS), Semaphore::new(RANGES_WAITING));
+                Some(Self { metrics, streams, asking, reading: Semaphore::new(1) })
+            }
             Err(error) => {
                 warn!(%error, "no metrics: the system starts no thread for them");
                 None
@@ -121,8 +131,36 @@ async fn serve_leased(send: &mut SendStream, source: &Source, wanted: &MetricsRe
     match wanted {
         MetricsRequest::Live {} => follow(send, source.metrics.follow()).await,
         MetricsRequest::Summary {} => follow(send, source.metrics.follow_summaries()).await,
-        MetricsRequest::Range(_) | MetricsRequest::Processes { .. } => Err(StreamClose::AgentReset),
+        MetricsRequest::Range(range) if range.names.len() > NAMES_MAX => refuse(send, Refusal::Malformed).await,
+        MetricsRequest::Range(range) => history(send, source, range).await,
+        // Guard alone answers this, and not with a lease.
+        MetricsRequest::Processes { .. } => Err(StreamClose::AgentReset),
     }
+}
+
+/// Sends a part of history. Reading it is work for a thread: a terminal must not wait for a disk.
+async fn history(send: &mut SendStream, source: &Source, asked: &RangeRequest) -> Result<(), StreamClose> {
+    let Ok(_asking) = source.asking.try_acquire() else { return refuse(send, Refusal::Busy).await };
+    let Ok(_reading) = source.reading.acquire().await else { return Err(StreamClose::AgentReset) };
+    let (pieces, mut read) = mpsc::channel(PIECES);
+    let (range, asked) = (source.metrics.range(), asked.clone());
+    // It ends when nobody takes the next piece.
+    let reading = tokio::task::spawn_blocking(move || {
+        range(&asked, &mut |piece| pieces.blocking_send(piece).is_ok());
+    });
+    while let Some(piece) = read.recv().await {
+        match piece {
+            Answer::Series(all) => {
+                let series = (0u32..).zip(all).map(|(version, series)| Named { version, series });
+                for page in news(&mut Vec::new(), &series.collect::<Vec<_>>()) {
+                    say(send, Kind::MetricsSeries, &pack::to_bytes(&page)).await?;
+                }
+            }
+            Answer::Range(range) => say(send, Kind::MetricsRange, &range.to_bytes()).await?,
+        }
+    }
+    crate::tasks::resume(reading.await);
+    Ok(())
 }
 
 /// Sends each new sample, and before it what its numbers mean where that is not known yet.

@@ -79,7 +79,7 @@ pub(crate) async fn run(settings: Settings, stop: CancellationToken) -> Result<(
         board: status::Board::new(settings.relays.into_iter().map(|(url, _)| url)),
         tasks: tasks.clone(),
         guest: settings.guest,
-        metrics: if settings.guest { None } else { metrics::Source::start() },
+        metrics: if settings.guest { None } else { metrics::Source::start(&settings.state_dir) },
     });
     for (index, route) in routes.into_iter().enumerate() {
         tasks.spawn(link::keep(shared.clone(), index, route, stop.clone()));

@@ -343,7 +343,10 @@ mod tests {
         for _ in 0..100_000 {
             let given = f32::from_bits(u32::try_from(dice.below(0x7f80_0000)).unwrap()).max(f32::MIN_POSITIVE);
             let kept = value(key(given));
-            assert!(kept.is_finite() && (kept - given).abs() / given <= 1.0 / 512.0 || given > 3.3e38, "{given} {kept}");
+            assert!(
+                kept.is_finite() && (kept - given).abs() / given <= 1.0 / 512.0 || given > 3.3e38,
+                "{given} {kept}"
+            );
             assert_eq!(value(key(-given)).to_bits(), (-kept).to_bits());
         }
         assert_eq!(value(key(0.0)).to_bits(), 0);
@@ -364,10 +367,25 @@ mod tests {
                 let random = dice.next();
                 values.push(match kind {
                     0 => f32::from_bits(u32::try_from(random >> 32).unwrap()),
-                    1 => if random % 10 == 0 { f32::NAN } else { 5.0 },
+                    1 => {
+                        if random % 10 == 0 {
+                            f32::NAN
+                        } else {
+                            5.0
+                        }
+                    }
                     2 => f32::from(u16::try_from(random % 100).unwrap()) / 100.0,
-                    3 => if random % 30 == 0 { f32::from(u16::try_from(random >> 48).unwrap()) } else { 0.0 },
-                    _ => values.last().copied().unwrap_or(1e6) * (1.0 + f32::from(u8::try_from(random % 7).unwrap()) / 100.0 - 0.03),
+                    3 => {
+                        if random % 30 == 0 {
+                            f32::from(u16::try_from(random >> 48).unwrap())
+                        } else {
+                            0.0
+                        }
+                    }
+                    _ => {
+                        values.last().copied().unwrap_or(1e6)
+                            * (1.0 + f32::from(u8::try_from(random % 7).unwrap()) / 100.0 - 0.03)
+                    }
                 });
             }
             assert!(round_trip(&values) <= 4 * count + 8, "round {round}");

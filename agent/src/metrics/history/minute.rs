@@ -122,7 +122,8 @@ impl Minute {
             return;
         }
         // A device that went and came back within the minute has one column.
-        let known = if self.layouts.len() > 1 { columns.iter().position(|known| known.series == *series) } else { None };
+        let known =
+            if self.layouts.len() > 1 { columns.iter().position(|known| known.series == *series) } else { None };
         let place = known.unwrap_or_else(|| {
             columns.push(Column { series: series.clone(), values: vec![f32::NAN; self.seconds()] });
             columns.len() - 1

@@ -243,7 +243,7 @@ impl Inner {
         }
         let Some(segment) = self.fine.last_mut() else { return Err(io::ErrorKind::NotFound.into()) };
         let mut bytes = Vec::new();
-        let mut ids = new_ids(&mut self.fine_ids, waiting.columns.iter().map(|(series, _)| series), &mut bytes);
+        let new = new_ids(&mut self.fine_ids, waiting.columns.iter().map(|(series, _)| series), &mut bytes);
         let mut columns: Vec<(u32, Vec<u8>)> =
             waiting.columns.iter().map(|(series, packed)| (self.fine_ids[series], packed.clone())).collect();
         columns.sort_by_key(|(id, _)| *id);
@@ -260,7 +260,7 @@ impl Inner {
         let written = segment.append(&bytes);
         if written.is_err() {
             // Their names are not on disk.
-            ids.drain(..).for_each(|series| drop(self.fine_ids.remove(&series)));
+            self.fine_ids.retain(|series, _| !new.contains(series));
         }
         written
     }
@@ -306,7 +306,7 @@ impl Inner {
         let Some(segment) = self.coarse.last_mut() else { return Ok(()) };
         let written = segment.append(&bytes);
         if written.is_err() {
-            new.iter().for_each(|series| drop(self.coarse_ids.remove(series)));
+            self.coarse_ids.retain(|series, _| !new.contains(series));
         }
         self.make_room();
         written

@@ -302,7 +302,8 @@ mod tests {
     #[test]
     fn a_block_comes_back_and_no_damaged_head() {
         let mut columns = vec![(3, vec![1, 2, 3]), (4, vec![]), (900, vec![9; 300])];
-        let mut head = BlockHead { source: 7, more: true, from: 1 << 40, boot: 5, step: 1_000, points: 60, columns: vec![] };
+        let mut head =
+            BlockHead { source: 7, more: true, from: 1 << 40, boot: 5, step: 1_000, points: 60, columns: vec![] };
         let mut bytes = Vec::new();
         write_block(&head, &columns, &mut bytes);
         let Some(Head::Block(block)) = read(&bytes) else { panic!("a block") };

@@ -112,13 +112,14 @@ impl Segment {
     pub(super) fn read(folder: &Path, tier: Tier, number: u64) -> io::Result<Option<Self>> {
         let path = path(folder, tier, number);
         let file = open(&path, false)?;
-        let len = file.metadata().and_then(|meta| meta.is_file().then(|| meta.len()).ok_or(io::ErrorKind::InvalidInput.into()))?;
+        let len = file
+            .metadata()
+            .and_then(|meta| meta.is_file().then(|| meta.len()).ok_or(io::ErrorKind::InvalidInput.into()))?;
         let mut head = [0; FILE_HEAD];
         if read_up_to(&file, &mut head, 0)? < FILE_HEAD || head != file_head(tier) {
             return Ok(None);
         }
-        let mut segment =
-            Self { tier, number, path, bytes: 0, blocks: Vec::new(), series: Vec::new(), damaged: 0 };
+        let mut segment = Self { tier, number, path, bytes: 0, blocks: Vec::new(), series: Vec::new(), damaged: 0 };
         segment.scan(&file, len)?;
         Ok(Some(segment))
     }

@@ -210,7 +210,8 @@ impl Processor {
         let all = lossy(steps.iter().sum());
         let share = |step: u64| lossy(step) / all;
         let idle = share(steps[IDLE].saturating_add(steps[IOWAIT]));
-        Some(Shares { busy: 1.0 - idle, iowait: share(steps[IOWAIT]), steal: share(steps[STEAL]) }).filter(|_| all > 0.0)
+        Some(Shares { busy: 1.0 - idle, iowait: share(steps[IOWAIT]), steal: share(steps[STEAL]) })
+            .filter(|_| all > 0.0)
     }
 }
 

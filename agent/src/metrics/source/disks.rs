@@ -108,9 +108,10 @@ impl Disks {
     /// Whether it is a whole device that passes on to no other; nothing for a partition and what has no bottom.
     fn kind(&self, name: &[u8]) -> Option<bool> {
         let text = std::str::from_utf8(name).ok().filter(|text| !text.contains(['/', '.']))?;
-        if ["loop", "ram", "sr", "fd"].iter().any(|start| {
-            text.strip_prefix(start).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
-        }) {
+        if ["loop", "ram", "sr", "fd"]
+            .iter()
+            .any(|start| text.strip_prefix(start).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())))
+        {
             return None;
         }
         let block = self.root.join("sys/block").join(text);

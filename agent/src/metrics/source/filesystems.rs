@@ -162,10 +162,12 @@ mod tests {
 
     #[test]
     fn odd_lines_are_no_mounts() {
-        for odd in [&b""[..], b"1 2 3 4 5 6 7 8 9", b"1 2 x:y / / rw - ext4 /dev/a rw", b"- - - -", b"\xff\xff \\ \\9"] {
+        for odd in [&b""[..], b"1 2 3 4 5 6 7 8 9", b"1 2 x:y / / rw - ext4 /dev/a rw", b"- - - -", b"\xff\xff \\ \\9"]
+        {
             assert!(select(odd).is_empty(), "{odd:?}");
         }
-        let many: Vec<u8> = (0..10_000).flat_map(|n| format!("1 2 8:{n} / /m{n} rw - ext4 /dev/s{n} rw\n").into_bytes()).collect();
+        let many: Vec<u8> =
+            (0..10_000).flat_map(|n| format!("1 2 8:{n} / /m{n} rw - ext4 /dev/s{n} rw\n").into_bytes()).collect();
         assert_eq!(select(&many).len(), SHOWN_MAX);
     }
 

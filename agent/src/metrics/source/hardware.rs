@@ -71,7 +71,9 @@ mod tests {
     #[test]
     fn sensors_have_names_and_those_that_lie_no_value() {
         let root = tempfile::tempdir().unwrap();
-        for (chip, name, temperature) in [("hwmon0", "nvme", "41850"), ("hwmon1", "nvme", "-128000"), ("hwmon2", "acpi", "-2000")] {
+        for (chip, name, temperature) in
+            [("hwmon0", "nvme", "41850"), ("hwmon1", "nvme", "-128000"), ("hwmon2", "acpi", "-2000")]
+        {
             let folder = root.path().join("sys/class/hwmon").join(chip);
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join("name"), format!("{name}\n")).unwrap();

@@ -11,3 +11,5 @@ pub(super) mod memory;
 pub(super) mod network;
 pub(super) mod protocols;
 pub(super) mod services;
+#[cfg(test)]
+mod tests;

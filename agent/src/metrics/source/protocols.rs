@@ -32,28 +32,27 @@ pub(in crate::metrics) struct Protocols {
 
 impl Protocols {
     pub(in crate::metrics) fn new(root: &Path, table: &mut Table) -> Self {
-        let snmp = [
-            ("Tcp", "RetransSegs", Value::Count(table.add_summary(&TCP_RETRANSMITS, &[]))),
-            ("Tcp", "OutSegs", Value::Count(table.add(&TCP_SEGMENTS, &[("direction", "transmit")]))),
-            ("Tcp", "InSegs", Value::Count(table.add(&TCP_SEGMENTS, &[("direction", "receive")]))),
-            ("Tcp", "OutRsts", Value::Count(table.add(&TCP_RESETS, &[]))),
-            (
-                "Tcp",
-                "CurrEstab",
-                Value::Gauge(
-                    table.add(
+        let snmp =
+            [
+                ("Tcp", "RetransSegs", Value::Count(table.add_summary(&TCP_RETRANSMITS, &[]))),
+                ("Tcp", "OutSegs", Value::Count(table.add(&TCP_SEGMENTS, &[("direction", "transmit")]))),
+                ("Tcp", "InSegs", Value::Count(table.add(&TCP_SEGMENTS, &[("direction", "receive")]))),
+                ("Tcp", "OutRsts", Value::Count(table.add(&TCP_RESETS, &[]))),
+                (
+                    "Tcp",
+                    "CurrEstab",
+                    Value::Gauge(table.add(
                         &CONNECTIONS,
                         &[("network.connection.state", "established"), ("network.transport", "tcp")],
-                    ),
+                    )),
                 ),
-            ),
-            ("Udp", "InErrors", Value::Count(table.add(&UDP_ERRORS, &[("kind", "receive")]))),
-            ("Udp", "RcvbufErrors", Value::Count(table.add(&UDP_ERRORS, &[("kind", "buffer")]))),
-            ("Udp", "NoPorts", Value::Count(table.add(&UDP_ERRORS, &[("kind", "no_port")]))),
-        ];
+                ("Udp", "InErrors", Value::Count(table.add(&UDP_ERRORS, &[("kind", "receive")]))),
+                ("Udp", "RcvbufErrors", Value::Count(table.add(&UDP_ERRORS, &[("kind", "buffer")]))),
+                ("Udp", "NoPorts", Value::Count(table.add(&UDP_ERRORS, &[("kind", "no_port")]))),
+            ];
         let netstat = [
             ("TcpExt", "ListenOverflows", Value::Count(table.add_summary(&LISTEN_OVERFLOWS, &[]))),
-            ("TcpExt", "ListenDrops", Value::Count(table.add_summary(&LISTEN_DROPS, &[]))),
+            ("TcpExt", "ListenDrops", Value::Count(table.add(&LISTEN_DROPS, &[]))),
             ("TcpExt", "TCPSynRetrans", Value::Count(table.add(&TCP_SYN_RETRANSMITS, &[]))),
             ("TcpExt", "TCPTimeouts", Value::Count(table.add(&TCP_TIMEOUTS, &[]))),
         ];

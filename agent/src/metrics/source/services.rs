@@ -3,7 +3,9 @@
 //! Which ones there are is looked for twice a minute. A host has as many as it likes; the oldest beyond a bound are left
 //! out and counted. It must never write there, or follow a link.
 
-use crate::metrics::catalog::{SERVICE_CPU, SERVICE_MEMORY, SERVICE_MEMORY_LIMIT, SERVICE_PROCESSES, SERVICE_THROTTLED};
+use crate::metrics::catalog::{
+    SERVICE_CPU, SERVICE_MEMORY, SERVICE_MEMORY_LIMIT, SERVICE_PROCESSES, SERVICE_THROTTLED,
+};
 use crate::metrics::kept::{Buffer, Kept};
 use crate::metrics::parse::{Keyed, alone};
 use crate::metrics::table::{Bits, Slot, Table, increase, lossy};
@@ -31,7 +33,6 @@ pub(in crate::metrics) struct Services {
     /// Groups that there were too many of, as they were counted.
     left_out: usize,
     round: u64,
-    keys: Keyed,
 }
 
 #[derive(Debug)]
@@ -40,6 +41,7 @@ struct Group {
     memory: Kept,
     cpu: Kept,
     processes: Kept,
+    used: Keyed,
     slots: [Slot; 5],
     /// Microseconds since boot, and what it had used by then: microseconds, periods, periods that its limit cut.
     before: Option<(u64, [Option<u64>; 3])>,
@@ -48,8 +50,7 @@ struct Group {
 
 impl Services {
     pub(in crate::metrics) fn new(root: &Path) -> Self {
-        let keys = Keyed::new(&["usage_usec", "nr_periods", "nr_throttled"]);
-        Self { top: root.join("sys/fs/cgroup"), groups: Vec::new(), left_out: 0, round: 0, keys }
+        Self { top: root.join("sys/fs/cgroup"), groups: Vec::new(), left_out: 0, round: 0 }
     }
 
     /// Takes a sample at this moment, microseconds since boot.
@@ -60,7 +61,7 @@ impl Services {
         let turn = usize::try_from(self.round % READ_EVERY).unwrap_or(0);
         self.round += 1;
         for group in self.groups.iter_mut().skip(turn).step_by(10) {
-            group.read(table, buffer, &mut self.keys, boot);
+            group.read(table, buffer, boot);
         }
     }
 
@@ -126,12 +127,12 @@ fn is_service(name: &str) -> bool {
 impl Group {
     fn new(path: PathBuf, table: &mut Table) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let metrics =
-            [&SERVICE_MEMORY, &SERVICE_MEMORY_LIMIT, &SERVICE_CPU, &SERVICE_THROTTLED, &SERVICE_PROCESSES];
+        let metrics = [&SERVICE_MEMORY, &SERVICE_MEMORY_LIMIT, &SERVICE_CPU, &SERVICE_THROTTLED, &SERVICE_PROCESSES];
         Self {
             memory: Kept::whole(&path, "memory.current"),
             cpu: Kept::whole(&path, "cpu.stat"),
             processes: Kept::whole(&path, "pids.current"),
+            used: Keyed::new(&["usage_usec", "nr_periods", "nr_throttled"]),
             slots: metrics.map(|metric| table.add_held(metric, &[("service", &name)])),
             path,
             before: None,
@@ -143,7 +144,7 @@ impl Group {
         self.slots.iter().for_each(|slot| table.remove(*slot));
     }
 
-    fn read(&mut self, table: &mut Table, buffer: &mut Buffer, keys: &mut Keyed, boot: u64) {
+    fn read(&mut self, table: &mut Table, buffer: &mut Buffer, boot: u64) {
         let [memory, limit, cpu, throttled, processes] = self.slots;
         let value = |text: Option<&[u8]>| text.and_then(alone).map_or(f64::NAN, lossy);
         table.set(memory, value(self.memory.read(buffer)));
@@ -154,7 +155,7 @@ impl Group {
         }
         self.readings += 1;
         let Some(text) = self.cpu.read(buffer) else { return };
-        let told = keys.read(text);
+        let told = self.used.read(text);
         let now = [told[0], told[1], told[2]];
         let Some((at, before)) = self.before.replace((boot, now)) else { return };
         let step = |place: usize| Some(lossy(increase(before[place]?, now[place]?, Bits::Machine)?));
