@@ -48,6 +48,7 @@ fn full() -> Report {
     ];
     let late = Finding {
         subject: "haproxy backend web/web1".into(),
+        since: Some(UnixTime(1_799_990_000)),
         value: Some(97.5),
         unit: "s".into(),
         evidence: vec![

@@ -27,8 +27,12 @@ async function knownAs(server: string): Promise<{ readonly identity: Bytes; read
   return record;
 }
 
-function findingOf({ value, ...finding }: Report["findings"][number]): Finding {
-  return value === undefined ? finding : { ...finding, value };
+function findingOf({ value, since, ...finding }: Report["findings"][number]): Finding {
+  return {
+    ...finding,
+    ...(value === undefined ? {} : { value }),
+    ...(since === undefined ? {} : { since: since * 1000 }),
+  };
 }
 
 function viewOf(report: Report, page: RunPage): CheckRun {

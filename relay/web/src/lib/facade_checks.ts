@@ -27,6 +27,8 @@ export interface Finding {
   readonly subject: string;
   readonly status: Status;
   readonly note: boolean;
+  /** Since when runs on that host have found it like this. */
+  readonly since?: number;
   readonly value?: number;
   /** `s`, `%`, `B`, `/s`, "" for a count. */
   readonly unit: string;

@@ -71,7 +71,14 @@ test("a report says here what it says to Rust, and is written with the same byte
   });
   // Rust leaves out of its JSON what it leaves out of the bytes.
   const told = read.findings.map((one) => {
-    const { details, ...others } = { note: false, value: undefined, unit: "", details: {}, ...one };
+    const { details, ...others } = {
+      note: false,
+      since: undefined,
+      value: undefined,
+      unit: "",
+      details: {},
+      ...one,
+    };
     return { ...others, details: Object.entries(details) };
   });
   const sorted = findings.map((one) => ({ ...one, details: [...one.details].sort() }));

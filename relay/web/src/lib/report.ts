@@ -76,11 +76,20 @@ const measured: Codec<number | undefined> = {
   omit: (value) => value === undefined,
 };
 
+/** Left out where the host does not remember. */
+const remembered: Codec<number | undefined> = {
+  write: (out, value) => u64.write(out, value ?? malformed()),
+  read: (from) => u64.read(from),
+  missing: () => undefined,
+  omit: (value) => value === undefined,
+};
+
 export const finding = struct({
   check: text,
   subject: text,
   status: oneOf<Status>(["ok", "unknown", "warning", "critical"]),
   note: optional(boolean, false),
+  since: remembered,
   value: measured,
   unit: optional(text, ""),
   evidence: list(evidence),

@@ -26,6 +26,7 @@ function finding(check: string, subject: string, more: Partial<Finding>): Findin
 
 const LATE = finding("lb.detection-time", "haproxy backend web/web1", {
   status: "critical",
+  since: Date.now() - 26 * 3_600_000,
   value: 1800,
   unit: "s",
   summary: w(
