@@ -17,6 +17,7 @@ mod e2e {
     mod numbers;
     mod people;
     mod roots;
+    mod scans;
     mod second_step;
     mod shell;
     mod signatures;

@@ -95,7 +95,7 @@ impl Scans {
     /// Runs a scan in a task of its own, unless one does already.
     fn launch(self: &Arc<Self>, scan: Scan) {
         let Some(place) = Place::take(self, scan.id) else { return };
-        let here = self.clone();
+        let (here, scan) = (self.clone(), Arc::new(scan));
         self.tasks.spawn(async move {
             let stop = place.stop.clone();
             match run::run(&here, &scan, &stop).await {

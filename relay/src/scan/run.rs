@@ -11,8 +11,11 @@ use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::pack;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 /// Results that are written in one transaction.
@@ -22,7 +25,7 @@ const AT_ONCE_WRITTEN: usize = 64;
 type Answer = (AgentId, Result<CheckRun, AskError>, u64);
 
 /// Runs to the end. `false`: it was cancelled, or the relay stops.
-pub(super) async fn run(scans: &Scans, scan: &Scan, stop: &CancellationToken) -> Result<bool, StoreError> {
+pub(super) async fn run(scans: &Arc<Scans>, scan: &Arc<Scan>, stop: &CancellationToken) -> Result<bool, StoreError> {
     let scoped = scans.store.of(scan.tenant);
     let servers = left(&scoped, scan).await?;
     let began = clock::instant();
@@ -41,7 +44,11 @@ pub(super) async fn run(scans: &Scans, scan: &Scan, stop: &CancellationToken) ->
         }
         let agents: Vec<AgentId> = asked.iter().map(|(agent, _)| *agent).collect();
         write(&scoped, scan, &agents, &results).await?;
-        asks.extend(asked.into_iter().map(|(agent, wait_ms)| ask(scans, scan, agent, Duration::from_millis(wait_ms))));
+        // Tasks of their own: one that holds the database's one writer must go on while a result here waits for it.
+        asks.extend(asked.into_iter().map(|(agent, wait_ms)| {
+            let asking = ask(scans.clone(), scan.clone(), agent, Duration::from_millis(wait_ms));
+            AbortOnDropHandle::new(scans.tasks.spawn(asking))
+        }));
         let wake = tokio::time::Instant::from_std(began + Duration::from_millis(waves.wake(now)));
         let first = tokio::select! {
             biased;
@@ -49,10 +56,13 @@ pub(super) async fn run(scans: &Scans, scan: &Scan, stop: &CancellationToken) ->
             Some(answer) = asks.next() => answer,
             () = tokio::time::sleep_until(wake) => continue,
         };
-        let mut answers = vec![first];
-        while let Some(Some(answer)) = asks.next().now_or_never().filter(|_| answers.len() < AT_ONCE_WRITTEN) {
-            answers.push(answer);
+        let mut answers = vec![joined(first)];
+        while answers.len() < AT_ONCE_WRITTEN {
+            // What has come meanwhile is written with it.
+            let Some(Some(answer)) = asks.next().now_or_never() else { break };
+            answers.push(joined(answer));
         }
+        let answers = answers.into_iter().flatten().collect();
         let results = take(&scoped, scan, &mut waves, answers, millis(began)).await?;
         write(&scoped, scan, &[], &results).await?;
     }
@@ -117,7 +127,19 @@ async fn write(
     Ok(())
 }
 
-async fn ask(scans: &Scans, scan: &Scan, agent: AgentId, wait: Duration) -> Answer {
+/// What a task came to; its panic is ours.
+fn joined(answer: Result<Answer, JoinError>) -> Option<Answer> {
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(gone) => match gone.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Nobody else ends them: the runtime is going down.
+            Err(_) => None,
+        },
+    }
+}
+
+async fn ask(scans: Arc<Scans>, scan: Arc<Scan>, agent: AgentId, wait: Duration) -> Answer {
     let began = clock::instant();
     let ask = Ask {
         tenant: scan.tenant,

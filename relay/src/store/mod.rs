@@ -286,4 +286,6 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod check_tests;
 #[cfg(test)]
+mod scan_tests;
+#[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ mod passkeys;
 mod program;
 mod provider;
 mod routes;
+mod scans;
 mod second_step;
 mod servers;
 mod standing;

@@ -24,7 +24,7 @@ pub(crate) fn body(path: &str, server: &str) -> Value {
         "server": server, "grant": bytes, "signature": bytes, "challenge": bytes, "valid_secs": 60, "entry": bytes,
         "label": "x", "uses": 1, "name": format!("x{}", path.len()), "password": "a long password", "role": "member",
         "old": "not the password", "new": "a long password", "as": "engineer", "accepted": true, "token": bytes,
-        "account": "x", "every_secs": 3600, "check": "x", "subject": "x", "reason": "x", "until": 1, "key": "x", "kind": "device", "mac": base64(&[1; 32]),
+        "account": "x", "every_secs": 3600, "check": "x", "cron": "0 3 * * *", "subject": "x", "reason": "x", "until": 1, "key": "x", "kind": "device", "mac": base64(&[1; 32]),
     })
 }
 
@@ -86,6 +86,11 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
     let waiver = world.call("POST", &format!("{checks}/waivers"), Some(&ann), Some(wish)).await.ok();
     let waiver = waiver["waiver"].as_str().unwrap().to_owned();
     let known = world.get(&checks, &ann).await;
+    let scan = world.call("POST", "/api/v1/scans", Some(&ann), Some(json!({}))).await.ok();
+    let scan = scan["scan"].as_str().unwrap().to_owned();
+    let wish = json!({"name": "nightly", "cron": "0 3 * * *"});
+    let plan = world.call("POST", "/api/v1/scan-plans", Some(&ann), Some(wish)).await.ok();
+    let plan = plan["plan"].as_str().unwrap().to_owned();
     let before = state(&world, &ann).await;
 
     let document = cloud_doctor_relay::http::openapi().to_json().unwrap();
@@ -94,7 +99,11 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
         if open || path.ends_with("/logout") {
             continue;
         }
-        let id = if path.contains("servers") {
+        let id = if path.contains("/scans/") {
+            &scan
+        } else if path.contains("/scan-plans/") {
+            &plan
+        } else if path.contains("servers") {
             &server
         } else if path.contains("approvals") {
             &approval
@@ -107,8 +116,17 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
         let url = of_checks(path.replace("{id}", id).replace("{name}", "ann"));
         let answer = world.call(&method, &url, Some(&bob), Some(body(&url, &server))).await;
         let own = json!({"name": "Other"});
-        for foreign in [&server, &token, &approval, &join, &run, &waiver, &base64(&customer.log.entries_from(0, 1)[0])]
-        {
+        for foreign in [
+            &server,
+            &token,
+            &approval,
+            &join,
+            &run,
+            &waiver,
+            &scan,
+            &plan,
+            &base64(&customer.log.entries_from(0, 1)[0]),
+        ] {
             assert!(!answer.body.contains(foreign.as_str()), "{method} {url} shows {foreign}: {own} {answer:?}");
         }
         if path.contains('{') {
@@ -119,7 +137,7 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
             assert_eq!(answer.body, unknown.body, "{method} {url}: not yours and not there are the same");
         }
     }
-    assert_eq!(refused, 33, "routes that name something");
+    assert_eq!(refused, 37, "routes that name something");
     assert_eq!(world.get(&checks, &ann).await, known);
     assert_eq!(state(&world, &ann).await, before);
     world.stop().await;
@@ -128,9 +146,18 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
 /// Everything that a customer can see, without what its own requests add to the audit.
 pub(crate) async fn state(world: &World, token: &str) -> Vec<Value> {
     let mut all = Vec::new();
-    for path in
-        ["servers", "trust-log", "enrolment-tokens", "sessions", "approvals", "joins", "accounts", "audit", "me"]
-    {
+    for path in [
+        "servers",
+        "trust-log",
+        "enrolment-tokens",
+        "sessions",
+        "approvals",
+        "joins",
+        "accounts",
+        "audit",
+        "me",
+        "scan-plans",
+    ] {
         all.push(world.get(&format!("/api/v1/{path}"), token).await);
     }
     all

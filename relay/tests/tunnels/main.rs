@@ -16,6 +16,7 @@ mod pipe;
 mod push;
 mod rawquic;
 mod replay;
+mod scans;
 mod watch;
 #[path = "../api/weak.rs"]
 mod weak;

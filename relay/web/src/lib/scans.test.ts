@@ -11,6 +11,8 @@ let status = 200;
 beforeEach(() => {
   asked.length = 0;
   status = 200;
+  outside.origin = () => "https://relay.example";
+  outside.language = () => "en";
   outside.fetch = vi.fn(async (input, init) => {
     const url = new URL(String(input), "https://relay.example");
     asked.push(`${init?.method} ${url.pathname}${url.search} ${init?.body ?? ""}`.trim());
