@@ -272,7 +272,7 @@ mod tests {
             named.series.name == name
                 && attribute.is_none_or(|(key, value)| attributes.any(|(k, v)| k == key && v == value))
         });
-        found.map(|place| table.values()[place])
+        found.map(|place| table.values[place])
     }
 
     #[test]
