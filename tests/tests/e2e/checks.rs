@@ -163,7 +163,10 @@ fn chk_10_a_waiver_is_said_beside_the_report_and_changes_nothing_in_it() {
 fn a_schedule_of_checks_is_set_by_an_admin_and_shown_to_everybody() {
     let site = Site::new();
     let schedule = |client: &Client| json(client, &["check-schedule", "web-1", "--json"])["check_schedule"].clone();
-    assert_eq!((&schedule(&site.client)["every_secs"], &schedule(&site.client)["server"]), (&0.into(), &"web-1".into()));
+    assert_eq!(
+        (&schedule(&site.client)["every_secs"], &schedule(&site.client)["server"]),
+        (&0.into(), &"web-1".into())
+    );
     let (_, out, err) = texts(&site.ask(&["check-schedule", "web-1", "--every", "6h"]));
     assert!(out.is_empty() && err.contains("asks web-1 every 6h"), "{out}{err}");
     let mia = member(&site);

@@ -133,12 +133,13 @@ fn frame(request: &RangeRequest, blocks: &[Block]) -> Option<Frame> {
     let unit = if is_older || least > u64::from(Tier::Coarse.step()) / 2 { Tier::Coarse } else { Tier::Fine };
     let unit = u64::from(unit.step());
     let mut step = least.div_ceil(unit) * unit;
-    // Beginning and end at multiples of it may make one more than was asked for.
-    while (request.to.div_ceil(step) - request.from / step) > points.max(1) && points > 1 {
-        step += unit;
+    let count = |step: u64| request.to.div_ceil(step) - request.from / step;
+    if count(step) > points {
+        // Beginning and end at multiples of it make one more than the span has.
+        step = span.div_ceil(points.max(2) - 1).div_ceil(unit) * unit;
     }
     let from = request.from / step * step;
-    let count = (request.to.div_ceil(step) - from / step).min(u64::from(POINTS_MAX));
+    let count = count(step).min(u64::from(POINTS_MAX));
     u32::try_from(step).ok()?;
     Some(Frame { from, to: from + count * step, step })
 }

@@ -76,8 +76,13 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<(
     let used = (proc::cpu_seconds(tunnel)? - before) / hours;
     let theirs = exporter_cpu()?.zip(theirs).map(|(now, before)| (now - before) / hours);
     let runs = format!("1 of {} s, extrapolated; the whole tunnel", plan.idle.as_secs());
-    let figure = |name: &str, ours, peer, unit, aim| {
-        Figure { name: name.to_owned(), ours: Some(ours), peer, unit, aim, runs: runs.clone() }
+    let figure = |name: &str, ours, peer, unit, aim| Figure {
+        name: name.to_owned(),
+        ours: Some(ours),
+        peer,
+        unit,
+        aim,
+        runs: runs.clone(),
     };
     let beside = Beside { name: "node-exporter scraped each second", value: theirs };
     report.add(&figure(NAMES[0], used, Some(beside), "s/h", Aim::RatioAtMost(0.1)))?;
