@@ -13,6 +13,7 @@ mod e2e {
     mod harness;
     mod joining;
     mod listeners;
+    mod metrics;
     mod neighbours;
     mod numbers;
     mod people;

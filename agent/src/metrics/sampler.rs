@@ -197,7 +197,7 @@ impl Sampler {
     /// Hands the sample to those who watch.
     fn show(&mut self, now: Moment, elapsed: u64) {
         if self.shared.live.receiver_count() > 0 {
-            let tick = self.tick(now, elapsed, self.table.values().to_vec(), false);
+            let tick = self.tick(now, elapsed, self.table.values.to_vec(), false);
             self.shared.live.send_replace(Some(tick));
         }
         if self.shared.summaries.receiver_count() == 0 {

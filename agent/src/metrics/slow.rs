@@ -1,7 +1,7 @@
 //! What may hang: a thread of its own asks file systems and sensors every ten seconds, and the sampler shows what it said.
 //!
-//! A thread whose question hangs is left behind, with what it asked: the next one leaves that out. After a few nothing
-//! more is asked. It must never make the sampler wait.
+//! A thread whose question hangs is left behind, with what it asked: the next one leaves that out, until the answer comes
+//! after all. When a few hang, nothing more is asked. It must never make the sampler wait.
 
 use super::catalog::{
     FILESYSTEM_FULLEST, FILESYSTEM_INODES, FILESYSTEM_READONLY, FILESYSTEM_USAGE, FILESYSTEM_UTILIZATION,
@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const EVERY: u64 = 10;
 /// Questions between two looks at which sensors there are.
 const SENSORS_EVERY: u32 = 30;
+/// Questions missed until one that hangs is left behind: half a minute may be the load of a busy host.
+const PATIENCE: u32 = 3;
 /// Threads that may be left behind.
 const LEFT_MAX: usize = 3;
 const STACK_BYTES: usize = 128 << 10;
@@ -53,7 +55,10 @@ pub(super) struct Slow {
     root: PathBuf,
     ask: Ask,
     asker: Option<Asker>,
-    left_out: Vec<String>,
+    /// Questions that the asker was not ready for.
+    missed: u32,
+    /// What hangs, and who asked.
+    left: Vec<(String, Asker)>,
     round: u64,
     /// Series by what they are of.
     filesystems: BTreeMap<String, (Mount, Vec<Slot>)>,
@@ -73,7 +78,8 @@ impl Slow {
             root: root.to_owned(),
             ask,
             asker: None,
-            left_out: Vec::new(),
+            missed: 0,
+            left: Vec::new(),
             round: 0,
             filesystems: BTreeMap::new(),
             temperatures: BTreeMap::new(),
@@ -84,7 +90,7 @@ impl Slow {
     }
 
     pub(super) fn sample(&mut self, table: &mut Table) {
-        table.set(self.hung, lossy(u64::try_from(self.left_out.len()).unwrap_or(u64::MAX)));
+        table.set(self.hung, lossy(u64::try_from(self.left.len()).unwrap_or(u64::MAX)));
         let told = self.asker.as_ref().and_then(|asker| progress(&asker.progress).told.take());
         if let Some(told) = told {
             self.show(&told, table);
@@ -97,21 +103,24 @@ impl Slow {
 
     /// Asks, or leaves behind the thread that hangs.
     fn ask_again(&mut self) {
+        self.left.retain(|(name, asker)| progress(&asker.progress).asking.as_ref() == Some(name));
         let asking = self.asker.as_ref().and_then(|asker| progress(&asker.progress).asking.clone());
-        if let Some(asking) = asking {
-            tracing::warn!(what = asking, "does not answer; it is asked no more");
-            self.left_out.push(asking);
-            self.asker = None;
+        self.missed = if asking.is_some() { self.missed + 1 } else { 0 };
+        if let Some(name) = asking.filter(|_| self.missed >= PATIENCE) {
+            tracing::warn!(name, "does not answer: it is left out until it does");
+            self.left.extend(self.asker.take().map(|asker| (name, asker)));
+            self.missed = 0;
         }
-        if self.left_out.len() > LEFT_MAX {
+        if self.left.len() > LEFT_MAX {
             return;
         }
         if self.asker.is_none() {
             self.asker = Asker::start(self.root.clone(), self.ask);
         }
         if let Some(asker) = &self.asker {
+            let left_out = self.left.iter().map(|(name, _)| name.clone()).collect();
             // One that has not even begun will do with the question that it has.
-            asker.questions.try_send(self.left_out.clone()).ok();
+            asker.questions.try_send(left_out).ok();
         }
     }
 
@@ -272,7 +281,7 @@ mod tests {
             named.series.name == name
                 && attribute.is_none_or(|(key, value)| attributes.any(|(k, v)| k == key && v == value))
         });
-        found.map(|place| table.values()[place])
+        found.map(|place| table.values[place])
     }
 
     #[test]
@@ -291,7 +300,7 @@ mod tests {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(slow.left_out, ["/hangs"]);
+        assert_eq!(slow.left.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["/hangs"]);
         assert_eq!(value(&table, "system.linux.filesystem.hung", None), Some(1.0));
         assert_eq!(value(&table, "system.linux.filesystem.fullest", None), Some(0.7), "the read-only one may be full");
         assert_eq!(value(&table, "system.linux.filesystem.fullest_inodes", None), Some(0.9));

@@ -49,7 +49,8 @@ pub(crate) type Layout = Vec<Named>;
 pub(super) struct Table {
     /// What each number means; of a series that is gone, what it last meant.
     named: Layout,
-    values: Vec<f32>,
+    /// Of the newest sample, by number.
+    pub(super) values: Vec<f32>,
     /// Values that stay until they are set again: of what is read more seldom than sampled.
     held: Vec<bool>,
     /// A counter's raw value in the sample before.
@@ -57,6 +58,8 @@ pub(super) struct Table {
     /// Those that may be dropped, the oldest in front.
     old: VecDeque<Slot>,
     free: Vec<usize>,
+    /// Those that summaries hold, in their order.
+    marked: Vec<(usize, SeriesKind)>,
     versions: u32,
     dropped: u32,
     /// The layout as readers have it, until it changes.
@@ -107,6 +110,9 @@ impl Table {
         self.versions = self.versions.wrapping_add(1);
         let version = self.versions;
         self.shared = None;
+        if series.summary {
+            self.marked.push((number, series.kind));
+        }
         let named = Named { version, series: Arc::new(series) };
         if number == self.named.len() {
             self.named.push(named);
@@ -183,10 +189,6 @@ impl Table {
         increase
     }
 
-    pub(super) fn values(&self) -> &[f32] {
-        &self.values
-    }
-
     #[cfg(test)]
     pub(super) fn named(&self) -> &[Named] {
         &self.named
@@ -253,19 +255,16 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Takes a sample into account. The summary's series are those that are marked, in their order.
+    /// Takes a sample into account.
     pub(super) fn take(&mut self, table: &Table) {
-        let marked = table.named.iter().zip(&table.values).filter(|(named, _)| named.series.summary);
-        for (place, (named, value)) in marked.enumerate() {
-            if place == self.values.len() {
-                self.values.push(f32::NAN);
-            }
-            let sum = self.values[place];
-            self.values[place] = match named.series.kind {
-                _ if sum.is_nan() => *value,
-                _ if value.is_nan() => sum,
-                SeriesKind::Gauge => sum.max(*value),
-                SeriesKind::Counter => sum + *value,
+        self.values.resize(table.marked.len(), f32::NAN);
+        for (sum, (number, kind)) in self.values.iter_mut().zip(&table.marked) {
+            let value = table.values[*number];
+            *sum = match kind {
+                _ if sum.is_nan() => value,
+                _ if value.is_nan() => *sum,
+                SeriesKind::Gauge => sum.max(value),
+                SeriesKind::Counter => *sum + value,
             };
         }
     }

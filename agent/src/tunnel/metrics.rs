@@ -77,7 +77,7 @@ pub(super) async fn serve(
         return Err(StreamClose::AgentReset);
     }
     let Ok(wanted) = wire::parse::<MetricsRequest>(&request) else { return refuse(send, Refusal::Malformed).await };
-    let Some(source) = source else { return refuse(send, Refusal::Ceiling).await };
+    let Some(source) = source else { return refuse(send, Refusal::MetricsNotAllowed).await };
     let Ok(_place) = source.streams.try_acquire() else { return refuse(send, Refusal::Busy).await };
     let asked = [head, &frame::encode(request.kind, &request.body)].concat();
     let (lease, answer) = ask(guard, &asked).await?;
@@ -203,7 +203,7 @@ fn follows(page: &MetricsSeries, number: u32) -> bool {
 }
 
 async fn refuse(send: &mut SendStream, code: Refusal) -> Result<(), StreamClose> {
-    let refused = Refused { code, detail: "metrics".into(), told: None };
+    let refused = Refused { code, detail: String::new(), told: None };
     say(send, Kind::Refused, &pack::to_bytes(&refused)).await
 }
 

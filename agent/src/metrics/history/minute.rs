@@ -70,7 +70,7 @@ impl Minute {
         row.second = second;
         row.elapsed_micros = elapsed_micros;
         row.values.clear();
-        row.values.extend_from_slice(table.values());
+        row.values.extend_from_slice(&table.values);
         self.len += 1;
     }
 

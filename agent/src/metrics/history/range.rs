@@ -124,18 +124,22 @@ fn frame(request: &RangeRequest, blocks: &[Block]) -> Option<Frame> {
     let points = u64::from(request.points.clamp(1, POINTS_MAX));
     let least = span.div_ceil(points);
     // Seconds serve as long as they reach back to all that is there.
-    let fine = blocks.iter().filter(|block| block.tier == Tier::Fine).map(|block| block.from).min();
-    let coarse = blocks.iter().filter(|block| block.tier == Tier::Coarse).map(|block| block.from).min();
+    let first = |tier: Tier| {
+        let of_tier = blocks.iter().filter(|block| block.tier == tier);
+        of_tier.map(|block| block.from.max(request.from)).min()
+    };
+    let (fine, coarse) = (first(Tier::Fine), first(Tier::Coarse));
     let is_older = coarse.is_some_and(|coarse| fine.is_none_or(|fine| coarse + u64::from(Tier::Coarse.step()) < fine));
     let unit = if is_older || least > u64::from(Tier::Coarse.step()) / 2 { Tier::Coarse } else { Tier::Fine };
     let unit = u64::from(unit.step());
     let mut step = least.div_ceil(unit) * unit;
-    // Beginning and end at multiples of it may make one more than was asked for.
-    while (request.to.div_ceil(step) - request.from / step) > points.max(1) && points > 1 {
-        step += unit;
+    let count = |step: u64| request.to.div_ceil(step) - request.from / step;
+    if count(step) > points {
+        // Beginning and end at multiples of it make one more than the span has.
+        step = span.div_ceil(points.max(2) - 1).div_ceil(unit) * unit;
     }
     let from = request.from / step * step;
-    let count = (request.to.div_ceil(step) - from / step).min(u64::from(POINTS_MAX));
+    let count = count(step).min(u64::from(POINTS_MAX));
     u32::try_from(step).ok()?;
     Some(Frame { from, to: from + count * step, step })
 }

@@ -169,7 +169,10 @@ impl Segment {
                 self.series.truncate(first);
                 self.series.extend(series.into_iter().map(Arc::new));
             }
-            Some(Head::Block(block)) => self.blocks.push(self.place(&block, at, head_bytes)),
+            Some(Head::Block(block)) if block.step == self.tier.step() => {
+                self.blocks.push(self.place(&block, at, head_bytes));
+            }
+            Some(Head::Block(_)) => return Ok(None),
             None => return Ok(None),
         }
         Ok(Some(end))

@@ -207,7 +207,7 @@ impl Processor {
             // iowait and idle may go back a little, by the kernel's own word.
             *step = increase(*before, now, Bits::Machine).unwrap_or(0);
         }
-        let all = lossy(steps.iter().sum());
+        let all: f64 = steps.iter().copied().map(lossy).sum();
         let share = |step: u64| lossy(step) / all;
         let idle = share(steps[IDLE].saturating_add(steps[IOWAIT]));
         Some(Shares { busy: 1.0 - idle, iowait: share(steps[IOWAIT]), steal: share(steps[STEAL]) })

@@ -150,7 +150,7 @@ async fn a_visit_by_a_code_has_no_metrics_and_a_malformed_question_no_answer() {
     let tunnel = relay.tunnel().await;
     let mut watch = Watch::open(&tunnel, &MetricsRequest::Live {}).await;
     let refused: Refused = wire::parse(&watch.next().await.unwrap()).unwrap();
-    assert_eq!(refused.code, Refusal::Ceiling);
+    assert_eq!(refused.code, Refusal::MetricsNotAllowed);
     assert!(guard.state.heads.lock().unwrap().is_empty(), "guard is not even asked");
 
     let mut watch = Watch::open(&tunnel, &MetricsRequest::Live {}).await;

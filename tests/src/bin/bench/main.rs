@@ -12,6 +12,7 @@ mod fleet;
 mod footprint;
 mod forecast;
 mod formula;
+mod metrics;
 mod options;
 mod ours;
 mod peers;
@@ -50,6 +51,8 @@ const GROUPS: &[(&[&str], Measure)] = &[
     (checks::PEERS, |report, plan, ours, _| checks::measure_beside(report, plan, ours)),
     (formula::NAMES, |report, plan, ours, _| formula::measure(report, plan, ours)),
     (forecast::NAMES, |report, _, _, _| forecast::measure(report)),
+    (metrics::NAMES, |report, plan, ours, _| metrics::measure(report, plan, ours)),
+    (metrics::HISTORY, |report, _, _, _| metrics::measure_history(report)),
     (relay::NAMES, |report, plan, ours, _| relay::measure(report, plan, ours)),
 ];
 

@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SSHD: &str = "/usr/sbin/sshd";
 /// sshd of root insists on it; Debian's service makes it.
 const SSHD_EMPTY: &str = "/run/sshd";
+const NETDATA: &str = "/usr/sbin/netdata";
 const EXPORTER: &str = "/usr/bin/prometheus-node-exporter";
 
 /// Two ssh servers (the target, and a host to jump over), an agent that holds the key, and the client's settings.
@@ -121,22 +122,69 @@ impl Drop for EmptyFolder {
     }
 }
 
-/// Debian's prometheus-node-exporter after one scrape, as it waits for the next. `None`: it is not installed.
-pub(crate) fn start_exporter() -> Result<Option<Started>> {
+/// Debian's prometheus-node-exporter.
+#[derive(Debug)]
+pub(crate) struct Exporter {
+    process: Started,
+    port: u16,
+}
+
+/// Starts it, scraped once, as it waits for the next time. `None`: it is not installed.
+pub(crate) fn start_exporter() -> Result<Option<Exporter>> {
     if !PathBuf::from(EXPORTER).exists() {
         return Ok(None);
     }
     let port = free_port()?;
     let mut command = Command::new(EXPORTER);
-    let mut exporter = Started::new(command.arg(format!("--web.listen-address=127.0.0.1:{port}")))?;
-    exporter.wait_until("node-exporter listens", || TcpStream::connect(("127.0.0.1", port)).is_ok())?;
-    let mut scrape = TcpStream::connect(("127.0.0.1", port))?;
-    scrape.set_read_timeout(Some(PATIENCE))?;
-    scrape.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
-    let mut page = String::new();
-    scrape.read_to_string(&mut page)?;
-    ensure!(page.contains("node_cpu_seconds_total"), "node-exporter answered without its metrics");
+    let mut process = Started::new(command.arg(format!("--web.listen-address=127.0.0.1:{port}")))?;
+    process.wait_until("node-exporter listens", || TcpStream::connect(("127.0.0.1", port)).is_ok())?;
+    let exporter = Exporter { process, port };
+    exporter.scrape()?;
     Ok(Some(exporter))
+}
+
+impl Exporter {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Asks for all of its metrics.
+    pub(crate) fn scrape(&self) -> Result<()> {
+        let mut scrape = TcpStream::connect(("127.0.0.1", self.port))?;
+        scrape.set_read_timeout(Some(PATIENCE))?;
+        scrape.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+        let mut page = String::new();
+        scrape.read_to_string(&mut page)?;
+        ensure!(page.contains("node_cpu_seconds_total"), "node-exporter answered without its metrics");
+        Ok(())
+    }
+}
+
+/// Debian's netdata as it is after the installation, but for where it puts its files and that it listens on loopback.
+/// `None`: it is not installed.
+pub(crate) fn start_netdata(folder: &Path) -> Result<Option<Started>> {
+    if !Path::new(NETDATA).exists() {
+        return Ok(None);
+    }
+    let port = free_port()?;
+    let path = |name: &str| -> Result<String> {
+        let path = folder.join(name);
+        fs::create_dir_all(&path)?;
+        Ok(path.display().to_string())
+    };
+    let settings = format!(
+        "[global]\nrun as user = {}\n[directories]\ncache = {}\nlib = {}\nlog = {}\n[web]\nbind to = 127.0.0.1:{port}\n",
+        run(Command::new("id").arg("-un"))?.trim(),
+        path("cache")?,
+        path("lib")?,
+        path("log")?,
+    );
+    let file = folder.join("netdata.conf");
+    fs::write(&file, settings)?;
+    let mut netdata = Started::new(Command::new(NETDATA).args(["-D", "-c"]).arg(&file))?;
+    netdata.wait_until("netdata listens", || TcpStream::connect(("127.0.0.1", port)).is_ok())?;
+    Ok(Some(netdata))
 }
 
 /// A port that was free a moment ago: these programs cannot be asked which one they took.
