@@ -83,15 +83,19 @@ pub struct Needs {
     pub net: bool,
     /// Whether it reads counters twice ([`Host::twice`]), and so needs the time between.
     pub rates: bool,
+    /// Whether it reads the history of this host's metrics ([`crate::Wanted::history`]).
+    pub history: bool,
 }
 
 impl Needs {
     /// Files are enough, readable by anybody.
-    pub const FILES: Self = Self { live: false, root: false, net: false, rates: false };
+    pub const FILES: Self = Self { live: false, root: false, net: false, rates: false, history: false };
     /// A running host.
     pub const LIVE: Self = Self { live: true, ..Self::FILES };
     /// A running host, for the time between two readings.
     pub const RATES: Self = Self { rates: true, ..Self::LIVE };
+    /// A running host, and what it remembers.
+    pub const HISTORY: Self = Self { history: true, ..Self::LIVE };
 }
 
 /// A number of a check that can be set.

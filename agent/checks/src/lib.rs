@@ -47,7 +47,7 @@ pub use check::{Check, Group, Needs, Param, Text};
 pub use found::{Found, Gap, Outcome};
 pub use host::Host;
 pub use record::{Damaged, RECORD_BYTES_MAX, Record};
-pub use run::{BadSetting, Before, Pending, RTO_SECS_DEFAULT, Ran, Settings, Wanted, apart, run, unknown};
+pub use run::{BadSetting, Before, Pending, RTO_SECS_DEFAULT, Ran, Settings, Shares, Wanted, apart, run, unknown};
 
 /// Every check, in the order of groups and of the list in each; at the end those of the host's own packs and plugins,
 /// once they were installed.

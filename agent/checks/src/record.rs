@@ -11,6 +11,7 @@
 //! believed when it is damaged.
 
 use crate::check::Check;
+use crate::forecast::{self, Entry, Ledger};
 use crate::pack;
 use crate::run::{Ran, Wanted};
 use crate::words;
@@ -31,6 +32,7 @@ const HEAD: &str = "cloud-doctor record v1 ";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
     things: BTreeMap<(String, String), Thing>,
+    ledger: Ledger,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,14 @@ struct Thing {
     value: Option<f64>,
     /// Levels that hold and do not count yet, and since when.
     pending: Vec<(String, u64)>,
+}
+
+/// A line of the file.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Thing(String, String, Thing),
+    Forecast((Entry,)),
 }
 
 /// A record that cannot be believed.
@@ -80,12 +90,14 @@ impl Record {
         if text.len() > RECORD_BYTES_MAX || pack::hash(lines) != hash {
             return Err(Damaged::Hash);
         }
-        let mut things = BTreeMap::new();
+        let (mut things, mut ledger) = (BTreeMap::new(), Ledger::default());
         for (at, line) in lines.lines().enumerate() {
-            let (check, subject, thing) = serde_json::from_str(line).map_err(|_| Damaged::Line(at + 2))?;
-            things.insert((check, subject), thing);
+            match serde_json::from_str(line).map_err(|_| Damaged::Line(at + 2))? {
+                Kept::Thing(check, subject, thing) => drop(things.insert((check, subject), thing)),
+                Kept::Forecast((entry,)) => ledger.entries.push(entry),
+            }
         }
-        Ok(Self { things })
+        Ok(Self { things, ledger })
     }
 
     /// The text to keep. What was seen longest ago has no place in it when there is too much.
@@ -93,7 +105,9 @@ impl Record {
     pub fn text(&self) -> String {
         let mut newest: Vec<_> = self.things.iter().collect();
         newest.sort_by_key(|(_, thing)| (std::cmp::Reverse(thing.seen), std::cmp::Reverse(thing.status)));
-        let mut lines = String::new();
+        // At most 200 of 300 bytes each.
+        let forecasts = self.ledger.entries.iter().filter_map(|entry| serde_json::to_string(&(entry,)).ok());
+        let mut lines: String = forecasts.map(|line| line + "\n").collect();
         // The head is as long as a hash.
         let room = RECORD_BYTES_MAX - HEAD.len() - pack::hash("").len() - 1;
         for ((check, subject), thing) in newest {
@@ -111,6 +125,7 @@ impl Record {
     /// Tells a run how it was before.
     pub fn tell(&self, wanted: &mut Wanted, now: UnixTime) {
         (wanted.before, wanted.pending) = Default::default();
+        wanted.ledger = self.ledger.clone();
         for ((check, subject), thing) in self.things.iter().filter(|(_, thing)| thing.is_fresh(now)) {
             wanted.before.insert((check.clone(), subject.clone()), thing.status);
             for (level, since) in &thing.pending {
@@ -125,7 +140,10 @@ impl Record {
         self.things.retain(|_, thing| thing.is_fresh(now));
         for (check, ran) in ran {
             match ran {
-                Ran::Findings(findings) => self.learn_one(check.id, findings, now),
+                Ran::Findings(findings) => {
+                    forecast::learn(&mut self.ledger, check.id, findings, now);
+                    self.learn_one(check.id, findings, now);
+                }
                 // There is nothing of the kind any more.
                 Ran::NotHere(_) => self.things.retain(|(id, _), _| id != check.id),
             }

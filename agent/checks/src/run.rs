@@ -1,6 +1,7 @@
 //! Runs one check: its settings in, findings out, with hysteresis from what was found before.
 
 use crate::check::{Check, Param};
+use crate::forecast::Ledger;
 use crate::found::{Found, Gap};
 use crate::host::Host;
 use crate::pack::Heard;
@@ -8,12 +9,16 @@ use crate::words;
 use cloud_doctor_proto::checks::Absent;
 use cloud_doctor_proto::finding::{Finding, Status, Words};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// How the things that a check looked at were the last time.
 pub type Before = BTreeMap<(String, String), Status>;
 
 /// Since when, in seconds since 1970, a level of a pack's check holds that must hold for longer: by check, subject and level.
 pub type Pending = BTreeMap<(String, String, String), u64>;
+
+/// Shares that were used of things over time, 0 to 1 by Unix seconds, about [`crate::forecast::STEP_SECS`] apart.
+pub type Shares = BTreeMap<String, Vec<(u64, f64)>>;
 
 /// What the caller wants of all checks.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +33,12 @@ pub struct Wanted {
     pub pending: Pending,
     /// What plugins said, by their ids.
     pub plugins: BTreeMap<String, Heard>,
+    /// Where this host keeps its metrics' history; whoever runs the checks reads it into `history`.
+    pub history_from: Option<PathBuf>,
+    /// What it says: by `space MOUNTPOINT`, `inodes MOUNTPOINT` and `memory`.
+    pub history: Shares,
+    /// What was forecast before, and what became of it.
+    pub ledger: Ledger,
 }
 
 /// 15 minutes: what is assumed of a service whose objective nobody has said.

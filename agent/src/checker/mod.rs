@@ -22,9 +22,11 @@ pub(crate) use report::{Answer, Wants, role as report};
 pub(crate) use supervise::{gather, run, test};
 
 use crate::fence;
+use crate::metrics::past;
+use cloud_doctor_checks::forecast::Ledger;
 use cloud_doctor_checks::pack::{self, Heard, Sources, Tried};
 use cloud_doctor_checks::report::{Piece, Step};
-use cloud_doctor_checks::{Check, Host, Pending, Ran, Wanted, words};
+use cloud_doctor_checks::{Check, Host, Pending, Ran, Shares, Wanted, words};
 use cloud_doctor_proto::finding::{Finding, Status, Words};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -63,6 +65,11 @@ pub(crate) struct Order {
     plugins: BTreeMap<String, Heard>,
     #[serde(default)]
     pending: Vec<(String, String, String, u64)>,
+    /// Where the host's metrics are kept; read by the checker, which can do nothing but look.
+    #[serde(default)]
+    history: Option<PathBuf>,
+    #[serde(default)]
+    ledger: Ledger,
     /// Whether the own checks' tests are run, in place of checks.
     #[serde(default)]
     test: bool,
@@ -88,6 +95,8 @@ impl Order {
                 .iter()
                 .map(|((check, subject, level), since)| (check.clone(), subject.clone(), level.clone(), *since))
                 .collect(),
+            history: wanted.history_from.clone(),
+            ledger: wanted.ledger.clone(),
             test: false,
         }
     }
@@ -115,6 +124,9 @@ impl Order {
             before: before.collect(),
             pending,
             plugins: self.plugins.clone(),
+            history_from: None,
+            history: Shares::default(),
+            ledger: self.ledger.clone(),
         }
     }
 }
@@ -164,7 +176,10 @@ fn look() -> io::Result<()> {
         return say(&Line::Tried(pack::test()));
     }
     let mut host = order.root.as_deref().map_or_else(Host::live, Host::image)?;
-    let wanted = order.wanted();
+    let mut wanted = order.wanted();
+    if let Some(folder) = order.history.as_deref().filter(|_| order.checks.iter().any(|id| by_history(id))) {
+        wanted.history = past::shares(folder, host.now().0);
+    }
     let checks = order.checks.iter().filter_map(|id| cloud_doctor_checks::by_id(id));
     // Rates need time between two readings: what needs none goes first.
     let (later, first): (Vec<_>, Vec<_>) = checks.partition(|check| check.needs.rates);
@@ -184,6 +199,11 @@ fn look() -> io::Result<()> {
         say(&Line::Done)?;
     }
     Ok(())
+}
+
+/// Whether a check reads the history of metrics.
+fn by_history(id: &str) -> bool {
+    cloud_doctor_checks::by_id(id).is_some_and(|check| check.needs.history)
 }
 
 fn say(line: &Line) -> io::Result<()> {

@@ -28,6 +28,8 @@ pub(crate) struct Wants {
     pub(crate) plugins: Vec<Plugin>,
     /// What secrets' tokens are made under, so that they are the same from run to run.
     pub(crate) redaction: [u8; 32],
+    /// Where the host keeps its metrics' history.
+    pub(crate) history: PathBuf,
     /// What the runs before found.
     pub(crate) record: String,
 }
@@ -74,6 +76,7 @@ fn look(wants: Wants) -> io::Result<Answer> {
     let (since, at) = (boot_time(), unix_time());
     let mut wanted = Wanted::default();
     record.tell(&mut wanted, at);
+    wanted.history_from = Some(wants.history);
     let here = own::load(&wants.etc, wants.plugins);
     pack::install(&here.sources);
     let own: Vec<_> = own_checks().filter(|check| wants.own.runs(check.id)).collect();

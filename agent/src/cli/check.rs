@@ -171,6 +171,7 @@ fn answer(places: &Places, options: &Options, style: Style) -> Result<Status, St
     for text in &options.set {
         wanted.set(text).map_err(|bad| bad.0.get(style.language).to_owned())?;
     }
+    wanted.history_from = options.root.is_none().then(|| places.history());
     let mut memory = memory::open(places, options.is_usual(), style.language);
     loop {
         let status = round(options, &checks, &mut wanted, &mut memory, &own, style)?;

@@ -61,6 +61,7 @@ async fn answer(guard: &Guard, claims: &Claims, request: &CheckRequest) -> Resul
         own,
         plugins,
         redaction: guard.with(|core, _| core.redaction_key()),
+        history: guard.places.history(),
         record,
     };
     let answer = start::checks(guard, &wants).await;

@@ -13,6 +13,7 @@ mod clock;
 mod history;
 mod kept;
 mod parse;
+pub(crate) mod past;
 mod sampler;
 mod slow;
 mod source;

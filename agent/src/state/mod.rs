@@ -62,6 +62,11 @@ impl Places {
         self.etc.join("ceiling.toml")
     }
 
+    /// Where the tunnel keeps the history of metrics.
+    pub(crate) fn history(&self) -> PathBuf {
+        self.tunnel.join("history")
+    }
+
     /// The configuration.
     pub(crate) fn config(&self) -> PathBuf {
         self.etc.join("agent.toml")

@@ -4,6 +4,7 @@ mod activity;
 mod busy;
 mod deleted_open;
 mod ext4_errors;
+mod fills_up;
 mod fstab;
 mod hung_mount;
 mod inodes;
@@ -31,6 +32,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &latency::CHECK,
     &deleted_open::CHECK,
     &not_grown::CHECK,
+    &fills_up::CHECK,
     &fstab::CHECK,
     &hung_mount::CHECK,
 ];

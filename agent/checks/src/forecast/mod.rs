@@ -9,8 +9,10 @@
 
 mod ledger;
 mod slopes;
+mod told;
 
 pub use ledger::{Entry, Ledger, Outcome};
+pub(crate) use told::{learn, tell};
 
 use slopes::{Slopes, slopes};
 

@@ -2,6 +2,7 @@
 
 mod available;
 mod commit_limit;
+mod fills_up;
 mod huge_pages;
 mod kernel_slab;
 mod major_faults;
@@ -20,6 +21,7 @@ use crate::check::Check;
 /// This group's checks.
 pub(crate) const CHECKS: &[&Check] = &[
     &available::CHECK,
+    &fills_up::CHECK,
     &oom_kill::CHECK,
     &pressure::CHECK,
     &service_limit::CHECK,

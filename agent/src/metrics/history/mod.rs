@@ -93,20 +93,22 @@ impl History {
         Self::bounded(folder, BYTES_MAX, free_share)
     }
 
+    /// Only looks at what another process writes: nothing is cut off, removed or written.
+    pub(super) fn look(folder: &Path) -> io::Result<Self> {
+        let mut inner = Inner::new(folder, BYTES_MAX, free_share);
+        for tier in [Tier::Fine, Tier::Coarse] {
+            for number in inner.numbers(tier)? {
+                // What is of no use, or goes away meanwhile, is the writer's.
+                if let Ok(Some(segment)) = Segment::read(folder, tier, number) {
+                    inner.found(segment);
+                }
+            }
+        }
+        Ok(Self { inner: Mutex::new(inner), folder: folder.to_owned() })
+    }
+
     fn bounded(folder: &Path, bytes_max: u64, free_share: fn(&Path) -> Option<f64>) -> Self {
-        let mut inner = Inner {
-            folder: folder.to_owned(),
-            bytes_max,
-            free_share,
-            minute: Minute::default(),
-            fine: Vec::new(),
-            coarse: Vec::new(),
-            fine_ids: Ids::new(),
-            coarse_ids: Ids::new(),
-            waiting: VecDeque::new(),
-            lost: 0,
-            was_told: false,
-        };
+        let mut inner = Inner::new(folder, bytes_max, free_share);
         if let Err(error) = inner.find() {
             tracing::warn!(%error, folder = %folder.display(), "history of metrics cannot be read; it begins anew");
         }
@@ -146,15 +148,36 @@ fn free_share(folder: &Path) -> Option<f64> {
 }
 
 impl Inner {
+    fn new(folder: &Path, bytes_max: u64, free_share: fn(&Path) -> Option<f64>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            bytes_max,
+            free_share,
+            minute: Minute::default(),
+            fine: Vec::new(),
+            coarse: Vec::new(),
+            fine_ids: Ids::new(),
+            coarse_ids: Ids::new(),
+            waiting: VecDeque::new(),
+            lost: 0,
+            was_told: false,
+        }
+    }
+
+    /// Of a tier's files, in order.
+    fn numbers(&self, tier: Tier) -> io::Result<Vec<u64>> {
+        let names = std::fs::read_dir(&self.folder)?.filter_map(Result::ok).map(|entry| entry.file_name());
+        let mut numbers: Vec<u64> =
+            names.filter_map(|name| segment::number(tier, name.to_str().unwrap_or_default())).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
     /// Finds the files that are there.
     fn find(&mut self) -> io::Result<()> {
         std::fs::create_dir_all(&self.folder)?;
         for tier in [Tier::Fine, Tier::Coarse] {
-            let names = std::fs::read_dir(&self.folder)?.filter_map(Result::ok).map(|entry| entry.file_name());
-            let mut numbers: Vec<u64> =
-                names.filter_map(|name| segment::number(tier, name.to_str().unwrap_or_default())).collect();
-            numbers.sort_unstable();
-            for number in numbers {
+            for number in self.numbers(tier)? {
                 match Segment::read(&self.folder, tier, number) {
                     Ok(Some(segment)) => self.found(segment),
                     Ok(None) => self.remove_strange(tier, number, "it is empty, damaged or of another version"),

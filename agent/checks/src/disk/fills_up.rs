@@ -1,0 +1,33 @@
+//! File systems that will be full, in bytes or in inodes, if nothing is done.
+
+use crate::check::{Check, Needs, Param, Text};
+use crate::forecast;
+use crate::found::Outcome;
+use crate::host::Host;
+use crate::run::Settings;
+
+pub(crate) const CHECK: Check = Check {
+    id: "disk.fills-up",
+    title: Text { en: "File systems that will be full", zh: "即将写满的文件系统" },
+    reads: &["history of metrics: system.filesystem.utilization, system.linux.filesystem.inodes"],
+    needs: Needs::HISTORY,
+    params: &[Param::plain("critical", 24.0, "h", "a day is what people need who are not woken for it")],
+    impact: Text {
+        en: "When it is full, databases stop, logs and uploads are lost, and services do not start again.",
+        zh: "空间用尽后，数据库会停止写入，日志和上传会丢失，服务也无法再次启动。",
+    },
+    remedy: Text {
+        en: "Find what grows: `du -xh --max-depth=2 MOUNT | sort -h | tail` now and in an hour. Give it room, or remove what \
+             nobody needs, before the earliest time. Look how often such forecasts came true here before you wake somebody.",
+        zh: "查找增长来源：现在和一小时后各运行一次 `du -xh --max-depth=2 挂载点 | sort -h | tail`。请在最早时间之前扩容或清理不再需要的内容。\
+             通知他人之前，请先查看此类预测在此主机上的应验情况。",
+    },
+    run,
+};
+
+fn run(_: &Host, settings: &Settings<'_>) -> Outcome {
+    forecast::tell(settings, |thing| {
+        let inodes = thing.strip_prefix("inodes ").map(|mount| format!("inodes of {mount}"));
+        thing.strip_prefix("space ").map(str::to_owned).or(inodes)
+    })
+}

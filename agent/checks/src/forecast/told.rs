@@ -1,0 +1,171 @@
+//! Forecasts as findings, and findings as what the ledger learns.
+//!
+//! A checker says what it forecasts in details of its findings; whoever keeps the record learns from those, so that there is
+//! one form. It must never call a forecast critical that has only the short history for it: what writes for hours is often
+//! taken away again.
+
+use super::{FULL, Forecast, Ledger, Outcome, Rule, forecast};
+use crate::found::{Found, Gap, Outcome as Findings};
+use crate::number::span;
+use crate::run::Settings;
+use crate::words;
+use cloud_doctor_proto::finding::{Detail, Finding, Status};
+use cloud_doctor_proto::time::UnixTime;
+
+/// Detail of every finding: share used, 0 to 1.
+const USED: &str = "used";
+const RULE: &str = "rule";
+const EARLIEST: &str = "earliest_s";
+const LIKELY: &str = "likely_s";
+const LATEST: &str = "latest_s";
+
+/// What `named` calls of the history, each with its finding. `named` gives a subject for what a check is about.
+pub(crate) fn tell(settings: &Settings<'_>, named: impl Fn(&str) -> Option<String>) -> Findings {
+    let mut found = Vec::new();
+    for (thing, points) in &settings.wanted().history {
+        if let (Some(subject), Some((_, used))) = (named(thing), points.last()) {
+            found.push(one(settings, &subject, *used, forecast(points).as_ref(), points));
+        }
+    }
+    if found.is_empty() {
+        return Err(Gap::NotHere(words!(
+            "this host keeps no history of its metrics that can be read here",
+            "此主机没有可在此读取的指标历史"
+        )));
+    }
+    Ok(found)
+}
+
+fn one(settings: &Settings<'_>, subject: &str, used: f64, said: Option<&Forecast>, points: &[(u64, f64)]) -> Found {
+    let percent = used * 100.0;
+    let Some(said) = said else {
+        let text = words!(
+            "{subject} has no end in sight: {percent:.0} % used",
+            "{subject} 暂无用尽迹象：已使用 {percent:.0}%"
+        );
+        return Found::new(subject, Status::Ok, text).value(percent, "%").detail(USED, used);
+    };
+    let (likely, earliest) = (span(said.likely_secs), span(said.earliest_secs));
+    let text = words!(
+        "{subject} is {percent:.0} % used and fills up in {likely}, in {earliest} at the earliest",
+        "{subject} 已使用 {percent:.0}%，预计 {likely} 后用尽，最早 {earliest} 后"
+    );
+    let soon = said.likely_secs <= settings.number("critical") * 3_600.0;
+    let status = if said.rule == Rule::Trend && soon { Status::Critical } else { Status::Warning };
+    let first = points.first().map_or(0, |(at, _)| *at);
+    let last = points.last().map_or(0, |(at, _)| *at);
+    let seen =
+        format!("{} points from {first} to {last}, rule {} version {}", points.len(), said.rule.id(), Rule::VERSION);
+    let found = Found::new(subject, status, text).value(said.likely_secs, "s").evidence("history of metrics", seen);
+    let found = found.evidence("forecasts on this host", record(&settings.wanted().ledger, said.rule));
+    let found = found.detail(USED, used).detail(EARLIEST, said.earliest_secs).detail(LIKELY, said.likely_secs);
+    let found = found.detail(RULE, said.rule.id());
+    match said.latest_secs {
+        Some(latest) => found.detail(LATEST, latest),
+        None => found,
+    }
+}
+
+/// What became of the rule's forecasts here.
+fn record(ledger: &Ledger, rule: Rule) -> String {
+    let (came_true, did_not) = ledger.record(rule);
+    let of = |outcome: Outcome| {
+        ledger.entries.iter().filter(|entry| entry.rule == rule.id() && entry.outcome == outcome).count()
+    };
+    format!(
+        "of this rule's forecasts {came_true} came true, {did_not} did not, {} were averted, {} are open",
+        of(Outcome::Averted),
+        of(Outcome::Open)
+    )
+}
+
+/// Learns from the findings of a check that forecasts.
+pub(crate) fn learn(ledger: &mut Ledger, check: &str, findings: &[Finding], now: UnixTime) {
+    for finding in findings {
+        let number = |name: &str| match finding.details.get(name) {
+            Some(Detail::Number(number)) => Some(*number),
+            Some(Detail::Flag(_) | Detail::Text(_)) | None => None,
+        };
+        let rule = match finding.details.get(RULE) {
+            Some(Detail::Text(id)) => Rule::ALL.into_iter().find(|rule| rule.id() == id),
+            Some(Detail::Flag(_) | Detail::Number(_)) | None => None,
+        };
+        // A check's own id says that it forecasts.
+        let Some(used) = number(USED).filter(|used| check.ends_with(".fills-up") && (0.0..=1.0).contains(used)) else {
+            continue;
+        };
+        let said = rule.zip(number(EARLIEST)).zip(number(LIKELY)).filter(|_| used < FULL);
+        let said = said.map(|((rule, earliest_secs), likely_secs)| Forecast {
+            rule,
+            earliest_secs,
+            likely_secs,
+            latest_secs: number(LATEST),
+            used,
+        });
+        ledger.see(check, &finding.subject, now.0, used, said.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::forecast::STEP_SECS;
+    use crate::run::{Ran, Wanted};
+    use crate::{Host, Record, by_id, run};
+
+    const NOW: u64 = 1_800_000_000;
+
+    /// Eight days up to now, of a disk that is full `secs` later.
+    fn leak(secs: f64) -> Vec<(u64, f64)> {
+        let count = 8 * 288_u32;
+        let whole = f64::from(count * 300) + secs;
+        let share = |at: u32| 1.0 - 0.6 * (whole - f64::from(at * 300)) / whole;
+        (0..count).map(|at| (NOW - u64::from(count - at) * STEP_SECS, share(at))).collect()
+    }
+
+    fn found(wanted: &Wanted) -> Vec<Finding> {
+        let root = tempfile::tempdir().unwrap();
+        let check = by_id("disk.fills-up").unwrap();
+        match run(check, &Host::live().unwrap(), wanted) {
+            Ran::Findings(found) => found,
+            Ran::NotHere(why) => panic!("{why:?} {root:?}"),
+        }
+    }
+
+    #[test]
+    fn dsk_a_forecast_is_told_and_its_record_is_kept_from_run_to_run() {
+        let mut wanted = Wanted::default();
+        wanted.history.insert("space /".into(), leak(40.0 * 3_600.0));
+        wanted.history.insert("inodes /".into(), vec![(NOW, 0.2)]);
+        wanted.history.insert("memory".into(), vec![(NOW, 0.2)]);
+        let mut all = found(&wanted);
+        all.sort_by(|a, b| a.subject.cmp(&b.subject));
+        let (space, inodes) = (&all[0], &all[1]);
+        assert_eq!((all.len(), space.subject.as_str(), space.status), (2, "/", Status::Warning), "{all:?}");
+        assert!((30.0..50.0).contains(&(space.value.unwrap() / 3_600.0)), "{space:?}");
+        assert_eq!((inodes.subject.as_str(), inodes.status), ("inodes of /", Status::Ok));
+
+        let mut record = Record::default();
+        record.learn(&mut [(by_id("disk.fills-up").unwrap(), Ran::Findings(all))], UnixTime(NOW));
+        let mut record = Record::read(&record.text()).unwrap();
+        record.tell(&mut wanted, UnixTime(NOW));
+        assert_eq!(wanted.ledger.entries.len(), 1);
+        let full = UnixTime(NOW + 38 * 3_600);
+        let mut later = found(&wanted);
+        later.retain(|finding| finding.subject == "/");
+        later[0].details.insert(USED.into(), Detail::Number(0.995));
+        record.learn(&mut [(by_id("disk.fills-up").unwrap(), Ran::Findings(later))], full);
+        record.tell(&mut wanted, full);
+        assert_eq!(wanted.ledger.record(Rule::Trend), (1, 0));
+        assert!(found(&wanted).iter().any(|one| one.evidence.iter().any(|seen| seen.text.contains("1 came true"))));
+    }
+
+    #[test]
+    fn dsk_what_fills_up_within_a_day_is_critical_and_no_history_says_nothing() {
+        let mut wanted = Wanted::default();
+        assert!(matches!(run(by_id("disk.fills-up").unwrap(), &Host::live().unwrap(), &wanted), Ran::NotHere(_)));
+        wanted.history.insert("space /var".into(), leak(10.0 * 3_600.0));
+        assert_eq!(found(&wanted)[0].status, Status::Critical);
+    }
+}
