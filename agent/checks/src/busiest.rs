@@ -210,14 +210,15 @@ mod tests {
 
     #[test]
     fn a_host_that_shows_nothing_has_no_processes() {
-        let host = Fixture::live().host();
+        let fixture = Fixture::live();
+        let host = fixture.host();
         let found = busiest(&Used::look(&host), &host, 0, 0, 5);
         assert_eq!((found.total, found.processes.len()), (0, 0));
     }
 
     #[test]
     fn a_users_first_name_counts() {
-        let host = Fixture::live().file("/etc/passwd", "root:x:0:0::/:/bin/sh\ntoor:x:0:0::/:/bin/sh\nbroken\n").host();
-        assert_eq!(users(&host), BTreeMap::from([(0, "root".to_owned())]));
+        let fixture = Fixture::live().file("/etc/passwd", "root:x:0:0::/:/bin/sh\ntoor:x:0:0::/:/bin/sh\nbroken\n");
+        assert_eq!(users(&fixture.host()), BTreeMap::from([(0, "root".to_owned())]));
     }
 }
