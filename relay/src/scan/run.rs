@@ -29,7 +29,7 @@ pub(super) async fn run(scans: &Arc<Scans>, scan: &Arc<Scan>, stop: &Cancellatio
     let scoped = scans.store.of(scan.tenant);
     let servers = left(&scoped, scan).await?;
     let began = clock::instant();
-    let mut waves = Waves::new(servers, limits(scans, scan, began), |below| random(below));
+    let mut waves = Waves::new(servers, limits(scans, scan, began), random);
     let mut asks = FuturesUnordered::new();
     while !waves.is_over() {
         let now = millis(began);

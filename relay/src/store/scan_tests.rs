@@ -5,7 +5,7 @@ use super::tests::{NOW, WHO, World, enrolment, first, genesis, token, world};
 use super::*;
 use cloud_doctor_proto::ids::{AgentId, Nonce, ScanSeed};
 use cloud_doctor_proto::time::DAY_SECS;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ALL: WhichServers = WhichServers { state: None, rank: None, after: None };
 
@@ -230,12 +230,13 @@ async fn plans_have_one_name_and_begin_one_scan_for_each_time() {
 }
 
 /// The least of several tries: what it costs, without what else the machine does meanwhile.
+#[expect(clippy::disallowed_methods, reason = "a test that measures")]
 async fn cost<T>(tries: u32, mut query: impl AsyncFnMut() -> T) -> (Duration, T) {
     let mut least = None;
     for _ in 0..tries {
-        let began = crate::clock::instant();
+        let began = Instant::now();
         let answer = query().await;
-        let took = crate::clock::instant() - began;
+        let took = Instant::now() - began;
         least = match least {
             Some((known, answer)) if known <= took => Some((known, answer)),
             Some(_) | None => Some((took, answer)),
@@ -245,7 +246,7 @@ async fn cost<T>(tries: u32, mut query: impl AsyncFnMut() -> T) -> (Duration, T)
 }
 
 #[tokio::test]
-async fn web_09_pages_about_20_000_servers_are_quick() {
+async fn pages_about_20_000_servers_are_quick() {
     let world = with_servers(1).await;
     let scoped = world.store.of(world.tenant);
     // 19,999 more, as enrolments would have written them.
