@@ -171,13 +171,13 @@ mod tests {
             let cron = Cron::parse(line, NOW).unwrap();
             assert_eq!(text(cron.next(NOW, |_| 0).unwrap()), expected, "{line}");
         };
-        check("0 9 * * *", "2027-01-15 09:00:00 Friday");
-        check("0 8 * * *", "2027-01-16 08:00:00 Saturday");
-        check("30 2 * * 1-5", "2027-01-18 02:30:00 Monday");
-        check("0 0 1 * *", "2027-02-01 00:00:00 Monday");
-        check("0 0 29 2 *", "2028-02-29 00:00:00 Tuesday");
-        check("*/5 * * * *", "2027-01-15 08:05:00 Friday");
-        check("15 3 * * SUN", "2027-01-17 03:15:00 Sunday");
+        check("0 9 * * *", "2027-01-15T09:00:00 Friday");
+        check("0 8 * * *", "2027-01-16T08:00:00 Saturday");
+        check("30 2 * * 1-5", "2027-01-18T02:30:00 Monday");
+        check("0 0 1 * *", "2027-02-01T00:00:00 Monday");
+        check("0 0 29 2 *", "2028-02-29T00:00:00 Tuesday");
+        check("*/5 * * * *", "2027-01-15T08:05:00 Friday");
+        check("15 3 * * SUN", "2027-01-17T03:15:00 Sunday");
     }
 
     #[test]

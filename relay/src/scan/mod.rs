@@ -52,7 +52,7 @@ pub struct Scans {
     registry: Arc<Registry>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    running: Mutex<BTreeMap<ScanId, CancellationToken>>,
+    running: Mutex<BTreeMap<(TenantRef, ScanId), CancellationToken>>,
     began: std::time::Instant,
 }
 
@@ -86,7 +86,7 @@ impl Scans {
     /// [`StoreError`].
     pub async fn cancel(&self, tenant: TenantRef, id: &ScanId, by: Actor<'_>) -> Result<bool, StoreError> {
         let was_open = self.store.of(tenant).cancel_scan(id, by, clock::now()).await?;
-        if was_open && let Some(stop) = self.table().get(id) {
+        if was_open && let Some(stop) = self.table().get(&(tenant, *id)) {
             stop.cancel();
         }
         Ok(was_open)
@@ -94,7 +94,7 @@ impl Scans {
 
     /// Runs a scan in a task of its own, unless one does already.
     fn launch(self: &Arc<Self>, scan: Scan) {
-        let Some(place) = Place::take(self, scan.id) else { return };
+        let Some(place) = Place::take(self, (scan.tenant, scan.id)) else { return };
         let (here, scan) = (self.clone(), Arc::new(scan));
         self.tasks.spawn(async move {
             let stop = place.stop.clone();
@@ -109,7 +109,7 @@ impl Scans {
     }
 
     /// The lock is for one look at a table.
-    fn table(&self) -> std::sync::MutexGuard<'_, BTreeMap<ScanId, CancellationToken>> {
+    fn table(&self) -> std::sync::MutexGuard<'_, BTreeMap<(TenantRef, ScanId), CancellationToken>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -147,12 +147,12 @@ impl Scans {
 /// A scan's place among those that run, free again when dropped.
 struct Place {
     scans: Arc<Scans>,
-    id: ScanId,
+    id: (TenantRef, ScanId),
     stop: CancellationToken,
 }
 
 impl Place {
-    fn take(scans: &Arc<Scans>, id: ScanId) -> Option<Self> {
+    fn take(scans: &Arc<Scans>, id: (TenantRef, ScanId)) -> Option<Self> {
         let stop = scans.stop.child_token();
         let mut table = scans.table();
         if table.contains_key(&id) {

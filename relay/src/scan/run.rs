@@ -29,7 +29,7 @@ pub(super) async fn run(scans: &Arc<Scans>, scan: &Arc<Scan>, stop: &Cancellatio
     let scoped = scans.store.of(scan.tenant);
     let servers = left(&scoped, scan).await?;
     let began = clock::instant();
-    let mut waves = Waves::new(servers, limits(scans, scan, began), |below| random(below));
+    let mut waves = Waves::new(servers, limits(scans, scan, began), random);
     let mut asks = FuturesUnordered::new();
     while !waves.is_over() {
         let now = millis(began);
@@ -49,6 +49,10 @@ pub(super) async fn run(scans: &Arc<Scans>, scan: &Arc<Scan>, stop: &Cancellatio
             let asking = ask(scans.clone(), scan.clone(), agent, Duration::from_millis(wait_ms));
             AbortOnDropHandle::new(scans.tasks.spawn(asking))
         }));
+        if waves.is_over() {
+            // Those that were left are absent: there is nothing to wait for.
+            break;
+        }
         let wake = tokio::time::Instant::from_std(began + Duration::from_millis(waves.wake(now)));
         let first = tokio::select! {
             biased;

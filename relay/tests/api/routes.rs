@@ -86,11 +86,7 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
     let waiver = world.call("POST", &format!("{checks}/waivers"), Some(&ann), Some(wish)).await.ok();
     let waiver = waiver["waiver"].as_str().unwrap().to_owned();
     let known = world.get(&checks, &ann).await;
-    let scan = world.call("POST", "/api/v1/scans", Some(&ann), Some(json!({}))).await.ok();
-    let scan = scan["scan"].as_str().unwrap().to_owned();
-    let wish = json!({"name": "nightly", "cron": "0 3 * * *"});
-    let plan = world.call("POST", "/api/v1/scan-plans", Some(&ann), Some(wish)).await.ok();
-    let plan = plan["plan"].as_str().unwrap().to_owned();
+    let [scan, plan] = of_scans(&world, &ann).await;
     let before = state(&world, &ann).await;
 
     let document = cloud_doctor_relay::http::openapi().to_json().unwrap();
@@ -141,6 +137,14 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
     assert_eq!(world.get(&checks, &ann).await, known);
     assert_eq!(state(&world, &ann).await, before);
     world.stop().await;
+}
+
+/// Names of a scan and of a plan that an admin makes.
+async fn of_scans(world: &World, token: &str) -> [String; 2] {
+    let scan = world.call("POST", "/api/v1/scans", Some(token), Some(json!({}))).await.ok();
+    let wish = json!({"name": "nightly", "cron": "0 3 * * *"});
+    let plan = world.call("POST", "/api/v1/scan-plans", Some(token), Some(wish)).await.ok();
+    [&scan["scan"], &plan["plan"]].map(|name| name.as_str().unwrap().to_owned())
 }
 
 /// Everything that a customer can see, without what its own requests add to the audit.
