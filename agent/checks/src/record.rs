@@ -54,6 +54,9 @@ enum Kept {
     Forecast((Entry,)),
 }
 
+/// What of a thing is worth a write when it changes.
+type State = (Status, Vec<(String, u64)>);
+
 /// A record that cannot be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damaged {
@@ -179,10 +182,8 @@ impl Record {
         self.things.extend(new.into_iter().filter(fits).map(named));
     }
 
-    fn states(&self) -> Vec<(String, String, Status, Vec<(String, u64)>)> {
-        let state = |((check, subject), thing): (&(String, String), &Thing)| {
-            (check.clone(), subject.clone(), thing.status, thing.pending.clone())
-        };
+    fn states(&self) -> BTreeMap<(String, String), State> {
+        let state = |(key, thing): (&(String, String), &Thing)| (key.clone(), (thing.status, thing.pending.clone()));
         self.things.iter().map(state).collect()
     }
 }

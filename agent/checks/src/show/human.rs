@@ -138,3 +138,27 @@ fn footer(out: &mut String, results: &Results<'_>, style: Style) {
         writeln!(out, "{}", told.get(style.language)).ok();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::report::tests::finding;
+    use cloud_doctor_proto::refusal::Language;
+
+    #[test]
+    fn since_when_it_hurts_is_told_once_an_earlier_run_has_found_it() {
+        let at = UnixTime(1_800_000_000);
+        let told = |since: Option<u64>, status, language| {
+            let findings = [Finding { since: since.map(UnixTime), ..finding("cpu.load", "", status) }];
+            let results = Results { host: "web", at, findings: &findings, absent: &[], open: &[] };
+            human(&results, Style { language, all: true, colour: false, width: 80 })
+        };
+        let earlier = Some(at.0 - 3600);
+        assert!(told(earlier, Status::Warning, Language::En).contains("since 2027-01-15T07:00:00Z"));
+        assert!(told(earlier, Status::Warning, Language::Zh).contains("\u{59cb}\u{4e8e}  2027-01-15T07:00:00Z"));
+        for (since, status) in [(None, Status::Warning), (Some(at.0), Status::Warning), (earlier, Status::Ok)] {
+            assert!(!told(since, status, Language::En).contains("2027-"), "{since:?} {status:?}");
+        }
+    }
+}
