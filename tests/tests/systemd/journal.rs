@@ -12,8 +12,10 @@ fn log_04_the_journal_of_a_running_journald_is_read() {
     fs::copy(Program::Agent.path(), machine.path("/root/agent")).unwrap();
     // A machine below that has another logger has its files here too.
     machine.must("rm -f /var/log/{syslog,messages,kern.log,auth.log,secure}");
+    // The systemd of a machine in a machine speaks to its console otherwise.
     machine.must(
-        "echo 'accept: Too many open files' | systemd-cat -t shop
+        "systemctl log-target journal
+         echo 'accept: Too many open files' | systemd-cat -t shop
          echo 'kernel: Out of memory: Killed process 1 (forged)' | systemd-cat -t kernel
          for at in $(seq 25); do echo \"Failed password for root from 203.0.113.9 port $at ssh2\"; done | systemd-cat -t sshd
          systemd-run --quiet --unit=ill --wait false || true

@@ -14,6 +14,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// Connections that are kept; a host with more in this time is too busy to be watched for longer.
@@ -59,7 +60,7 @@ impl Host {
         if let Ok(text) = self.read(PRETENDED) {
             return Ok(pretended(&text, secs));
         }
-        watch(secs, ports).map_err(|errno| {
+        join().and_then(|socket| listen(&socket, secs, ports)).map_err(|errno| {
             let why = std::io::Error::from(errno).to_string();
             Gap::Unknown(words!(
                 "the kernel does not tell of connections that end: {why}",
@@ -69,10 +70,15 @@ impl Host {
     }
 }
 
-fn watch(secs: f64, ports: &BTreeSet<u16>) -> Result<Watched, Errno> {
+/// From now on the kernel keeps what ends for whoever reads.
+fn join() -> Result<OwnedFd, Errno> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
     bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
     set_socket_timeout(&socket, Timeout::Recv, Some(WAIT))?;
+    Ok(socket)
+}
+
+fn listen(socket: &OwnedFd, secs: f64, ports: &BTreeSet<u16>) -> Result<Watched, Errno> {
     let begun = boot_time();
     let (mut watched, mut message) = (Watched::default(), vec![0; MESSAGE_BYTES_MAX]);
     for _ in 0..MESSAGES_MAX {
@@ -80,7 +86,7 @@ fn watch(secs: f64, ports: &BTreeSet<u16>) -> Result<Watched, Errno> {
         if watched.secs >= secs || watched.ended.len() >= ENDED_MAX {
             return Ok(watched);
         }
-        match recv(&socket, message.as_mut_slice(), RecvFlags::empty()) {
+        match recv(socket, message.as_mut_slice(), RecvFlags::empty()) {
             Ok((_, count)) => {
                 let end = super::sock_diag::ends(message.get(..count).unwrap_or_default());
                 // A socket that has waited for others, and closes, has nobody at the other end.
@@ -130,18 +136,16 @@ mod tests {
     fn lb_20_every_short_connection_to_a_port_is_seen() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let ports = BTreeSet::from([address.port()]);
-        let watcher = std::thread::spawn(move || Fixture::live().host().watch_connections(3.0, &ports).unwrap());
-        std::thread::sleep(Duration::from_millis(500));
+        let socket = join().unwrap();
         for _ in 0..3 {
             let held = TcpStream::connect(address).unwrap();
             drop(listener.accept().unwrap());
             drop(held);
-            std::thread::sleep(Duration::from_millis(100));
         }
+        // What only waited for others is none.
         drop(listener);
-        let watched = watcher.join().unwrap();
-        assert!(watched.secs >= 3.0 && !watched.lost);
+        let watched = listen(&socket, 1.0, &BTreeSet::from([address.port()])).unwrap();
+        assert!(watched.secs >= 1.0 && !watched.lost);
         assert_eq!(watched.ended.len(), 3, "{watched:?}");
         assert!(watched.ended.iter().all(|one| one.from == address.ip() && one.port == address.port()));
         assert!(Fixture::image().host().watch_connections(1.0, &BTreeSet::new()).is_err());

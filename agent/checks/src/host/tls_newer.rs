@@ -61,9 +61,11 @@ fn shake_hands(connection: &mut ClientConnection, timed: &mut Timed) -> Result<(
         if connection.read_tls(timed).map_err(Ended::Broken)? == 0 {
             return Err(Ended::Broken(io::ErrorKind::UnexpectedEof.into()));
         }
-        connection.process_new_packets().map_err(|error| match error {
-            Error::AlertReceived(alert) => Ended::Refused(alert.into()),
-            error => Ended::Broken(io::Error::other(error)),
+        connection.process_new_packets().map_err(|error| {
+            if let Error::AlertReceived(alert) = error {
+                return Ended::Refused(alert.into());
+            }
+            Ended::Broken(io::Error::other(error))
         })?;
     }
     Ok(())

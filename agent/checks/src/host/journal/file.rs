@@ -242,7 +242,7 @@ impl<'a> JournalFile<'a> {
     /// The head of an object of a kind, which lies whole within the file.
     fn object(&mut self, at: u64, kind: u8, head_bytes: usize) -> Option<Vec<u8>> {
         // Objects lie behind the header, at multiples of eight.
-        if at < HEADER_BYTES as u64 || at % 8 != 0 {
+        if at < HEADER_BYTES as u64 || !at.is_multiple_of(8) {
             return None;
         }
         let head = self.bytes(at, head_bytes)?;

@@ -124,7 +124,9 @@ fn log_04_torn_and_damaged_files_do_no_harm() {
     for round in 0..60 {
         let mut bad = whole[..used + 1].to_vec();
         for _ in 0..1 + round % 40 {
-            (dice ^= dice << 13, dice ^= dice >> 7, dice ^= dice << 17);
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
             let place = usize::try_from(dice % bad.len() as u64).unwrap();
             bad[place] = dice.to_le_bytes()[7];
         }

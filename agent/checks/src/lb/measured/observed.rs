@@ -1,7 +1,8 @@
 //! The interval of probes as this host's own ports feel them: who comes to a port as regularly as a clock, whatever it
 //! says there. It sees probes that leave no line in any log, and needs minutes; so it looks only when asked to.
 //!
-//! A probe that keeps its connection open is not seen, and one that comes less often than the watch can tell is a lower
+//! A probe that keeps its connection open is not seen, nor one that resets it before it stands (HAProxy's plain check of a
+//! port); one that comes less often than the watch can tell is a lower
 //! bound and no figure.
 
 use super::super::{Pool, fleet};
@@ -111,8 +112,8 @@ fn rest(watched: &Watched, regular: usize, rare: &[(Key, usize)]) -> Found {
         )
     } else if count == 0 {
         words!(
-            "no connection to any port of this host ended within {window}: whoever probes it does so less often, or keeps its connection open",
-            "{window} 内没有任何到本机端口的连接结束：探测间隔比这更长，或探测复用了同一连接"
+            "no connection to any port of this host ended within {window}: whoever probes it does so less often, keeps its connection open, or resets it before it stands (HAProxy's plain port check)",
+            "{window} 内没有任何到本机端口的连接结束：探测间隔比这更长、探测复用了同一连接，或连接在建立前即被重置（HAProxy 的纯端口检查）"
         )
     } else if sources > 0 {
         words!(
