@@ -12,6 +12,7 @@ use crate::state::trust::TrustStore;
 use crate::state::{Places, files, identity};
 use crate::tunnel::enrol::{EnrolError, unenrol};
 use crate::tunnel::key::TransportKey;
+use crate::tunnel::metrics;
 use cloud_doctor_proto::control::Unenrol;
 use ed25519_dalek::SigningKey;
 use std::convert::Infallible;
@@ -105,6 +106,7 @@ fn remove(places: &Places) -> Result<(), FileError> {
     set_audit_aside(places)?;
     TrustStore::remove(&places.guard)?;
     TransportKey::remove(&places.tunnel)?;
+    metrics::forget(&places.tunnel)?;
     files::remove(&places.lockdown())?;
     files::remove(&kept::file(&places.guard))?;
     files::remove(&identity::path(&places.guard))?;

@@ -2,7 +2,8 @@
 //!
 //! Names and units are those of OpenTelemetry's semantic conventions for hosts (`system.*`, `process.*`, `hw.*`) where
 //! those have one. Where they have none, the name begins with `system.linux.`. Summary gauges are made so that the
-//! largest value is the bad one, because a summary keeps each gauge's largest. It must never grow logic.
+//! largest value is the bad one, because a summary keeps each gauge's largest. While nobody looks, load averages, paging and
+//! protocols are read every fifth second, and their counters spread over those five. It must never grow logic.
 
 use cloud_doctor_proto::metrics::SeriesKind;
 

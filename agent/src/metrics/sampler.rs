@@ -22,6 +22,8 @@ use tokio::sync::watch;
 
 /// After a full second, so that no small step of the host's clock puts two samples into one.
 const AFTER_SECOND_MILLIS: u64 = 20;
+/// Samples between two readings of what costs most and changes least, while nobody looks: counters are spread over them.
+const SELDOM: u32 = 5;
 /// Two samples are never nearer than this.
 const APART_MILLIS: u64 = 500;
 /// Sampling needs little stack.
@@ -128,6 +130,8 @@ struct Sampler {
     slow: Slow,
     own: Own,
     before: Option<Moment>,
+    /// Samples since what is read more seldom was read.
+    unread: u32,
     summary: Summary,
     /// Milliseconds that the summary is for.
     summed: u64,
@@ -150,6 +154,7 @@ impl Sampler {
             buffer: Buffer::default(),
             table,
             before: None,
+            unread: SELDOM - 1,
             summary: Summary::default(),
             summed: 0,
         }
@@ -179,14 +184,17 @@ impl Sampler {
 
     fn sample(&mut self, now: Moment, late: u64) {
         let elapsed = self.before.replace(now).map_or(0, |before| now.boot.saturating_sub(before.boot));
+        self.unread += 1;
+        let is_all = self.unread >= SELDOM || self.shared.live.receiver_count() > 0;
+        let span = if is_all { std::mem::take(&mut self.unread) } else { 0 };
         let (table, buffer) = (&mut self.table, &mut self.buffer);
-        table.begin();
-        self.cpu.sample(table, buffer, now.boot);
+        table.begin(is_all);
+        self.cpu.sample(table, buffer, now.boot, span);
         self.pressure.sample(table, buffer, elapsed);
-        self.memory.sample(table, buffer);
+        self.memory.sample(table, buffer, span);
         self.disks.sample(table, buffer, elapsed);
         self.network.sample(table, buffer);
-        self.protocols.sample(table, buffer);
+        self.protocols.sample(table, buffer, span);
         self.services.sample(table, buffer, now.boot);
         self.slow.sample(table);
         self.own.sample(table, buffer, late, self.shared.history.lost());

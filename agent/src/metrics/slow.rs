@@ -293,7 +293,7 @@ mod tests {
         let mut table = Table::default();
         let mut slow = Slow::asking(root.path(), &mut table, hangs);
         for _ in 0..400 {
-            table.begin();
+            table.begin(true);
             slow.sample(&mut table);
             if value(&table, "system.linux.filesystem.fullest", None).is_some_and(f32::is_finite) {
                 break;
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(value(&table, "system.linux.filesystem.fullest_inodes", None), Some(0.9));
         assert_eq!(value(&table, "system.linux.filesystem.readonly", Some(("mountpoint", "/ro"))), Some(1.0));
         assert_eq!(value(&table, "system.filesystem.usage", Some(("mountpoint", "/hangs"))), None);
-        table.begin();
+        table.begin(true);
         slow.sample(&mut table);
         assert_eq!(value(&table, "system.linux.filesystem.fullest", None), Some(0.7), "it stays until the next answer");
     }

@@ -34,6 +34,17 @@ impl Bits {
     }
 }
 
+/// How long a value stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stays {
+    /// For one sample.
+    Once,
+    /// Until what is read more seldom is read again.
+    Seldom,
+    /// Until it is set again.
+    Held,
+}
+
 /// A series of one number, at one time.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
@@ -51,8 +62,7 @@ pub(super) struct Table {
     named: Layout,
     /// Of the newest sample, by number.
     pub(super) values: Vec<f32>,
-    /// Values that stay until they are set again: of what is read more seldom than sampled.
-    held: Vec<bool>,
+    stays: Vec<Stays>,
     /// A counter's raw value in the sample before.
     before: Vec<Option<u64>>,
     /// Those that may be dropped, the oldest in front.
@@ -67,10 +77,15 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Begins a sample: what nobody sets has no value.
-    pub(super) fn begin(&mut self) {
-        for (value, held) in self.values.iter_mut().zip(&self.held) {
-            if !held {
+    /// Begins a sample: what nobody sets has no value. With `is_all`, what is read more seldom is read in this one.
+    pub(super) fn begin(&mut self, is_all: bool) {
+        for (value, stays) in self.values.iter_mut().zip(&self.stays) {
+            let is_over = match stays {
+                Stays::Once => true,
+                Stays::Seldom => is_all,
+                Stays::Held => false,
+            };
+            if is_over {
                 *value = f32::NAN;
             }
         }
@@ -78,34 +93,44 @@ impl Table {
 
     /// Adds a series of the whole host, which summaries hold.
     pub(super) fn add_summary(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
-        self.put(series(metric, attributes, true), false)
+        self.put(series(metric, attributes, true), Stays::Once)
     }
 
     /// Adds a series of the whole host: it is never dropped.
     pub(super) fn add(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
-        self.put(series(metric, attributes, false), false)
+        self.put(series(metric, attributes, false), Stays::Once)
+    }
+
+    /// The same for what is read more seldom.
+    pub(super) fn add_seldom(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
+        self.put(series(metric, attributes, false), Stays::Seldom)
+    }
+
+    /// A summary's series that is read more seldom.
+    pub(super) fn add_seldom_summary(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
+        self.put(series(metric, attributes, true), Stays::Seldom)
     }
 
     /// Adds one that belongs to a device, or to something else of which there may be thousands.
     pub(super) fn add_one_of_many(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
-        let slot = self.put(series(metric, attributes, false), false);
+        let slot = self.put(series(metric, attributes, false), Stays::Once);
         self.old.push_back(slot);
         slot
     }
 
     /// The same for a value that stays until it is set again.
     pub(super) fn add_held(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
-        let slot = self.put(series(metric, attributes, false), true);
+        let slot = self.put(series(metric, attributes, false), Stays::Held);
         self.old.push_back(slot);
         slot
     }
 
     /// A summary's series that stays until it is set again.
     pub(super) fn add_held_summary(&mut self, metric: &Metric, attributes: &[(&str, &str)]) -> Slot {
-        self.put(series(metric, attributes, true), true)
+        self.put(series(metric, attributes, true), Stays::Held)
     }
 
-    fn put(&mut self, series: Series, held: bool) -> Slot {
+    fn put(&mut self, series: Series, stays: Stays) -> Slot {
         let number = self.number();
         self.versions = self.versions.wrapping_add(1);
         let version = self.versions;
@@ -117,12 +142,12 @@ impl Table {
         if number == self.named.len() {
             self.named.push(named);
             self.values.push(f32::NAN);
-            self.held.push(held);
+            self.stays.push(stays);
             self.before.push(None);
         } else {
             self.named[number] = named;
             self.values[number] = f32::NAN;
-            self.held[number] = held;
+            self.stays[number] = stays;
             self.before[number] = None;
         }
         Slot { number, version }
@@ -158,7 +183,7 @@ impl Table {
             self.versions = self.versions.wrapping_add(1);
             self.named[slot.number].version = self.versions;
             self.values[slot.number] = f32::NAN;
-            self.held[slot.number] = false;
+            self.stays[slot.number] = Stays::Once;
             self.free.push(slot.number);
             if self.old.len() > 2 * SERIES_MAX {
                 let named = &self.named;

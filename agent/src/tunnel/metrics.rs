@@ -7,6 +7,7 @@
 use super::guard::Guard;
 use super::wire::{self, FrameReader};
 use crate::metrics::{Answer, Metrics, Named, Settings, Tick};
+use crate::state::files::FileError;
 use cloud_doctor_proto::close::StreamClose;
 use cloud_doctor_proto::frame::{self, Frame, Kind};
 use cloud_doctor_proto::limits::GREETING_BYTES_MAX;
@@ -14,6 +15,7 @@ use cloud_doctor_proto::metrics::{MetricsRequest, MetricsSeries, NAMES_MAX, Rang
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::{Refusal, Refused};
 use quinn::{RecvStream, SendStream};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,21 @@ const PIECES: usize = 4;
 /// Keystrokes go before.
 const PRIORITY: i32 = -1;
 
+/// Where history lies below the tunnel's folder.
+const HISTORY: &str = "history";
+
+/// Forgets this server's history: the next customer's relay must not see it.
+///
+/// # Errors
+/// [`FileError`] when it stays.
+pub(crate) fn forget(state_dir: &Path) -> Result<(), FileError> {
+    let folder = state_dir.join(HISTORY);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::at(&folder)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// This server's metrics, for streams.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -49,7 +66,7 @@ pub(super) struct Source {
 impl Source {
     /// Starts sampling. Without a thread for it the tunnel does all the rest.
     pub(super) fn start(state_dir: &Path) -> Option<Self> {
-        match Metrics::start(&Settings { root: PathBuf::from("/"), history: state_dir.join("history") }) {
+        match Metrics::start(&Settings { root: PathBuf::from("/"), history: state_dir.join(HISTORY) }) {
             Ok(metrics) => {
                 let (streams, asking) = (Semaphore::new(STREAMS), Semaphore::new(RANGES_WAITING));
                 Some(Self { metrics, streams, asking, reading: Semaphore::new(1) })

@@ -13,7 +13,7 @@ pub(crate) mod guest;
 pub(crate) mod key;
 mod link;
 mod liveness;
-mod metrics;
+pub(crate) mod metrics;
 mod quic;
 mod sessions;
 mod status;

@@ -36,7 +36,7 @@ impl Host {
 
     /// A sample, and a second passes.
     fn second(&mut self, value: f64) {
-        self.table.begin();
+        self.table.begin(true);
         self.table.set(self.gauge, value);
         self.counted += 100;
         self.table.count(self.counter, self.counted, Bits::Machine, 1.0);
@@ -286,7 +286,7 @@ fn a_device_that_comes_and_goes_has_its_own_history() {
         let name = format!("sd{}", char::from(b'b' + u8::try_from(round % 3).unwrap()));
         let slot = host.table.add_one_of_many(&CPU_UTILIZATION, &[("device", &name)]);
         for _ in 0..10 {
-            host.table.begin();
+            host.table.begin(true);
             host.table.set(slot, (round % 3) as f64 + 1.0);
             host.history.push(&mut host.table, host.now, 1_000_000);
             host.now.wall += 1_000;

@@ -57,7 +57,7 @@ impl Cpu {
             table.add_summary(&CPU_UTILIZATION, &[("mode", "iowait")]),
             table.add_summary(&CPU_UTILIZATION, &[("mode", "steal")]),
         ];
-        let load_per_cpu = table.add_summary(&LOAD_PER_CPU, &[]);
+        let load_per_cpu = table.add_seldom_summary(&LOAD_PER_CPU, &[]);
         let status = ["running", "blocked"].map(|status| table.add_summary(&PROCESSES, &[("status", status)]));
         let modes = MODES.iter().map(|mode| table.add(&CPU_TIME, &[("mode", mode)])).collect();
         Self {
@@ -66,11 +66,11 @@ impl Cpu {
             tick: 1.0 / lossy(rustix::param::clock_ticks_per_second().max(1)),
             total: Processor { modes, busy: None, before: None },
             shares,
-            load: [&LOAD_1M, &LOAD_5M, &LOAD_15M].map(|metric| table.add(metric, &[])),
+            load: [&LOAD_1M, &LOAD_5M, &LOAD_15M].map(|metric| table.add_seldom(metric, &[])),
             load_per_cpu,
             status,
             created: table.add(&PROCESSES_CREATED, &[]),
-            threads: table.add(&THREADS, &[]),
+            threads: table.add_seldom(&THREADS, &[]),
             switches: table.add(&CONTEXT_SWITCHES, &[]),
             interrupts: table.add(&INTERRUPTS, &[]),
             uptime: table.add(&UPTIME, &[]),
@@ -79,7 +79,9 @@ impl Cpu {
         }
     }
 
-    pub(in crate::metrics) fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, boot: u64) {
+    /// Takes a sample at this moment, microseconds since boot; load averages when `span` is not 0: the kernel makes new
+    /// ones every five seconds.
+    pub(in crate::metrics) fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, boot: u64, span: u32) {
         table.set(self.uptime, lossy(boot) / 1e6);
         self.online = 0;
         if let Some(text) = self.stat.read(buffer) {
@@ -88,7 +90,9 @@ impl Cpu {
             }
         }
         self.forget_those_gone(table);
-        if let Some(text) = self.loads.read(buffer) {
+        if span > 0
+            && let Some(text) = self.loads.read(buffer)
+        {
             self.load(text, table);
         }
     }

@@ -64,11 +64,11 @@ impl Memory {
     pub(in crate::metrics) fn new(root: &Path, table: &mut Table) -> Self {
         let utilization = [table.add_summary(&MEMORY_UTILIZATION, &[]), table.add_summary(&PAGING_UTILIZATION, &[])];
         let counted = vec![
-            (1, table.add_summary(&PAGING_OPERATIONS, &[("direction", "out")])),
-            (3, table.add_summary(&PAGING_FAULTS, &[("type", "major")])),
-            (4, table.add_summary(&OOM_KILLS, &[])),
-            (0, table.add(&PAGING_OPERATIONS, &[("direction", "in")])),
-            (2, table.add(&PAGING_FAULTS, &[("type", "minor")])),
+            (1, table.add_seldom_summary(&PAGING_OPERATIONS, &[("direction", "out")])),
+            (3, table.add_seldom_summary(&PAGING_FAULTS, &[("type", "major")])),
+            (4, table.add_seldom_summary(&OOM_KILLS, &[])),
+            (0, table.add_seldom(&PAGING_OPERATIONS, &[("direction", "in")])),
+            (2, table.add_seldom(&PAGING_FAULTS, &[("type", "minor")])),
         ];
         let states = STATES.iter().map(|(key, state)| (*key, table.add(&MEMORY_USAGE, &[("state", state)])));
         let mut shown: Vec<_> = states.collect();
@@ -88,16 +88,19 @@ impl Memory {
         }
     }
 
-    pub(in crate::metrics) fn sample(&mut self, table: &mut Table, buffer: &mut Buffer) {
+    /// Takes a sample; of events when `span` is not 0: so many samples after the last time.
+    pub(in crate::metrics) fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, span: u32) {
         if let Some(text) = self.info.read(buffer) {
             self.sizes.read(text);
             self.show(table);
         }
-        if let Some(text) = self.stat.read(buffer) {
+        if span > 0
+            && let Some(text) = self.stat.read(buffer)
+        {
             let events = self.events.read(text);
             for (key, slot) in &self.counted {
                 if let Some(value) = events[*key] {
-                    table.count(*slot, value, Bits::Machine, 1.0);
+                    table.count(*slot, value, Bits::Machine, 1.0 / f64::from(span));
                 }
             }
         }

@@ -10,8 +10,8 @@ use crate::metrics::parse::{Words, alone, hexadecimal, lines};
 use crate::metrics::table::{Bits, Slot, Table, lossy};
 use std::path::Path;
 
-/// Samples between two looks at a limit that seldom changes.
-const LIMIT_EVERY: u64 = 60;
+/// Readings between two looks at a limit that seldom changes.
+const LIMIT_EVERY: u64 = 12;
 
 #[derive(Debug)]
 pub(in crate::metrics) struct Protocols {
@@ -32,46 +32,45 @@ pub(in crate::metrics) struct Protocols {
 
 impl Protocols {
     pub(in crate::metrics) fn new(root: &Path, table: &mut Table) -> Self {
-        let snmp =
-            [
-                ("Tcp", "RetransSegs", Value::Count(table.add_summary(&TCP_RETRANSMITS, &[]))),
-                ("Tcp", "OutSegs", Value::Count(table.add(&TCP_SEGMENTS, &[("direction", "transmit")]))),
-                ("Tcp", "InSegs", Value::Count(table.add(&TCP_SEGMENTS, &[("direction", "receive")]))),
-                ("Tcp", "OutRsts", Value::Count(table.add(&TCP_RESETS, &[]))),
-                (
-                    "Tcp",
-                    "CurrEstab",
-                    Value::Gauge(table.add(
-                        &CONNECTIONS,
-                        &[("network.connection.state", "established"), ("network.transport", "tcp")],
-                    )),
-                ),
-                ("Udp", "InErrors", Value::Count(table.add(&UDP_ERRORS, &[("kind", "receive")]))),
-                ("Udp", "RcvbufErrors", Value::Count(table.add(&UDP_ERRORS, &[("kind", "buffer")]))),
-                ("Udp", "NoPorts", Value::Count(table.add(&UDP_ERRORS, &[("kind", "no_port")]))),
-            ];
+        let snmp = [
+            ("Tcp", "RetransSegs", Value::Count(table.add_seldom_summary(&TCP_RETRANSMITS, &[]))),
+            ("Tcp", "OutSegs", Value::Count(table.add_seldom(&TCP_SEGMENTS, &[("direction", "transmit")]))),
+            ("Tcp", "InSegs", Value::Count(table.add_seldom(&TCP_SEGMENTS, &[("direction", "receive")]))),
+            ("Tcp", "OutRsts", Value::Count(table.add_seldom(&TCP_RESETS, &[]))),
+            (
+                "Tcp",
+                "CurrEstab",
+                Value::Gauge(table.add_seldom(
+                    &CONNECTIONS,
+                    &[("network.connection.state", "established"), ("network.transport", "tcp")],
+                )),
+            ),
+            ("Udp", "InErrors", Value::Count(table.add_seldom(&UDP_ERRORS, &[("kind", "receive")]))),
+            ("Udp", "RcvbufErrors", Value::Count(table.add_seldom(&UDP_ERRORS, &[("kind", "buffer")]))),
+            ("Udp", "NoPorts", Value::Count(table.add_seldom(&UDP_ERRORS, &[("kind", "no_port")]))),
+        ];
         let netstat = [
-            ("TcpExt", "ListenOverflows", Value::Count(table.add_summary(&LISTEN_OVERFLOWS, &[]))),
-            ("TcpExt", "ListenDrops", Value::Count(table.add(&LISTEN_DROPS, &[]))),
-            ("TcpExt", "TCPSynRetrans", Value::Count(table.add(&TCP_SYN_RETRANSMITS, &[]))),
-            ("TcpExt", "TCPTimeouts", Value::Count(table.add(&TCP_TIMEOUTS, &[]))),
+            ("TcpExt", "ListenOverflows", Value::Count(table.add_seldom_summary(&LISTEN_OVERFLOWS, &[]))),
+            ("TcpExt", "ListenDrops", Value::Count(table.add_seldom(&LISTEN_DROPS, &[]))),
+            ("TcpExt", "TCPSynRetrans", Value::Count(table.add_seldom(&TCP_SYN_RETRANSMITS, &[]))),
+            ("TcpExt", "TCPTimeouts", Value::Count(table.add_seldom(&TCP_TIMEOUTS, &[]))),
         ];
         let kinds = ["used", "tcp", "tcp_orphan", "tcp_timewait", "udp"];
-        let utilization = table.add_summary(&CONNTRACK_UTILIZATION, &[]);
-        let handles = [table.add_summary(&FILES_UTILIZATION, &[]), table.add(&FILES_USAGE, &[])];
+        let utilization = table.add_seldom_summary(&CONNTRACK_UTILIZATION, &[]);
+        let handles = [table.add_seldom_summary(&FILES_UTILIZATION, &[]), table.add_seldom(&FILES_USAGE, &[])];
         Self {
             snmp: Columns::new(Kept::by_lines(root, "proc/net/snmp"), snmp.into()),
             netstat: Columns::new(Kept::by_lines(root, "proc/net/netstat"), netstat.into()),
             sockstat: Kept::whole(root, "proc/net/sockstat"),
-            sockets: kinds.map(|kind| table.add(&SOCKETS, &[("kind", kind)])),
+            sockets: kinds.map(|kind| table.add_seldom(&SOCKETS, &[("kind", kind)])),
             softnet: Kept::by_lines(root, "proc/net/softnet_stat"),
             softnets: [
-                table.add_summary(&SOFTNET, &[("kind", "dropped")]),
-                table.add(&SOFTNET, &[("kind", "squeezed")]),
+                table.add_seldom_summary(&SOFTNET, &[("kind", "dropped")]),
+                table.add_seldom(&SOFTNET, &[("kind", "squeezed")]),
             ],
             tracked: Kept::whole(root, "proc/sys/net/netfilter/nf_conntrack_count"),
             tracked_max: Kept::whole(root, "proc/sys/net/netfilter/nf_conntrack_max"),
-            conntrack: [utilization, table.add(&CONNTRACK_USAGE, &[]), table.add(&CONNTRACK_LIMIT, &[])],
+            conntrack: [utilization, table.add_seldom(&CONNTRACK_USAGE, &[]), table.add_seldom(&CONNTRACK_LIMIT, &[])],
             limit: None,
             files: Kept::whole(root, "proc/sys/fs/file-nr"),
             handles,
@@ -79,11 +78,16 @@ impl Protocols {
         }
     }
 
-    pub(in crate::metrics) fn sample(&mut self, table: &mut Table, buffer: &mut Buffer) {
-        self.snmp.sample(table, buffer);
-        self.netstat.sample(table, buffer);
+    /// Takes a sample when `span` is not 0: so many samples after the last one.
+    pub(in crate::metrics) fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, span: u32) {
+        if span == 0 {
+            return;
+        }
+        let share = 1.0 / f64::from(span);
+        self.snmp.sample(table, buffer, share);
+        self.netstat.sample(table, buffer, share);
         self.sockets(table, buffer);
-        self.softnet(table, buffer);
+        self.softnet(table, buffer, share);
         self.conntrack(table, buffer);
         self.files(table, buffer);
         self.round += 1;
@@ -109,7 +113,7 @@ impl Protocols {
     }
 
     /// One line for each processor: packets, dropped, squeezed, in hexadecimal.
-    fn softnet(&mut self, table: &mut Table, buffer: &mut Buffer) {
+    fn softnet(&mut self, table: &mut Table, buffer: &mut Buffer, share: f64) {
         let Some(text) = self.softnet.read(buffer) else { return };
         let mut sums = [0u64; 2];
         for line in lines(text) {
@@ -119,7 +123,7 @@ impl Protocols {
             }
         }
         for (slot, sum) in self.softnets.iter().zip(sums) {
-            table.count(*slot, sum, Bits::Machine, 1.0);
+            table.count(*slot, sum, Bits::Machine, share);
         }
     }
 
@@ -169,7 +173,7 @@ impl Columns {
         Self { file, wanted, known: Vec::new() }
     }
 
-    fn sample(&mut self, table: &mut Table, buffer: &mut Buffer) {
+    fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, share: f64) {
         let Some(text) = self.file.read(buffer) else { return };
         let mut all = lines(text);
         let mut place = 0;
@@ -181,7 +185,7 @@ impl Columns {
                 self.known.truncate(place);
                 self.known.push((names.to_vec(), columns(names, &self.wanted)));
             }
-            take(values, &self.known[place].1, table);
+            take(values, &self.known[place].1, table, share);
             place += 1;
         }
     }
@@ -205,7 +209,7 @@ fn columns(names: &[u8], wanted: &[(&'static str, &'static str, Value)]) -> Vec<
     Words(names).enumerate().filter_map(column).collect()
 }
 
-fn take(values: &[u8], columns: &[(usize, Value)], table: &mut Table) {
+fn take(values: &[u8], columns: &[(usize, Value)], table: &mut Table, share: f64) {
     let mut words = Words(values);
     let mut passed = 0;
     for (column, value) in columns {
@@ -215,7 +219,7 @@ fn take(values: &[u8], columns: &[(usize, Value)], table: &mut Table) {
         match value {
             Value::Gauge(slot) => table.set(*slot, lossy(number)),
             Value::Count(slot) => {
-                table.count(*slot, number, Bits::Machine, 1.0);
+                table.count(*slot, number, Bits::Machine, share);
             }
         }
     }

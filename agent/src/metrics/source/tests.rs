@@ -48,13 +48,13 @@ impl Host {
 
     fn sample(&mut self) {
         let (table, buffer) = (&mut self.table, &mut self.buffer);
-        table.begin();
-        self.cpu.sample(table, buffer, self.boot);
+        table.begin(true);
+        self.cpu.sample(table, buffer, self.boot, 1);
         self.pressure.sample(table, buffer, 1_000_000);
-        self.memory.sample(table, buffer);
+        self.memory.sample(table, buffer, 1);
         self.disks.sample(table, buffer, 1_000_000);
         self.network.sample(table, buffer);
-        self.protocols.sample(table, buffer);
+        self.protocols.sample(table, buffer, 1);
         self.services.sample(table, buffer, self.boot);
         self.boot += 1_000_000;
     }
@@ -219,6 +219,29 @@ fn cod_09_flt_20_a_counter_that_goes_back_is_no_rate_once() {
     let counters = host.table.named().iter().zip(&host.table.values);
     let negative = counters.filter(|(named, value)| named.series.kind == SeriesKind::Counter && **value < 0.0).count();
     assert_eq!(negative, 0);
+}
+
+#[test]
+fn what_is_read_more_seldom_is_spread_over_the_samples_in_between() {
+    let mut host = Host::of("centos-7");
+    host.sample();
+    host.replace("proc/net/snmp", "17 2881021 2711022 871", "18 2881021 2711122 891");
+    host.replace("proc/vmstat", "pgmajfault 6711", "pgmajfault 6731");
+    let mut sum = 0.0;
+    for span in [5, 0, 0, 0, 0] {
+        host.table.begin(span > 0);
+        host.cpu.sample(&mut host.table, &mut host.buffer, host.boot, span);
+        host.memory.sample(&mut host.table, &mut host.buffer, span);
+        host.protocols.sample(&mut host.table, &mut host.buffer, span);
+        host.check("system.linux.tcp.retransmits", &[], 4.0);
+        host.check("system.cpu.load_average.1m", &[], 0.27);
+        sum += host.value("system.paging.faults", &[("type", "major")]);
+    }
+    assert!((sum - 20.0).abs() < 1e-3, "{sum}");
+    std::fs::remove_file(host.path("proc/net/snmp")).unwrap();
+    host.protocols = protocols::Protocols::new(host.root.path(), &mut host.table);
+    host.sample();
+    assert!(host.value("system.linux.tcp.retransmits", &[]).is_nan(), "what is not told any more does not stay");
 }
 
 #[test]

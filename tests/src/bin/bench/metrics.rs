@@ -140,13 +140,13 @@ impl Host {
 
     fn sample(&mut self, now: Moment, elapsed: u64) {
         let (table, buffer) = (&mut self.table, &mut self.buffer);
-        table.begin();
-        self.cpu.sample(table, buffer, now.boot);
+        table.begin(true);
+        self.cpu.sample(table, buffer, now.boot, 1);
         self.pressure.sample(table, buffer, elapsed);
-        self.memory.sample(table, buffer);
+        self.memory.sample(table, buffer, 1);
         self.disks.sample(table, buffer, elapsed);
         self.network.sample(table, buffer);
-        self.protocols.sample(table, buffer);
+        self.protocols.sample(table, buffer, 1);
         self.services.sample(table, buffer, now.boot);
         self.slow.sample(table);
     }
