@@ -50,7 +50,7 @@ use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::tunnels::registry::Registry;
-use crate::watch::Watch;
+use crate::watch::{Recorder, Watch};
 use axum::Router;
 use cloud_doctor_proto::pin::Pin;
 use std::net::SocketAddr;
@@ -97,6 +97,8 @@ pub struct Parts {
     pub checks: Arc<Checks>,
     /// Servers' metrics on their way through.
     pub watch: Arc<Watch>,
+    /// Their last minutes.
+    pub recorder: Arc<Recorder>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Work that goes on after an answer.
@@ -205,6 +207,7 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(servers::facts, servers::remove))
         .routes(routes!(servers::label))
         .merge(of_checks())
+        .routes(routes!(metrics::recorder))
         .routes(routes!(trust_log::read, trust_log::append))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))

@@ -15,6 +15,7 @@ mod peer;
 mod pipe;
 mod push;
 mod rawquic;
+mod recorder;
 mod replay;
 mod watch;
 #[path = "../api/weak.rs"]

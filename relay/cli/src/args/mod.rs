@@ -3,6 +3,7 @@
 mod approve;
 mod check;
 mod tenant;
+mod top;
 
 pub(crate) use approve::{Approve, ApproveCommand, SignAhead};
 pub(crate) use check::Check;
@@ -10,6 +11,7 @@ pub(crate) use tenant::{
     Invitations, People, PersonAdd, PersonInvite, Policy, Recover, Roots, Tenant, TenantInit, TenantServer, Token,
     TokenCommand, TokenOrRevoke,
 };
+pub(crate) use top::Top;
 
 use crate::commands::help;
 use crate::fail;
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Look what is wrong with a server: the read-only checks that its ceiling allows, and what it signed of them
     Check(Check),
+    /// Look how a server is right now: what is wrong first, then its processes; no signature is needed
+    Top(Top),
     /// Help somebody who has no account: prints a code for their server, and opens a shell when they say yes
     Invite(Invite),
     /// Show and change who a customer trusts
@@ -92,6 +96,7 @@ impl Command {
             | Command::Login(_)
             | Command::Logout
             | Command::Servers(_)
+            | Command::Top(_)
             | Command::Tenant(_)
             | Command::Account(_)
             | Command::Approve(_)
@@ -105,7 +110,13 @@ impl Command {
 
     /// The language that was asked for.
     pub(crate) fn language(&self) -> Option<Language> {
-        if let Command::Check(check) = self { check.lang.map(Language::from) } else { None }
+        if let Command::Check(check) = self {
+            check.lang.map(Language::from)
+        } else if let Command::Top(top) = self {
+            top.lang.map(Language::from)
+        } else {
+            None
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod sign_in;
 mod signals;
 mod tenant;
 mod token;
+mod top;
 mod watch;
 
 use crate::args::{Cli, Command, Tenant, TokenCommand, TokenOrRevoke};
@@ -66,6 +67,7 @@ pub(crate) async fn run(cli: Cli, language: Language) -> Result<u8, Fail> {
         Command::Shell(asked) => return shell::run(&app, asked).await,
         Command::Exec(asked) => return exec::run(&app, asked).await,
         Command::Check(asked) => return check::run(&app, asked).await,
+        Command::Top(asked) => return top::run(&app, asked).await,
         Command::Sessions(asked) => return sessions::run(&app, asked).await,
         Command::Invite(asked) => return invite::run(&app, asked).await,
         Command::Tenant(tenant) => run_tenant(&app, tenant).await?,

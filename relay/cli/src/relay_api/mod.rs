@@ -9,6 +9,7 @@ mod calls;
 mod checks;
 mod http;
 mod joins;
+mod metrics;
 mod shapes;
 mod socket;
 mod tls;
@@ -19,6 +20,7 @@ pub use approvals::{Approval, ApprovalState, ApprovalWish};
 pub use calls::{APPROVAL_WAIT_SECS, Way};
 pub use checks::SignedRun;
 pub use joins::{JoinKey, JoinLine, JoinMade, JoinState, JoinWish};
+pub use metrics::{Fed, FeedState, History, LastMinutes, MetricsFeed, ProcessLine, ProcessList, SeriesTable};
 pub use shapes::{
     AccountLine, Head, Invitation, Invited, LogPage, Me, MyTenant, Online, ServerLine, SessionLine, SetUp, SignedIn,
     StreamNote, TextBytes, TokenLine, TokenMade, TokenWish,
