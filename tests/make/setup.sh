@@ -174,7 +174,7 @@ case "${1:?which target is this for}" in
       musl-gcc=musl-tools dbus-daemon=dbus systemd-analyze=systemd unshare=util-linux ps=procps faketime=faketime \
       tmux=tmux vim=vim less=less ip=iproute2 apache2=apache2-bin \
       /usr/lib/nagios/plugins/check_load=monitoring-plugins-basic
-    need_quiet_services haproxy=haproxy nginx=nginx caddy=caddy keepalived=keepalived
+    need_quiet_services haproxy=haproxy nginx=nginx caddy=caddy keepalived=keepalived prometheus=prometheus
     [ "${CONSOLE:-yes}" = no ] || [ ! -e relay/web/package.json ] || need_commands chromium=chromium
     ;;
   bench)

@@ -207,7 +207,6 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(servers::facts, servers::remove))
         .routes(routes!(servers::label))
         .merge(of_checks())
-        .routes(routes!(metrics::recorder))
         .routes(routes!(trust_log::read, trust_log::append))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
@@ -242,14 +241,20 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::wait))
         .routes(routes!(checks::ask))
         .routes(routes!(stream::open))
-        .routes(routes!(live::watch))
-        .routes(routes!(metrics::range))
-        .routes(routes!(metrics::processes))
+        .merge(of_metrics())
         .routes(routes!(joins::wait))
         .routes(routes!(join::mine))
         .routes(routes!(invitations::wait))
         .routes(routes!(invitations::open));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", quick.merge(slow)).split_for_parts()
+}
+
+fn of_metrics() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(live::watch))
+        .routes(routes!(metrics::range))
+        .routes(routes!(metrics::processes))
+        .routes(routes!(metrics::recorder))
 }
 
 fn of_checks() -> OpenApiRouter<Arc<Api>> {

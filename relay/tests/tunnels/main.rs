@@ -13,6 +13,7 @@ mod identity;
 mod listener;
 mod peer;
 mod pipe;
+mod prometheus;
 mod push;
 mod rawquic;
 mod recorder;

@@ -175,7 +175,7 @@ async fn flt_34_agents_that_all_come_back_at_once_are_asked_one_after_the_other(
     let mut asked: Vec<Duration> = futures_util::future::join_all(asked).await;
     asked.sort();
     let tenth = spread / 10;
-    let busiest = asked.iter().map(|from| asked.iter().filter(|at| (*from..*from + tenth).contains(at)).count()).max();
+    let busiest = asked.iter().map(|from| asked.iter().filter(|at| (*from..*from + tenth).contains(*at)).count()).max();
     assert!(busiest.unwrap() <= 14, "4 of 40 are expected in each tenth of the time: {asked:?}");
     assert!(asked[39] >= spread / 2, "{asked:?}");
     desk.stop().await;

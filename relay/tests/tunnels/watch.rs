@@ -127,7 +127,7 @@ async fn all_watchers_share_one_stream_and_a_late_one_is_told_what_numbers_mean(
     assert_eq!(request, MetricsRequest::Live {});
     let (catalogue, one) = (series(&["a", "b"]), sample(1, &[1.0, 2.0]));
     upstream.send.write_all(&[&catalogue[..], &one].concat()).await.unwrap();
-    assert_eq!(frames(&mut first).await, [catalogue.clone()]);
+    assert_eq!(frames(&mut first).await, std::slice::from_ref(&catalogue));
     assert_eq!(frames(&mut first).await, [one]);
     let mut late = desk.look();
     assert_eq!(next(&mut late).await, Event::Phase(Phase::Live));
@@ -135,7 +135,7 @@ async fn all_watchers_share_one_stream_and_a_late_one_is_told_what_numbers_mean(
     let two = sample(2, &[3.0, 4.0]);
     upstream.send.write_all(&two).await.unwrap();
     for watching in [&mut first, &mut late] {
-        assert_eq!(frames(watching).await, [two.clone()]);
+        assert_eq!(frames(watching).await, std::slice::from_ref(&two));
     }
     assert_eq!(desk.watch.watched(), (1, 2));
     // No watcher, no stream.

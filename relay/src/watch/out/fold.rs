@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn cod_09_gauges_are_means_counters_grow_and_what_is_no_number_counts_as_nothing() {
         let (mut fold, catalogue) = (Fold::default(), catalogue());
-        let mut take = |fold: &mut Fold, values: [f32; 2]| {
+        let take = |fold: &mut Fold, values: [f32; 2]| {
             fold.take(&catalogue, &Sample { at: 0, elapsed: 1_000, dropped: 0, values: values.to_vec() });
         };
         take(&mut fold, [1.0, 5.0]);

@@ -59,8 +59,11 @@ pub struct Exports {
     plan: Plan,
     remote: Option<Arc<Target>>,
     otlp: Option<Arc<Target>>,
-    latest: Mutex<BTreeMap<AgentId, (Instance, Arc<Vec<Point>>)>>,
+    latest: Mutex<BTreeMap<AgentId, Latest>>,
 }
+
+/// The newest points of one server.
+type Latest = (Instance, Arc<Vec<Point>>);
 
 impl Exports {
     /// Exports to these targets, and to whoever asks for [`Self::text`].
