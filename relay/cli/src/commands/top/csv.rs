@@ -3,7 +3,11 @@
 use cloud_doctor::relay_api::History;
 use cloud_doctor_proto::audit::rfc3339;
 use cloud_doctor_proto::metrics::Series;
+use cloud_doctor_proto::refusal::one_line;
 use cloud_doctor_proto::time::UnixTime;
+
+/// More than the texts of a series have together.
+const TEXT_CHARS_MAX: usize = 2_000;
 
 /// The head, then a row for each series and interval in which something is known.
 pub(super) fn text(history: &History) -> String {
@@ -36,9 +40,10 @@ fn labels(series: &Series) -> String {
 
 /// A cell of text. One that begins as a formula does is made a text by an apostrophe: spreadsheets would run it.
 fn cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\r', '\n']) || formula { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    let text = one_line(text, TEXT_CHARS_MAX);
+    let formula = text.starts_with(['=', '+', '-', '@']);
+    let text = if formula { format!("'{text}") } else { text };
+    if text.contains([',', '"']) || formula { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
@@ -53,8 +58,8 @@ mod tests {
             ("+1", "\"'+1\""),
             ("-1", "\"'-1\""),
             ("@SUM(A1)", "\"'@SUM(A1)\""),
-            ("\t=1", "\"'\t=1\""),
-            ("a,\"b\"\n", "\"a,\"\"b\"\"\n\""),
+            ("\t=1", "\\u{9}=1"),
+            ("a,\"b\"", "\"a,\"\"b\"\"\""),
         ] {
             assert_eq!(cell(text), expected);
         }
