@@ -235,6 +235,12 @@ impl Recorder {
         known.iter().zip(places).filter_map(|((number, _), place)| Some((*number, place?))).collect()
     }
 
+    /// Whether these places are still an agent's: its recording may have been dropped to make room.
+    fn knows(&self, agent: &AgentId, places: &[(usize, usize)]) -> bool {
+        let needed = places.iter().map(|(_, place)| place + 1).max().unwrap_or(0);
+        self.lock().agents.get(agent).is_some_and(|kept| kept.recording.series().len() >= needed)
+    }
+
     fn vanished(&self, agent: &AgentId) {
         let now = self.now();
         if let Some(kept) = self.lock().agents.get_mut(agent) {
@@ -421,6 +427,9 @@ async fn follow(recorder: &Recorder, agent: &AgentId) -> Ended {
             Ok(Heard::Series) => places = recorder.places(agent, &catalogue),
             Ok(Heard::Sample) => {
                 let Ok(sample) = Sample::from_bytes(frame.body()) else { return Ended::No };
+                if !recorder.knows(agent, &places) {
+                    places = recorder.places(agent, &catalogue);
+                }
                 recorder.take(agent, &sample, &places);
             }
             Ok(Heard::Refused(refused)) => {
