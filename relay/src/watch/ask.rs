@@ -273,7 +273,8 @@ fn no(answer: &Answer, frame: &Whole) -> AnswerError {
 
 /// A stranger's texts, cut to one line of printable characters each; values that are no numbers are left out.
 fn bounded(mut all: Processes) -> Processes {
-    let text = |text: &mut String| *text = one_line(text, TEXT_CHARS_MAX);
+    // What is written as an escape is longer than what it stands for.
+    let text = |text: &mut String| *text = one_line(text, TEXT_CHARS_MAX).chars().take(TEXT_CHARS_MAX).collect();
     let number = |value: Option<f32>| value.filter(|value| value.is_finite());
     all.processes.truncate(PROCESSES_MAX);
     for process in &mut all.processes {
