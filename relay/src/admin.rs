@@ -1,6 +1,8 @@
-//! The admin listener: `/metrics` and `/healthz`, on loopback unless somebody decides otherwise. No customer data.
+//! The admin listener: `/metrics` and `/healthz`, on loopback unless somebody decides otherwise. No customer data, but on
+//! `/metrics/servers`, which has what the operator's own `metrics.export_label` lets out.
 
 use crate::store::Store;
+use crate::watch::out::Exports;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -17,12 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 struct Admin {
     store: Store,
     metrics: Registry,
+    exports: Option<Arc<Exports>>,
 }
 
 /// The routes.
-pub(crate) fn router(store: Store, metrics: Registry) -> Router {
-    let admin = Arc::new(Admin { store, metrics });
-    Router::new().route("/metrics", get(metrics_text)).route("/healthz", get(healthz)).with_state(admin)
+pub(crate) fn router(store: Store, metrics: Registry, exports: Option<Arc<Exports>>) -> Router {
+    let admin = Arc::new(Admin { store, metrics, exports });
+    let routes = Router::new().route("/metrics", get(metrics_text)).route("/metrics/servers", get(servers));
+    routes.route("/healthz", get(healthz)).with_state(admin)
 }
 
 async fn metrics_text(State(admin): State<Arc<Admin>>) -> Response {
@@ -32,6 +36,17 @@ async fn metrics_text(State(admin): State<Arc<Admin>>) -> Response {
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+async fn servers(State(admin): State<Arc<Admin>>) -> Response {
+    match &admin.exports {
+        Some(exports) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], exports.text()).into_response()
+        }
+        None => {
+            (StatusCode::NOT_FOUND, "no server is exported: set metrics.export_label in relay.toml\n").into_response()
+        }
+    }
 }
 
 async fn healthz(State(admin): State<Arc<Admin>>) -> Response {

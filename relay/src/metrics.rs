@@ -75,6 +75,14 @@ pub enum WatchEvent {
     Skipped,
     /// A server's stream was cut.
     Cut(Cut),
+    /// A sample of a host whose clock is more than ten minutes off.
+    Clock,
+    /// A recording was dropped because all of them are too large.
+    Forgotten,
+    /// A request with exported values was taken by its target.
+    Sent,
+    /// One was dropped: refused, or for want of room.
+    Unsent,
 }
 
 impl WatchEvent {
@@ -83,6 +91,10 @@ impl WatchEvent {
             WatchEvent::Sample => "sample",
             WatchEvent::Skipped => "skipped",
             WatchEvent::Cut(why) => why.id(),
+            WatchEvent::Clock => "clock",
+            WatchEvent::Forgotten => "forgotten",
+            WatchEvent::Sent => "sent",
+            WatchEvent::Unsent => "unsent",
         }
     }
 }
@@ -187,7 +199,8 @@ pub fn registry(metrics: &Metrics, tunnels: Arc<Registry>, broker: Arc<Broker>) 
     );
     all.register(
         "server_metrics",
-        "Metrics of servers: sample (taken), skipped (not sent to a slow watcher), or why a stream was cut",
+        "Metrics of servers: sample (taken for watchers), skipped (not sent to a slow one), clock (the host's is wrong), \
+         forgotten (a recording, for want of room), sent and unsent (requests to other systems), or why a stream was cut",
         metrics.watched.clone(),
     );
     all.register_collector(Box::new(Live { registry: tunnels, broker }));

@@ -5,7 +5,7 @@ use crate::access::{
 };
 use crate::broker::Broker;
 use crate::checks::{self, Checks};
-use crate::config::{RelayConfig, database};
+use crate::config::{MetricsConfig, RelayConfig, TargetConfig, TargetLogin, database};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, AgentsListener, Api, Console, Server};
 use crate::logs::Logs;
@@ -16,7 +16,8 @@ use crate::tls::{self, CertificateError, CertificateFiles, CertificateSource, Ce
 use crate::tunnels::gate::GateLimits;
 use crate::tunnels::registry::Registry;
 use crate::tunnels::{Heads, KeyFileError, ListenError, ListenerKeys, Tunnels, secret_file};
-use crate::watch::{Pace, Watch};
+use crate::watch::out::{Exports, Plan, Target, TargetError};
+use crate::watch::{self, Pace, Recorder, RecorderPace, Watch};
 use crate::{admin, clock};
 use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::time::{DAY_SECS, UnixTime};
@@ -99,6 +100,17 @@ pub enum ServeError {
         /// What the file system said.
         source: io::Error,
     },
+    /// A system that takes metrics cannot be used.
+    #[error("remote_write or otlp: {0}")]
+    Target(#[from] TargetError),
+    /// Its secret cannot be read.
+    #[error("remote_write or otlp: {path}: {source}", path = path.display())]
+    TargetSecret {
+        /// Which file.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(#[from] getrandom::Error),
@@ -160,6 +172,7 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let scans = Scans::new(store.clone(), checks.clone(), registry.clone(), tasks.clone(), stop.clone());
     let run = (tasks.clone(), stop.clone());
     let watch = Watch::new(broker.clone(), registry.clone(), metrics.clone(), run, Pace::default());
+    let recorder = Recorder::new(watch.clone(), store.clone(), config.metrics.recorder_bytes, RecorderPace::default());
     let api = Api::new(http::Parts {
         access: Access::new(store.clone(), Passwords::new(), second_step, oidc, door, clock::instant()),
         logs: Logs::new(store.clone(), heads, registry.clone()),
@@ -167,6 +180,7 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         checks,
         scans,
         watch,
+        recorder,
         tasks: tasks.clone(),
         guests: tunnels.guests(),
         console: Console::embedded(),
@@ -182,7 +196,8 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     });
     let clients = bind_clients(&config, certificates.as_ref(), &api).await?;
     let clients_addr = clients.local_addr().map_err(ServeError::Address)?;
-    let operator = bind_admin(&config, &api).await?;
+    let exports = exports(&config, &api)?;
+    let operator = bind_admin(&config, &api, exports.clone()).await?;
     let bound = Bound {
         agents: api.agents.addr,
         agent_pins: api.agents.pins,
@@ -196,6 +211,10 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     }
     tasks.spawn(checks::keep_asking(api.checks.clone(), api.registry.clone(), stop.clone()));
     tasks.spawn(scan::keep_time(api.scans.clone(), stop.clone()));
+    if let Some(exports) = exports {
+        tasks.spawn(watch::out::keep_exporting(exports, stop.clone()));
+    }
+    tasks.spawn(watch::keep_recording(api.recorder.clone(), stop.clone()));
     tasks.spawn(housekeeping(api.clone(), stop.clone()));
     let files = follow_certificate(&config, certificates.as_ref(), &api);
     Ok(Running { bound, setup_code, api, certificates, files, tasks, stop, _dir: dir })
@@ -209,6 +228,37 @@ fn identity_provider(settings: OidcSettings) -> Result<Oidc, ServeError> {
     };
     let secret = settings.client_secret_file.as_ref().map(read).transpose()?;
     Ok(Oidc::new(settings, secret, clock::instant())?)
+}
+
+/// What leaves for other systems, if anything does.
+fn exports(config: &RelayConfig, api: &Api) -> Result<Option<Arc<Exports>>, ServeError> {
+    let MetricsConfig { export_label, export_every, remote_write, otlp, .. } = &config.metrics;
+    let Some(label) = export_label.clone() else { return Ok(None) };
+    let made = |config: &Option<TargetConfig>, make: fn(_, _, _) -> Result<Target, TargetError>| {
+        let Some(TargetConfig { url, login, queue_bytes }) = config else { return Ok::<_, ServeError>(None) };
+        let uri = url.parse().map_err(|_| ServeError::Target(TargetError::Address))?;
+        Ok(Some(make(uri, authorization(login)?, *queue_bytes)?))
+    };
+    let targets = (made(remote_write, Target::remote_write)?, made(otlp, Target::otlp)?);
+    let plan = Plan { label, every: *export_every };
+    Ok(Some(Exports::new(api.watch.clone(), api.store.clone(), plan, targets)))
+}
+
+/// The header by which a target knows us.
+fn authorization(login: &TargetLogin) -> Result<Option<String>, ServeError> {
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| ServeError::TargetSecret { path: path.clone(), source })?;
+        Ok::<_, ServeError>(text.trim().to_owned())
+    };
+    Ok(match login {
+        TargetLogin::Nothing => None,
+        TargetLogin::Bearer(file) => Some(format!("Bearer {}", read(file)?)),
+        TargetLogin::Basic(name, file) => {
+            let pair = format!("{name}:{}", read(file)?);
+            Some(format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes())))
+        }
+    })
 }
 
 async fn set_up_door(store: &Store) -> Result<(SetupDoor, Option<SetupCode>), ServeError> {
@@ -230,10 +280,15 @@ async fn bind_clients(
     bound.map_err(|source| ServeError::Bind { who: "clients", key: "clients.listen", addr, source })
 }
 
-async fn bind_admin(config: &RelayConfig, api: &Api) -> Result<Option<Server>, ServeError> {
+async fn bind_admin(
+    config: &RelayConfig,
+    api: &Api,
+    exports: Option<Arc<Exports>>,
+) -> Result<Option<Server>, ServeError> {
     let Some(addr) = config.admin_listen else { return Ok(None) };
     let metrics = metrics::registry(&api.metrics, api.registry.clone(), api.broker.clone());
-    let bound = Server::bind(addr, None, admin::router(api.store.clone(), metrics), config.limits.server).await;
+    let bound =
+        Server::bind(addr, None, admin::router(api.store.clone(), metrics, exports), config.limits.server).await;
     let bound = bound.map_err(|source| ServeError::Bind { who: "the operator", key: "admin.listen", addr, source })?;
     Ok(Some(bound))
 }
@@ -318,6 +373,7 @@ async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
     let ended_before = days_ago(HISTORY_DAYS);
     api.store.forget_approvals(ended_before).await?;
     api.store.forget_joins(ended_before).await?;
+    api.store.forget_recordings(days_ago(RUNS_DAYS).0.saturating_mul(1000)).await?;
     for _ in 0..STREAM_BATCHES {
         if !api.store.forget_streams(ended_before).await? {
             break;
@@ -389,6 +445,9 @@ impl Running {
         self.tasks.close();
         if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
             warn!(tasks = self.tasks.len(), "some work did not end in time");
+        }
+        if let Err(error) = self.api.recorder.write_all().await {
+            warn!(%error, "the last minutes of some servers were not written");
         }
         self.api.store.close().await;
     }

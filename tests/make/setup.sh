@@ -175,7 +175,7 @@ case "${1:?which target is this for}" in
       tmux=tmux vim=vim less=less ip=iproute2 apache2=apache2-bin \
       /usr/lib/nagios/plugins/check_load=monitoring-plugins-basic
     need_quiet_services haproxy=haproxy nginx=nginx caddy=caddy keepalived=keepalived redis-server=redis-server \
-      pg_ctlcluster=postgresql
+      pg_ctlcluster=postgresql prometheus=prometheus
     [ "${CONSOLE:-yes}" = no ] || [ ! -e relay/web/package.json ] || need_commands chromium=chromium
     ;;
   bench)

@@ -4,8 +4,11 @@
 mod fake;
 
 use cloud_doctor::trust_store::TrustStore;
+use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::grant::{Grant, Scope};
 use cloud_doctor_proto::ids::{ExchangeKey, Hash};
+use cloud_doctor_proto::metrics::{MetricsSeries, Range, Sample, Series, SeriesKind};
+use cloud_doctor_proto::refusal::Refusal;
 use cloud_doctor_proto::signer::{NAMESPACE_GRANT, unarmour};
 use cloud_doctor_proto::trust::{NamedKey, Role, What};
 use data_encoding::BASE64URL_NOPAD;
@@ -193,4 +196,98 @@ async fn cod_04_compression_that_nobody_asked_for_is_refused() {
     let output = program(home.path(), &ask).await;
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(255), &b""[..]), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("extension"), "{output:?}");
+}
+
+/// Series of a server that is called what nobody should be called.
+fn series() -> Vec<u8> {
+    let one = |name: &str, kind, attributes: &[(&str, &str)]| Series {
+        name: name.into(),
+        unit: "1".into(),
+        kind,
+        attributes: attributes.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        summary: true,
+    };
+    let series = vec![
+        one("system.cpu.utilization", SeriesKind::Gauge, &[]),
+        one("system.linux.oom_kills", SeriesKind::Counter, &[]),
+        one("=evil()\u{1b}[2J", SeriesKind::Gauge, &[("a\nb", "\u{202e}c")]),
+    ];
+    frame::message(Kind::MetricsSeries, &MetricsSeries { first: 0, series })
+}
+
+fn sample(elapsed: u32, values: &[f32]) -> Vec<u8> {
+    let sample = Sample { at: now().0 * 1_000, elapsed, dropped: 0, values: values.to_vec() };
+    frame::encode(Kind::MetricsSample, &sample.to_bytes())
+}
+
+fn said(text: &str) -> tokio_tungstenite::tungstenite::Message {
+    tokio_tungstenite::tungstenite::Message::text(text)
+}
+
+fn shown(bytes: Vec<u8>) -> tokio_tungstenite::tungstenite::Message {
+    tokio_tungstenite::tungstenite::Message::binary(bytes)
+}
+
+#[tokio::test]
+async fn web_09_top_shows_what_is_wrong_and_no_text_of_a_server_moves_the_cursor() {
+    let world = World::new();
+    let (url, _tasks) = world.serve().await;
+    let home = home(&world, &url, &world.root);
+    let top = async |more: &[&str]| {
+        let output = program(home.path(), &[&["top", "web-1"], more].concat()).await;
+        let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        let clean = |text: &str| {
+            !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r')) && !text.contains('\u{202e}')
+        };
+        assert!(clean(&out) && clean(&err), "{out:?} {err:?}");
+        (output.status.code().unwrap(), out, err)
+    };
+    let process = serde_json::json!({"pid": 7, "name": "a\u{1b}[2J", "user": "root", "unit": "", "state": "R",
+                                     "processors": 1.5, "memory": 1_048_576_000_u64});
+    let processes = serde_json::json!({"total": 9, "processes": [process]}).to_string().into_bytes();
+    let range = Range {
+        series: 2,
+        from: 1_000,
+        step: 500,
+        min: vec![1.0, f32::NAN],
+        mean: vec![2.0, f32::NAN],
+        max: vec![3.0, f32::NAN],
+    };
+    let range = [series(), frame::encode(Kind::MetricsRange, &range.to_bytes())].concat();
+    {
+        let mut faults = world.faults.lock().unwrap();
+        let bad = f32::INFINITY;
+        let live = [series(), sample(0, &[0.1, 0.0, 1.0]), sample(500, &[0.97, 2.0, bad])];
+        faults.live = std::iter::once(said("{\"state\":\"live\"}")).chain(live.map(shown)).collect();
+        faults.metrics = [[series(), sample(5_000, &[0.5, 0.0, 1.0])].concat(), range, processes];
+    }
+    let (status, out, _) = top(&["--once"]).await;
+    assert!(status == 0 && out.contains("!! CPU") && out.contains("97.0 %"), "{out}");
+    assert!(out.contains("!! Memory") && out.contains("4/s"), "a counter is shown per second: {out}");
+    assert!(out.contains("150.0 %") && out.contains("9 in all"), "{out}");
+    let (status, chinese, _) = top(&["--lang", "zh"]).await;
+    assert!(status == 0 && chinese.contains("处理器") && chinese.contains("97.0 %"), "{chinese}");
+    let (_, json, _) = top(&["--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["schema"], json["sample"]["series"].as_array().unwrap().len()), (&"cloud-doctor/v1".into(), 2));
+    let (_, csv, _) = top(&["--csv", "--since", "15m"]).await;
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines[0], "time,name,attributes,unit,min,mean,max");
+    assert!(
+        lines.len() == 2
+            && lines[1].starts_with("1970-01-01T00:00:01.000Z,\"'=evil()")
+            && lines[1].ends_with("1,1,2,3"),
+        "{csv}"
+    );
+    assert_eq!(top(&["--csv", "--since", "soon"]).await.0, 2);
+    world.faults.lock().unwrap().live = vec![said("{\"state\":\"away\"}")];
+    let (status, out, err) = top(&[]).await;
+    assert!(status == 4 && out.contains("is not connected") && out.contains("50.0 %"), "{out} {err}");
+    world.faults.lock().unwrap().metrics[0].clear();
+    let (status, _, err) = top(&[]).await;
+    assert!(status == 4 && err.contains("kept nothing"), "{err}");
+    let no = frame::message(Kind::Refused, &Refusal::Lockdown.with(""));
+    world.faults.lock().unwrap().live = vec![said("{\"state\":\"refused\"}"), shown(no)];
+    let (status, _, err) = top(&[]).await;
+    assert!(status == 5 && err.contains("locked this server down"), "{err}");
 }

@@ -13,9 +13,9 @@ mod pipe;
 pub mod ws;
 
 use crate::tunnels::gate::{Buckets, Rate};
-use crate::tunnels::registry::{Registry, Tunnel};
+use crate::tunnels::registry::{OwnStream, Registry, Tunnel};
 use cloud_doctor_proto::close::StreamClose;
-use cloud_doctor_proto::control::StreamHead;
+use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::ids::AgentId;
 use quinn::{RecvStream, SendStream};
@@ -63,6 +63,7 @@ pub struct AgentStream {
     /// From the agent.
     pub recv: RecvStream,
     _slot: OwnedSemaphorePermit,
+    _own: Option<OwnStream>,
 }
 
 /// What went through since the start, for metrics.
@@ -150,12 +151,12 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`]; nothing reached the agent then.
     pub(crate) async fn reach(&self, agent: &AgentId, head: &StreamHead) -> Result<AgentStream, BrokerError> {
-        let Tunnel { connection, slots, .. } = self.registry.tunnel(agent).ok_or(BrokerError::Unreachable)?;
+        let Tunnel { connection, slots, own, .. } = self.registry.tunnel(agent).ok_or(BrokerError::Unreachable)?;
         let slot = slots.try_acquire_owned().map_err(|_| BrokerError::Busy)?;
         let opened = tokio::time::timeout(OPEN_WAIT, connection.open_bi()).await;
         let (mut send, recv) = opened.map_err(|_| BrokerError::Busy)?.map_err(|_| BrokerError::Unreachable)?;
-        let head = frame::message(Kind::StreamHead, head);
-        send.write_all(&head).await.map_err(|_| BrokerError::Unreachable)?;
-        Ok(AgentStream { send, recv, _slot: slot })
+        send.write_all(&frame::message(Kind::StreamHead, head)).await.map_err(|_| BrokerError::Unreachable)?;
+        let own = (head.purpose != StreamPurpose::Sealed).then(|| own.enter());
+        Ok(AgentStream { send, recv, _slot: slot, _own: own })
     }
 }

@@ -66,7 +66,7 @@ pub(super) async fn run(
     counters: &Counters,
     ended: &CancellationToken,
 ) -> Report {
-    let AgentStream { mut send, mut recv, _slot } = stream;
+    let AgentStream { mut send, mut recv, _slot, _own } = stream;
     let (mut to_client, mut from_client) = socket.split();
     let up = Meter::new(&counters.to_agent);
     let down = Meter::new(&counters.to_client);

@@ -1,8 +1,10 @@
 //! `relay.toml`: read as a whole, all errors reported together, nothing bound before it is right.
 
+mod metrics;
 mod oidc;
 mod reader;
 
+pub use metrics::{MetricsConfig, TargetConfig, TargetLogin};
 pub use reader::ConfigErrors;
 
 use crate::access::OidcSettings;
@@ -37,6 +39,8 @@ pub struct RelayConfig {
     pub certificate: Option<CertificateSource>,
     /// TCP address of the operator's listener.
     pub admin_listen: Option<SocketAddr>,
+    /// What becomes of servers' metrics.
+    pub metrics: MetricsConfig,
     /// How much of everything.
     pub limits: Limits,
     /// How to log.
@@ -93,6 +97,7 @@ impl RelayConfig {
             console_origins: Vec::new(),
             certificate: Some(CertificateSource::SelfSigned),
             admin_listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8444))),
+            metrics: MetricsConfig::default(),
             limits: Limits {
                 agents: Rate { per_minute: 20 * 60, burst: 100 },
                 opens: Rate::per_minute(30),
@@ -118,6 +123,7 @@ impl RelayConfig {
         let config = Self {
             agents_listen: reader.address("agents.listen").unwrap_or(default.agents_listen),
             admin_listen: admin(&mut reader, default.admin_listen),
+            metrics: metrics::metrics(&mut reader),
             limits: limits(&mut reader, default.limits),
             log: log(&mut reader, default.log),
             data_dir: default.data_dir,

@@ -148,7 +148,8 @@ impl Reader {
 
     /// The result, unless something was wrong or is left over.
     pub(super) fn finish<T>(mut self, value: T) -> Result<T, ConfigErrors> {
-        const SECTIONS: [&str; 7] = ["agents", "clients", "oidc", "acme", "admin", "limits", "log"];
+        const SECTIONS: [&str; 10] =
+            ["agents", "clients", "oidc", "acme", "admin", "metrics", "remote_write", "otlp", "limits", "log"];
         for (name, left) in std::mem::take(&mut self.left) {
             match left {
                 Value::Table(section) if SECTIONS.contains(&name.as_str()) => {

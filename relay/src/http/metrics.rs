@@ -8,7 +8,7 @@ use crate::watch::{AnswerError, RangeAnswer, Who};
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::limits::NAME_CHARS_MAX;
@@ -87,6 +87,43 @@ pub(super) async fn range(
     });
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((kind, Body::from_stream(frames)).into_response())
+}
+
+/// Whether its tunnel stands: `yes` or `no`.
+const CONNECTED: HeaderName = HeaderName::from_static("x-cloud-doctor-connected");
+/// When it went, in milliseconds by the relay's clock.
+const VANISHED_AT: HeaderName = HeaderName::from_static("x-cloud-doctor-vanished-at");
+/// What the host's clock is ahead of the relay's, in milliseconds.
+const CLOCK_AHEAD: HeaderName = HeaderName::from_static("x-cloud-doctor-clock-ahead");
+
+/// The last minutes of a server as the relay kept them, also of one that is gone: frames of the kinds `MetricsSeries` and
+/// `MetricsSample`, at times by the relay's clock, values within 0.4 %. The headers `x-cloud-doctor-connected` (`yes`, `no`),
+/// `x-cloud-doctor-vanished-at` and `x-cloud-doctor-clock-ahead` (milliseconds) say the rest.
+#[utoipa::path(get, path = "/servers/{id}/metrics/recorder", tag = "metrics", security(("login" = [])),
+    params(("id" = String, Path, description = "the server's id")),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = "default", body = ProblemBody)))]
+pub(super) async fn recorder(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Id(id): Id<AgentId>,
+) -> Result<Response, Problem> {
+    let scoped = caller.scoped(&api);
+    let agent = scoped.agent(&id).await?.ok_or(Code::Unknown)?.agent;
+    let last = api.recorder.last_minutes(&agent, scoped.recording(&agent).await?);
+    let connected = api.registry.live(&agent).is_some();
+    let mut answer = last.frames.concat().into_response();
+    let headers = answer.headers_mut();
+    headers.insert(CONNECTED, HeaderValue::from_static(if connected { "yes" } else { "no" }));
+    if let Some(at) = last.vanished_at.filter(|_| !connected) {
+        headers.insert(VANISHED_AT, HeaderValue::from(at));
+    }
+    if let Some(ahead) = last.ahead {
+        headers.insert(CLOCK_AHEAD, HeaderValue::from(ahead));
+    }
+    let exposed = "x-cloud-doctor-connected, x-cloud-doctor-vanished-at, x-cloud-doctor-clock-ahead";
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
+    Ok(answer)
 }
 
 fn who(caller: &Caller) -> Who {

@@ -54,7 +54,7 @@ use crate::metrics::Metrics;
 use crate::scan::Scans;
 use crate::store::Store;
 use crate::tunnels::registry::Registry;
-use crate::watch::Watch;
+use crate::watch::{Recorder, Watch};
 use axum::Router;
 use cloud_doctor_proto::pin::Pin;
 use std::net::SocketAddr;
@@ -103,6 +103,8 @@ pub struct Parts {
     pub scans: Arc<Scans>,
     /// Servers' metrics on their way through.
     pub watch: Arc<Watch>,
+    /// Their last minutes.
+    pub recorder: Arc<Recorder>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Work that goes on after an answer.
@@ -246,14 +248,20 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::wait))
         .routes(routes!(checks::ask))
         .routes(routes!(stream::open))
-        .routes(routes!(live::watch))
-        .routes(routes!(metrics::range))
-        .routes(routes!(metrics::processes))
+        .merge(of_metrics())
         .routes(routes!(joins::wait))
         .routes(routes!(join::mine))
         .routes(routes!(invitations::wait))
         .routes(routes!(invitations::open));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", quick.merge(slow)).split_for_parts()
+}
+
+fn of_metrics() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(live::watch))
+        .routes(routes!(metrics::range))
+        .routes(routes!(metrics::processes))
+        .routes(routes!(metrics::recorder))
 }
 
 fn of_checks() -> OpenApiRouter<Arc<Api>> {

@@ -193,6 +193,7 @@ pub(super) async fn take_off(
         "DELETE FROM labels WHERE tenant_id = ? AND agent_id = ?",
         "DELETE FROM check_waivers WHERE tenant_id = ? AND agent_id = ?",
         "DELETE FROM check_schedules WHERE tenant_id = ? AND agent_id = ?",
+        "DELETE FROM recordings WHERE tenant_id = ? AND agent_id = ?",
     ] {
         sqlx::query(sql).bind(tenant.0).bind(id.0.as_slice()).execute(&mut **tx).await?;
     }

@@ -4,7 +4,7 @@
 use super::agents::is_there;
 use super::audit::{Action, note};
 use super::rows::bytes;
-use super::{Actor, Scoped, StoreError, TenantRef};
+use super::{Actor, Scoped, Store, StoreError, TenantRef};
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::refusal::one_line;
 use cloud_doctor_proto::time::UnixTime;
@@ -80,6 +80,39 @@ fn label(row: &SqliteRow) -> Result<Label, sqlx::Error> {
 }
 
 const OF_ONE: &str = "SELECT key, value FROM labels WHERE tenant_id = ? AND agent_id = ?";
+
+/// A server that has a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelledAgent {
+    /// Which.
+    pub agent: AgentId,
+    /// As the trust log names it.
+    pub name: String,
+    /// The customer's name.
+    pub customer: String,
+}
+
+impl Store {
+    /// All customers' servers with a label: for the operator, who decides what leaves this relay.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn labelled(&self, label: &Label) -> Result<Vec<LabelledAgent>, StoreError> {
+        let sql = "SELECT a.agent_id, a.name, t.name AS customer FROM labels l JOIN agents a USING (tenant_id, agent_id) \
+                   JOIN tenants t USING (tenant_id) WHERE l.key = ?1 AND (?2 IS NULL OR l.value = ?2) \
+                   AND a.removed_at IS NULL ORDER BY a.tenant_id, a.name";
+        let rows = sqlx::query(sql).bind(&label.key).bind(&label.value).fetch_all(&self.readers).await?;
+        let read = |row: &SqliteRow| {
+            let agent = AgentId(bytes(row, "agent_id")?);
+            Ok::<_, sqlx::Error>(LabelledAgent {
+                agent,
+                name: row.try_get("name")?,
+                customer: row.try_get("customer")?,
+            })
+        };
+        Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+    }
+}
 
 impl Scoped<'_> {
     /// The labels of all the customer's servers.

@@ -8,7 +8,7 @@ use cloud_doctor_proto::time::UnixTime;
 use quinn::Connection;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -21,9 +21,36 @@ pub(crate) struct Tunnel {
     pub(crate) connection: Connection,
     /// Room for client streams.
     pub(crate) slots: Arc<Semaphore>,
+    /// Streams among them on which the relay itself speaks.
+    pub(crate) own: Own,
     place: u64,
     tenant: TenantId,
     since: UnixTime,
+}
+
+/// Streams of one tunnel on which the relay itself speaks: people who look at a list mean clients'.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Own(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct OwnStream(Own);
+
+impl Own {
+    pub(crate) fn enter(&self) -> OwnStream {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        OwnStream(self.clone())
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for OwnStream {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What can be said about a live tunnel.
@@ -46,6 +73,7 @@ pub struct Live {
 pub struct Registry {
     tunnels: Mutex<HashMap<AgentId, Tunnel>>,
     next_place: AtomicU64,
+    changes: AtomicU64,
 }
 
 impl Registry {
@@ -68,6 +96,22 @@ impl Registry {
         }
     }
 
+    /// How often a tunnel came, so that nobody looks at all of them in vain.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// All connections, each with the number of its place: a connection that comes after another one has another.
+    pub(crate) fn connections(&self) -> HashMap<AgentId, (u64, Connection)> {
+        let each = |(agent, tunnel): (&AgentId, &Tunnel)| (*agent, (tunnel.place, tunnel.connection.clone()));
+        self.lock().iter().map(each).collect()
+    }
+
+    /// The number of an agent's place, if it has one.
+    pub(crate) fn place(&self, agent: &AgentId) -> Option<u64> {
+        self.lock().get(agent).map(|tunnel| tunnel.place)
+    }
+
     pub(crate) fn tunnel(&self, agent: &AgentId) -> Option<Tunnel> {
         self.lock().get(agent).cloned()
     }
@@ -82,7 +126,8 @@ impl Registry {
     ) -> Place {
         let place = self.next_place.fetch_add(1, Ordering::Relaxed);
         let slots = Arc::new(Semaphore::new(STREAMS_PER_AGENT));
-        let tunnel = Tunnel { connection, slots, place, tenant, since };
+        let tunnel = Tunnel { connection, slots, own: Own::default(), place, tenant, since };
+        self.changes.fetch_add(1, Ordering::Relaxed);
         if let Some(older) = self.lock().insert(agent, tunnel) {
             close(&older.connection, TunnelClose::Replaced);
         }
@@ -101,7 +146,7 @@ impl Tunnel {
             since: self.since,
             address: address(&self.connection),
             rtt_ms: u32::try_from(self.connection.rtt().as_millis()).unwrap_or(u32::MAX),
-            streams: STREAMS_PER_AGENT - self.slots.available_permits(),
+            streams: (STREAMS_PER_AGENT - self.slots.available_permits()).saturating_sub(self.own.count()),
         }
     }
 }

@@ -19,7 +19,6 @@ use cloud_doctor_proto::metrics::{
 };
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::{Refused, one_line};
-use quinn::SendStream;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -131,7 +130,6 @@ struct Answer {
     watch: Arc<Watch>,
     frames: Frames,
     until: tokio::time::Instant,
-    _to_agent: SendStream,
     _place: Place,
 }
 
@@ -262,8 +260,7 @@ impl Watch {
         let place = Place::take(&self.asks.asked, tenant).ok_or(AnswerError::Busy)?;
         let until = tokio::time::Instant::from_std(clock::instant()) + wait;
         let stream = self.open(agent, who, wanted).await?;
-        let frames = Frames::new(stream.recv);
-        Ok(Answer { watch: self.clone(), frames, until, _to_agent: stream.send, _place: place })
+        Ok(Answer { watch: self.clone(), frames: Frames::new(stream), until, _place: place })
     }
 }
 
@@ -276,7 +273,8 @@ fn no(answer: &Answer, frame: &Whole) -> AnswerError {
 
 /// A stranger's texts, cut to one line of printable characters each; values that are no numbers are left out.
 fn bounded(mut all: Processes) -> Processes {
-    let text = |text: &mut String| *text = one_line(text, TEXT_CHARS_MAX);
+    // What is written as an escape is longer than what it stands for.
+    let text = |text: &mut String| *text = one_line(text, TEXT_CHARS_MAX).chars().take(TEXT_CHARS_MAX).collect();
     let number = |value: Option<f32>| value.filter(|value| value.is_finite());
     all.processes.truncate(PROCESSES_MAX);
     for process in &mut all.processes {

@@ -242,11 +242,7 @@ async fn keep_open(watch: &Watch, agent: &AgentId, who: &Who, server: &Server) {
     loop {
         let began = clock::instant();
         let phase = match watch.open(agent, who, &MetricsRequest::Live {}).await {
-            Ok(stream) => {
-                // Dropped when it is left: that ends the agent's side too.
-                let _to_agent = stream.send;
-                follow(watch, server, Frames::new(stream.recv)).await
-            }
+            Ok(stream) => follow(watch, server, Frames::new(stream)).await,
             Err(BrokerError::Unreachable) => Phase::Away,
             Err(BrokerError::Busy | BrokerError::TooMany) => Phase::Busy,
         };

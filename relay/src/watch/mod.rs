@@ -13,13 +13,18 @@
 
 mod ask;
 mod catalogue;
+mod keep;
 mod live;
+pub mod out;
+mod recording;
 mod referee;
 mod stream;
 
 pub use ask::{AnswerError, RANGE_BYTES_MAX, RangeAnswer};
 pub use catalogue::{Catalogue, Lie};
+pub use keep::{LastMinutes, Recorder, RecorderPace, keep_recording};
 pub use live::{Event, Phase, Watching};
+pub use recording::{Recording, SAMPLES_MAX};
 pub use referee::{Cut, Heard, Referee};
 
 use crate::broker::{AgentStream, Broker, BrokerError};

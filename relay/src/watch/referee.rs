@@ -20,6 +20,12 @@ const FRAMES_BURST: f64 = 60.0;
 const SERIES_PER_SECOND: f64 = 100.0;
 /// At once: all of them, twice.
 const SERIES_BURST: f64 = 4_000.0;
+/// Summaries: five times what an honest agent sends, and what gathers while a path is dead.
+const SUMMARIES_PER_SECOND: f64 = 1.0;
+const SUMMARIES_BURST: f64 = 30.0;
+/// Their series: a whole list now and then.
+const SUMMARY_SERIES_PER_SECOND: f64 = 1.0;
+const SUMMARY_SERIES_BURST: f64 = 256.0;
 /// `u64 at | u32 elapsed | u32 dropped`, as [`cloud_doctor_proto::metrics::Sample`] has it.
 const SAMPLE_HEAD: usize = 16;
 const VALUE_BYTES: usize = 4;
@@ -78,6 +84,15 @@ impl Referee {
         Self {
             frames: Tempo::new(FRAMES_PER_SECOND, FRAMES_BURST, now),
             series: Tempo::new(SERIES_PER_SECOND, SERIES_BURST, now),
+        }
+    }
+
+    /// A stream of summaries that begins now.
+    #[must_use]
+    pub fn of_summaries(now: Instant) -> Self {
+        Self {
+            frames: Tempo::new(SUMMARIES_PER_SECOND, SUMMARIES_BURST, now),
+            series: Tempo::new(SUMMARY_SERIES_PER_SECOND, SUMMARY_SERIES_BURST, now),
         }
     }
 

@@ -1,10 +1,11 @@
 //! Whole frames of a stream, as they came: header and body in one piece of bytes, so that they can be passed on unread.
 
+use crate::broker::AgentStream;
 use axum::body::Bytes;
 use bytes::{Buf as _, BytesMut};
 use cloud_doctor_proto::frame::{FrameError, Header, Kind};
 use cloud_doctor_proto::limits::FRAME_HEADER_BYTES;
-use quinn::{ReadError, RecvStream};
+use quinn::ReadError;
 
 /// Read at once: a sample of a usual host.
 const CHUNK_BYTES: usize = 16 << 10;
@@ -43,12 +44,13 @@ pub(super) enum Broke {
 /// Cuts a stream into frames. Every wait may be abandoned and taken up again; holds one incomplete frame at most.
 #[derive(Debug)]
 pub(super) struct Frames {
-    stream: RecvStream,
+    /// Dropped as a whole: that ends the agent's side too, and frees its place.
+    stream: AgentStream,
     buffer: BytesMut,
 }
 
 impl Frames {
-    pub(super) fn new(stream: RecvStream) -> Self {
+    pub(super) fn new(stream: AgentStream) -> Self {
         Self { stream, buffer: BytesMut::new() }
     }
 
@@ -58,7 +60,7 @@ impl Frames {
             if let Some(frame) = cut(&mut self.buffer)? {
                 return Ok(Some(frame));
             }
-            match self.stream.read_chunk(CHUNK_BYTES, true).await? {
+            match self.stream.recv.read_chunk(CHUNK_BYTES, true).await? {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
                 None if self.buffer.is_empty() => return Ok(None),
                 None => return Err(Broke::Ended),

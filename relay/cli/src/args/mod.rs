@@ -4,6 +4,7 @@ mod approve;
 mod check;
 mod scan;
 mod tenant;
+mod top;
 
 pub(crate) use approve::{Approve, ApproveCommand, SignAhead};
 pub(crate) use check::{Check, CheckSchedule, Waive, Waiver};
@@ -12,6 +13,7 @@ pub(crate) use tenant::{
     Invitations, People, PersonAdd, PersonInvite, Policy, Recover, Roots, Tenant, TenantInit, TenantServer, Token,
     TokenCommand, TokenOrRevoke,
 };
+pub(crate) use top::Top;
 
 use crate::commands::help;
 use crate::fail;
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Waiver(Waiver),
     /// Look what is wrong with many servers at once, now or by the clock
     Scan(Scan),
+    /// Look how a server is right now: what is wrong first, then its processes; no signature is needed
+    Top(Top),
     /// Help somebody who has no account: prints a code for their server, and opens a shell when they say yes
     Invite(Invite),
     /// Show and change who a customer trusts
@@ -102,6 +106,7 @@ impl Command {
             | Command::Login(_)
             | Command::Logout
             | Command::Servers(_)
+            | Command::Top(_)
             | Command::Tenant(_)
             | Command::CheckSchedule(_)
             | Command::Waiver(_)
@@ -120,6 +125,7 @@ impl Command {
         match self {
             Command::Check(check) => check.lang.map(Language::from),
             Command::Scan(scan) => scan.lang().map(Language::from),
+            Command::Top(top) => top.lang.map(Language::from),
             Command::Setup(_)
             | Command::Login(_)
             | Command::Logout

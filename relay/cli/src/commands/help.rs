@@ -75,6 +75,14 @@ Examples:
   cloud-doctor scan --format junit --output scan.xml
   cloud-doctor scan plan add nightly \"30 2 * * *\"";
 
+/// After the options of `top`.
+pub(crate) const TOP: &str = "\
+Marks: !! hurts, ! is worth a look, ? is not known. q quits. When the output is no terminal, one
+screen is printed as lines. A server that is not connected is shown as it was in its last minutes,
+and the exit status is 4. What a server shows is decided by its ceiling.
+
+Example: cloud-doctor top web-1 --csv --since 6h > web-1.csv";
+
 /// After the options of `watch`.
 pub(crate) const WATCH: &str = "\
 You see what the engineer sees, at the size of their terminal. Nothing that you type reaches the

@@ -137,6 +137,22 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
 示例：cloud-doctor waiver add web-1 disk.space /var --reason \"缓存，工单 4711\" --until +14d",
     ),
     (
+        "Look how a server is right now: what is wrong first, then its processes; no signature is needed",
+        "查看服务器当前状态：先列出问题，再列出进程；无需签名",
+    ),
+    ("Print one screen as plain lines, as when the output is no terminal", "以纯文本打印一屏，与输出不是终端时相同"),
+    ("Print one sample of all values as JSON", "以 JSON 打印所有指标的一次采样"),
+    ("Print a part of the server's history as CSV", "以 CSV 打印服务器的一段历史"),
+    ("How far back the CSV goes, for example 15m, 1h or 2d", "CSV 回溯多久，例如 15m、1h 或 2d"),
+    (
+        super::help::TOP,
+        "\
+标记：!! 严重，! 需留意，? 未知。按 q 退出。输出不是终端时，以文本打印一屏。
+未连接的服务器显示其最后几分钟的状态，退出状态为 4。服务器显示哪些内容由其上限文件决定。
+
+示例：cloud-doctor top web-1 --csv --since 6h > web-1.csv",
+    ),
+    (
         "Help somebody who has no account: prints a code for their server, and opens a shell when they say yes",
         "协助没有账号的人：打印一个供其服务器使用的代码，对方同意后打开会话",
     ),

@@ -23,6 +23,7 @@ mod sign_in;
 mod signals;
 mod tenant;
 mod token;
+mod top;
 mod waiver;
 mod watch;
 
@@ -72,6 +73,7 @@ pub(crate) async fn run(cli: Cli, language: Language) -> Result<u8, Fail> {
         Command::CheckSchedule(asked) => check_schedule::run(&app, asked).await?,
         Command::Waiver(asked) => waiver::run(&app, asked).await?,
         Command::Scan(asked) => return scan::run(&app, asked).await,
+        Command::Top(asked) => return top::run(&app, asked).await,
         Command::Sessions(asked) => return sessions::run(&app, asked).await,
         Command::Invite(asked) => return invite::run(&app, asked).await,
         Command::Tenant(tenant) => run_tenant(&app, tenant).await?,

@@ -6,7 +6,7 @@ use cloud_doctor_proto::refusal::one_line;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -42,12 +42,28 @@ pub(super) struct Call<'a, B: Serialize> {
 pub(super) async fn call<B: Serialize, T: DeserializeOwned>(relay: &Relay, call: Call<'_, B>) -> Result<T, RelayError> {
     let late = || RelayError::Broke { why: format!("no answer within {} s", call.wait.as_secs()) };
     let request = request(relay, &call)?;
-    let (status, body) = timeout(call.wait, exchange(relay, request)).await.map_err(|_| late())??;
-    if !status.is_success() {
-        return Err(problem(relay, status, &body));
+    let answer = timeout(call.wait, exchange(relay, request, ANSWER_BYTES_MAX)).await.map_err(|_| late())??;
+    if !answer.status.is_success() {
+        return Err(problem(relay, answer.status, &answer.body));
     }
-    let body = if body.is_empty() { b"null".as_slice() } else { &body };
+    let body = if answer.body.is_empty() { b"null".as_slice() } else { &answer.body };
     serde_json::from_slice(body).map_err(|error| RelayError::Odd { why: error.to_string() })
+}
+
+/// An answer as it came.
+pub(super) struct Answer {
+    status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Fetches bytes.
+pub(super) async fn fetch(relay: &Relay, path: &str, wait: Duration, bytes_max: usize) -> Result<Answer, RelayError> {
+    let late = || RelayError::Broke { why: format!("no answer within {} s", wait.as_secs()) };
+    let nothing: Option<&()> = None;
+    let request = request(relay, &Call { method: Method::GET, path, body: nothing, wait })?;
+    let answer = timeout(wait, exchange(relay, request, bytes_max)).await.map_err(|_| late())??;
+    if answer.status.is_success() { Ok(answer) } else { Err(problem(relay, answer.status, &answer.body)) }
 }
 
 fn request<B: Serialize>(relay: &Relay, call: &Call<'_, B>) -> Result<Request<Full<Bytes>>, RelayError> {
@@ -72,16 +88,16 @@ fn request<B: Serialize>(relay: &Relay, call: &Call<'_, B>) -> Result<Request<Fu
     builder.body(Full::new(Bytes::from(body))).map_err(|error| odd(error.to_string()))
 }
 
-async fn exchange(relay: &Relay, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), RelayError> {
+async fn exchange(relay: &Relay, request: Request<Full<Bytes>>, bytes_max: usize) -> Result<Answer, RelayError> {
     let broke = |error: hyper::Error| RelayError::Broke { why: error.to_string() };
     let io = TokioIo::new(dial(relay).await?);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(broke)?;
     let answer = async {
         let response: Response<_> = sender.send_request(request).await.map_err(broke)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, bytes_max).collect().await;
         let body = body.map_err(|error| RelayError::Broke { why: error.to_string() })?;
-        Ok((status, body.to_bytes()))
+        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
     };
     // Polled together: the connection moves the bytes, the answer ends it.
     let (mut answer, mut connection) = (std::pin::pin!(answer), std::pin::pin!(connection));

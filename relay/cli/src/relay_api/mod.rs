@@ -9,6 +9,7 @@ mod calls;
 mod checks;
 mod http;
 mod joins;
+mod metrics;
 mod scans;
 mod shapes;
 mod socket;
@@ -20,6 +21,7 @@ pub use approvals::{Approval, ApprovalState, ApprovalWish};
 pub use calls::{APPROVAL_WAIT_SECS, Way};
 pub use checks::{CheckSchedule, KnownChecks, SignedRun, Waiver, WaiverWish};
 pub use joins::{JoinKey, JoinLine, JoinMade, JoinState, JoinWish};
+pub use metrics::{Fed, FeedState, History, LastMinutes, MetricsFeed, ProcessLine, ProcessList, SeriesTable};
 pub use scans::{CheckCount, REPORTS_AT_ONCE, ScanGlance, ScanLine, ScanPlanLine, ScanReport, ScanServer, ScanWish};
 pub use shapes::{
     AccountLine, Head, Invitation, Invited, LogPage, Me, MyTenant, Online, ServerLine, SessionLine, SetUp, SignedIn,

@@ -23,7 +23,11 @@ const UPGRADE_WAIT: Duration = Duration::from_secs(10);
 
 impl Relay {
     pub(crate) async fn upgrade(&self, way: &Way, note: &StreamNote) -> Result<WebSocketStream<Socket>, RelayError> {
-        let request = self.upgrade_request(&stream_path(way, note))?;
+        self.upgrade_to(&stream_path(way, note)).await
+    }
+
+    pub(super) async fn upgrade_to(&self, path: &str) -> Result<WebSocketStream<Socket>, RelayError> {
+        let request = self.upgrade_request(path)?;
         let socket = dial(self).await?;
         let upgrade = client_async_with_config(request, socket, Some(limits()));
         let late = || RelayError::Broke { why: format!("no answer within {} s", UPGRADE_WAIT.as_secs()) };

@@ -50,6 +50,10 @@ pub(crate) struct Faults {
     pub(crate) secs: Option<u64>,
     /// The upgrade's answer brings an extension of WebSocket that nobody asked for.
     pub(crate) extension: bool,
+    /// What the relay says on the stream of a server's metrics, text by text and frame by frame.
+    pub(crate) live: Vec<Message>,
+    /// What it answers about a server's last minutes, its history and its processes.
+    pub(crate) metrics: [Vec<u8>; 3],
     /// Show this many entries of the trust log only.
     pub(crate) log_until: Option<usize>,
 }
@@ -168,11 +172,50 @@ impl World {
         let mut head = vec![0; 4096];
         let len = stream.peek(&mut head).await.unwrap_or(0);
         let head = String::from_utf8_lossy(&head[..len]).into_owned();
-        if head.contains("/stream?") {
+        if head.contains("/metrics/live") {
+            self.live(stream).await;
+        } else if head.contains("/metrics/") {
+            self.metrics(stream).await;
+        } else if head.contains("/stream?") {
             self.stream(stream).await;
         } else {
             self.answer(stream).await;
         }
+    }
+
+    /// Says what is to be said, and waits for the client to leave.
+    async fn live(&self, stream: TcpStream) {
+        #[expect(clippy::result_large_err, reason = "the library's own callback type")]
+        let accept = |_: &Request, mut response: Response| {
+            response.headers_mut().insert("sec-websocket-protocol", WS_PROTOCOL.parse().unwrap());
+            Ok(response)
+        };
+        let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, accept).await else { return };
+        let said = self.faults.lock().unwrap().live.clone();
+        for message in said {
+            let _sent = socket.send(message).await;
+        }
+        while let Some(Ok(_)) = socket.next().await {}
+    }
+
+    async fn metrics(&self, mut stream: TcpStream) {
+        let Some((head, _)) = request(&mut stream).await else { return };
+        let [recorder, range, processes] = self.faults.lock().unwrap().metrics.clone();
+        let body = if head.contains("/metrics/recorder") {
+            recorder
+        } else if head.contains("/metrics/range?") {
+            range
+        } else {
+            processes
+        };
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\nx-cloud-doctor-connected: no\r\n\
+             x-cloud-doctor-vanished-at: {}\r\n\r\n",
+            body.len(),
+            (now().0 - 600) * 1_000
+        );
+        let _sent = stream.write_all(&[head.as_bytes(), &body].concat()).await;
+        let _gone = stream.shutdown().await;
     }
 
     /// One HTTP answer.

@@ -1,0 +1,265 @@
+//! A screen of `top` as lines. Pure. Whatever a colour says, a mark and a word say too.
+
+use super::rows::{Level, PARTS, Row, Trail, Unit};
+use crate::output::width;
+use cloud_doctor::messages::{Id, Say};
+use cloud_doctor::relay_api::{ProcessLine, ProcessList};
+use cloud_doctor_proto::refusal::{Language, one_line};
+
+/// Columns of a bar.
+const BAR: usize = 12;
+/// Columns of what a row is about, of what it says, and of its number.
+const ABOUT: usize = 9;
+const WHAT: usize = 24;
+const NUMBER: usize = 12;
+/// The steps of a line of points.
+const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Processes when nobody says how many fit.
+const PROCESSES: usize = 10;
+/// Columns of a process' user and name.
+const USER: usize = 12;
+const NAME: usize = 20;
+
+/// What is to be shown.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    pub(super) server: &'a str,
+    /// What is to be said before anything else; may be empty.
+    pub(super) remark: &'a str,
+    pub(super) trail: &'a Trail,
+    pub(super) processes: &'a ProcessList,
+}
+
+/// How it is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    pub(super) language: Language,
+    pub(super) colour: bool,
+    pub(super) columns: usize,
+    /// Rows that there are; none: as many as it takes.
+    pub(super) rows: Option<usize>,
+}
+
+impl Style {
+    fn word(self, id: Id) -> String {
+        Say::from(id).text(self.language)
+    }
+
+    fn painted(self, text: &str, level: Level) -> String {
+        let code = match level {
+            Level::Hurts => "1;31",
+            Level::Look => "1;33",
+            Level::Fine => "32",
+            Level::Unknown => "2",
+        };
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// The lines, no longer and no more than there is room for.
+pub(super) fn draw(view: &View<'_>, style: Style) -> Vec<String> {
+    let mut lines = vec![head(view, style)];
+    if !view.remark.is_empty() {
+        lines.push(style.painted(&cut(&format!("!! {}", one_line(view.remark, 400)), style.columns), Level::Look));
+    }
+    let mut number = 0;
+    for (title, rows) in PARTS {
+        lines.push(style.word(*title));
+        for row in *rows {
+            lines.push(line(row, &view.trail.points(number).collect::<Vec<_>>(), style));
+            number += 1;
+        }
+    }
+    processes(view.processes, style, &mut lines);
+    lines.truncate(style.rows.unwrap_or(usize::MAX));
+    lines
+}
+
+fn head(view: &View<'_>, style: Style) -> String {
+    let quit = if style.rows.is_some() { style.word(Id::TopQuit) } else { String::new() };
+    let server = cut(&one_line(view.server, 128), style.columns.saturating_sub(width(&quit) + 2));
+    let gap = style.columns.saturating_sub(width(&server) + width(&quit));
+    let server = if style.colour { format!("\x1b[1m{server}\x1b[0m") } else { server };
+    if quit.is_empty() { server } else { format!("{server}{}{quit}", " ".repeat(gap)) }
+}
+
+fn line(row: &Row, points: &[f32], style: Style) -> String {
+    let now = points.last().copied().unwrap_or(f32::NAN);
+    let level = row.level(now);
+    let mark = match level {
+        Level::Hurts => "!!",
+        Level::Look => "! ",
+        Level::Fine => "  ",
+        Level::Unknown => "? ",
+    };
+    let number = if level == Level::Unknown { "-".to_owned() } else { number(now, row.unit) };
+    let bar = match row.unit {
+        Unit::Share if now.is_finite() => bar(now),
+        Unit::Share | Unit::PerSecond | Unit::BytesPerSecond | Unit::Count => " ".repeat(BAR + 2),
+    };
+    let (about, what) = (style.word(row.about), style.word(row.what));
+    let used = 3 + ABOUT + WHAT + NUMBER + 1 + BAR + 2 + 1;
+    let spark = spark(points, row.unit, style.columns.saturating_sub(used));
+    let text = format!(" {}{}{} {bar} {spark}", padded(&about, ABOUT), padded(&what, WHAT), left(&number, NUMBER));
+    let text = cut(&text, style.columns.saturating_sub(2));
+    format!("{}{}", style.painted(mark, level), text.trim_end())
+}
+
+fn number(value: f32, unit: Unit) -> String {
+    match unit {
+        Unit::Share => format!("{:.1} %", value * 100.0),
+        Unit::PerSecond => format!("{}/s", short(value, 1_000.0)),
+        Unit::BytesPerSecond => format!("{}B/s", short(value, 1_024.0)),
+        Unit::Count => short(value, 1_000.0),
+    }
+}
+
+/// Three digits and a letter.
+fn short(value: f32, step: f32) -> String {
+    let mut value = value;
+    for letter in ["", "k", "M", "G", "T"] {
+        if value.abs() < step || letter == "T" {
+            let digits = if letter.is_empty() && value.fract() == 0.0 { 0 } else { 1 };
+            return format!("{value:.digits$} {letter}").trim_end().to_owned();
+        }
+        value /= step;
+    }
+    String::new()
+}
+
+/// `[######------]`, read without colour and by a screen reader's user as a number beside it.
+fn bar(share: f32) -> String {
+    let filled = (0..BAR).filter(|step| share * 12.0 > f32::from(u8::try_from(*step).unwrap_or(0)) + 0.5).count();
+    format!("[{}{}]", "#".repeat(filled), "-".repeat(BAR - filled))
+}
+
+/// The last points, each a step between nothing and the largest one; of shares, between nothing and all.
+fn spark(points: &[f32], unit: Unit, columns: usize) -> String {
+    let points = &points[points.len().saturating_sub(columns)..];
+    let largest = points.iter().copied().filter(|value| value.is_finite()).fold(0.0, f32::max);
+    let top = if unit == Unit::Share { 1.0 } else { largest };
+    let step = |value: &f32| match *value {
+        value if !value.is_finite() => ' ',
+        value => {
+            let share = if top > 0.0 { (value / top).clamp(0.0, 1.0) } else { 0.0 };
+            let at = (0..7_u8).filter(|step| share > (f32::from(*step) + 0.5) / 8.0).count();
+            STEPS[at]
+        }
+    };
+    points.iter().map(step).collect()
+}
+
+fn processes(list: &ProcessList, style: Style, lines: &mut Vec<String>) {
+    let room = style.rows.map_or(PROCESSES, |rows| rows.saturating_sub(lines.len() + 1));
+    if list.processes.is_empty() || room == 0 {
+        return;
+    }
+    let total = Id::TopProcesses.with(&[&list.total]).text(style.language);
+    let head = [Id::TopCpu, Id::TopMemory].map(|id| style.word(id));
+    let columns = format!(
+        "{:>8} {} {} {} ",
+        "PID",
+        left(&head[0], 7),
+        left(&head[1], 10),
+        padded(&style.word(Id::HeadUser), USER)
+    );
+    lines.push(cut(&format!("{columns}{total}"), style.columns));
+    for process in list.processes.iter().take(room) {
+        lines.push(cut(&described(process), style.columns));
+    }
+}
+
+fn described(process: &ProcessLine) -> String {
+    let ProcessLine { pid, name, user, unit, state, processors, memory } = process;
+    let percent = if processors.is_finite() { processors * 100.0 } else { 0.0 };
+    let memory = bytes(*memory);
+    let [name, user, unit, state] = [name, user, unit, state].map(|text| one_line(text, 60));
+    let name = padded(&cut(&name, NAME), NAME);
+    format!("{pid:>8} {percent:>5.1} % {memory:>8}B {} {state} {name} {unit}", padded(&cut(&user, USER), USER))
+}
+
+fn bytes(count: u64) -> String {
+    let (mut value, mut letter) = (count, "");
+    for next in ["k", "M", "G", "T"] {
+        if value < 10_240 {
+            break;
+        }
+        (value, letter) = (value / 1_024, next);
+    }
+    format!("{value} {letter}")
+}
+
+fn padded(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
+fn left(text: &str, columns: usize) -> String {
+    format!("{}{text}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
+/// The beginning that fits.
+fn cut(text: &str, columns: usize) -> String {
+    let mut used = 0;
+    let fits = |c: &char| {
+        used += width(c.encode_utf8(&mut [0; 4]));
+        used <= columns
+    };
+    text.chars().take_while(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn screen(columns: usize, rows: Option<usize>, colour: bool, language: Language) -> Vec<String> {
+        let hostile =
+            ProcessLine { pid: 7, name: "a\x1b[2J\u{202e}b".into(), user: "root".into(), ..ProcessLine::default() };
+        let processes = ProcessList { total: 200, processes: vec![hostile; 60] };
+        let trail = Trail::default();
+        let view = View { server: "web\x1b[2J", remark: "gone\n", trail: &trail, processes: &processes };
+        draw(&view, Style { language, colour, columns, rows })
+    }
+
+    #[test]
+    fn a_screen_fits_whatever_its_size_and_nothing_moves_the_cursor() {
+        for (columns, rows) in [(80, 24), (20, 5), (1, 1), (300, 100)] {
+            for language in [Language::En, Language::Zh] {
+                let lines = screen(columns, Some(rows), false, language);
+                assert!(lines.len() <= rows, "{columns} {rows}");
+                for line in &lines {
+                    assert!(width(line) <= columns.max(2), "{columns}: {line:?}");
+                    assert!(!line.contains(['\x1b', '\n', '\u{202e}']), "{line:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_level_is_read_without_colour_too() {
+        let row = &PARTS[2].1[0];
+        for (value, mark, level) in [(0.5, "  ", Level::Fine), (0.85, "! ", Level::Look), (0.97, "!!", Level::Hurts)] {
+            assert_eq!(row.level(value), level);
+            let style = Style { language: Language::En, colour: false, columns: 100, rows: None };
+            let text = line(row, &[0.1, value], style);
+            assert!(text.starts_with(mark) && text.contains(&format!("{:.1} %", value * 100.0)), "{text}");
+            assert!(text.contains("[#") && text.contains('▁'), "{text}");
+        }
+        let style = Style { language: Language::En, colour: false, columns: 100, rows: None };
+        assert!(line(row, &[], style).starts_with("? "), "unknown is an answer");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, unit, text) in [
+            (0.934, Unit::Share, "93.4 %"),
+            (3.0, Unit::PerSecond, "3/s"),
+            (12_345.0, Unit::PerSecond, "12.3 k/s"),
+            (2_097_152.0, Unit::BytesPerSecond, "2.0 MB/s"),
+            (1.25, Unit::Count, "1.2"),
+        ] {
+            assert_eq!(number(value, unit), text);
+        }
+        assert_eq!([bar(0.0), bar(0.5), bar(1.0)], ["[------------]", "[######------]", "[############]"]);
+    }
+}
