@@ -171,6 +171,20 @@ export const CHARTS: readonly Chart[] = [
     lines: either(each("system.memory.usage", ["state"]), one("available", "system.memory.linux.available")),
   },
   {
+    id: "memory-share",
+    title: "chart-memory-share",
+    unit: "share",
+    resource: "memory",
+    whole: true,
+    first: true,
+    names: [],
+    // Where the bytes are known they say more.
+    lines: (look) =>
+      look.all("system.memory.usage", { state: "" }).length > 0
+        ? []
+        : both(one("memory", "system.memory.utilization"), one("swap", "system.paging.utilization"))(look),
+  },
+  {
     id: "paging",
     title: "chart-paging",
     unit: "/s",

@@ -103,6 +103,16 @@ function swappedOut(look: Lookup): Line | undefined {
   return plain("system.paging.operations", { direction: "out" })(look);
 }
 
+/** Where no device is told apart, as the relay's recorder has it. */
+function lost(look: Lookup): Line | undefined {
+  if (look.all("system.network.errors", { device: "", direction: "" }).length > 0) return undefined;
+  const totals = ["system.linux.network.errors", "system.linux.network.dropped"];
+  return sum(
+    "lost",
+    totals.flatMap((name) => look.one(name) ?? []),
+  );
+}
+
 export const MEASURES: readonly Measure[] = [
   {
     id: "cpu-pressure",
@@ -294,6 +304,15 @@ export const MEASURES: readonly Measure[] = [
     line: ofPackets("system.network.packet.dropped"),
   },
   {
+    id: "network-lost",
+    resource: "network",
+    kind: "errors",
+    name: "measure-network-lost",
+    unit: "/s",
+    limit: { warning: 1, rule: "NET-01", source: "Cloud Doctor" },
+    line: lost,
+  },
+  {
     id: "network-softnet",
     resource: "network",
     kind: "saturation",
@@ -396,11 +415,12 @@ export function stateOf(value: number, limit: Limit | undefined): State {
   return value >= limit.warning ? "warning" : "ok";
 }
 
-function tell(measure: Measure, look: Lookup): Told | undefined {
-  const line = measure.line(look);
+function tell(measure: Measure, look: Lookup, all: Lookup): Told | undefined {
+  const times = measure.counts ? all.times : look.times;
+  const line = measure.line(measure.counts ? all : look);
   if (!line) return undefined;
   const last = firstFrom(look.times, (look.times.at(-1) ?? 0) - MINUTE_MS);
-  const value = measure.counts ? counted(line.values, look.times) : mean(line.values, last);
+  const value = measure.counts ? counted(line.values, times) : mean(line.values, last);
   return { measure, state: stateOf(value, measure.limit), value, values: line.values };
 }
 
@@ -413,8 +433,9 @@ function worse(a: Told, b: Told): number {
   return STATES.indexOf(a.state) - STATES.indexOf(b.state);
 }
 
-export function rowsOf(look: Lookup): readonly Row[] {
-  const told = MEASURES.map((measure) => tell(measure, look)).filter((one) => one !== undefined);
+/** `all`: what there is beyond what is shown; kills are counted there. */
+export function rowsOf(look: Lookup, all: Lookup = look): readonly Row[] {
+  const told = MEASURES.map((measure) => tell(measure, look, all)).filter((one) => one !== undefined);
   return RESOURCES.map((resource): Row => {
     const own = told.filter(({ measure }) => measure.resource === resource);
     // Sorting keeps the table's order where two are equally bad.
