@@ -263,7 +263,7 @@ export class Look {
 
   /** The mark is where the cursor is, or at the newest value. */
   setMark(): void {
-    const at = this.cursor ?? this.newest;
+    const at = this.cursor ?? Math.min(this.newest, this.shown.to);
     this.mark = this.mark === at || at === 0 ? undefined : at;
     if (this.mark === undefined && this.behind === "mark") this.behind = "none";
   }
