@@ -28,8 +28,8 @@ export interface Measure {
   readonly kind: Kind;
   readonly name: TextId;
   readonly unit: Unit;
-  /** Of all that is shown, instead of the mean of the last minute. */
-  readonly counts?: true;
+  /** Counted over all that is there, or the newest, instead of the mean of the last minute. */
+  readonly as?: "count" | "newest";
   readonly limit?: Limit;
   readonly line: (look: Lookup) => Line | undefined;
 }
@@ -165,7 +165,7 @@ export const MEASURES: readonly Measure[] = [
     kind: "errors",
     name: "measure-memory-oom",
     unit: "count",
-    counts: true,
+    as: "count",
     limit: { warning: 1, rule: "MEM-02", source: "Netdata" },
     line: plain("system.linux.oom_kills"),
   },
@@ -264,7 +264,8 @@ export const MEASURES: readonly Measure[] = [
     kind: "errors",
     name: "measure-filesystem-hung",
     unit: "count",
-    limit: { warning: 0.5, critical: 0.5, rule: "DSK-14", source: "Cloud Doctor" },
+    as: "newest",
+    limit: { warning: 1, critical: 1, rule: "DSK-14", source: "Cloud Doctor" },
     line: plain("system.linux.filesystem.hung"),
   },
   {
@@ -318,7 +319,7 @@ export const MEASURES: readonly Measure[] = [
     kind: "saturation",
     name: "measure-network-softnet",
     unit: "/s",
-    limit: { warning: 10, rule: "NET-12", source: "Netdata" },
+    limit: { warning: 10 / 60, rule: "NET-12", source: "Netdata" },
     line: (look) => sum("softnet", look.all("system.linux.softnet", { kind: "" })),
   },
   {
@@ -415,12 +416,17 @@ export function stateOf(value: number, limit: Limit | undefined): State {
   return value >= limit.warning ? "warning" : "ok";
 }
 
+function tellsOf({ as }: Measure, { values }: Line, times: Float64Array): number {
+  if (as === "count") return counted(values, times);
+  if (as === "newest") return values.findLast((value) => !Number.isNaN(value)) ?? Number.NaN;
+  return mean(values, firstFrom(times, (times.at(-1) ?? 0) - MINUTE_MS));
+}
+
 function tell(measure: Measure, look: Lookup, all: Lookup): Told | undefined {
-  const times = measure.counts ? all.times : look.times;
-  const line = measure.line(measure.counts ? all : look);
+  const of = measure.as === "count" ? all : look;
+  const line = measure.line(of);
   if (!line) return undefined;
-  const last = firstFrom(look.times, (look.times.at(-1) ?? 0) - MINUTE_MS);
-  const value = measure.counts ? counted(line.values, times) : mean(line.values, last);
+  const value = tellsOf(measure, line, of.times);
   return { measure, state: stateOf(value, measure.limit), value, values: line.values };
 }
 
