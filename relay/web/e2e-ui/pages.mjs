@@ -68,9 +68,12 @@ async function settled(page) {
   await page.waitForTimeout(400);
 }
 
+/** Charts are drawn once they can be seen. */
 async function drawnCharts(page) {
+  await page.locator("figure").first().scrollIntoViewIfNeeded();
   await page.locator("figure canvas").first().waitFor();
   await settled(page);
+  await page.locator("h1").first().scrollIntoViewIfNeeded();
 }
 
 export const PAGES = [

@@ -1,6 +1,7 @@
 // `npm run e2e:ui`: every page in both languages and themes and several widths, in a real Chromium, under the relay's
 // policy: nothing reported by it, no axe-core violation, nothing wider than the window; and the roads that matter, walked
-// by keyboard alone. `--shots FOLDER` keeps pictures; `--only`, `--widths`, `--languages`, `--themes` narrow it.
+// by keyboard alone. `--shots FOLDER` keeps pictures; `--only`, `--widths`, `--languages`, `--themes` and, for the roads,
+// `--walks` narrow it.
 import { mkdirSync } from "node:fs";
 import { chromium } from "playwright-core";
 import { violations } from "../e2e-browser/axe.mjs";
@@ -80,8 +81,9 @@ try {
   for (const one of PAGES.filter(({ name }) => !only || only.includes(name))) {
     for (const language of languages) await visit(one, language);
   }
-  if (!only) {
-    for (const [name, walk] of Object.entries(WALKS)) {
+  const walks = process.argv.includes("--walks") ? flag("--walks") : only ? undefined : "";
+  if (walks !== undefined) {
+    for (const [name, walk] of Object.entries(WALKS).filter(([name]) => name.includes(walks))) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en" });
       const page = await context.newPage();
       page.setDefaultTimeout(PATIENCE_MS);

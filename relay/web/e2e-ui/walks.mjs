@@ -9,6 +9,138 @@ async function touch(page) {
 }
 
 export const WALKS = {
+  async "metrics by keyboard"(page, url) {
+    await page.goto(`${url}/?moving#/servers/${"01".repeat(32)}`);
+    await page.locator("nav a[href$='/metrics']").waitFor();
+    await tabTo(page, "nav a[href$='/metrics']");
+    await page.keyboard.press("Enter");
+    await page.locator("h1", { hasText: "Critical: Disks" }).waitFor();
+    // Values change in place each second, until somebody pauses.
+    const value = () => page.locator(".use .value").nth(1).textContent();
+    const moment = page.locator(".moment span").first();
+    const before = await moment.textContent();
+    await page.waitForFunction((was) => document.querySelector(".moment span").textContent !== was, before);
+    if (!(await value())) throw new Error("no value");
+    await tabTo(page, ".tools .group button");
+    await page.keyboard.press("Enter");
+    const stopped = await moment.textContent();
+    await page.waitForTimeout(2_200);
+    if ((await moment.textContent()) !== stopped) throw new Error("paused, and it moves");
+    // Closer, and back in time.
+    await tabTo(page, ".tools [aria-label='Zoom in']");
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Enter");
+    // One cursor for all charts: every legend tells of that moment.
+    const said = () =>
+      page.evaluate(() => [...document.querySelectorAll("figure [role=img]")].map((one) => one.ariaLabel));
+    await tabTo(page, ".moment input");
+    const newest = await said();
+    await page.keyboard.press("Home");
+    await page.waitForFunction(
+      (was) =>
+        [...document.querySelectorAll("figure [role=img]")].every((one, at) => one.ariaLabel !== was[at]),
+      newest,
+    );
+    // The mark is where the cursor was left; then on.
+    await tabTo(page, ".tools .end button");
+    await page.keyboard.press("Enter");
+    await page.locator("ol .mark").waitFor();
+    await page.locator("main").focus();
+    await tabTo(page, ".tools .group button.primary");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction((was) => document.querySelector(".moment span").textContent !== was, stopped);
+    // A range, which the address holds.
+    await tabTo(page, ".tools input[type=radio]");
+    await page.keyboard.press("ArrowRight");
+    await page.waitForFunction(() => location.hash.includes("from="));
+    await page.waitForFunction(() => globalThis.world.metrics.asked.length === 1);
+    // Processes when asked.
+    await tabTo(page, "section .head button");
+    await page.keyboard.press("Enter");
+    await page.locator("section table").waitFor();
+    // A file of what is shown.
+    await page.locator("main").focus();
+    await tabTo(page, ".tools .end button:last-child");
+    const [file] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("Enter")]);
+    if (!/^web-1-metrics-[\dT-]+Z\.csv$/.test(file.suggestedFilename()))
+      throw new Error(file.suggestedFilename());
+  },
+
+  async "a chart is zoomed by dragging, and a stream rests while nobody looks"(page, url) {
+    await page.goto(`${url}/#/servers/${"01".repeat(32)}/metrics`);
+    await page.locator("figure").first().scrollIntoViewIfNeeded();
+    const over = page.locator("figure .u-over").first();
+    await over.waitFor();
+    const box = await over.boundingBox();
+    await page.mouse.move(box.x + box.width * 0.3, box.y + 40);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.6, box.y + 40, { steps: 5 });
+    await page.mouse.up();
+    await page.locator(".tools .group button.primary").waitFor();
+    const span = await page.evaluate(() => {
+      const { min, max } = document.querySelector(".moment input");
+      return Number(max) - Number(min);
+    });
+    if (Math.abs(span - 90_000) > 4_000) throw new Error(`zoomed to ${span} ms`);
+    await page.locator(".tools .group button", { hasText: "Reset" }).click();
+    // The page is away for long.
+    await page.evaluate(() => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await page.waitForFunction(() => globalThis.world.metrics.feeds[0].state.kind === "resting", undefined, {
+      timeout: 25_000,
+    });
+    await page.evaluate(() => {
+      delete document.hidden;
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await page.waitForFunction(() => globalThis.world.metrics.feeds[0].state.kind === "live");
+    // Whoever leaves the page ends the stream: only one feed is left of the visits.
+    await page.locator("a[href='#/servers']").first().click();
+    await page.locator("a.line").first().waitFor();
+  },
+
+  async "WEB-09 2,000 series of 10,000 names leave the page its frames"(page, url) {
+    await page.addInitScript(() => {
+      globalThis.longest = 0;
+      new PerformanceObserver((list) => {
+        for (const { duration } of list.getEntries())
+          globalThis.longest = Math.max(globalThis.longest, duration);
+      }).observe({ type: "longtask" });
+    });
+    await page.goto(`${url}/?huge&moving#/servers/${"01".repeat(32)}/metrics`);
+    await page.locator("figure").first().scrollIntoViewIfNeeded();
+    await page.locator("figure canvas").first().waitFor();
+    await page.waitForTimeout(2_000);
+    // What it costs once it runs, through two changes of all names.
+    await page.evaluate(() => {
+      globalThis.longest = 0;
+      globalThis.frames = 0;
+      const count = () => {
+        globalThis.frames += 1;
+        requestAnimationFrame(count);
+      };
+      count();
+    });
+    await page.waitForTimeout(11_000);
+    const { longest, frames, elements, lines, dropped } = await page.evaluate(() => ({
+      longest: Math.round(globalThis.longest),
+      frames: globalThis.frames,
+      elements: document.querySelectorAll("*").length,
+      lines: document.querySelectorAll("figure li").length,
+      dropped: document.querySelector(".line .soft")?.textContent ?? "",
+    }));
+    process.stdout.write(
+      `2,000 series: longest task ${longest} ms, ${Math.round(frames / 11)} frames a second, ${elements} elements\n`,
+    );
+    if (elements > 4_000 || lines > 160) throw new Error(`${elements} elements, ${lines} lines`);
+    if (!dropped.includes("8000")) throw new Error(`does not say what was dropped: ${dropped}`);
+    // It still answers.
+    await page.locator(".tools .group button").first().click();
+    await page.locator(".tools .group button.primary").waitFor();
+  },
+
   async "health by keyboard"(page, url) {
     await page.goto(`${url}/#/servers/${"01".repeat(32)}`);
     await page.locator("nav a[href$='/health']").waitFor();

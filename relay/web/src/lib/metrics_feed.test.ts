@@ -136,19 +136,33 @@ test("a server that says nothing is asked again", async () => {
   feed.stop();
 });
 
-test("a refusal ends it, unless it passes", async () => {
+test("while the server is away or says no the stream stays, and its silence is no fault", async () => {
   const feed = new LiveFeed("s");
-  const says = (code: string) =>
-    last().says(message(Kind.Refused, refused, { code, detail: "", told: null }));
+  const says = (text: string) => last().onmessage?.({ data: text });
   await open();
-  says("guard-away");
-  expect(feed.state.kind).toBe("lost");
-  await vi.advanceTimersByTimeAsync(600);
-  await open();
-  says("lockdown");
-  expect(feed.state).toMatchObject({ kind: "over", error: { id: "refusal_lockdown" } });
-  await vi.advanceTimersByTimeAsync(60_000);
-  expect(Socket.all.length).toBe(2);
+  for (const [text, id] of [
+    ['{"state":"away"}', "metrics_away"],
+    ['{"state":"cut"}', "metrics_cut"],
+    ['{"state":"busy"}', "metrics_busy"],
+  ] as const) {
+    says(text);
+    expect(feed.state).toMatchObject({ kind: "lost", error: { id } });
+  }
+  last().says(message(Kind.Refused, refused, { code: "lockdown", detail: "", told: null }));
+  says('{"state":"refused"}');
+  expect(feed.state).toMatchObject({ kind: "lost", error: { id: "refusal_lockdown" } });
+  for (const text of ["", "nonsense", "[]", "null", '{"state":7}', '{"skipped":3}', '{"state":"moon"}'])
+    says(text);
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(feed.state).toMatchObject({ kind: "lost", error: { id: "refusal_lockdown" } });
+  expect(Socket.all.length).toBe(1);
+  says('{"state":"live"}');
+  last().says(series());
+  last().says(second(AT, 1));
+  expect(feed.state.kind).toBe("live");
+  await vi.advanceTimersByTimeAsync(15_100);
+  expect(feed.state).toMatchObject({ kind: "lost", error: { id: "stream_lost" } });
+  feed.stop();
 });
 
 test("nobody who does not look is sent anything", async () => {

@@ -1,4 +1,5 @@
 // A server's series each second: a stream that is opened again whenever it is lost, and the store that it fills.
+// The relay keeps the stream open while the server is away or says no, and tells so in JSON texts.
 //
 //   connecting ──▶ live ──▶ lost ─┐         rest(true), from anywhere ──▶ resting ──rest(false)──▶ connecting
 //        ▲                        │         refused for good           ──▶ over
@@ -19,8 +20,24 @@ import { refused } from "./wire";
 const SILENT_MS = 15_000;
 const WAIT_MS_MIN = 500;
 const WAIT_MS_MAX = 10_000;
-/** What the server says no to, but perhaps not in a moment. */
-const PASSING: readonly string[] = ["busy", "guard-away"];
+
+/** What the relay says of a server that sends nothing. */
+const SAID: ReadonlyMap<string, ConsoleError> = new Map([
+  ["away", new ConsoleError("metrics_away")],
+  ["busy", new ConsoleError("metrics_busy")],
+  ["cut", new ConsoleError("metrics_cut")],
+]);
+
+/** How the relay says it stands with the server; `undefined`: something else. */
+function stateIn(text: string): string | undefined {
+  try {
+    const said: unknown = JSON.parse(text);
+    const state = typeof said === "object" && said !== null ? Reflect.get(said, "state") : undefined;
+    return typeof state === "string" ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Before the try with this number, so that many pages do not come back at once. */
 export function waitMs(tries: number, random: number): number {
@@ -86,7 +103,9 @@ export class LiveFeed implements Feed {
     const mine = this.turn;
     let stream: FrameStream;
     try {
-      stream = await FrameStream.at(this.server, "metrics/live");
+      stream = await FrameStream.at(this.server, "metrics/live", (text) => {
+        if (mine === this.turn) this.told(stateIn(text));
+      });
     } catch (error) {
       if (mine === this.turn) this.lose(error);
       return;
@@ -98,6 +117,19 @@ export class LiveFeed implements Feed {
     stream.listen(() => {
       if (mine === this.turn) this.drain(stream);
     });
+  }
+
+  /** The relay asks again by itself; that nothing comes meanwhile is no fault of the stream. */
+  private told(state: string | undefined): void {
+    const error = state === undefined ? undefined : SAID.get(state);
+    if (error !== undefined) this.missing(error);
+    else if (state === "live" || state === "opening") this.hush();
+  }
+
+  private missing(error: ConsoleError): void {
+    clearTimeout(this.silence);
+    const since = this.state.kind === "lost" ? this.state.since : Date.now();
+    this.become({ kind: "lost", since, error });
   }
 
   private hush(): void {
@@ -128,8 +160,7 @@ export class LiveFeed implements Feed {
       const page = announced(frame.body);
       if (page !== undefined) this.store.announce(page);
     } else if (frame.kind === Kind.Refused) {
-      const said = body(refused, frame);
-      throw new Cut(PASSING.includes(said.code), refusal(said), said.code);
+      this.missing(refusal(body(refused, frame)));
     } else throw new Cut(false, outOfTurn(frame));
   }
 
@@ -137,9 +168,8 @@ export class LiveFeed implements Feed {
     const cut = Cut.of(error);
     this.leave();
     if (!cut.passing) return this.become({ kind: "over", error: cut.error });
-    const since = this.state.kind === "lost" ? this.state.since : Date.now();
     this.timer = setTimeout(() => void this.open(), waitMs(this.tries, Math.random()));
     this.tries += 1;
-    this.become({ kind: "lost", since, error: cut.error });
+    this.missing(cut.error);
   }
 }

@@ -65,6 +65,15 @@ test("a stream that begins again may number its series otherwise; what is gone g
   expect(values(store, "c")).toEqual([null, 30]);
 });
 
+test("a series that moves to another number within a stream goes on", () => {
+  const store = begun(gauge("a"), gauge("b"));
+  add(store, AT, [1, 2]);
+  store.announce({ first: 0, series: [gauge("b")] });
+  add(store, AT + 1_000, [20]);
+  expect(values(store, "b")).toEqual([2, 20]);
+  expect(store.past().columns.length).toBe(1);
+});
+
 test("fifteen minutes are kept, oldest first", () => {
   const store = begun(gauge("n"));
   for (let second = 0; second < 3_700; second++) add(store, AT + second * 1_000, [second]);

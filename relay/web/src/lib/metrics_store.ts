@@ -20,6 +20,8 @@ const GAP_MS_MIN = 3_000;
 interface Kept {
   readonly key: string;
   readonly series: Series;
+  /** Where it stands in samples. */
+  number: number;
   /** Missing until there is a value: announcing costs nothing. */
   values: Float32Array | undefined;
 }
@@ -37,33 +39,39 @@ export class MetricsStore {
   private readonly times = new Float64Array(KEPT + SLACK);
   private end = 0;
   private columns: (Kept | undefined)[] = [];
-  /** Of the stream before, until this one has said which series it has. */
-  private before = new Map<string, Kept>();
+  /** By what they are; those of the stream before stay until the first moment of this one. */
+  private known = new Map<string, Kept>();
   private dropped = 0;
 
   /** Another stream begins: numbers mean nothing yet. */
   begin(): void {
-    for (const column of this.columns) if (column !== undefined) this.before.set(column.key, column);
     this.columns = [];
-    // More than one host has were never here at once.
-    for (const key of this.before.keys()) {
-      if (this.before.size <= SERIES_MAX) break;
-      this.before.delete(key);
-    }
   }
 
   announce({ first, series }: Announced): void {
     series.forEach((one, index) => {
-      this.columns[first + index] = one && this.columnOf(one, this.columns[first + index]);
+      this.columns[first + index] = one && this.columnOf(one, first + index);
     });
   }
 
-  private columnOf(series: Series, there: Kept | undefined): Kept {
+  private columnOf(series: Series, number: number): Kept {
     const key = identity(series);
-    if (there?.key === key) return there;
-    const kept = this.before.get(key);
-    this.before.delete(key);
-    return kept ?? { key, series, values: undefined };
+    // Somebody who announces and never says a value.
+    if (this.known.size > 2 * SERIES_MAX) this.prune();
+    const kept = this.known.get(key) ?? { key, series, number, values: undefined };
+    this.known.set(key, kept);
+    // One that moved must not be written from its old number too.
+    if (kept.number !== number && this.columns[kept.number] === kept) this.columns[kept.number] = undefined;
+    kept.number = number;
+    return kept;
+  }
+
+  /** What no number means any more goes. */
+  private prune(): void {
+    if (this.known.size <= this.columns.filter((column) => column !== undefined).length) return;
+    this.known = new Map(
+      this.columns.flatMap((column) => (column === undefined ? [] : [[column.key, column]])),
+    );
   }
 
   /** Adds a moment. Returns whether it was one. */
@@ -72,7 +80,7 @@ export class MetricsStore {
     // A clock that was set back: what is drawn after it would lie on what was before.
     if (at < last - GAP_MS_MIN) this.forget();
     else if (at - last < PAUSE_MS) return false;
-    this.before.clear();
+    this.prune();
     if (this.end > 0 && at - last > Math.max(GAP * elapsed, GAP_MS_MIN)) this.append((at + last) / 2, 0, []);
     this.append(at, elapsed, values);
     this.dropped = dropped;

@@ -58,7 +58,10 @@ export class FrameStream {
   private error: ConsoleError | undefined;
   private wake: (() => void) | undefined;
 
-  private constructor(private readonly socket: WebSocket) {
+  private constructor(
+    private readonly socket: WebSocket,
+    private readonly told?: (text: string) => void,
+  ) {
     socket.binaryType = "arraybuffer";
     socket.onmessage = (event: MessageEvent<unknown>) => this.arrived(event.data);
     socket.onclose = (event) => this.fail(closed(event.code));
@@ -73,13 +76,13 @@ export class FrameStream {
     return FrameStream.at(server, `stream?${query}`);
   }
 
-  /** Opens what else a server sends, at its own address. Throws as `open`. */
-  static async at(server: string, place: string): Promise<FrameStream> {
+  /** Opens what else a server sends, at its own address; `told` hears what the relay says of it. Throws as `open`. */
+  static async at(server: string, place: string, told?: (text: string) => void): Promise<FrameStream> {
     const ticket = await api.ticket();
     const url = new URL(`/api/v1/servers/${encodeURIComponent(server)}/${place}`, outside.origin());
     url.protocol = url.protocol === "http:" ? "ws:" : "wss:";
     // The ticket stands in a header, not in the address: addresses are logged.
-    const stream = new FrameStream(outside.socket(url.href, [WS_PROTOCOL, `ticket.${ticket}`]));
+    const stream = new FrameStream(outside.socket(url.href, [WS_PROTOCOL, `ticket.${ticket}`]), told);
     await stream.opened();
     return stream;
   }
@@ -106,7 +109,8 @@ export class FrameStream {
   }
 
   private arrived(data: unknown): void {
-    // Text is nothing that this protocol says; the relay closes with a code of its own where it matters.
+    // Text is nothing that a server says; the relay closes with a code of its own where it matters.
+    if (this.error === undefined && typeof data === "string") this.told?.(data);
     if (this.error !== undefined || !(data instanceof ArrayBuffer)) return;
     if (data.byteLength === 0) return this.fail(closed(1000));
     try {

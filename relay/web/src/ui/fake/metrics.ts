@@ -47,7 +47,9 @@ function list(now: number, server: string): Made[] {
     made.push({
       series: { name, unit, kind, attributes: Object.entries(attributes).sort() },
       value,
-      summary: Object.keys(attributes).length === 0 || name === "system.linux.pressure",
+      summary:
+        Object.keys(attributes).length === 0 ||
+        ["system.linux.pressure", "system.linux.network.io"].includes(name),
     });
   const gauge = (name: string, unit: string, attributes: Record<string, string>, value: Value) =>
     add("gauge", name, unit, attributes, value);
@@ -135,6 +137,15 @@ function list(now: number, server: string): Made[] {
       counter("system.disk.operation_time", "s", { device, direction }, (at) => operations(at) * seconds(at));
     }
   }
+  counter("system.linux.network.errors", "{error}", {}, () => 0);
+  counter("system.linux.network.dropped", "{packet}", {}, (at) => (noise(at, 2) > 0.9 ? 3 : 0));
+  for (const direction of ["receive", "transmit"])
+    counter(
+      "system.linux.network.io",
+      "By",
+      { direction },
+      wave(direction === "receive" ? 4.1e6 : 11.6e6, 3),
+    );
   gauge(
     "system.linux.disk.busiest",
     "1",

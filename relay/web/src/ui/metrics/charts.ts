@@ -2,7 +2,7 @@
 // older agent, have fewer series: then the next of a chart's ways that has something is drawn.
 
 import { oneLine } from "../../lib/errors";
-import type { Column } from "../../lib/facade";
+import type { Column, Series } from "../../lib/facade";
 import type { TextId } from "../words.svelte";
 import type { Unit } from "./format";
 import { type Chooser, type Line, type Lookup, lineOf, ratio, sum } from "./lookup";
@@ -26,9 +26,20 @@ export interface Chart {
 const LINES_MAX = 8;
 const CHARS_MAX = 60;
 
+/** Series stay the same from second to second, and there may be 2,000. */
+const labels = new WeakMap<Series, Map<string, string>>();
+
 function labelOf({ series }: Column, keys: readonly string[]): string {
-  const values = keys.map((key) => series.attributes.find(([name]) => name === key)?.[1] ?? "");
-  return oneLine(values.join(" "), CHARS_MAX);
+  const known = labels.get(series) ?? new Map<string, string>();
+  labels.set(series, known);
+  const which = keys.join();
+  let label = known.get(which);
+  if (label === undefined) {
+    const values = keys.map((key) => series.attributes.find(([name]) => name === key)?.[1] ?? "");
+    label = oneLine(values.join(" "), CHARS_MAX);
+    known.set(which, label);
+  }
+  return label;
 }
 
 /** One line each, named by what they differ in. */
@@ -169,6 +180,20 @@ export const CHARTS: readonly Chart[] = [
     first: true,
     names: ["system.memory.usage", "system.memory.limit"],
     lines: either(each("system.memory.usage", ["state"]), one("available", "system.memory.linux.available")),
+  },
+  {
+    id: "memory-share",
+    title: "chart-memory-share",
+    unit: "share",
+    resource: "memory",
+    whole: true,
+    first: true,
+    names: [],
+    // Where the bytes are known they say more.
+    lines: (look) =>
+      look.all("system.memory.usage", { state: "" }).length > 0
+        ? []
+        : both(one("memory", "system.memory.utilization"), one("swap", "system.paging.utilization"))(look),
   },
   {
     id: "paging",

@@ -66,10 +66,8 @@ export class Look {
   });
   readonly #look = $derived(new Lookup(between(this.#past, this.shown.from, this.shown.to)));
   /** Everything that is there, for what counts more than is shown. */
-  readonly #all = $derived(
-    new Lookup(this.mode === "range" ? between(this.#past, this.shown.from, this.shown.to) : this.#past),
-  );
-  readonly rows = $derived<readonly Row[]>(rowsOf(this.paused || this.span ? this.#look : this.#all));
+  readonly #all = $derived(this.mode === "range" ? this.#look : new Lookup(this.#past));
+  readonly rows = $derived<readonly Row[]>(rowsOf(this.#look, this.#all));
   readonly charts = $derived<readonly Drawn[]>(
     CHARTS.map((chart) => drawn(chart, this.#look, this.#chooser, this.newest)).filter(
       ({ lines }) => lines.length > 0,
@@ -265,7 +263,7 @@ export class Look {
 
   /** The mark is where the cursor is, or at the newest value. */
   setMark(): void {
-    const at = this.cursor ?? this.newest;
+    const at = this.cursor ?? Math.min(this.newest, this.shown.to);
     this.mark = this.mark === at || at === 0 ? undefined : at;
     if (this.mark === undefined && this.behind === "mark") this.behind = "none";
   }

@@ -110,7 +110,7 @@ export class Plot {
       height: picture.height,
       pxAlign: 0,
       legend: { show: false },
-      padding: [12, 8, 0, 0],
+      padding: [12, 24, 0, 0],
       cursor: {
         y: false,
         points: { size: 6 },

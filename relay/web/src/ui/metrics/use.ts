@@ -28,8 +28,8 @@ export interface Measure {
   readonly kind: Kind;
   readonly name: TextId;
   readonly unit: Unit;
-  /** Of all that is shown, instead of the mean of the last minute. */
-  readonly counts?: true;
+  /** Counted over all that is there, or the newest, instead of the mean of the last minute. */
+  readonly as?: "count" | "newest";
   readonly limit?: Limit;
   readonly line: (look: Lookup) => Line | undefined;
 }
@@ -103,6 +103,16 @@ function swappedOut(look: Lookup): Line | undefined {
   return plain("system.paging.operations", { direction: "out" })(look);
 }
 
+/** Where no device is told apart, as the relay's recorder has it. */
+function lost(look: Lookup): Line | undefined {
+  if (look.all("system.network.errors", { device: "", direction: "" }).length > 0) return undefined;
+  const totals = ["system.linux.network.errors", "system.linux.network.dropped"];
+  return sum(
+    "lost",
+    totals.flatMap((name) => look.one(name) ?? []),
+  );
+}
+
 export const MEASURES: readonly Measure[] = [
   {
     id: "cpu-pressure",
@@ -155,7 +165,7 @@ export const MEASURES: readonly Measure[] = [
     kind: "errors",
     name: "measure-memory-oom",
     unit: "count",
-    counts: true,
+    as: "count",
     limit: { warning: 1, rule: "MEM-02", source: "Netdata" },
     line: plain("system.linux.oom_kills"),
   },
@@ -254,7 +264,8 @@ export const MEASURES: readonly Measure[] = [
     kind: "errors",
     name: "measure-filesystem-hung",
     unit: "count",
-    limit: { warning: 0.5, critical: 0.5, rule: "DSK-14", source: "Cloud Doctor" },
+    as: "newest",
+    limit: { warning: 1, critical: 1, rule: "DSK-14", source: "Cloud Doctor" },
     line: plain("system.linux.filesystem.hung"),
   },
   {
@@ -294,12 +305,21 @@ export const MEASURES: readonly Measure[] = [
     line: ofPackets("system.network.packet.dropped"),
   },
   {
+    id: "network-lost",
+    resource: "network",
+    kind: "errors",
+    name: "measure-network-lost",
+    unit: "/s",
+    limit: { warning: 1, rule: "NET-01", source: "Cloud Doctor" },
+    line: lost,
+  },
+  {
     id: "network-softnet",
     resource: "network",
     kind: "saturation",
     name: "measure-network-softnet",
     unit: "/s",
-    limit: { warning: 10, rule: "NET-12", source: "Netdata" },
+    limit: { warning: 10 / 60, rule: "NET-12", source: "Netdata" },
     line: (look) => sum("softnet", look.all("system.linux.softnet", { kind: "" })),
   },
   {
@@ -396,11 +416,17 @@ export function stateOf(value: number, limit: Limit | undefined): State {
   return value >= limit.warning ? "warning" : "ok";
 }
 
-function tell(measure: Measure, look: Lookup): Told | undefined {
-  const line = measure.line(look);
+function tellsOf({ as }: Measure, { values }: Line, times: Float64Array): number {
+  if (as === "count") return counted(values, times);
+  if (as === "newest") return values.findLast((value) => !Number.isNaN(value)) ?? Number.NaN;
+  return mean(values, firstFrom(times, (times.at(-1) ?? 0) - MINUTE_MS));
+}
+
+function tell(measure: Measure, look: Lookup, all: Lookup): Told | undefined {
+  const of = measure.as === "count" ? all : look;
+  const line = measure.line(of);
   if (!line) return undefined;
-  const last = firstFrom(look.times, (look.times.at(-1) ?? 0) - MINUTE_MS);
-  const value = measure.counts ? counted(line.values, look.times) : mean(line.values, last);
+  const value = tellsOf(measure, line, of.times);
   return { measure, state: stateOf(value, measure.limit), value, values: line.values };
 }
 
@@ -413,8 +439,9 @@ function worse(a: Told, b: Told): number {
   return STATES.indexOf(a.state) - STATES.indexOf(b.state);
 }
 
-export function rowsOf(look: Lookup): readonly Row[] {
-  const told = MEASURES.map((measure) => tell(measure, look)).filter((one) => one !== undefined);
+/** `all`: what there is beyond what is shown; kills are counted there. */
+export function rowsOf(look: Lookup, all: Lookup = look): readonly Row[] {
+  const told = MEASURES.map((measure) => tell(measure, look, all)).filter((one) => one !== undefined);
   return RESOURCES.map((resource): Row => {
     const own = told.filter(({ measure }) => measure.resource === resource);
     // Sorting keeps the table's order where two are equally bad.
