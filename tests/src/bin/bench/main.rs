@@ -5,10 +5,8 @@
 mod browser;
 mod cat;
 mod checks;
-mod children;
 mod console;
 mod echo;
-mod fleet;
 mod footprint;
 mod forecast;
 mod formula;
@@ -22,8 +20,9 @@ mod prompt;
 mod rawecho;
 mod relay;
 mod report;
-mod rows;
+mod scans;
 mod stats;
+mod watched;
 
 use anyhow::{Context as _, Result, ensure};
 use options::{Options, Plan};
@@ -51,6 +50,8 @@ const GROUPS: &[(&[&str], Measure)] = &[
     (formula::NAMES, |report, plan, ours, _| formula::measure(report, plan, ours)),
     (forecast::NAMES, |report, _, _, _| forecast::measure(report)),
     (relay::NAMES, |report, plan, ours, _| relay::measure(report, plan, ours)),
+    (watched::NAMES, |report, plan, ours, _| watched::measure(report, plan, ours)),
+    (scans::NAMES, |report, plan, ours, _| scans::measure(report, plan, ours)),
 ];
 
 fn main() -> Result<()> {
