@@ -88,6 +88,14 @@ bench: ## Figures beside OpenSSH and a plain web terminal, into target/bench/res
 	@$(MAKE) web
 	cargo run --locked --release -p cloud-doctor-tests --bin bench -- $(if $(ONLY),--only $(ONLY))
 
+.PHONY: fleet
+fleet: ## Build the load generator with what it starts, for production; target/release/cloud-doctor-fleet --help
+	@$(SETUP) build
+	@$(MAKE) web
+	cargo build --locked --release -p cloud-doctor-relay -p cloud-doctor
+	cargo build --locked --release -p cloud-doctor-tests --bin cloud-doctor-fleet
+	@ls -l target/release/cloud-doctor-fleet
+
 .PHONY: screenshots
 screenshots: ## Pictures of every page in both languages and themes, into target/screenshots
 	@$(SETUP) screenshots

@@ -4,15 +4,19 @@
 //! them, never waits without a deadline, and leaves no process and no file behind, also when a test fails.
 
 pub mod agent;
+pub mod api;
 pub mod backend;
 pub mod balancer;
 pub mod binaries;
 pub mod calls;
 pub mod chaosproxy;
+pub mod children;
 pub mod eventually;
 pub mod evil;
+pub mod fleet;
 pub mod interceptor;
 pub mod not_tested;
+pub mod own_relay;
 pub mod people;
 pub mod process;
 pub mod raw_keys;

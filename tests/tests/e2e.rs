@@ -8,6 +8,7 @@ mod e2e {
     mod checks;
     mod enrolment;
     mod faults;
+    mod fleet;
     mod given_back;
     mod guest;
     mod harness;

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::cat::{MARK, Texts};
-use crate::children::run;
 use crate::options::Plan;
 use crate::ours::Ours;
 use crate::report::{Aim, Beside, Figure, Report};
 use crate::stats::median;
+use cloud_doctor_tests::children::run;
 
 /// What is fetched.
 pub(crate) const SIZES: &[&str] = &["console.first_load.kb", "console.terminal.kb"];

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::children::Started;
 use crate::options::Plan;
 use crate::ours::Ours;
 use crate::report::{Aim, Figure, Report};
+use cloud_doctor_tests::children::Started;
 
 /// Figures of this group.
 pub(crate) const NAMES: &[&str] = &["checks.formula_error"];

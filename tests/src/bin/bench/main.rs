@@ -5,10 +5,8 @@
 mod browser;
 mod cat;
 mod checks;
-mod children;
 mod console;
 mod echo;
-mod fleet;
 mod footprint;
 mod forecast;
 mod formula;
@@ -23,8 +21,9 @@ mod prompt;
 mod rawecho;
 mod relay;
 mod report;
-mod rows;
+mod scans;
 mod stats;
+mod watched;
 
 use anyhow::{Context as _, Result, ensure};
 use options::{Options, Plan};
@@ -54,6 +53,8 @@ const GROUPS: &[(&[&str], Measure)] = &[
     (metrics::NAMES, |report, plan, ours, _| metrics::measure(report, plan, ours)),
     (metrics::HISTORY, |report, _, _, _| metrics::measure_history(report)),
     (relay::NAMES, |report, plan, ours, _| relay::measure(report, plan, ours)),
+    (watched::NAMES, |report, plan, ours, _| watched::measure(report, plan, ours)),
+    (scans::NAMES, |report, plan, ours, _| scans::measure(report, plan, ours)),
 ];
 
 fn main() -> Result<()> {

@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) fleets: [usize; 2],
     /// Reconnecting agents.
     pub(crate) reconnects: usize,
+    /// Servers of scans.
+    pub(crate) scans: [usize; 2],
 }
 
 impl Plan {
@@ -51,6 +53,7 @@ impl Plan {
         formula_runs: 3,
         fleets: [1_000, 5_000],
         reconnects: 10_000,
+        scans: [1_000, 10_000],
     };
     const QUICK: Self = Self {
         echo_runs: 2,
@@ -65,6 +68,7 @@ impl Plan {
         formula_runs: 1,
         fleets: [1_000, 5_000],
         reconnects: 1_000,
+        scans: [1_000, 10_000],
     };
 }
 

@@ -4,23 +4,20 @@
 //! Only one setting differs from the defaults: how many shells an engineer may open per minute.
 
 use anyhow::{Context as _, Result, ensure};
+use cloud_doctor_tests::children::{Started, run};
+use cloud_doctor_tests::own_relay::{ACCOUNT, OwnRelay, PASSWORD};
 use cloud_doctor_tests::process::descendants;
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::children::{KeyAgent, Started, run};
 use crate::place::Place;
 
-/// Everything listens on loopback, on ports that the kernel chooses.
-const RELAY_TOML: &str = "[agents]\nlisten = \"127.0.0.1:0\"\n[clients]\nlisten = \"127.0.0.1:0\"\n\
-                          [admin]\nlisten = \"127.0.0.1:0\"\n[limits]\nopens_per_minute = 600\n";
+/// Engineers open more shells here than people do.
+const SETTINGS: &str = "[limits]\nopens_per_minute = 600\n";
 const SERVER: &str = "bench";
-const ACCOUNT: &str = "bench";
-const PASSWORD: &str = "only for a moment and on loopback";
 /// Longest wait for an agent to be online.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -28,14 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Ours {
     agent: Started,
-    relay: Relay,
-    engineer: KeyAgent,
-    customer: String,
+    relay: OwnRelay,
     user: String,
     bench: PathBuf,
     programs: PathBuf,
     agent_is_static: bool,
-    folder: tempfile::TempDir,
 }
 
 /// What a person needs who comes with a browser.
@@ -52,17 +46,6 @@ pub(crate) struct Visitor {
     pub(crate) user: String,
 }
 
-/// A relay and what it printed.
-#[derive(Debug)]
-struct Relay {
-    process: Started,
-    agents: String,
-    agents_pin: String,
-    clients: String,
-    clients_pin: String,
-    setup_code: String,
-}
-
 /// Tunnel and guard of another agent, as services are started: without a supervisor and from a file of their own, so
 /// that they share no page with anything else.
 #[derive(Debug)]
@@ -73,25 +56,18 @@ pub(crate) struct IdleAgent {
 impl Ours {
     /// Starts everything and waits until the agent is online.
     pub(crate) fn start(place: &Place) -> Result<Self> {
-        // A short path: a socket's has at most 107 bytes.
-        let folder = tempfile::Builder::new().prefix("cd-bench-").tempdir_in("/tmp")?;
         let programs = place.programs.clone();
-        let relay = Relay::start(&programs, &folder.path().join("relay"))?;
-        let engineer = KeyAgent::start(folder.path())?;
-        let user = run(Command::new("id").arg("-un"))?.trim().to_owned();
+        let relay = OwnRelay::start(&programs, SETTINGS)?;
+        relay.token(2)?;
         let mut ours = Self {
             // Nothing yet: an agent is enrolled by a customer, who needs a relay.
             agent: Started::new(&mut Command::new("true"))?,
             relay,
-            engineer,
-            customer: String::new(),
-            user,
+            user: run(Command::new("id").arg("-un"))?.trim().to_owned(),
             bench: std::env::current_exe()?,
             programs,
             agent_is_static: place.agent_is_static,
-            folder,
         };
-        ours.make_customer()?;
         let program = ours.agent_program();
         ours.enrol(&program, SERVER)?;
         ours.allow_browsers()?;
@@ -103,7 +79,12 @@ impl Ours {
 
     /// A folder that goes away with this value.
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        self.relay.folder()
+    }
+
+    /// The relay, the client and the agent.
+    pub(crate) fn programs(&self) -> &Path {
+        &self.programs
     }
 
     /// This program, for its mode `rawecho`.
@@ -113,7 +94,7 @@ impl Ours {
 
     /// The client, opening a shell.
     pub(crate) fn shell(&self) -> Command {
-        let mut shell = self.client();
+        let mut shell = self.relay.client();
         shell.args(["shell", SERVER, "--user", &self.user]);
         shell
     }
@@ -121,7 +102,8 @@ impl Ours {
     /// For somebody who comes with a browser.
     pub(crate) fn visitor(&self) -> Result<Visitor> {
         let port = self.relay.clients.rsplit(':').next().context("clients reach a port")?;
-        let shown: serde_json::Value = serde_json::from_str(&run(self.client().args(["tenant", "show", "--json"]))?)?;
+        let shown: serde_json::Value =
+            serde_json::from_str(&run(self.relay.client().args(["tenant", "show", "--json"]))?)?;
         let words = shown["tenant"]["words"].as_str().context("tenant show says six words")?.to_owned();
         let url = format!("https://localhost:{port}");
         Ok(Visitor { url, account: ACCOUNT, password: PASSWORD, words, user: self.user.clone() })
@@ -131,19 +113,19 @@ impl Ours {
     pub(crate) fn let_in(&self, key: &str) -> Result<()> {
         let file = self.folder().join("device.pub");
         fs::write(&file, format!("{key}\n"))?;
-        let mut add = self.client();
+        let mut add = self.relay.client();
         run(add.args(["tenant", "engineer", "add"]).arg(file).args(["--name", ACCOUNT, "--device"])).map(drop)
     }
 
     /// The certificate that browsers are shown, and its key.
     pub(crate) fn certificate(&self) -> [PathBuf; 2] {
-        ["self-signed.pem", "self-signed.key"].map(|name| self.folder().join("relay/tls").join(name))
+        self.relay.certificate()
     }
 
     /// Relay, tunnel, guard and holder, with the names of their figures. There must be one shell.
     pub(crate) fn processes(&self) -> Result<Vec<(&'static str, u32)>> {
         let below = descendants(self.agent.pid());
-        let mut processes = vec![("relay", self.relay.process.pid())];
+        let mut processes = vec![("relay", self.relay.pid())];
         for role in ["tunnel", "guard", "holder"] {
             let seen = below.iter().find(|seen| seen.argv.get(1).is_some_and(|argument| argument == role));
             processes.push((role, seen.with_context(|| format!("the agent has no {role}"))?.pid));
@@ -163,18 +145,17 @@ impl Ours {
 
     /// Where agents reach the relay.
     pub(crate) fn relay_for_agents(&self) -> Result<SocketAddr> {
-        let address = self.relay.agents.strip_prefix("quic://").context("agents use QUIC")?;
-        Ok(address.parse()?)
+        self.relay.address()
     }
 
     /// The relay's process.
     pub(crate) fn relay_process(&self) -> u32 {
-        self.relay.process.pid()
+        self.relay.pid()
     }
 
     /// The relay's database.
     pub(crate) fn relay_database(&self) -> PathBuf {
-        self.folder().join("relay/relay.db")
+        self.relay.database()
     }
 
     /// Enrols one more agent and starts its roles, which then have nothing to do.
@@ -191,37 +172,11 @@ impl Ours {
         Ok(IdleAgent { roles })
     }
 
-    fn client(&self) -> Command {
-        let mut client = Command::new(self.programs.join("cloud-doctor"));
-        client.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("TERM", "xterm-256color");
-        client.env("HOME", self.folder()).env("LANG", "C.UTF-8").env("CLOUD_DOCTOR_HOME", self.folder().join("home"));
-        client.env("SSH_AUTH_SOCK", self.engineer.socket()).arg("--key").arg(self.engineer.public_key());
-        client
-    }
-
-    fn make_customer(&mut self) -> Result<()> {
-        let file = |name: &str| self.folder().join(name);
-        fs::write(file("code"), &self.relay.setup_code)?;
-        fs::write(file("password"), PASSWORD)?;
-        let Relay { agents, agents_pin, clients, clients_pin, .. } = &self.relay;
-        let mut setup = self.client();
-        setup.args(["setup", clients, "--pin", clients_pin, "--account", ACCOUNT, "--tenant", "Bench"]);
-        run(setup.arg("--code-file").arg(file("code")).arg("--password-file").arg(file("password")))?;
-        let mut init = self.client();
-        init.args(["tenant", "init", "Bench", "--json", "--root"]).arg(self.engineer.key());
-        let tenant: serde_json::Value = serde_json::from_str(&run(init.arg("--recovery-out").arg(file("recovery")))?)?;
-        let mut token = self.client();
-        token.args(["tenant", "token", "--max", "2", "--relay-address", agents, "--relay-pin", agents_pin, "--out"]);
-        run(token.arg(file("token")))?;
-        self.customer = tenant["tenant"]["id"].as_str().context("tenant init says the customer's hash")?.to_owned();
-        Ok(())
-    }
-
     fn enrol(&self, program: &Path, name: &str) -> Result<()> {
-        let Relay { agents, agents_pin, .. } = &self.relay;
+        let OwnRelay { agents, agents_pin, customer, .. } = &self.relay;
         let mut enrol = self.agent_command(program, name);
         enrol.args(["enrol", "--yes", "--name", name, "--preset", "own", "--relay", agents, "--relay-pin", agents_pin]);
-        enrol.args(["--trust", &self.customer, "--token-file"]).arg(self.folder().join("token"));
+        enrol.args(["--trust", customer, "--token-file"]).arg(self.folder().join("token"));
         run(&mut enrol).map(drop)
     }
 
@@ -242,7 +197,8 @@ impl Ours {
     fn wait_until_online(&self, name: &str) -> Result<()> {
         let begun = Instant::now();
         loop {
-            let servers: serde_json::Value = serde_json::from_str(&run(self.client().args(["servers", "--json"]))?)?;
+            let servers: serde_json::Value =
+                serde_json::from_str(&run(self.relay.client().args(["servers", "--json"]))?)?;
             if is_online(&servers, name) {
                 return Ok(());
             }
@@ -263,34 +219,6 @@ impl IdleAgent {
     /// Guard and tunnel.
     pub(crate) fn pids(&self) -> [u32; 2] {
         self.roles.each_ref().map(Started::pid)
-    }
-}
-
-impl Relay {
-    fn start(programs: &Path, data: &Path) -> Result<Self> {
-        fs::DirBuilder::new().mode(0o700).create(data)?;
-        fs::write(data.join("relay.toml"), RELAY_TOML)?;
-        let log = data.with_extension("log");
-        let mut command = Command::new(programs.join("cloud-doctor-relay"));
-        command.arg("serve").arg("--data-dir").arg(data).env("NO_COLOR", "1");
-        let mut process = Started::logged(&mut command, &log)?;
-        let said = || fs::read_to_string(&log).unwrap_or_default();
-        process.wait_until("the relay is ready", || said().contains("ready;")).with_context(said)?;
-        let said = said();
-        // "agents quic://… pin sha256:…", "clients https://… pin sha256:…", "set-up code …"
-        let word = |line: &str, number: usize| {
-            let line = said.lines().find(|text| text.starts_with(line));
-            let word = line.and_then(|line| line.split_whitespace().nth(number));
-            Ok::<_, anyhow::Error>(word.with_context(|| format!("the relay said: {said}"))?.to_owned())
-        };
-        Ok(Self {
-            agents: word("agents", 1)?,
-            agents_pin: word("agents", 3)?,
-            clients: word("clients", 1)?,
-            clients_pin: word("clients", 3)?,
-            setup_code: word("set-up", 2)?,
-            process,
-        })
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::children::{KeyAgent, Started, run};
+use cloud_doctor_tests::children::{KeyAgent, Started, run};
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,14 +1,13 @@
 //! `relay.*`: the cost of a fleet in the relay's memory, and of its return in the relay's time.
 
 use anyhow::Result;
+use cloud_doctor_tests::fleet::{self, Fleet, Mix, Simulated, rows};
 use std::time::Duration;
 
-use crate::fleet::{Fleet, Simulated};
 use crate::options::Plan;
 use crate::ours::Ours;
 use crate::proc;
 use crate::report::{Aim, Figure, Report};
-use crate::rows;
 
 /// Figures of this group.
 pub(crate) const NAMES: &[&str] = &["relay.idle_agent.kb.1000", "relay.idle_agent.kb.5000", "relay.reconnect_10k.cpu"];
@@ -20,9 +19,10 @@ const RECONNECTS: u32 = 10_000;
 /// Takes the figures, in a relay that has not met these agents before.
 pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<()> {
     let customer = rows::customer(&ours.relay_database())?;
-    let agents: Vec<_> = (0..plan.fleets[1]).map(|number| Simulated::new(number, customer.tenant)).collect();
+    let agents = Simulated::fleet(&[1; 32], plan.fleets[1], &Mix::default(), customer.tenant);
     rows::enter(&ours.relay_database(), &customer, &agents)?;
-    let mut fleet = Fleet::new(ours.relay_for_agents()?, customer.trust, agents)?;
+    let called = fleet::Plan::new(ours.relay_for_agents()?, customer.trust);
+    let mut fleet = Fleet::new(called, &Mix::default(), agents)?;
     let relay = ours.relay_process();
     let empty = proc::rss_kib(relay)?;
     let mut connected = 0;

@@ -1,4 +1,4 @@
-//! Processes that the bench starts. Each ends with its value, by its process id.
+//! Processes that figures and simulated fleets need. Each ends with its value, by its process id.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
@@ -12,24 +12,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process that ends with this value.
 #[derive(Debug)]
-pub(crate) struct Started(Child);
+pub struct Started(Child);
 
 impl Started {
     /// Starts a command without input; nobody reads what it says.
-    pub(crate) fn new(command: &mut Command) -> Result<Self> {
+    pub fn new(command: &mut Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self(command.spawn().with_context(|| format!("{command:?}"))?))
     }
 
     /// Starts a command without input; what it says goes to a file.
-    pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<Self> {
+    pub fn logged(command: &mut Command, log: &Path) -> Result<Self> {
         let file = File::create(log).with_context(|| log.display().to_string())?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         Ok(Self(command.spawn().with_context(|| format!("{command:?}"))?))
     }
 
     /// Ends it as Ctrl-C does, so that it can end what it started.
-    pub(crate) fn interrupt(&mut self) -> Result<()> {
+    pub fn interrupt(&mut self) -> Result<()> {
         let pid = Pid::from_child(&self.0);
         rustix::process::kill_process(pid, Signal::INT)?;
         let begun = Instant::now();
@@ -41,12 +41,13 @@ impl Started {
     }
 
     /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
+    #[must_use]
+    pub fn pid(&self) -> u32 {
         self.0.id()
     }
 
     /// Waits for a condition, for a while and while the process lives.
-    pub(crate) fn wait_until(&mut self, what: &str, mut ready: impl FnMut() -> bool) -> Result<()> {
+    pub fn wait_until(&mut self, what: &str, mut ready: impl FnMut() -> bool) -> Result<()> {
         let begun = Instant::now();
         while !ready() {
             if let Some(status) = self.0.try_wait()? {
@@ -67,7 +68,7 @@ impl Drop for Started {
 }
 
 /// Runs a command to its end, which must be a good one.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
+pub fn run(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}: {said}", output.status);
@@ -76,7 +77,7 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
 
 /// An ssh-agent with one new Ed25519 key.
 #[derive(Debug)]
-pub(crate) struct KeyAgent {
+pub struct KeyAgent {
     key: PathBuf,
     socket: PathBuf,
     _process: Started,
@@ -84,7 +85,7 @@ pub(crate) struct KeyAgent {
 
 impl KeyAgent {
     /// Makes `id` and `id.pub` in `folder` and an agent that holds it.
-    pub(crate) fn start(folder: &Path) -> Result<Self> {
+    pub fn start(folder: &Path) -> Result<Self> {
         let (key, socket) = (folder.join("id"), folder.join("ssh-agent"));
         run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key))?;
         let mut process = Started::new(Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket))?;
@@ -95,17 +96,20 @@ impl KeyAgent {
     }
 
     /// For `SSH_AUTH_SOCK`.
-    pub(crate) fn socket(&self) -> &Path {
+    #[must_use]
+    pub fn socket(&self) -> &Path {
         &self.socket
     }
 
     /// The private key's file.
-    pub(crate) fn key(&self) -> &Path {
+    #[must_use]
+    pub fn key(&self) -> &Path {
         &self.key
     }
 
     /// The public key's file.
-    pub(crate) fn public_key(&self) -> PathBuf {
+    #[must_use]
+    pub fn public_key(&self) -> PathBuf {
         self.key.with_extension("pub")
     }
 }

@@ -10,20 +10,23 @@ use sqlx::{Connection as _, Row as _};
 use std::path::Path;
 use tokio::runtime::Builder;
 
-use crate::fleet::Simulated;
+use super::Simulated;
 
 /// A customer of the relay, and how far their trust log goes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Customer {
+pub struct Customer {
     number: i64,
     /// The id that agents pin.
-    pub(crate) tenant: TenantId,
+    pub tenant: TenantId,
     /// The newest entry: an agent that has it is sent none.
-    pub(crate) trust: TrustHead,
+    pub trust: TrustHead,
 }
 
 /// The relay's only customer.
-pub(crate) fn customer(database: &Path) -> Result<Customer> {
+///
+/// # Errors
+/// When there is none, or the database cannot be read.
+pub fn customer(database: &Path) -> Result<Customer> {
     let sql = "SELECT t.tenant_id, t.genesis, e.seq, e.hash FROM tenants t JOIN trust_entries e USING (tenant_id) \
                ORDER BY e.seq DESC LIMIT 1";
     Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -37,7 +40,10 @@ pub(crate) fn customer(database: &Path) -> Result<Customer> {
 }
 
 /// Enters a fleet, in one transaction.
-pub(crate) fn enter(database: &Path, customer: &Customer, fleet: &[Simulated]) -> Result<()> {
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn enter(database: &Path, customer: &Customer, fleet: &[Simulated]) -> Result<()> {
     let sql = "INSERT INTO agents (agent_id, tenant_id, transport_key, name, build, enrolled_at) \
                VALUES (?, ?, ?, ?, 'simulated', 0)";
     Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -46,7 +52,7 @@ pub(crate) fn enter(database: &Path, customer: &Customer, fleet: &[Simulated]) -
         for agent in fleet {
             let key = agent.transport_key();
             let row = sqlx::query(sql).bind(agent.agent.0.as_slice()).bind(customer.number).bind(key.0.as_slice());
-            row.bind(agent.agent.short()).execute(&mut *transaction).await?;
+            row.bind(agent.name.as_str()).execute(&mut *transaction).await?;
         }
         Ok(transaction.commit().await?)
     })
