@@ -139,7 +139,7 @@ impl Record {
 
     /// Learns what a run found, and writes since when into it. Returns whether anything is another way than before.
     pub fn learn(&mut self, ran: &mut [(&'static Check, Ran)], now: UnixTime) -> bool {
-        let before = self.states();
+        let before = (self.states(), self.ledger.clone());
         self.things.retain(|_, thing| thing.is_fresh(now));
         for (check, ran) in ran {
             match ran {
@@ -151,7 +151,7 @@ impl Record {
                 Ran::NotHere(_) => self.things.retain(|(id, _), _| id != check.id),
             }
         }
-        before != self.states()
+        before != (self.states(), self.ledger.clone())
     }
 
     fn learn_one(&mut self, id: &str, findings: &mut [Finding], now: UnixTime) {
