@@ -59,6 +59,7 @@ fn report(nonce: Nonce, findings: &[(&str, Status)], at: UnixTime) -> Report {
         subject: (*subject).into(),
         status: *status,
         note: false,
+        since: None,
         value: Some(97.5),
         unit: "%".into(),
         evidence: vec![Evidence { source: "statvfs".into(), text: "x".into() }],
