@@ -13,6 +13,7 @@ mod customer;
 mod edges;
 mod joins;
 mod logins;
+mod metrics;
 #[path = "../../../tests/src/not_tested.rs"]
 mod not_tested;
 mod oidc;

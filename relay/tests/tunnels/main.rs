@@ -11,6 +11,8 @@ mod handmade;
 mod icmp;
 mod identity;
 mod listener;
+#[path = "../../../tests/src/not_tested.rs"]
+mod not_tested;
 mod peer;
 mod pipe;
 mod prometheus;

@@ -106,7 +106,9 @@ impl Prometheus {
         match child {
             Ok(child) => Some(Self { child, addr, _dir: dir }),
             Err(error) => {
-                eprintln!("NOT TESTED: prometheus does not start: {error}");
+                crate::not_tested::not_tested(&format!(
+                    "prometheus does not start ({error}): apt-get install prometheus"
+                ));
                 None
             }
         }

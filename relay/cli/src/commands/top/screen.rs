@@ -64,7 +64,7 @@ pub(super) fn draw(view: &View<'_>, style: Style) -> Vec<String> {
     }
     let mut number = 0;
     for (title, rows) in PARTS {
-        lines.push(style.word(*title));
+        lines.push(cut(&style.word(*title), style.columns));
         for row in *rows {
             lines.push(line(row, &view.trail.points(number).collect::<Vec<_>>(), style));
             number += 1;
@@ -76,8 +76,10 @@ pub(super) fn draw(view: &View<'_>, style: Style) -> Vec<String> {
 }
 
 fn head(view: &View<'_>, style: Style) -> String {
-    let quit = if style.rows.is_some() { style.word(Id::TopQuit) } else { String::new() };
-    let server = cut(&one_line(view.server, 128), style.columns.saturating_sub(width(&quit) + 2));
+    let quit = style.word(Id::TopQuit);
+    let fits = style.rows.is_some() && width(&quit) + 4 <= style.columns;
+    let quit = if fits { quit } else { String::new() };
+    let server = cut(&one_line(view.server, 128), style.columns.saturating_sub(width(&quit)));
     let gap = style.columns.saturating_sub(width(&server) + width(&quit));
     let server = if style.colour { format!("\x1b[1m{server}\x1b[0m") } else { server };
     if quit.is_empty() { server } else { format!("{server}{}{quit}", " ".repeat(gap)) }
@@ -241,7 +243,7 @@ mod tests {
         for (value, mark, level) in [(0.5, "  ", Level::Fine), (0.85, "! ", Level::Look), (0.97, "!!", Level::Hurts)] {
             assert_eq!(row.level(value), level);
             let style = Style { language: Language::En, colour: false, columns: 100, rows: None };
-            let text = line(row, &[0.1, value], style);
+            let text = line(row, &[0.0, value], style);
             assert!(text.starts_with(mark) && text.contains(&format!("{:.1} %", value * 100.0)), "{text}");
             assert!(text.contains("[#") && text.contains('▁'), "{text}");
         }
