@@ -35,32 +35,22 @@ function trouble(before: number, since: Value, from: number): Value {
   return (at) => (at < from ? before * (1 + 0.2 * noise(at, 5)) : since(at));
 }
 
-function list(now: number, server: string): Made[] {
-  const made: Made[] = [];
-  const add = (
-    kind: Series["kind"],
-    name: string,
-    unit: string,
-    attributes: Record<string, string>,
-    value: Value,
-  ) =>
-    made.push({
-      series: { name, unit, kind, attributes: Object.entries(attributes).sort() },
-      value,
-      summary:
-        Object.keys(attributes).length === 0 ||
-        ["system.linux.pressure", "system.linux.network.io"].includes(name),
-    });
-  const gauge = (name: string, unit: string, attributes: Record<string, string>, value: Value) =>
-    add("gauge", name, unit, attributes, value);
-  const counter = (name: string, unit: string, attributes: Record<string, string>, value: Value) =>
-    add("counter", name, unit, attributes, value);
-  const away = server.startsWith("04");
-  const from = now - (away ? 80 * SECOND : 100 * SECOND);
-  const late = (before: number, since: Value) =>
-    trouble(before, since, away ? Number.POSITIVE_INFINITY : from);
-  const full = (before: number, since: number) =>
-    away ? trouble(before, wave(since, 3, 0.02), from) : wave(before, 3, 0.05);
+/** How a part of a server is made up. */
+interface Maker {
+  readonly now: number;
+  /** When it began to go wrong. */
+  readonly from: number;
+  /** It is gone since. */
+  readonly away: boolean;
+  readonly gauge: (name: string, unit: string, attributes: Record<string, string>, value: Value) => void;
+  readonly counter: Maker["gauge"];
+  /** What its disk does, where that is what goes wrong. */
+  readonly late: (before: number, since: Value) => Value;
+  /** What its memory does, where that is what goes wrong. */
+  readonly full: (before: number, since: number) => Value;
+}
+
+function cpuOf({ from, away, gauge, counter, late }: Maker): void {
   const modes: [string, number][] = [
     ["user", 1.4],
     ["system", 0.5],
@@ -94,6 +84,9 @@ function list(now: number, server: string): Made[] {
         trouble(before / 3, wave(turn * 0.6, 8), from),
       );
   }
+}
+
+function memoryOf({ now, away, gauge, counter, full }: Maker): void {
   for (const [state, part] of [
     ["used", full(0.44, 0.985)],
     ["cached", wave(0.31, 3, 0.02)],
@@ -111,6 +104,9 @@ function list(now: number, server: string): Made[] {
   counter("system.linux.oom_kills", "{process}", {}, (at) =>
     away && Math.floor(at / (5 * SECOND)) === killed ? 1 : 0,
   );
+}
+
+function disksOf({ gauge, counter, late }: Maker): void {
   const disks: [string, number][] = [
     ["sda", 1],
     ["nvme0n1", 0.2],
@@ -153,6 +149,9 @@ function list(now: number, server: string): Made[] {
     late(0.18, (at) => 0.985 + 0.015 * noise(at, 1)),
   );
   gauge("system.linux.disk.longest_queue", "{operation}", {}, late(0.3, wave(23, 4)));
+}
+
+function filesystemsOf({ gauge }: Maker): void {
   for (const [mountpoint, used] of [
     ["/", 0.61],
     ["/var/lib/postgresql", 0.924],
@@ -169,6 +168,9 @@ function list(now: number, server: string): Made[] {
   gauge("system.linux.filesystem.fullest", "1", {}, () => 0.924);
   gauge("system.linux.filesystem.fullest_inodes", "1", {}, () => 0.308);
   gauge("system.linux.filesystem.hung", "{filesystem}", {}, () => 0);
+}
+
+function networkOf({ counter }: Maker): void {
   for (const [device, part] of [
     ["eth0", 1],
     ["lo", 0.1],
@@ -183,6 +185,9 @@ function list(now: number, server: string): Made[] {
       );
     }
   }
+}
+
+function protocolsOf({ from, away, gauge, counter }: Maker): void {
   counter("system.linux.tcp.segments", "{segment}", { direction: "transmit" }, wave(8_600, 4));
   counter("system.linux.tcp.segments", "{segment}", { direction: "receive" }, wave(7_100, 4));
   counter("system.linux.tcp.retransmits", "{segment}", {}, trouble(12, wave(away ? 12 : 236, 6), from));
@@ -199,6 +204,9 @@ function list(now: number, server: string): Made[] {
   );
   gauge("system.linux.conntrack.utilization", "1", {}, wave(0.18, 5, 0.1));
   gauge("system.linux.file_handles.utilization", "1", {}, wave(0.04, 5, 0.1));
+}
+
+function servicesOf({ gauge }: Maker): void {
   const services = [
     "postgresql",
     "nginx",
@@ -226,6 +234,37 @@ function list(now: number, server: string): Made[] {
     );
     gauge("system.linux.service.cpu.throttled", "1", { service: `${name}.service` }, () => 0);
   });
+}
+
+function list(now: number, server: string): Made[] {
+  const made: Made[] = [];
+  const add = (
+    kind: Series["kind"],
+    name: string,
+    unit: string,
+    attributes: Record<string, string>,
+    value: Value,
+  ) =>
+    made.push({
+      series: { name, unit, kind, attributes: Object.entries(attributes).sort() },
+      value,
+      summary:
+        Object.keys(attributes).length === 0 ||
+        ["system.linux.pressure", "system.linux.network.io"].includes(name),
+    });
+  const gauge = (name: string, unit: string, attributes: Record<string, string>, value: Value) =>
+    add("gauge", name, unit, attributes, value);
+  const counter = (name: string, unit: string, attributes: Record<string, string>, value: Value) =>
+    add("counter", name, unit, attributes, value);
+  const away = server.startsWith("04");
+  const from = now - (away ? 80 * SECOND : 100 * SECOND);
+  const late = (before: number, since: Value) =>
+    trouble(before, since, away ? Number.POSITIVE_INFINITY : from);
+  const full = (before: number, since: number) =>
+    away ? trouble(before, wave(since, 3, 0.02), from) : wave(before, 3, 0.05);
+  const maker: Maker = { now, from, away, gauge, counter, late, full };
+  for (const make of [cpuOf, memoryOf, disksOf, filesystemsOf, networkOf, protocolsOf, servicesOf])
+    make(maker);
   return made;
 }
 
