@@ -209,6 +209,13 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     for server in [Some(clients), operator].into_iter().flatten() {
         tasks.spawn(server.run(tasks.clone(), stop.clone()));
     }
+    keep_going(&api, exports, &tasks, &stop);
+    let files = follow_certificate(&config, certificates.as_ref(), &api);
+    Ok(Running { bound, setup_code, api, certificates, files, tasks, stop, _dir: dir })
+}
+
+/// What the relay does by itself, until `stop`.
+fn keep_going(api: &Arc<Api>, exports: Option<Arc<Exports>>, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(checks::keep_asking(api.checks.clone(), api.registry.clone(), stop.clone()));
     tasks.spawn(scan::keep_time(api.scans.clone(), stop.clone()));
     if let Some(exports) = exports {
@@ -216,8 +223,6 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     }
     tasks.spawn(watch::keep_recording(api.recorder.clone(), stop.clone()));
     tasks.spawn(housekeeping(api.clone(), stop.clone()));
-    let files = follow_certificate(&config, certificates.as_ref(), &api);
-    Ok(Running { bound, setup_code, api, certificates, files, tasks, stop, _dir: dir })
 }
 
 fn identity_provider(settings: OidcSettings) -> Result<Oidc, ServeError> {
