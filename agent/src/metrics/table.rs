@@ -242,7 +242,7 @@ pub(super) fn increase(before: u64, now: u64, bits: Bits) -> Option<u64> {
         return Some(now - before);
     }
     // Only a counter near its end comes round to near its beginning between two readings.
-    let came_round = bits.are_32() && before < FULL && before >= FULL / 4 * 3 && now < FULL / 4;
+    let came_round = bits.are_32() && (FULL / 4 * 3..FULL).contains(&before) && now < FULL / 4;
     came_round.then(|| now + FULL - before)
 }
 

@@ -255,7 +255,7 @@ fn pack_difference(key: i32, packer: &mut Packer<'_>, model: &mut Model) {
     let tree = &mut model.sizes[model.was_large];
     let mut node = 1;
     for place in (0..5).rev() {
-        let bit = bits - 1 >> place & 1;
+        let bit = ((bits - 1) >> place) & 1;
         packer.bit(bit == 1, &mut tree[node]);
         node = node << 1 | bit;
     }
@@ -368,7 +368,7 @@ mod tests {
                 values.push(match kind {
                     0 => f32::from_bits(u32::try_from(random >> 32).unwrap()),
                     1 => {
-                        if random % 10 == 0 {
+                        if random.is_multiple_of(10) {
                             f32::NAN
                         } else {
                             5.0
@@ -376,7 +376,7 @@ mod tests {
                     }
                     2 => f32::from(u16::try_from(random % 100).unwrap()) / 100.0,
                     3 => {
-                        if random % 30 == 0 {
+                        if random.is_multiple_of(30) {
                             f32::from(u16::try_from(random >> 48).unwrap())
                         } else {
                             0.0
