@@ -84,7 +84,7 @@ pub(super) struct Segment {
 /// The number in a file's name.
 pub(super) fn number(tier: Tier, name: &str) -> Option<u64> {
     let digits = name.strip_prefix(tier.prefix())?;
-    if digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+    (digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
 pub(super) fn path(folder: &Path, tier: Tier, number: u64) -> PathBuf {
@@ -112,11 +112,9 @@ impl Segment {
     pub(super) fn read(folder: &Path, tier: Tier, number: u64) -> io::Result<Option<Self>> {
         let path = path(folder, tier, number);
         let file = open(&path, false)?;
-        let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let len = meta.len();
+        let len = file
+            .metadata()
+            .and_then(|meta| meta.is_file().then_some(meta.len()).ok_or(io::ErrorKind::InvalidInput.into()))?;
         let mut head = [0; FILE_HEAD];
         if read_up_to(&file, &mut head, 0)? < FILE_HEAD || head != file_head(tier) {
             return Ok(None);

@@ -158,23 +158,21 @@ enum Value {
     Count(Slot),
 }
 
-/// A line of names, and which of its columns go where.
-type Known = (Vec<u8>, Vec<(usize, Value)>);
-/// A column's protocol and name, and where it goes.
-type Wanted = (&'static str, &'static str, Value);
+/// A line's name, and which of its numbers are wanted.
+type Line = (Vec<u8>, Vec<(usize, Value)>);
 
 /// A file of pairs of lines: `Tcp: Name Name …`, `Tcp: 1 2 …`. Names never change while a kernel runs, so that each is
 /// looked for once and compared as a whole after that.
 #[derive(Debug)]
 struct Columns {
     file: Kept,
-    wanted: Vec<Wanted>,
+    wanted: Vec<(&'static str, &'static str, Value)>,
     /// The line of names of each protocol that holds a wanted one, and which columns those are.
-    known: Vec<Known>,
+    known: Vec<Line>,
 }
 
 impl Columns {
-    fn new(file: Kept, wanted: Vec<Wanted>) -> Self {
+    fn new(file: Kept, wanted: Vec<(&'static str, &'static str, Value)>) -> Self {
         Self { file, wanted, known: Vec::new() }
     }
 
@@ -205,7 +203,7 @@ fn protocol(line: &[u8]) -> &[u8] {
     &line[..line.iter().position(|byte| *byte == b':').unwrap_or(0)]
 }
 
-fn columns(names: &[u8], wanted: &[Wanted]) -> Vec<(usize, Value)> {
+fn columns(names: &[u8], wanted: &[(&'static str, &'static str, Value)]) -> Vec<(usize, Value)> {
     let protocol = protocol(names);
     let column = |(place, name): (usize, &[u8])| {
         let found = wanted.iter().find(|(of, wanted, _)| of.as_bytes() == protocol && wanted.as_bytes() == name);
