@@ -11,7 +11,6 @@ const PROGRAM: &str = "/usr/sbin/haproxy";
 const WATCH: u64 = 18;
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures, for whoever asks for them")]
 fn lb_20_probes_of_haproxy_are_measured_at_the_port_they_come_to() {
     if !is_installed(PROGRAM) {
         return;
