@@ -144,8 +144,8 @@ async fn web_19_no_secret_stands_in_an_url_and_no_answer_tells_of_the_inside() {
     assert_eq!(
         names,
         [
-            "account", "after", "before", "channel", "from", "id", "label", "name", "purpose", "run", "seen", "server",
-            "state", "visit", "wait", "waiver"
+            "account", "after", "before", "channel", "count", "from", "id", "label", "name", "points", "purpose",
+            "run", "seen", "server", "state", "to", "visit", "wait", "waiver"
         ],
         "none is a secret"
     );

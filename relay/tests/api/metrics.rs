@@ -89,7 +89,7 @@ async fn an_absent_server_has_no_history_and_empty_last_minutes() {
     let last = ask("recorder").await;
     assert_eq!((last.status, last.body.as_str()), (200, ""));
     assert!(last.has("x-cloud-doctor-connected: no") && last.has("content-type: application/octet-stream"), "{last:?}");
-    assert!(!last.has("vanished-at"), "{last:?}");
+    assert!(!last.has("x-cloud-doctor-vanished-at: "), "{last:?}");
     world.stop().await;
 }
 
