@@ -15,6 +15,8 @@ pub enum Program {
     Relay,
     /// The command line client.
     Client,
+    /// The load generator, which is of the tests themselves.
+    Fleet,
 }
 
 impl Program {
@@ -23,6 +25,7 @@ impl Program {
             Program::Agent => "cloud-doctor-agent",
             Program::Relay => "cloud-doctor-relay",
             Program::Client => "cloud-doctor",
+            Program::Fleet => "cloud-doctor-fleet",
         }
     }
 
@@ -33,7 +36,7 @@ impl Program {
     /// for testing what was built elsewhere, a package for example.
     #[must_use]
     pub fn path(self) -> PathBuf {
-        if let Some(folder) = std::env::var_os("CLOUD_DOCTOR_TEST_PROGRAMS") {
+        if let Some(folder) = std::env::var_os("CLOUD_DOCTOR_TEST_PROGRAMS").filter(|_| self != Program::Fleet) {
             return Path::new(&folder).join(self.file());
         }
         let path = folder().join(self.file());

@@ -5,6 +5,7 @@ use cloud_doctor_proto::limits::FRAME_HEADER_BYTES;
 use cloud_doctor_proto::pin::Pin;
 use cloud_doctor_proto::token::Token;
 use cloud_doctor_tests::api::Api;
+use cloud_doctor_tests::binaries::Program;
 use cloud_doctor_tests::eventually::eventually;
 use cloud_doctor_tests::fleet::{self, Enrolment, Fleet, Mix, Nature, Share, Simulated, enrol, rows};
 use cloud_doctor_tests::people::random;
@@ -155,4 +156,49 @@ fn flt_34_a_fleet_comes_back_after_the_relay_was_started_anew() {
     site.client.must(&["servers", "--json"]);
     let counts = fleet.counts();
     assert_eq!((counts.handshakes, counts.lost), (2 * count as u64, count as u64), "{:?}", fleet.trouble());
+}
+
+/// The load generator against the site's relay.
+fn generator(site: &Site, pin: &str, more: &[&str]) -> std::process::Command {
+    let mut command = site.world.command(Program::Fleet.path());
+    command.args(["--relay", &site.relay.agents_url(), "--pin", pin, "--agents", "5", "--absent", "20%", "--json"]);
+    command.args(more);
+    command
+}
+
+#[test]
+fn the_load_generator_enrols_its_agents_brings_them_back_and_says_what_is_wrong() {
+    let site = site(secs(55));
+    let invitation = site.invite("fleet", 5);
+    let pin = invitation.relay_pin.as_str();
+    let text = |name: &str| site.world.path(name).to_str().unwrap().to_owned();
+    let (token, keep, other) = (text("fleet.install"), text("fleet.keys"), text("other.keys"));
+    let all = ["--token-file", &token, "--keep", &keep];
+    let stranger = format!("sha256:{}", "ab".repeat(32));
+    let no = |pin: &str, more: &[&str], says: &str| {
+        let output = site.world.output("fleet", generator(&site, pin, more));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(says), "{more:?}: {said}");
+    };
+    no(&stranger, &all, "not the pinned one");
+    no(pin, &["--keep", &other], "needs an install token");
+    std::fs::write(site.world.path("cut"), &invitation.token[..40]).unwrap();
+    no(pin, &["--token-file", &text("cut")], "copy the whole line again");
+
+    let output = site.world.output("fleet", generator(&site, pin, &[&all[..], &["--duration", "3s"]].concat()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!((last["over"].as_bool(), last["present"].as_u64()), (Some(true), Some(4)), "{said}");
+    assert_eq!(last["counts"]["handshakes"].as_u64(), Some(4), "{said}");
+    let listed: serde_json::Value = serde_json::from_str(&site.client.must(&["servers", "--json"])).unwrap();
+    assert_eq!(listed["servers"].as_array().map(Vec::len), Some(5), "{listed}");
+
+    // The token is used up; a fleet that was kept needs none.
+    no(pin, &["--token-file", &token], "does not take this token");
+    let mut again = site.world.start("again", generator(&site, pin, &["--keep", &keep]));
+    eventually(secs(20), "they are back", || again.stdout().contains("\"connected\":4").then_some(()));
+    again.signal(rustix::process::Signal::INT);
+    assert!(again.wait(secs(10)).success(), "{}", again.stderr());
+    assert!(again.stdout().lines().last().unwrap().contains("\"over\":true"));
 }

@@ -34,6 +34,8 @@ const BROWSERS: usize = 10;
 const SETTINGS: &str = "[limits]\nopens_per_minute = 100000\nconnections = 8192\nconnections_per_network = 8192\n";
 /// After the last handshake: the path's MTU is found, the first keep-alive has come and gone.
 const SETTLE: Duration = Duration::from_secs(12);
+/// Between two streams that are opened: a relay takes twenty calls a second from one account.
+const PACE: Duration = Duration::from_millis(55);
 /// Of the samples that were due, so many must arrive: the first second of a stream has none.
 const ARRIVED: f64 = 0.9;
 
@@ -103,8 +105,10 @@ impl Browsers {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (tasks, stop, samples) = (TaskTracker::new(), CancellationToken::new(), Arc::new(AtomicU64::new(0)));
         runtime.block_on(async {
+            let mut pace = tokio::time::interval(PACE);
             for browser in agents.chunks(agents.len().div_ceil(BROWSERS)) {
                 for agent in browser {
+                    pace.tick().await;
                     let mut socket = api.watch(agent).await.with_context(|| format!("watching {}", agent.short()))?;
                     let (stop, samples) = (stop.clone(), samples.clone());
                     tasks.spawn(async move {
