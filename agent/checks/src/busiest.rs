@@ -178,7 +178,7 @@ mod tests {
     fn process(host: Fixture, pid: u32, name: &str, start: u64, ticks: u64, pages: u64, read: u64) -> Fixture {
         let stat = format!("{pid} ({name}) S 1 1 1 0 -1 0 1 2 3 4 {ticks} 0 0 0 20 0 3 0 {start} 1000 {pages} 1 1\n");
         host.file(&format!("/proc/{pid}/stat"), &stat)
-            .file(&format!("/proc/{pid}/io"), &format!("rchar: 9\nread_bytes: {read}\nwrite_bytes: 0\n"))
+            .file(&format!("/proc/{pid}/io"), format!("rchar: 9\nread_bytes: {read}\nwrite_bytes: 0\n"))
             .file(&format!("/proc/{pid}/cgroup"), "0::/system.slice/nginx.service\n")
             .file(&format!("/proc/{pid}/cmdline"), "prog\0--password=correcthorse\0")
     }

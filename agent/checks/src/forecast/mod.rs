@@ -164,10 +164,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// `days` of points, a share at each second since the first.
-    fn history(days: f64, share: impl Fn(f64) -> f64) -> Vec<(u64, f64)> {
-        let count = (days * 288.0) as u64;
-        (0..count).map(|at| (1_800_000_000 + at * STEP_SECS, share((at * STEP_SECS) as f64))).collect()
+    /// `hours` of points, a share at each second since the first.
+    fn history(hours: u32, share: impl Fn(f64) -> f64) -> Vec<(u64, f64)> {
+        let times = (0..hours * 12).map(|at| at * 300);
+        times.map(|at| (1_800_000_000 + u64::from(at), share(f64::from(at)))).collect()
     }
 
     const DAY: f64 = 86_400.0;
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_leak_is_told_days_ahead_as_an_interval_that_holds_the_truth() {
         // Full after 10 days; looked at after 8.
-        let found = forecast(&history(8.0, |at| 0.5 + 0.5 * at / (10.0 * DAY))).unwrap();
+        let found = forecast(&history(192, |at| 0.5 + 0.5 * at / (10.0 * DAY))).unwrap();
         assert_eq!(found.rule, Rule::Trend);
         let days = found.likely_secs / DAY;
         assert!((1.9..2.1).contains(&days), "{found:?}");
@@ -186,7 +186,7 @@ mod tests {
     fn what_writes_now_is_told_hours_ahead() {
         let start = 4.0 * DAY;
         let share = |at: f64| 0.6 + ((at - start) / (12.0 * 3_600.0)).max(0.0) * 0.4;
-        let found = forecast(&history(4.0 + 8.0 / 24.0, share)).unwrap();
+        let found = forecast(&history(104, share)).unwrap();
         assert_eq!(found.rule, Rule::Burst);
         assert!((3.5 * 3_600.0..4.5 * 3_600.0).contains(&found.likely_secs), "{found:?}");
     }
@@ -194,12 +194,12 @@ mod tests {
     #[test]
     fn a_saw_tooth_a_step_a_clean_up_and_too_little_history_are_no_trend() {
         let tooth = |at: f64| 0.80 + 0.08 * (at % DAY) / DAY;
-        assert_eq!(forecast(&history(8.9, tooth)), None, "logs that are rotated each day");
-        assert_eq!(forecast(&history(8.0, |at| if at < 7.5 * DAY { 0.7 } else { 0.9 })), None, "a step");
-        assert_eq!(forecast(&history(8.0, |at| if at < 7.8 * DAY { 0.9 } else { 0.7 })), None, "a clean-up");
-        assert_eq!(forecast(&history(8.0, |_| 0.95)), None, "full and still");
-        assert_eq!(forecast(&history(0.2, |at| 0.8 + at / DAY)), None, "five hours are not six");
+        assert_eq!(forecast(&history(214, tooth)), None, "logs that are rotated each day");
+        assert_eq!(forecast(&history(192, |at| if at < 7.5 * DAY { 0.7 } else { 0.9 })), None, "a step");
+        assert_eq!(forecast(&history(192, |at| if at < 7.8 * DAY { 0.9 } else { 0.7 })), None, "a clean-up");
+        assert_eq!(forecast(&history(192, |_| 0.95)), None, "full and still");
+        assert_eq!(forecast(&history(5, |at| 0.8 + at / DAY)), None, "five hours are not six");
         assert_eq!(forecast(&[]), None);
-        assert_eq!(forecast(&history(8.0, |_| f64::NAN)), None);
+        assert_eq!(forecast(&history(192, |_| f64::NAN)), None);
     }
 }
