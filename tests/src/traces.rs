@@ -82,11 +82,11 @@ pub fn trace(seed: u64) -> Vec<(u64, f64)> {
 pub struct Score {
     /// Episodes in which it spoke.
     pub episodes: usize,
-    /// Those that came true, [`LEAD_SECS`] or more before.
+    /// Those that came true, two hours or more before.
     pub hits: usize,
     /// Disks that filled up.
     pub events: usize,
-    /// Those that were forecast, [`LEAD_SECS`] or more before.
+    /// Those that were forecast, two hours or more before.
     pub foreseen: usize,
     /// Hours before, of the foreseen ones, sorted.
     pub lead_hours: Vec<f64>,
