@@ -1,4 +1,4 @@
-//! The busiest processes for guard: a number on standard input, [`Processes`] as JSON on standard output.
+//! The busiest processes for guard: a number on standard input, what was found as JSON on standard output.
 //!
 //! It looks twice, a second apart, closed in as every checker is; it must never read a command line.
 

@@ -63,6 +63,18 @@ pub(super) struct Guard {
 }
 
 impl Guard {
+    fn new(core: Core, places: Places, program: PathBuf, tunnel: TunnelUser) -> Self {
+        Self {
+            core: RefCell::new(core),
+            places,
+            program,
+            tunnel,
+            places_taken: Taken::default(),
+            tasks: RefCell::new(JoinSet::new()),
+            sooner: Notify::new(),
+        }
+    }
+
     /// Decides something, now.
     pub(super) fn with<R>(&self, decide: impl FnOnce(&mut Core, Moment) -> R) -> R {
         decide(&mut self.core.borrow_mut(), now())
@@ -141,15 +153,7 @@ async fn serve(
     ready: impl FnOnce(),
     stop: &mut Stop,
 ) {
-    let guard = Rc::new(Guard {
-        core: RefCell::new(core),
-        places: places.clone(),
-        program,
-        tunnel,
-        places_taken: Taken::default(),
-        tasks: RefCell::new(JoinSet::new()),
-        sooner: Notify::new(),
-    });
+    let guard = Rc::new(Guard::new(core, places.clone(), program, tunnel));
     learn(&guard).await;
     let mut status = guard.with(|core, _| core.status_line());
     notify(&[NotifyState::Ready, NotifyState::Status(&status)]);

@@ -232,14 +232,7 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(resets::to_password))
         .routes(routes!(resets::begin))
         .routes(routes!(resets::to_passkey))
-        .routes(routes!(joins::list, joins::make))
-        .routes(routes!(joins::revoke))
-        .routes(routes!(joins::end))
-        .routes(routes!(join::enter))
-        .routes(routes!(join::look))
-        .routes(routes!(join::begin))
-        .routes(routes!(join::finish))
-        .routes(routes!(join::key))
+        .merge(of_newcomers())
         .routes(routes!(invitations::invite))
         .routes(routes!(invitations::end))
         .layer(axum::middleware::from_fn(edge::deadline));
@@ -254,6 +247,18 @@ fn api() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(invitations::wait))
         .routes(routes!(invitations::open));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", quick.merge(slow)).split_for_parts()
+}
+
+fn of_newcomers() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(joins::list, joins::make))
+        .routes(routes!(joins::revoke))
+        .routes(routes!(joins::end))
+        .routes(routes!(join::enter))
+        .routes(routes!(join::look))
+        .routes(routes!(join::begin))
+        .routes(routes!(join::finish))
+        .routes(routes!(join::key))
 }
 
 fn of_metrics() -> OpenApiRouter<Arc<Api>> {
