@@ -56,6 +56,8 @@ words! {
     "watcher-went", "watcher went", "旁观者离开";
     "channel-ended-by-watcher", "ended by a watcher", "由旁观者结束";
     "checks-reported", "report of checks left", "检查报告已传出";
+    "metrics-shown", "metrics are shown", "指标正被查看";
+    "metrics-ended", "metrics are shown no more", "指标不再显示";
     "audit-read", "audit read from afar", "审计日志被远程读取";
     "integrity-failure", "INTEGRITY FAILURE", "完整性校验失败";
     "view-misbehaved", "view misbehaved", "客户端行为异常";

@@ -31,6 +31,8 @@ const SENTENCES: Record<string, readonly [TextId, ...string[]]> = {
   "channel-ended-by-watcher": ["audit-channel-ended-by-watcher", "person", "reason"],
   "audit-read": ["audit-audit-read", "person"],
   "checks-reported": ["audit-checks-reported", "findings", "critical"],
+  "metrics-shown": ["audit-metrics-shown"],
+  "metrics-ended": ["audit-metrics-ended"],
   "holder-died": ["audit-holder-died"],
   "holder-not-believed": ["audit-holder-not-believed"],
   "integrity-failure": ["audit-integrity-failure"],
