@@ -115,7 +115,10 @@ fn db_11_a_redis_that_cannot_save() {
     let redis = Redis::start(&place.world, &["--dir", folder.to_str().unwrap()]);
     redis.ask("SET key value");
     redis.ask("BGSAVE");
-    let saved = || folder.join("dump.rdb").exists().then_some(());
+    let saved = || {
+        let told = redis.ask("INFO persistence");
+        (folder.join("dump.rdb").exists() && told.contains("rdb_bgsave_in_progress:0")).then_some(())
+    };
     eventually(LONG, "it has saved", saved);
     redis.is_told("db.redis-persistence", "ok", false, "succeeded");
     fs::remove_dir_all(&folder).unwrap();
