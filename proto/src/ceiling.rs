@@ -123,6 +123,9 @@ pub struct Rule {
     /// Check ids, and groups of checks. Empty: all that Cloud Doctor brings; what `never` is about, all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<String>,
+    /// Numbers of the checks that it lets run, in place of their own; no relay says any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<Setting>,
     /// When, in the server's local time. Empty: always.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hours: Vec<Hours>,
@@ -159,6 +162,63 @@ fn is_second(value: &Vec<SignerKind>) -> bool {
 /// A length of time in a file: `90s`, `15m`, `8h`, `2d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub u64);
+
+/// A number of a check: `lb.measured-interval.observe=30`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Setting {
+    /// The check's id and, behind its last dot, the parameter.
+    name: String,
+    /// As it was written.
+    number: String,
+}
+
+impl Setting {
+    /// The check's id.
+    #[must_use]
+    pub fn check(&self) -> &str {
+        self.name.rsplit_once('.').map_or("", |(check, _)| check)
+    }
+
+    /// The parameter.
+    #[must_use]
+    pub fn param(&self) -> &str {
+        self.name.rsplit_once('.').map_or("", |(_, param)| param)
+    }
+
+    /// The number; finite.
+    #[must_use]
+    pub fn number(&self) -> f64 {
+        self.number.parse().unwrap_or_default()
+    }
+}
+
+impl TryFrom<String> for Setting {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let parse = || {
+            let (name, number) = text.split_once('=')?;
+            let (check, param) = name.trim().rsplit_once('.')?;
+            let number = number.trim();
+            let is_finite = number.parse::<f64>().is_ok_and(f64::is_finite);
+            let fits = check.contains('.') && !param.is_empty() && is_finite;
+            fits.then(|| Self { name: name.trim().to_owned(), number: number.to_owned() })
+        };
+        parse().ok_or_else(|| format!("\"{text}\" is not like \"lb.measured-interval.observe=30\""))
+    }
+}
+
+impl From<Setting> for String {
+    fn from(setting: Setting) -> Self {
+        format!("{}={}", setting.name, setting.number)
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.number)
+    }
+}
 
 /// Weekdays and times of day: `Mon-Fri 08:00-18:00`, `Sat,Sun 00:00-24:00`, `22:00-06:00`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -242,6 +242,7 @@ pub fn ceiling_of_one_visit(own: Option<&Ceiling>) -> Ceiling {
         ahead: false,
         paths: Vec::new(),
         checks: Vec::new(),
+        set: Vec::new(),
     };
     let limits = own.map_or(Limits { visit: Span(VISIT_SECS_MAX), ..Limits::default() }, |own| own.limits.clone());
     Ceiling {

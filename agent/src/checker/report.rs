@@ -20,6 +20,8 @@ use std::process::ExitCode;
 pub(crate) struct Wants {
     /// Ids of checks that come with the agent.
     pub(crate) checks: Vec<String>,
+    /// Their numbers that the ceiling sets, as `CHECK.PARAMETER=NUMBER`.
+    pub(crate) set: Vec<String>,
     /// Where the host's owner keeps packs.
     pub(crate) etc: PathBuf,
     /// Which of the host's own checks may run.
@@ -76,6 +78,10 @@ fn look(wants: Wants) -> io::Result<Answer> {
     let (since, at) = (boot_time(), unix_time());
     let mut wanted = Wanted::default();
     record.tell(&mut wanted, at);
+    for setting in &wants.set {
+        // `ceiling check` says which ones no check has.
+        wanted.set(setting).ok();
+    }
     wanted.history_from = Some(wants.history);
     let here = own::load(&wants.etc, wants.plugins);
     pack::install(&here.sources);

@@ -7,7 +7,7 @@ use crate::messages::{Message, language};
 use crate::own::{self, Allowed};
 use crate::state::Places;
 use crate::zone;
-use cloud_doctor_checks::pack;
+use cloud_doctor_checks::{Wanted, pack};
 use cloud_doctor_proto::ceiling::{Ceiling, OWN_CHECKS, ScopeName};
 use cloud_doctor_proto::finding::Words;
 use cloud_doctor_proto::plugin::Plugin;
@@ -121,9 +121,11 @@ fn unknown(ceiling: &Ceiling, own: &[OwnCheck]) -> Vec<String> {
             || own.iter().any(|check| check.id == name)
             || cloud_doctor_checks::all().any(|check| check.id == name || check.group().name() == name)
     };
-    let about = ceiling.rules.iter().filter(|rule| rule.scope == ScopeName::Checks);
-    let names: BTreeSet<_> = about.flat_map(|rule| &rule.checks).filter(|name| !is_known(name)).collect();
-    names.into_iter().map(|name| one_line(name, 100)).collect()
+    let about = || ceiling.rules.iter().filter(|rule| rule.scope == ScopeName::Checks);
+    let names: BTreeSet<_> = about().flat_map(|rule| &rule.checks).filter(|name| !is_known(name)).cloned().collect();
+    let set = about().flat_map(|rule| &rule.set).map(ToString::to_string);
+    let strange = set.filter(|setting| Wanted::default().set(setting).is_err());
+    names.into_iter().chain(strange).map(|name| one_line(&name, 100)).collect()
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, claims: Cla
 
 async fn answer(guard: &Guard, claims: &Claims, request: &CheckRequest) -> Result<Report, Refused> {
     let chosen = guard.with(|core, moment| core.begin_checks(moment, claims, request))?;
-    let Chosen { checks, own, plugins, asked, mut refused } = chosen;
+    let Chosen { checks, own, plugins, asked, mut refused, set } = chosen;
     let run = Running(guard);
     let record = kept::read(&guard.places.guard).unwrap_or_else(|error| {
         tracing::warn!(%error, "what checks found before cannot be read: it begins anew");
@@ -58,6 +58,7 @@ async fn answer(guard: &Guard, claims: &Claims, request: &CheckRequest) -> Resul
     let wants = Wants {
         checks: checks.iter().map(|check| check.id.to_owned()).collect(),
         etc: guard.places.etc.clone(),
+        set,
         own,
         plugins,
         redaction: guard.with(|core, _| core.redaction_key()),

@@ -6,7 +6,7 @@ use crate::guard::visits::Claims;
 use crate::own::{Allowed, is_own};
 use cloud_doctor_checks::Check;
 use cloud_doctor_proto::audit::Moment;
-use cloud_doctor_proto::ceiling::{Ceiling, Mode};
+use cloud_doctor_proto::ceiling::{Ceiling, Mode, Rule, Setting};
 use cloud_doctor_proto::checks::{CheckReport, CheckRequest, REQUEST_CHECKS_MAX, RUN_PAUSE_SECS, Report};
 use cloud_doctor_proto::finding::Status;
 use cloud_doctor_proto::plugin::Plugin;
@@ -15,6 +15,8 @@ use cloud_doctor_proto::time::{BootTime, UnixTime};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
+/// The longest that a check watches for a relay: a run ends within a minute.
+const OBSERVE_SECS_MAX: f64 = 30.0;
 /// Of a name that was asked for, as it is told back.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -39,6 +41,8 @@ pub(in crate::guard) struct Chosen {
     pub(in crate::guard) asked: Vec<String>,
     /// What of it is not allowed or not known.
     pub(in crate::guard) refused: Vec<String>,
+    /// Numbers that the ceiling sets for them, as `CHECK.PARAMETER=NUMBER`.
+    pub(in crate::guard) set: Vec<String>,
 }
 
 impl Core {
@@ -110,20 +114,32 @@ impl Core {
 /// The checks that are wanted and allowed. Nothing wanted: all that are allowed. Whether an own check that may run is there
 /// at all, the run itself says.
 fn choose(ceiling: &Ceiling, now: UnixTime, zone_secs: i32, wanted: &[String]) -> Chosen {
-    let allowed = |check: &&'static Check| {
+    let rule = |check: &&'static Check| {
         let rule = ceiling.check_rule(check.id, check.group().name());
-        rule.is_some_and(|rule| rule.mode == Mode::Allow && rule.open_at(now, zone_secs))
+        rule.filter(|rule| rule.mode == Mode::Allow && rule.open_at(now, zone_secs))
     };
     let names = |check: &Check, name: &str| check.id == name || check.group().name() == name;
     let is_wanted = |check: &&'static Check| wanted.is_empty() || wanted.iter().any(|name| names(check, name));
-    let checks: Vec<_> = cloud_doctor_checks::all().filter(is_wanted).filter(allowed).collect();
+    let checks: Vec<_> = cloud_doctor_checks::all().filter(is_wanted).filter(|check| rule(check).is_some()).collect();
+    let set =
+        checks.iter().flat_map(|check| rule(check).into_iter().flat_map(|rule| settings(rule, check.id))).collect();
     let own = Allowed::new(ceiling, now, zone_secs, wanted);
     let may = |name: &String| checks.iter().any(|check| names(check, name)) || own.could(name);
     let missing = wanted.iter().filter(|name| !may(name));
     let refused: BTreeSet<String> = missing.map(|name| one_line(name, NAME_CHARS_MAX)).collect();
     let asked: BTreeSet<String> = wanted.iter().map(|name| one_line(name, NAME_CHARS_MAX)).collect();
     let plugins = ceiling.plugins.iter().filter(|plugin| own.may(&plugin.id)).cloned().collect();
-    Chosen { checks, own, plugins, asked: asked.into_iter().collect(), refused: refused.into_iter().collect() }
+    Chosen { checks, own, plugins, set, asked: asked.into_iter().collect(), refused: refused.into_iter().collect() }
+}
+
+/// The numbers that a rule sets for one check. Who watches does so within the time of a run.
+fn settings(rule: &Rule, check: &str) -> Vec<String> {
+    let own = rule.set.iter().filter(|setting| setting.check() == check);
+    let told = |setting: &Setting| match setting.param() {
+        "observe" => format!("{check}.observe={}", setting.number().min(OBSERVE_SECS_MAX)),
+        _ => setting.to_string(),
+    };
+    own.map(told).collect()
 }
 
 #[cfg(test)]
@@ -137,6 +153,21 @@ mod tests {
         let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
         let chosen = choose(&ceiling, UnixTime(1_800_000_000), 0, &wanted);
         (chosen.checks.iter().map(|check| check.id).collect(), chosen.refused)
+    }
+
+    #[test]
+    fn r_17_a_checks_numbers_are_the_ceilings() {
+        let rule = "[[rule]]\nscope = 'checks'\nmode = 'allow'\nset = ['lb.measured-interval.observe=900', 'cpu.usage.warning=50']";
+        let ceiling: Ceiling = format!("version = 1\n{rule}\n[end]\n").parse().unwrap();
+        let set = |wanted: &[String]| choose(&ceiling, UnixTime(1_800_000_000), 0, wanted).set;
+        assert_eq!(set(&["cpu.usage".into()]), ["cpu.usage.warning=50"]);
+        let mut all = set(&[]);
+        all.sort();
+        assert_eq!(all, ["cpu.usage.warning=50", "lb.measured-interval.observe=30"]);
+        for wrong in ["observe", "a=1", "cpu.usage.warning=NaN", "cpu.usage.warning=", "=1", "cpu.usage.=1"] {
+            let text = format!("version = 1\n[[rule]]\nscope = 'checks'\nmode = 'allow'\nset = ['{wrong}']\n[end]\n");
+            assert!(text.parse::<Ceiling>().is_err(), "{wrong}");
+        }
     }
 
     #[test]
