@@ -365,9 +365,13 @@ async fn housekeeping(api: Arc<Api>, stop: CancellationToken) {
 }
 
 async fn tidy_up(api: &Api, now: UnixTime) -> Result<(), StoreError> {
-    for login in api.in_use.logins() {
+    for (login, is_used) in api.in_use.logins() {
+        let lives = match is_used {
+            true => api.store.touch_login(&login, None, now).await?,
+            false => api.store.login_lives(&login, now).await?,
+        };
         // What has ended carries nothing any more, however it ended.
-        if !api.store.touch_login(&login, None, now).await? {
+        if !lives {
             api.in_use.cut_login(&login);
         }
     }

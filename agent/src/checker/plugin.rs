@@ -26,6 +26,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
@@ -97,9 +98,15 @@ fn trusted(plugin: &Plugin) -> Result<(), Words> {
     let failed = |error: io::Error| words!("{exec} cannot be run: {error}", "无法运行 {exec}：{error}");
     // A link is followed: packages put them there. What counts is the program.
     let real = std::fs::canonicalize(exec).map_err(failed)?;
-    let folder = real.parent().unwrap_or(Path::new("/"));
-    for (path, is_file) in [(real.as_path(), true), (folder, false)] {
+    // And all folders above it and above the link: who may write into one of them may put another one in its place.
+    let above = Path::new(exec).ancestors().skip(1);
+    for (path, is_file) in real.ancestors().chain(above).map(|path| (path, path == real)) {
         let meta = std::fs::metadata(path).map_err(failed)?;
+        // Where only owners may rename, such as /tmp, what belongs to root or us stays.
+        let is_sticky = meta.is_dir() && meta.permissions().mode() & 0o1000 != 0;
+        if is_sticky && Some(path) != real.parent() {
+            continue;
+        }
         if let Some(rule) = broken_rule(&meta, if is_file { meta.is_file() } else { meta.is_dir() }) {
             let told = rule.with(&[&path.display()]);
             return Err(Words { en: told.text(Language::En), zh: told.text(Language::Zh) });

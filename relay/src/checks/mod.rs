@@ -33,12 +33,19 @@ use quinn::ReadToEndError;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 /// For a whole answer: guard gives a run 60 s, and the way takes some.
 pub const ANSWER_WAIT: Duration = Duration::from_secs(75);
 /// A whole answer: one frame, which is no larger.
 const ANSWER_BYTES_MAX: usize = CONTROL_BYTES_MAX;
+/// Of an answer, before its rest has a place.
+const FIRST_BYTES: usize = 16 << 10;
+/// Answers whose rest is read at once, of all scans and askers: each holds up to [`ANSWER_BYTES_MAX`].
+const LARGE_MAX: usize = 64;
+/// For the rest of an answer that has begun: guard writes it at once, and a server that stalls keeps others waiting.
+const READING: Duration = Duration::from_secs(10);
 /// Runs that people wait for at once: each holds up to [`ANSWER_BYTES_MAX`].
 const ASKED_MAX: usize = 256;
 /// Of one customer, so that silent servers of one are no trouble of another.
@@ -51,6 +58,7 @@ pub struct Checks {
     broker: Arc<Broker>,
     metrics: Arc<Metrics>,
     asked: Mutex<BTreeMap<TenantRef, usize>>,
+    large: Semaphore,
     wait: Duration,
 }
 
@@ -106,7 +114,7 @@ impl Checks {
     /// Asks through `broker`; an answer may take `wait`.
     #[must_use]
     pub fn new(store: Store, broker: Arc<Broker>, metrics: Arc<Metrics>, wait: Duration) -> Self {
-        Self { store, broker, metrics, asked: Mutex::default(), wait }
+        Self { store, broker, metrics, asked: Mutex::default(), large: Semaphore::new(LARGE_MAX), wait }
     }
 
     /// Asks a server, and keeps what it found.
@@ -155,7 +163,8 @@ impl Checks {
             client: ask.client.clone(),
         };
         let stream = self.broker.reach(&ask.agent, &head).await?;
-        let bytes = tokio::time::timeout(wait, converse(stream, ask)).await.map_err(|_| AskError::Silent)??;
+        let bytes =
+            tokio::time::timeout(wait, converse(stream, ask, &self.large)).await.map_err(|_| AskError::Silent)??;
         let now = clock::now();
         let (signed, report) = match judge(&bytes, &ask.agent, &ask.nonce, now).map_err(AskError::Dropped)? {
             Answer::Report(signed, report) => (signed, report),
@@ -208,13 +217,16 @@ impl Drop for Place<'_> {
 }
 
 /// Says what is wanted; returns all that comes back.
-async fn converse(mut stream: AgentStream, ask: &Ask) -> Result<Vec<u8>, AskError> {
+async fn converse(mut stream: AgentStream, ask: &Ask, large: &Semaphore) -> Result<Vec<u8>, AskError> {
     let request = CheckRequest { nonce: ask.nonce, checks: ask.checks.clone() };
     let request = frame::message(Kind::CheckRequest, &request);
     stream.send.write_all(&request).await.map_err(|_| AskError::Broke)?;
-    match stream.recv.read_to_end(ANSWER_BYTES_MAX).await {
-        Ok(bytes) if bytes.is_empty() => Err(AskError::Broke),
-        Ok(bytes) => Ok(bytes),
+    // A few bytes first, so that thousands who have not answered hold nothing.
+    let first = stream.recv.read_chunk(FIRST_BYTES, true).await.map_err(|_| AskError::Broke)?.ok_or(AskError::Broke)?;
+    let _room = large.acquire().await.map_err(|_| AskError::Broke)?;
+    let rest = stream.recv.read_to_end(ANSWER_BYTES_MAX - first.bytes.len());
+    match tokio::time::timeout(READING, rest).await.map_err(|_| AskError::Silent)? {
+        Ok(rest) => Ok([&first.bytes[..], &rest[..]].concat()),
         Err(ReadToEndError::TooLong) => Err(AskError::Dropped(Dropped::TooLarge)),
         Err(ReadToEndError::Read(_)) => Err(AskError::Broke),
     }

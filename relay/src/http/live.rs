@@ -63,7 +63,7 @@ pub(super) async fn watch(
         return Err(Code::Limited.into());
     }
     scoped.note(caller.actor(), Action::MetricsWatched, &agent.to_string(), clock::now()).await?;
-    let place = api.in_use.enter(&caller, StreamId(ListId::random()?.0));
+    let place = api.in_use.look_on(&caller, StreamId(ListId::random()?.0));
     let who = Who { account: caller.account.name.clone(), client: caller.client.clone() };
     let open = api.tasks.token();
     Ok(upgrade.on_upgrade(move |socket| async move {

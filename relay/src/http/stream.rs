@@ -17,7 +17,7 @@ use axum::response::Response;
 use cloud_doctor_proto::ids::{AgentId, ChannelId, StreamId, VisitId};
 use cloud_doctor_proto::refusal::one_line;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -220,9 +220,21 @@ struct Streams {
     cut: CancellationToken,
     /// Ends each.
     open: HashMap<StreamId, CancellationToken>,
+    /// Those of `open` that are no use of the login: a page that shows metrics to nobody keeps nobody signed in.
+    idle: HashSet<StreamId>,
 }
 
 impl InUse {
+    /// A stream on which somebody only looks on: it ends with its login, and does not keep it.
+    pub(super) fn look_on(&self, caller: &Caller, stream: StreamId) -> Place {
+        let place = self.enter(caller, stream);
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(streams) = table.get_mut(&caller.login) {
+            streams.idle.insert(stream);
+        }
+        place
+    }
+
     pub(super) fn enter(&self, caller: &Caller, stream: StreamId) -> Place {
         // The lock is for one look at a table.
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,6 +242,7 @@ impl InUse {
             account: caller.account.account,
             cut: CancellationToken::new(),
             open: HashMap::new(),
+            idle: HashSet::new(),
         });
         let end = CancellationToken::new();
         streams.open.insert(stream, end.clone());
@@ -244,10 +257,11 @@ impl InUse {
         }
     }
 
-    /// Which logins.
+    /// Which logins have streams, and whether those are use of it.
     #[must_use]
-    pub fn logins(&self) -> Vec<[u8; 32]> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    pub fn logins(&self) -> Vec<([u8; 32], bool)> {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.iter().map(|(login, streams)| (*login, streams.open.len() > streams.idle.len())).collect()
     }
 
     /// Cuts the streams of a login.
@@ -288,6 +302,7 @@ impl Drop for Place {
         let mut table = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(streams) = table.get_mut(&self.login) {
             streams.open.remove(&self.stream);
+            streams.idle.remove(&self.stream);
             if streams.open.is_empty() {
                 table.remove(&self.login);
             }
@@ -333,8 +348,12 @@ mod tests {
         in_use.cut_login(&callers[1].login);
         assert_eq!(cut(), [true, true, true], "a page signs out");
         drop((ann, bob, ann_elsewhere));
-        assert_eq!(in_use.logins(), [callers[0].login], "another stream of this login is open");
+        assert_eq!(in_use.logins(), [(callers[0].login, true)], "another stream of this login is open");
         drop(again);
         assert!(in_use.logins().is_empty());
+        let looking = in_use.look_on(&callers[0], StreamId([7; 16]));
+        assert_eq!(in_use.logins(), [(callers[0].login, false)], "who looks on is not at work");
+        in_use.cut_login(&callers[0].login);
+        assert!(looking.cut.is_cancelled());
     }
 }

@@ -194,6 +194,15 @@ impl Store {
         Ok(query.execute(&self.writer).await?.rows_affected() == 1)
     }
 
+    /// Whether a login has not ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn login_lives(&self, token_hash: &[u8; 32], now: UnixTime) -> Result<bool, StoreError> {
+        let query = sqlx::query("SELECT 1 FROM logins WHERE token_hash = ? AND ends_at > ?");
+        Ok(query.bind(token_hash.as_slice()).bind(int(now)).fetch_optional(&self.readers).await?.is_some())
+    }
+
     /// Ends a login.
     ///
     /// # Errors

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// bytes a character has 5 KiB.
 const PAGE_BYTES: usize = 512 << 10;
 
+/// All texts of one stream's series: ten times what 2,000 of our own have.
+const TEXT_BYTES_MAX: usize = 2 << 20;
+
 /// A page of series that no honest agent sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("series beyond the limits of the protocol")]
@@ -60,6 +63,11 @@ impl Catalogue {
         let first = usize::try_from(page.first).map_err(|_| Lie)?;
         let end = first.checked_add(page.series.len()).filter(|end| *end <= SERIES_MAX).ok_or(Lie)?;
         if page.series.len() > SERIES_PAGE || !page.series.iter().all(Series::is_bounded) {
+            return Err(Lie);
+        }
+        let kept = self.series.iter().enumerate().filter(|(number, _)| !(first..end).contains(number));
+        let kept: usize = kept.filter_map(|(_, known)| Some(size(&known.as_ref()?.series))).sum();
+        if kept + page.series.iter().map(size).sum::<usize>() > TEXT_BYTES_MAX {
             return Err(Lie);
         }
         self.version += 1;

@@ -7,7 +7,7 @@ use super::catalogue::Catalogue;
 use super::stream::Whole;
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::limits::GREETING_BYTES_MAX;
-use cloud_doctor_proto::metrics::{MetricsSeries, SERIES_MAX};
+use cloud_doctor_proto::metrics::{MetricsSeries, SERIES_MAX, SUMMARY_SERIES_MAX};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::Refused;
 use std::time::Instant;
@@ -75,6 +75,7 @@ pub enum Heard {
 pub struct Referee {
     frames: Tempo,
     series: Tempo,
+    series_max: usize,
 }
 
 impl Referee {
@@ -84,6 +85,7 @@ impl Referee {
         Self {
             frames: Tempo::new(FRAMES_PER_SECOND, FRAMES_BURST, now),
             series: Tempo::new(SERIES_PER_SECOND, SERIES_BURST, now),
+            series_max: SERIES_MAX,
         }
     }
 
@@ -93,6 +95,7 @@ impl Referee {
         Self {
             frames: Tempo::new(SUMMARIES_PER_SECOND, SUMMARIES_BURST, now),
             series: Tempo::new(SUMMARY_SERIES_PER_SECOND, SUMMARY_SERIES_BURST, now),
+            series_max: SUMMARY_SERIES_MAX,
         }
     }
 
@@ -110,6 +113,9 @@ impl Referee {
         if frame.kind == Kind::MetricsSeries {
             let page = series(frame)?;
             let said = u32::try_from(page.series.len()).unwrap_or(u32::MAX);
+            if usize::try_from(page.first.saturating_add(said)).is_ok_and(|end| end > self.series_max) {
+                return Err(Cut::Series);
+            }
             if !self.series.take(f64::from(said), now) {
                 return Err(Cut::Flood);
             }

@@ -9,6 +9,8 @@ use quinn::ReadError;
 
 /// Read at once: a sample of a usual host.
 const CHUNK_BYTES: usize = 16 << 10;
+/// Frames of unknown kinds on one stream.
+const SKIPPED_MAX: usize = 64;
 
 /// A frame with its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,17 +49,19 @@ pub(super) struct Frames {
     /// Dropped as a whole: that ends the agent's side too, and frees its place.
     stream: AgentStream,
     buffer: BytesMut,
+    /// Frames of unknown kinds so far.
+    skipped: usize,
 }
 
 impl Frames {
     pub(super) fn new(stream: AgentStream) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+        Self { stream, buffer: BytesMut::new(), skipped: 0 }
     }
 
     /// The next frame of a known kind; none: the stream has ended. Unknown ones are skipped.
     pub(super) async fn next(&mut self) -> Result<Option<Whole>, Broke> {
         loop {
-            if let Some(frame) = cut(&mut self.buffer)? {
+            if let Some(frame) = cut(&mut self.buffer, &mut self.skipped)? {
                 return Ok(Some(frame));
             }
             match self.stream.recv.read_chunk(CHUNK_BYTES, true).await? {
@@ -69,7 +73,7 @@ impl Frames {
     }
 }
 
-fn cut(buffer: &mut BytesMut) -> Result<Option<Whole>, FrameError> {
+fn cut(buffer: &mut BytesMut, skipped: &mut usize) -> Result<Option<Whole>, FrameError> {
     loop {
         let Some(head) = buffer.first_chunk::<FRAME_HEADER_BYTES>() else { return Ok(None) };
         let header = Header::parse(*head)?;
@@ -80,7 +84,14 @@ fn cut(buffer: &mut BytesMut) -> Result<Option<Whole>, FrameError> {
         }
         match kind {
             Some(kind) => return Ok(Some(Whole { kind, bytes: buffer.split_to(len).freeze() })),
-            None => buffer.advance(len),
+            // A newer agent may say more than this build knows; one that says nothing else is of no use.
+            None => {
+                buffer.advance(len);
+                *skipped += 1;
+                if *skipped > SKIPPED_MAX {
+                    return Err(FrameError::Unknown { number: header.number });
+                }
+            }
         }
     }
 }
@@ -100,7 +111,7 @@ mod tests {
             let mut seen = Vec::new();
             for part in [&bytes[..at], &bytes[at..]] {
                 buffer.extend_from_slice(part);
-                while let Some(frame) = cut(&mut buffer).unwrap() {
+                while let Some(frame) = cut(&mut buffer, &mut 0).unwrap() {
                     seen.push(frame);
                 }
             }
@@ -108,6 +119,6 @@ mod tests {
             assert_eq!((seen[0].body(), buffer.len()), (&[7; 20][..], 5));
         }
         let mut long = BytesMut::from(&frame::header(Kind::MetricsSample, 1 << 20)[..]);
-        assert!(cut(&mut long).is_err(), "before anything of it is held");
+        assert!(cut(&mut long, &mut 0).is_err(), "before anything of it is held");
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 /// Leases at once: a relay needs one for its recorder, one for all who watch, and a few for history.
 const LEASES_MAX: usize = 16;
 /// Between two looks at the processes.
-const PROCESSES_PAUSE_SECS: u64 = 2;
+const PROCESSES_PAUSE_SECS: u64 = 4;
 
 /// Who is shown metrics, and when processes were looked at.
 #[derive(Debug, Default)]

@@ -26,6 +26,7 @@ use record::BlockHead;
 use segment::{Segment, Tier};
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -96,8 +97,13 @@ impl History {
     /// Only looks at what another process writes: nothing is cut off, removed or written.
     pub(super) fn look(folder: &Path) -> io::Result<Self> {
         let mut inner = Inner::new(folder, BYTES_MAX, free_share);
+        let mut left = BYTES_MAX;
         for tier in [Tier::Fine, Tier::Coarse] {
             for number in inner.numbers(tier)? {
+                let bytes = std::fs::symlink_metadata(segment::path(folder, tier, number)).map_or(0, |meta| meta.len());
+                // More than a writer of ours keeps is none of ours.
+                let Some(rest) = left.checked_sub(bytes) else { continue };
+                left = rest;
                 // What is of no use, or goes away meanwhile, is the writer's.
                 if let Ok(Some(segment)) = Segment::read(folder, tier, number) {
                     inner.found(segment);
@@ -175,7 +181,7 @@ impl Inner {
 
     /// Finds the files that are there.
     fn find(&mut self) -> io::Result<()> {
-        std::fs::create_dir_all(&self.folder)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         for tier in [Tier::Fine, Tier::Coarse] {
             for number in self.numbers(tier)? {
                 match Segment::read(&self.folder, tier, number) {

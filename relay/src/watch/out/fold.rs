@@ -30,10 +30,15 @@ struct Cell {
 #[derive(Debug, Default)]
 pub struct Fold(HashMap<Series, Cell>);
 
+/// Names that agents have: a server must not pass something off as another program's, such as `up`.
+fn is_ours(name: &str) -> bool {
+    ["system.", "process.", "hw.", "cloud_doctor."].iter().any(|ours| name.starts_with(ours))
+}
+
 impl Fold {
     /// Takes a sample. What is no number, or goes back, counts as nothing (COD-09).
     pub fn take(&mut self, catalogue: &Catalogue, sample: &Sample) {
-        for (number, series) in catalogue.iter() {
+        for (number, series) in catalogue.iter().filter(|(_, series)| is_ours(&series.name)) {
             let value = sample.values.get(number).copied().filter(|value| value.is_finite());
             let Some(value) = value.filter(|value| series.kind == SeriesKind::Gauge || *value >= 0.0) else { continue };
             if !self.0.contains_key(series) {

@@ -28,6 +28,8 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// One body's largest share of the queue: one of so many parts.
+const SHARE: usize = 8;
 const REMOTE_WRITE_VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
 
 /// Bodies that wait, oldest first. Pure.
@@ -45,8 +47,12 @@ impl Queue {
         Self { bodies: VecDeque::new(), bytes: 0, bytes_max }
     }
 
-    /// Adds one; returns how many were dropped for it.
+    /// Adds one; returns how many were dropped for it. One that would push many others out is dropped itself: a server's
+    /// values must not cost other customers theirs.
     pub fn push(&mut self, body: Bytes) -> u64 {
+        if body.len() > self.bytes_max / SHARE {
+            return 1;
+        }
         let mut dropped = 0;
         self.bytes += body.len();
         self.bodies.push_back(body);
