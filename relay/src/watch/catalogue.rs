@@ -187,11 +187,14 @@ mod tests {
         let attributes = vec![(text.clone(), text.clone()); ATTRIBUTES_MAX];
         let longest = Series { name: text.clone(), unit: text, attributes, ..series("x") };
         let mut catalogue = Catalogue::default();
-        for first in (0..2_000).step_by(100) {
-            catalogue.learn(MetricsSeries { first, series: vec![longest.clone(); 100] }).unwrap();
+        let page = |first| MetricsSeries { first, series: vec![longest.clone(); 100] };
+        for first in (0..300).step_by(100) {
+            catalogue.learn(page(first)).unwrap();
         }
+        catalogue.learn(page(200)).expect("what is said again takes the room of what it was");
+        assert_eq!(catalogue.learn(page(300)), Err(Lie), "four hundred of the longest are more than 2 MiB");
         let pages = read(&catalogue.frames_since(0));
-        assert_eq!(pages.iter().map(|(_, count)| count).sum::<usize>(), 2_000);
+        assert_eq!(pages.iter().map(|(_, count)| count).sum::<usize>(), 300);
         assert!(pages.iter().all(|(_, count)| *count * size(&longest) <= PAGE_BYTES));
     }
 }

@@ -88,7 +88,11 @@ mod tests {
     fn catalogue() -> Catalogue {
         let series =
             |name: &str, kind| Series { name: name.into(), unit: "1".into(), kind, attributes: vec![], summary: false };
-        let series = vec![series("gauge", SeriesKind::Gauge), series("counter", SeriesKind::Counter)];
+        let series = vec![
+            series("system.gauge", SeriesKind::Gauge),
+            series("system.counter", SeriesKind::Counter),
+            series("up", SeriesKind::Gauge),
+        ];
         let mut catalogue = Catalogue::default();
         catalogue.learn(MetricsSeries { first: 0, series }).unwrap();
         catalogue
@@ -105,18 +109,20 @@ mod tests {
     fn cod_09_gauges_are_means_counters_grow_and_what_is_no_number_counts_as_nothing() {
         let (mut fold, catalogue) = (Fold::default(), catalogue());
         let take = |fold: &mut Fold, values: [f32; 2]| {
+            // Nobody passes anything off as another program's.
+            let values = [values[0], values[1], 1.0];
             fold.take(&catalogue, &Sample { at: 0, elapsed: 1_000, dropped: 0, values: values.to_vec() });
         };
         take(&mut fold, [1.0, 5.0]);
         take(&mut fold, [3.0, 6.0]);
         take(&mut fold, [f32::NAN, -7.0]);
-        assert_eq!(cut(&mut fold), [("counter".into(), 11.0, 11.0), ("gauge".into(), 2.0, 4.0)]);
+        assert_eq!(cut(&mut fold), [("system.counter".into(), 11.0, 11.0), ("system.gauge".into(), 2.0, 4.0)]);
         take(&mut fold, [f32::INFINITY, 1.0]);
-        assert_eq!(cut(&mut fold), [("counter".into(), 12.0, 1.0)], "a gauge without a value has no point");
+        assert_eq!(cut(&mut fold), [("system.counter".into(), 12.0, 1.0)], "a gauge without a value has no point");
         for _ in 0..ABSENT_MAX + 1 {
             assert!(cut(&mut fold).is_empty());
         }
         take(&mut fold, [1.0, 1.0]);
-        assert_eq!(cut(&mut fold)[0], ("counter".into(), 1.0, 1.0), "forgotten, as after a restart");
+        assert_eq!(cut(&mut fold)[0], ("system.counter".into(), 1.0, 1.0), "forgotten, as after a restart");
     }
 }

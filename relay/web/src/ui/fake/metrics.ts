@@ -199,7 +199,7 @@ function protocolsOf({ from, away, gauge, counter }: Maker): void {
   gauge(
     "system.network.connection.count",
     "{connection}",
-    { "network.connection.state": "established" },
+    { "network.connection.state": "established", "network.transport": "tcp" },
     wave(412, 5),
   );
   gauge("system.linux.conntrack.utilization", "1", {}, wave(0.18, 5, 0.1));

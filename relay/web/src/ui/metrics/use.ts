@@ -354,7 +354,10 @@ export const MEASURES: readonly Measure[] = [
     kind: "utilisation",
     name: "measure-tcp-connections",
     unit: "count",
-    line: plain("system.network.connection.count", { "network.connection.state": "established" }),
+    line: plain("system.network.connection.count", {
+      "network.connection.state": "established",
+      "network.transport": "tcp",
+    }),
   },
   {
     id: "limits-conntrack",
