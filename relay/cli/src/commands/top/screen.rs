@@ -111,7 +111,11 @@ fn number(value: f32, unit: Unit) -> String {
     match unit {
         Unit::Share => format!("{:.1} %", value * 100.0),
         Unit::PerSecond => format!("{}/s", short(value, 1_000.0)),
-        Unit::BytesPerSecond => format!("{}B/s", short(value, 1_024.0)),
+        Unit::BytesPerSecond => {
+            let text = short(value, 1_024.0);
+            let gap = if text.ends_with(|last: char| last.is_ascii_digit()) { " " } else { "" };
+            format!("{text}{gap}B/s")
+        }
         Unit::Count => short(value, 1_000.0),
     }
 }
@@ -257,6 +261,7 @@ mod tests {
             (0.934, Unit::Share, "93.4 %"),
             (3.0, Unit::PerSecond, "3/s"),
             (12_345.0, Unit::PerSecond, "12.3 k/s"),
+            (0.0, Unit::BytesPerSecond, "0 B/s"),
             (2_097_152.0, Unit::BytesPerSecond, "2.0 MB/s"),
             (1.25, Unit::Count, "1.2"),
         ] {
