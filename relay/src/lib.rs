@@ -20,6 +20,7 @@ mod serve;
 pub mod store;
 pub mod tls;
 pub mod tunnels;
+mod turns;
 pub mod watch;
 
 pub use serve::{Bound, Running, ServeError, serve};

@@ -86,7 +86,7 @@ pub(super) async fn run(
 }
 
 /// Tells the client why there is no stream, or no more.
-pub(super) async fn close(
+pub(crate) async fn close(
     mut to_client: SplitSink<WebSocket, Message>,
     mut from_client: SplitStream<WebSocket>,
     why: StreamClose,

@@ -5,6 +5,7 @@
 use super::Broker;
 use super::pipe;
 pub use super::pipe::Report;
+pub(crate) use super::pipe::close;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -101,7 +102,7 @@ async fn serve(socket: WebSocket, broker: &Broker, ask: Ask) -> Report {
         Ok(opened) => pipe::run(socket, opened, &broker.counters, &end).await,
         Err(error) => {
             let (to_client, from_client) = socket.split();
-            pipe::close(to_client, from_client, error.close()).await;
+            close(to_client, from_client, error.close()).await;
             Report { why: error.close(), bytes_to_agent: 0, bytes_to_client: 0 }
         }
     }

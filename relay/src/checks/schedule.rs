@@ -5,8 +5,9 @@
 
 use super::{Ask, AskError, Checks};
 use crate::clock;
-use crate::store::{RunWhy, Scheduled, TenantRef};
+use crate::store::{RunWhy, Scheduled};
 use crate::tunnels::registry::Registry;
+use crate::turns::in_turn;
 use cloud_doctor_proto::ids::{AgentId, Nonce};
 use cloud_doctor_proto::refusal::Refusal;
 use cloud_doctor_proto::time::UnixTime;
@@ -49,16 +50,17 @@ impl Plan {
         mut random: impl FnMut(u64) -> u64,
     ) -> Vec<Scheduled> {
         let mut plan = BTreeMap::new();
-        let mut late = BTreeMap::<TenantRef, Vec<(UnixTime, Scheduled)>>::new();
+        let mut late = Vec::new();
         for one in all {
             let known = self.0.get(&one.agent).filter(|next| next.every_secs == one.every_secs);
             let at = known.map_or_else(|| first(one, now, &mut random), |next| next.at);
             plan.insert(one.agent, Next { every_secs: one.every_secs, at });
             if at <= now && here(&one.agent) {
-                late.entry(one.tenant).or_default().push((at, *one));
+                late.push((at, *one));
             }
         }
-        let due = in_turn(late);
+        late.sort_by_key(|(at, _)| *at);
+        let due: Vec<_> = in_turn(late, |(_, one)| one.tenant).into_iter().take(LOOK_MAX).map(|(_, one)| one).collect();
         for one in &due {
             let at = now.plus_secs(one.every_secs + random(one.every_secs / 20));
             plan.insert(one.agent, Next { every_secs: one.every_secs, at });
@@ -74,17 +76,6 @@ impl Plan {
             next.at = now;
         }
     }
-}
-
-/// As many as a look takes, one of each customer after the other.
-fn in_turn(mut late: BTreeMap<TenantRef, Vec<(UnixTime, Scheduled)>>) -> Vec<Scheduled> {
-    let mut due = Vec::new();
-    for of_one in late.values_mut() {
-        of_one.sort_by_key(|(at, _)| *at);
-        due.extend(of_one.iter().enumerate().map(|(turn, (at, one))| (turn, *at, *one)));
-    }
-    due.sort_by_key(|(turn, at, _)| (*turn, *at));
-    due.into_iter().take(LOOK_MAX).map(|(_, _, one)| one).collect()
 }
 
 /// An interval after the last run; when that is over, or there was none, soon.
@@ -174,6 +165,7 @@ fn chance(below: u64) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::store::TenantRef;
 
     const NOW: u64 = 1_800_000_000;
 

@@ -1,5 +1,6 @@
 //! The sections `[metrics]`, `[remote_write]` and `[otlp]`: what becomes of servers' metrics, and where they go.
 
+use super::is_this_machine;
 use super::reader::Reader;
 use crate::store::Label;
 use std::path::PathBuf;
@@ -96,8 +97,7 @@ fn target(reader: &mut Reader, section: &str) -> Option<TargetConfig> {
     };
     let uri = url.parse::<hyper::Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
     let scheme = uri.as_ref().and_then(hyper::Uri::scheme_str);
-    let here =
-        uri.as_ref().and_then(hyper::Uri::host).is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    let here = uri.as_ref().and_then(hyper::Uri::host).is_some_and(is_this_machine);
     if !matches!(scheme, Some("https" | "http")) || url.contains('@') {
         reader.wrong(&key("url"), "must be an https:// or http:// address, without a name or password in it");
     } else if scheme == Some("http") && !here && login != TargetLogin::Nothing {

@@ -225,6 +225,11 @@ fn log(reader: &mut Reader, default: LogConfig) -> LogConfig {
     LogConfig { json: json.unwrap_or(default.json), level: level.unwrap_or(default.level) }
 }
 
+/// Whether a host is this machine, to which passwords may go in clear.
+fn is_this_machine(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -1,5 +1,6 @@
 //! The `[oidc]` section: which identity provider signs people in, and whom of them.
 
+use super::is_this_machine;
 use super::reader::Reader;
 use crate::access::{OidcGuests, OidcSettings};
 
@@ -41,7 +42,7 @@ fn host(issuer: &str) -> &str {
 
 fn is_safe(issuer: &str) -> bool {
     let name = host(issuer).rsplit_once(':').map_or(host(issuer), |(name, _)| name);
-    let plain = issuer.starts_with("http://") && ["localhost", "127.0.0.1", "[::1]"].contains(&name);
+    let plain = issuer.starts_with("http://") && is_this_machine(name);
     let whole = !name.is_empty() && !issuer.contains(['?', '#', '@', ' ']);
     whole && (plain || issuer.starts_with("https://"))
 }

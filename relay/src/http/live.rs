@@ -16,7 +16,7 @@ use crate::watch::{Event, Phase, Watching, Who};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use cloud_doctor_proto::close::StreamClose;
@@ -34,8 +34,6 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 const PINGS_IN_VAIN: u32 = 2;
 /// A message that cannot be written for so long has no reader.
 const WRITE_WAIT: Duration = Duration::from_secs(30);
-/// How long a close may take.
-const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Looks at a server's metrics: a WebSocket with the subprotocol `cloud-doctor.v1`, opened as `/servers/{id}/stream` is.
 /// Binary messages are whole frames of the kinds `MetricsSeries`, `MetricsSample` and `Refused`; texts are JSON about the
@@ -88,13 +86,7 @@ async fn serve(socket: WebSocket, api: &Api, mut watching: Watching, place: &Pla
     };
     drop(watching);
     if let Some(why) = why {
-        let frame = CloseFrame { code: why.number(), reason: Utf8Bytes::from_static(why.text()) };
-        let farewell = async {
-            to_client.send(Message::Close(Some(frame))).await?;
-            while let Some(Ok(_)) = from_client.next().await {}
-            Ok::<(), axum::Error>(())
-        };
-        drop(timeout(CLOSE_WAIT, farewell).await);
+        ws::close(to_client, from_client, why).await;
     }
 }
 

@@ -17,7 +17,7 @@ use axum::response::Response;
 use cloud_doctor_proto::ids::{AgentId, ChannelId, StreamId, VisitId};
 use cloud_doctor_proto::refusal::one_line;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -218,42 +218,46 @@ struct Streams {
     account: AccountRef,
     /// Ends all of them at once, without a word.
     cut: CancellationToken,
-    /// Ends each.
-    open: HashMap<StreamId, CancellationToken>,
-    /// Those of `open` that are no use of the login: a page that shows metrics to nobody keeps nobody signed in.
-    idle: HashSet<StreamId>,
+    open: HashMap<StreamId, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// Ends it alone.
+    end: CancellationToken,
+    /// Whether it is use of its login: a page that shows metrics to nobody keeps nobody signed in.
+    is_use: bool,
 }
 
 impl InUse {
-    /// A stream on which somebody only looks on: it ends with its login, and does not keep it.
-    pub(super) fn look_on(&self, caller: &Caller, stream: StreamId) -> Place {
-        let place = self.enter(caller, stream);
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(streams) = table.get_mut(&caller.login) {
-            streams.idle.insert(stream);
-        }
-        place
+    /// A stream on which somebody works.
+    pub(super) fn enter(&self, caller: &Caller, stream: StreamId) -> Place {
+        self.open(caller, stream, true)
     }
 
-    pub(super) fn enter(&self, caller: &Caller, stream: StreamId) -> Place {
+    /// A stream on which somebody only looks on: it ends with its login, and does not keep it.
+    pub(super) fn look_on(&self, caller: &Caller, stream: StreamId) -> Place {
+        self.open(caller, stream, false)
+    }
+
+    fn open(&self, caller: &Caller, stream: StreamId, is_use: bool) -> Place {
         // The lock is for one look at a table.
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let streams = table.entry(caller.login).or_insert_with(|| Streams {
             account: caller.account.account,
             cut: CancellationToken::new(),
             open: HashMap::new(),
-            idle: HashSet::new(),
         });
         let end = CancellationToken::new();
-        streams.open.insert(stream, end.clone());
+        streams.open.insert(stream, Open { end: end.clone(), is_use });
         Place { of: self.clone(), login: caller.login, stream, cut: streams.cut.clone(), end }
     }
 
     /// Ends one stream.
     pub(super) fn end(&self, stream: &StreamId) {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(end) = table.values().find_map(|streams| streams.open.get(stream)) {
-            end.cancel();
+        if let Some(open) = table.values().find_map(|streams| streams.open.get(stream)) {
+            open.end.cancel();
         }
     }
 
@@ -261,7 +265,7 @@ impl InUse {
     #[must_use]
     pub fn logins(&self) -> Vec<([u8; 32], bool)> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.iter().map(|(login, streams)| (*login, streams.open.len() > streams.idle.len())).collect()
+        table.iter().map(|(login, streams)| (*login, streams.open.values().any(|open| open.is_use))).collect()
     }
 
     /// Cuts the streams of a login.
@@ -302,7 +306,6 @@ impl Drop for Place {
         let mut table = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(streams) = table.get_mut(&self.login) {
             streams.open.remove(&self.stream);
-            streams.idle.remove(&self.stream);
             if streams.open.is_empty() {
                 table.remove(&self.login);
             }

@@ -84,6 +84,8 @@ const OF_ONE: &str = "SELECT key, value FROM labels WHERE tenant_id = ? AND agen
 /// A server that has a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelledAgent {
+    /// Whose.
+    pub tenant: TenantRef,
     /// Which.
     pub agent: AgentId,
     /// As the trust log names it.
@@ -98,13 +100,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn labelled(&self, label: &Label) -> Result<Vec<LabelledAgent>, StoreError> {
-        let sql = "SELECT a.agent_id, a.name, t.name AS customer FROM labels l JOIN agents a USING (tenant_id, agent_id) \
+        let sql = "SELECT a.tenant_id, a.agent_id, a.name, t.name AS customer FROM labels l JOIN agents a USING (tenant_id, agent_id) \
                    JOIN tenants t USING (tenant_id) WHERE l.key = ?1 AND (?2 IS NULL OR l.value = ?2) \
                    AND a.removed_at IS NULL ORDER BY a.tenant_id, a.name";
         let rows = sqlx::query(sql).bind(&label.key).bind(&label.value).fetch_all(&self.readers).await?;
         let read = |row: &SqliteRow| {
             let agent = AgentId(bytes(row, "agent_id")?);
             Ok::<_, sqlx::Error>(LabelledAgent {
+                tenant: TenantRef(row.try_get("tenant_id")?),
                 agent,
                 name: row.try_get("name")?,
                 customer: row.try_get("customer")?,

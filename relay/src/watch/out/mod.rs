@@ -23,6 +23,7 @@ use super::{Event, Watch, Who, jittered};
 use crate::clock;
 use crate::metrics::WatchEvent;
 use crate::store::{Label, LabelledAgent, Store};
+use crate::turns::in_turn;
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::limits::FRAME_HEADER_BYTES;
@@ -139,7 +140,7 @@ fn start_and_end(
         warn!(more, "too many servers have the label: these are not exported");
     }
     let wanted: HashMap<AgentId, LabelledAgent> =
-        in_turn(wanted).into_iter().take(EXPORTED_MAX).map(|one| (one.agent, one)).collect();
+        in_turn(wanted, |one| one.tenant).into_iter().take(EXPORTED_MAX).map(|one| (one.agent, one)).collect();
     running.retain(|agent, (known, end)| {
         let stays = wanted.get(agent) == Some(known);
         if !stays {
@@ -155,17 +156,6 @@ fn start_and_end(
             (one, end)
         });
     }
-}
-
-/// One of each customer after the other, so that nobody's fleet leaves no place for others.
-fn in_turn(mut all: Vec<LabelledAgent>) -> Vec<LabelledAgent> {
-    let mut turns: HashMap<String, usize> = HashMap::new();
-    all.sort_by_cached_key(|one| {
-        let turn = turns.entry(one.customer.clone()).or_default();
-        *turn += 1;
-        *turn
-    });
-    all
 }
 
 /// Folds one server's values.
