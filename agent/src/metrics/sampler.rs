@@ -75,7 +75,7 @@ impl Metrics {
         let shared = Arc::new(Shared {
             live: watch::Sender::new(None),
             summaries: watch::Sender::new(None),
-            history: Arc::new(History::open(&settings.history)),
+            history: Arc::new(History::new(&settings.history)),
             stopped: Mutex::new(false),
             stop: Condvar::new(),
         });
@@ -162,6 +162,8 @@ impl Sampler {
 
     /// Samples until it is told to stop.
     fn run(&mut self) {
+        // Here, because a tunnel that comes back has shells that wait for it.
+        self.shared.history.find();
         // The first one gives the counters something to count from.
         self.sample(clock::now(), 0);
         loop {

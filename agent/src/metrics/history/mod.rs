@@ -89,8 +89,8 @@ impl Waiting {
 }
 
 impl History {
-    /// Opens what is there, cuts off what a crash left, and goes on behind it. Without a folder everything stays in memory.
-    pub(super) fn open(folder: &Path) -> Self {
+    /// History below a folder of which nothing is known yet: [`History::find`] looks.
+    pub(super) fn new(folder: &Path) -> Self {
         Self::bounded(folder, BYTES_MAX, free_share)
     }
 
@@ -114,11 +114,15 @@ impl History {
     }
 
     fn bounded(folder: &Path, bytes_max: u64, free_share: fn(&Path) -> Option<f64>) -> Self {
-        let mut inner = Inner::new(folder, bytes_max, free_share);
-        if let Err(error) = inner.find() {
-            tracing::warn!(%error, folder = %folder.display(), "history of metrics cannot be read; it begins anew");
+        Self { inner: Mutex::new(Inner::new(folder, bytes_max, free_share)), folder: folder.to_owned() }
+    }
+
+    /// Finds what is there, cuts off what a crash left, and goes on behind it; whoever asks meanwhile waits. Without a
+    /// folder everything stays in memory.
+    pub(super) fn find(&self) {
+        if let Err(error) = self.inner().find() {
+            tracing::warn!(%error, folder = %self.folder.display(), "history of metrics cannot be read; it begins anew");
         }
-        Self { inner: Mutex::new(inner), folder: folder.to_owned() }
     }
 
     /// Held for a copy into memory each second and a write each minute; whoever asks copies and lets go.

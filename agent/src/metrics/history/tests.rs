@@ -30,6 +30,7 @@ impl Host {
         let gauge = table.add_summary(&CPU_UTILIZATION, &[]);
         let counter = table.add_one_of_many(&DISK_IO, &[("device", "sda")]);
         let history = History::bounded(folder.path(), bytes_max, free);
+        history.find();
         let now = Moment { wall: BEGAN + 20, boot: 5_000_000 };
         Self { folder, history, table, gauge, counter, now, counted: 0 }
     }
@@ -53,6 +54,7 @@ impl Host {
 
     fn restart(&mut self) {
         self.history = History::bounded(self.folder.path(), BYTES_MAX, |_| Some(0.5));
+        self.history.find();
     }
 
     fn ask(&self, from: u64, to: u64, points: u32) -> Vec<(Arc<Series>, Range)> {

@@ -3,6 +3,7 @@
 //! Whole devices alone: a partition's numbers are in its device's. Devices that never did anything are left out, as are
 //! those that only pass on to others.
 
+use super::devices::{Devices, numbers};
 use crate::metrics::catalog::{
     DISK_BUSIEST, DISK_IO, DISK_IO_TIME, DISK_IO_TOTAL, DISK_OPERATION_TIME, DISK_OPERATIONS, DISK_QUEUE,
     DISK_WEIGHTED_TIME,
@@ -25,18 +26,8 @@ pub(in crate::metrics) struct Disks {
     queue: Slot,
     total: [Slot; 2],
     totals: [u64; 2],
-    /// In the order of the file's lines, as far as they stay the same.
-    devices: Vec<Known>,
-    /// Counts samples, to tell who was not seen in this one.
-    round: u64,
-}
-
-/// A name, looked up once: what is not to be shown has no device.
-#[derive(Debug)]
-struct Known {
-    name: Vec<u8>,
-    device: Option<Device>,
-    seen: u64,
+    /// None of what is not to be shown.
+    devices: Devices<Option<Device>>,
 }
 
 #[derive(Debug)]
@@ -59,35 +50,32 @@ impl Disks {
             queue: table.add_summary(&DISK_QUEUE, &[]),
             total: ["read", "write"].map(|direction| table.add_summary(&DISK_IO_TOTAL, &[("direction", direction)])),
             totals: [0; 2],
-            devices: Vec::new(),
-            round: 0,
+            devices: Devices::new(),
         }
     }
 
     /// Takes a sample, this many microseconds after the one before.
     pub(in crate::metrics) fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, elapsed: u64) {
         let Some(text) = self.file.read(buffer) else { return };
-        self.round += 1;
+        self.devices.begin();
         let (mut busiest, mut queue) = (None::<u64>, None::<u64>);
-        let mut place = 0;
         for line in lines(text) {
             let mut words = Words(line);
             let Some(name) = words.nth(2) else { continue };
-            let Some(numbers) = numbers(words) else { continue };
+            let Some(numbers) = numbers::<COLUMNS>(words) else { continue };
             // Devices that were never used are of no interest, and there are many.
             if numbers[0] == 0 && numbers[4] == 0 {
                 continue;
             }
-            let at = find(&self.devices, name, place).unwrap_or_else(|| self.discover(name, table));
-            place = at + 1;
-            self.devices[at].seen = self.round;
-            if let Some(device) = &self.devices[at].device {
+            let root = &self.root;
+            let new = || kind(root, name).map(|is_whole| Device::new(name, is_whole, table));
+            if let Some(device) = self.devices.of(name, new) {
                 let (busy, waited) = device.take(&numbers, table, &mut self.totals);
                 busiest = busiest.max(busy);
                 queue = queue.max(waited);
             }
         }
-        self.forget_those_gone(table);
+        self.devices.end(|device| device.iter().flat_map(Device::slots).for_each(|slot| table.remove(slot)));
         for (slot, total) in self.total.iter().zip(self.totals) {
             table.count(*slot, total, Bits::Machine, SECTOR_BYTES);
         }
@@ -97,58 +85,23 @@ impl Disks {
             table.set(self.queue, lossy(waited) / millis);
         }
     }
-
-    /// A device that was not seen before, at the end.
-    fn discover(&mut self, name: &[u8], table: &mut Table) -> usize {
-        let device = self.kind(name).map(|is_whole| Device::new(name, is_whole, table));
-        self.devices.push(Known { name: name.to_vec(), device, seen: 0 });
-        self.devices.len() - 1
-    }
-
-    /// Whether it is a whole device that passes on to no other; nothing for a partition and what has no bottom.
-    fn kind(&self, name: &[u8]) -> Option<bool> {
-        let text = std::str::from_utf8(name).ok().filter(|text| !text.contains(['/', '.']))?;
-        if ["loop", "ram", "sr", "fd"]
-            .iter()
-            .any(|start| text.strip_prefix(start).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())))
-        {
-            return None;
-        }
-        let block = self.root.join("sys/block").join(text);
-        if !block.is_dir() {
-            return None;
-        }
-        let mut below = std::fs::read_dir(block.join("slaves")).into_iter().flatten();
-        Some(below.next().is_none() && !text.starts_with("zram"))
-    }
-
-    fn forget_those_gone(&mut self, table: &mut Table) {
-        let round = self.round;
-        self.devices.retain(|known| {
-            let is_there = known.seen == round;
-            if !is_there {
-                known.device.iter().flat_map(Device::slots).for_each(|slot| table.remove(slot));
-            }
-            is_there
-        });
-    }
 }
 
-/// Lines come in the same order each time.
-fn find(devices: &[Known], name: &[u8], place: usize) -> Option<usize> {
-    if devices.get(place).is_some_and(|device| device.name == name) {
-        return Some(place);
+/// Whether it is a whole device that passes on to no other; nothing for a partition and what has no bottom.
+fn kind(root: &Path, name: &[u8]) -> Option<bool> {
+    let text = std::str::from_utf8(name).ok().filter(|text| !text.contains(['/', '.']))?;
+    if ["loop", "ram", "sr", "fd"]
+        .iter()
+        .any(|start| text.strip_prefix(start).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())))
+    {
+        return None;
     }
-    devices.iter().position(|device| device.name == name)
-}
-
-/// Reads completed, merged, sectors, milliseconds; the same of writes; in flight, milliseconds busy, the same weighted.
-fn numbers(mut words: Words<'_>) -> Option<[u64; COLUMNS]> {
-    let mut numbers = [0; COLUMNS];
-    for number in &mut numbers {
-        *number = words.number()?;
+    let block = root.join("sys/block").join(text);
+    if !block.is_dir() {
+        return None;
     }
-    Some(numbers)
+    let mut below = std::fs::read_dir(block.join("slaves")).into_iter().flatten();
+    Some(below.next().is_none() && !text.starts_with("zram"))
 }
 
 impl Device {

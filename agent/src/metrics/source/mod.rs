@@ -4,6 +4,7 @@
 //! may hang is asked by a thread of its own (`filesystems`).
 
 pub(super) mod cpu;
+mod devices;
 pub(super) mod disks;
 pub(super) mod filesystems;
 pub(super) mod hardware;

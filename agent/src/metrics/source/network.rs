@@ -1,5 +1,6 @@
 //! Network devices: bytes, packets, errors and drops (`/proc/net/dev`).
 
+use super::devices::{Devices, numbers};
 use crate::metrics::catalog::{
     NETWORK_DROPPED, NETWORK_DROPPED_TOTAL, NETWORK_ERRORS, NETWORK_ERRORS_TOTAL, NETWORK_IO, NETWORK_IO_TOTAL,
     NETWORK_PACKETS,
@@ -21,17 +22,14 @@ pub(in crate::metrics) struct Network {
     dropped: Slot,
     /// Bytes received and sent, errors, drops: of the devices that count for the host.
     totals: [u64; 4],
-    devices: Vec<Device>,
-    round: u64,
+    devices: Devices<Device>,
 }
 
 #[derive(Debug)]
 struct Device {
-    name: Vec<u8>,
     has_hardware: bool,
     /// Bytes, packets, errors, drops; each of both directions.
     slots: [[Slot; 2]; 4],
-    seen: u64,
 }
 
 impl Network {
@@ -43,68 +41,36 @@ impl Network {
             errors: table.add_summary(&NETWORK_ERRORS_TOTAL, &[]),
             dropped: table.add_summary(&NETWORK_DROPPED_TOTAL, &[]),
             totals: [0; 4],
-            devices: Vec::new(),
-            round: 0,
+            devices: Devices::new(),
         }
     }
 
     pub(in crate::metrics) fn sample(&mut self, table: &mut Table, buffer: &mut Buffer) {
         let Some(text) = self.file.read(buffer) else { return };
-        self.round += 1;
+        self.devices.begin();
         let none_has_hardware = !self.devices.iter().any(|device| device.has_hardware);
-        let mut place = 0;
         for line in lines(text) {
             // A name may touch the first number, and may hold a colon itself.
             let Some(colon) = line.iter().rposition(|byte| *byte == b':') else { continue };
             let Some(name) = Words(&line[..colon]).next() else { continue };
-            let Some(numbers) = numbers(Words(&line[colon + 1..])) else { continue };
-            let at = find(&self.devices, name, place).unwrap_or_else(|| self.discover(name, table));
-            place = at + 1;
-            let device = &mut self.devices[at];
-            device.seen = self.round;
+            let Some(numbers) = numbers::<COLUMNS>(Words(&line[colon + 1..])) else { continue };
+            let root = &self.root;
+            let device = self.devices.of(name, || Device::new(name, has_hardware(root, name), table));
             let counts = device.has_hardware || (none_has_hardware && name != b"lo");
             device.take(&numbers, table, counts.then_some(&mut self.totals));
         }
-        self.forget_those_gone(table);
+        self.devices.end(|device| device.slots.iter().flatten().for_each(|slot| table.remove(*slot)));
         let slots = [self.io[0], self.io[1], self.errors, self.dropped];
         for (slot, total) in slots.into_iter().zip(self.totals) {
             table.count(slot, total, Bits::Machine, 1.0);
         }
     }
-
-    fn discover(&mut self, name: &[u8], table: &mut Table) -> usize {
-        let text = std::str::from_utf8(name).ok().filter(|text| !text.contains('/') && !text.starts_with('.'));
-        let hardware = text.map(|text| self.root.join("sys/class/net").join(text).join("device"));
-        self.devices.push(Device::new(name, hardware.is_some_and(|path| path.exists()), table));
-        self.devices.len() - 1
-    }
-
-    fn forget_those_gone(&mut self, table: &mut Table) {
-        let round = self.round;
-        self.devices.retain(|device| {
-            let is_there = device.seen == round;
-            if !is_there {
-                device.slots.iter().flatten().for_each(|slot| table.remove(*slot));
-            }
-            is_there
-        });
-    }
 }
 
-/// Lines come in the same order each time.
-fn find(devices: &[Device], name: &[u8], place: usize) -> Option<usize> {
-    if devices.get(place).is_some_and(|device| device.name == name) {
-        return Some(place);
-    }
-    devices.iter().position(|device| device.name == name)
-}
-
-fn numbers(mut words: Words<'_>) -> Option<[u64; COLUMNS]> {
-    let mut numbers = [0; COLUMNS];
-    for number in &mut numbers {
-        *number = words.number()?;
-    }
-    Some(numbers)
+/// Whether there is hardware behind a device.
+fn has_hardware(root: &Path, name: &[u8]) -> bool {
+    let text = std::str::from_utf8(name).ok().filter(|text| !text.contains('/') && !text.starts_with('.'));
+    text.is_some_and(|text| root.join("sys/class/net").join(text).join("device").exists())
 }
 
 impl Device {
@@ -114,7 +80,7 @@ impl Device {
         let slots = metrics.map(|metric| {
             DIRECTIONS.map(|direction| table.add_one_of_many(metric, &[("device", &text), ("direction", direction)]))
         });
-        Self { name: name.to_vec(), has_hardware, slots, seen: 0 }
+        Self { has_hardware, slots }
     }
 
     fn take(&self, numbers: &[u64; COLUMNS], table: &mut Table, mut totals: Option<&mut [u64; 4]>) {

@@ -168,7 +168,8 @@ pub(crate) fn measure_history(report: &mut Report) -> Result<()> {
     // The first one has no counters.
     recorded.remove(0);
     let folder = tempfile::Builder::new().prefix("cd-history-").tempdir_in("/tmp")?;
-    let history = History::open(folder.path());
+    let history = History::new(folder.path());
+    history.find();
     let end = play(&history, &mut host.table, &recorded, before);
     let known = recorded.iter().flatten().filter(|value| value.is_finite()).count() / recorded.len();
     let (bytes, points) = size(folder.path(), known)?;
