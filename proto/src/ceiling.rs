@@ -167,23 +167,32 @@ pub struct Span(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Setting {
-    /// The check's id and, behind its last dot, the parameter.
-    name: String,
+    check: String,
+    param: String,
     /// As it was written.
     number: String,
+}
+
+/// The check's id, the parameter and the number of `CHECK.PARAMETER=NUMBER`; finite.
+#[must_use]
+pub fn setting(text: &str) -> Option<(&str, &str, f64)> {
+    let (name, number) = text.split_once('=')?;
+    let (check, param) = name.trim().rsplit_once('.')?;
+    let number = number.trim().parse::<f64>().ok().filter(|number| number.is_finite())?;
+    Some((check, param, number))
 }
 
 impl Setting {
     /// The check's id.
     #[must_use]
     pub fn check(&self) -> &str {
-        self.name.rsplit_once('.').map_or("", |(check, _)| check)
+        &self.check
     }
 
     /// The parameter.
     #[must_use]
     pub fn param(&self) -> &str {
-        self.name.rsplit_once('.').map_or("", |(_, param)| param)
+        &self.param
     }
 
     /// The number; finite.
@@ -197,12 +206,10 @@ impl TryFrom<String> for Setting {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         let parse = || {
-            let (name, number) = text.split_once('=')?;
-            let (check, param) = name.trim().rsplit_once('.')?;
-            let number = number.trim();
-            let is_finite = number.parse::<f64>().is_ok_and(f64::is_finite);
-            let fits = check.contains('.') && !param.is_empty() && is_finite;
-            fits.then(|| Self { name: name.trim().to_owned(), number: number.to_owned() })
+            let (check, param, _) =
+                setting(&text).filter(|(check, param, _)| check.contains('.') && !param.is_empty())?;
+            let number = text.split_once('=')?.1.trim().to_owned();
+            Some(Self { check: check.to_owned(), param: param.to_owned(), number })
         };
         parse().ok_or_else(|| format!("\"{text}\" is not like \"lb.measured-interval.observe=30\""))
     }
@@ -210,13 +217,13 @@ impl TryFrom<String> for Setting {
 
 impl From<Setting> for String {
     fn from(setting: Setting) -> Self {
-        format!("{}={}", setting.name, setting.number)
+        setting.to_string()
     }
 }
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.name, self.number)
+        write!(f, "{}.{}={}", self.check, self.param, self.number)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::found::{Found, Gap};
 use crate::host::Host;
 use crate::pack::Heard;
 use crate::words;
+use cloud_doctor_proto::ceiling::setting;
 use cloud_doctor_proto::checks::Absent;
 use cloud_doctor_proto::finding::{Finding, Status, Words};
 use std::collections::BTreeMap;
@@ -60,9 +61,7 @@ impl Wanted {
                 "{text:?} 不符合 检查.参数=数值 的形式，例如 cpu.usage.warning=80"
             ))
         };
-        let (key, number) = text.split_once('=').ok_or_else(form)?;
-        let number = number.trim().parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(form)?;
-        let (id, name) = key.trim().rsplit_once('.').ok_or_else(form)?;
+        let (id, name, number) = setting(text).ok_or_else(form)?;
         let Some(check) = crate::by_id(id) else {
             return Err(BadSetting(words!(
                 "there is no check {id:?}; `check --list` shows all",
@@ -76,7 +75,7 @@ impl Wanted {
                 "{id} 没有参数 {name:?}，仅有：{names}"
             )));
         }
-        self.set.insert(key.trim().to_owned(), number);
+        self.set.insert(format!("{id}.{name}"), number);
         Ok(())
     }
 }

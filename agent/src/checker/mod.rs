@@ -155,10 +155,14 @@ enum Line {
 
 /// Runs the role: an order on standard input, lines on standard output.
 pub(crate) fn role() -> ExitCode {
-    match look() {
+    ended(look())
+}
+
+/// How a process of this room ends: one that failed says why to whoever started it.
+fn ended(done: io::Result<()>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The supervisor passes it on.
             writeln!(io::stderr(), "{error}").ok();
             ExitCode::FAILURE
         }

@@ -2,11 +2,11 @@
 //!
 //! It looks twice, a second apart, closed in as every checker is; it must never read a command line.
 
-use super::close_in;
+use super::{close_in, ended};
 use cloud_doctor_checks::host::{boot_time, unix_millis};
 use cloud_doctor_checks::{Host, Used, busiest};
 use cloud_doctor_proto::metrics::PROCESSES_MAX;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,13 +17,7 @@ const ORDER_BYTES_MAX: u64 = 16;
 
 /// Runs the role.
 pub(crate) fn role() -> ExitCode {
-    match answer() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            writeln!(io::stderr(), "{error}").ok();
-            ExitCode::FAILURE
-        }
-    }
+    ended(answer())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a second of use takes a second")]

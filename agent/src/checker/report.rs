@@ -3,7 +3,7 @@
 //! Packs are read here, and plugins started, so that guard does neither. It must never pass on a secret: what leaves goes
 //! through the redactor, whoever asked. Nor may it run an own check that the order does not allow.
 
-use super::run;
+use super::{ended, run};
 use crate::own::{self, Allowed};
 use cloud_doctor_checks::host::{boot_time, unix_time};
 use cloud_doctor_checks::redact::Redactor;
@@ -11,7 +11,7 @@ use cloud_doctor_checks::{Check, Group, Host, Record, Wanted, all, apart, by_id,
 use cloud_doctor_proto::checks::Report;
 use cloud_doctor_proto::plugin::Plugin;
 use serde::{Deserialize, Serialize};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -52,13 +52,7 @@ const ORDER_BYTES_MAX: u64 = 2 << 20;
 
 /// Runs the role.
 pub(crate) fn role() -> ExitCode {
-    match answer() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            writeln!(io::stderr(), "{error}").ok();
-            ExitCode::FAILURE
-        }
-    }
+    ended(answer())
 }
 
 fn answer() -> io::Result<()> {
@@ -89,10 +83,10 @@ fn look(wants: Wants) -> io::Result<Answer> {
     let refused = wants.own.missing(&own.iter().map(|check| check.id).collect::<Vec<_>>());
     let ours = wants.checks.iter().filter_map(|id| by_id(id)).filter(|check| check.group() != Group::Own);
     let checks: Vec<_> = ours.chain(own).collect();
-    let mut ended = run(None, &checks, &wanted, &here);
-    record.learn(&mut ended.ran, at);
+    let mut done = run(None, &checks, &wanted, &here);
+    record.learn(&mut done.ran, at);
     let mut redactor = Redactor::new(wants.redaction);
-    let (mut findings, absent) = apart(ended.ran);
+    let (mut findings, absent) = apart(done.ran);
     findings.iter_mut().for_each(|finding| redactor.finding(finding));
     findings.sort_by_key(|finding| (std::cmp::Reverse(finding.status), !finding.note));
     let report = Report {
@@ -100,7 +94,7 @@ fn look(wants: Wants) -> io::Result<Answer> {
         millis: since.millis_until(boot_time()),
         findings,
         absent,
-        sandbox_open: ended.open,
+        sandbox_open: done.open,
         ..Report::empty(Host::live()?.name(), env!("CARGO_PKG_VERSION").to_owned(), at)
     };
     Ok(Answer { report, record: record.text(), anew })

@@ -150,6 +150,7 @@ fn make(places: &Places, options: &Options, language: Language) -> Result<(), Pr
     }
     let deadline = boot_time().plus_secs(SECS_MAX);
     let usual = root.is_none() && options.rto.is_none() && options.set.is_empty();
+    wanted.history_from = root.is_none().then(|| places.history());
     let mut memory = memory::open(places, usual, language);
     memory.tell(&mut wanted, unix_time());
     let mut report = look(options, &host, &wanted, &own, |ran| memory::learn(&mut memory, ran, unix_time(), language));

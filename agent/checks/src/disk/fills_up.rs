@@ -1,6 +1,6 @@
 //! File systems that will be full, in bytes or in inodes, if nothing is done.
 
-use crate::check::{Check, Needs, Param, Text};
+use crate::check::{Check, Needs, Text};
 use crate::forecast;
 use crate::found::Outcome;
 use crate::host::Host;
@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     title: Text { en: "File systems that will be full", zh: "即将写满的文件系统" },
     reads: &["history of metrics: system.filesystem.utilization, system.linux.filesystem.inodes"],
     needs: Needs::HISTORY,
-    params: &[Param::plain("critical", 24.0, "h", "a day is what people need who are not woken for it")],
+    params: &[forecast::SOON],
     impact: Text {
         en: "When it is full, databases stop, logs and uploads are lost, and services do not start again.",
         zh: "空间用尽后，数据库会停止写入，日志和上传会丢失，服务也无法再次启动。",

@@ -12,7 +12,7 @@ mod slopes;
 mod told;
 
 pub use ledger::{Entry, Ledger, Outcome};
-pub(crate) use told::{learn, tell};
+pub(crate) use told::{SOON, learn, tell};
 
 use slopes::{Slopes, slopes};
 

@@ -5,6 +5,7 @@
 //! taken away again.
 
 use super::{FULL, Forecast, Ledger, Outcome, Rule, forecast};
+use crate::check::Param;
 use crate::found::{Found, Gap, Outcome as Findings};
 use crate::number::span;
 use crate::run::Settings;
@@ -18,6 +19,10 @@ const RULE: &str = "rule";
 const EARLIEST: &str = "earliest_s";
 const LIKELY: &str = "likely_s";
 const LATEST: &str = "latest_s";
+
+/// Of every check that forecasts: a trend that has so long to go, or less, is critical.
+pub(crate) const SOON: Param =
+    Param::plain("critical", 24.0, "h", "a day is what people need who are not woken for it");
 
 /// What `named` calls of the history, each with its finding. `named` gives a subject for what a check is about.
 pub(crate) fn tell(settings: &Settings<'_>, named: impl Fn(&str) -> Option<String>) -> Findings {
@@ -50,7 +55,7 @@ fn one(settings: &Settings<'_>, subject: &str, used: f64, said: Option<&Forecast
         "{subject} is {percent:.0} % used and fills up in {likely}, in {earliest} at the earliest",
         "{subject} 已使用 {percent:.0}%，预计 {likely} 后用尽，最早 {earliest} 后"
     );
-    let soon = said.likely_secs <= settings.number("critical") * 3_600.0;
+    let soon = said.likely_secs <= settings.number(SOON.name) * 3_600.0;
     let status = if said.rule == Rule::Trend && soon { Status::Critical } else { Status::Warning };
     let first = points.first().map_or(0, |(at, _)| *at);
     let last = points.last().map_or(0, |(at, _)| *at);

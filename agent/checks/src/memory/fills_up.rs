@@ -1,6 +1,6 @@
 //! Memory that will be used up if nothing is done: something leaks.
 
-use crate::check::{Check, Needs, Param, Text};
+use crate::check::{Check, Needs, Text};
 use crate::forecast;
 use crate::found::Outcome;
 use crate::host::Host;
@@ -11,7 +11,7 @@ pub(crate) const CHECK: Check = Check {
     title: Text { en: "Memory that will be used up", zh: "即将用尽的内存" },
     reads: &["history of metrics: system.memory.utilization"],
     needs: Needs::HISTORY,
-    params: &[Param::plain("critical", 24.0, "h", "a day is what people need who are not woken for it")],
+    params: &[forecast::SOON],
     impact: Text {
         en: "When memory is used up, the kernel ends processes, often the largest one: the database.",
         zh: "内存用尽后，内核会强制结束进程，往往是占用最大的进程，例如数据库。",

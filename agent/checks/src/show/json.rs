@@ -21,8 +21,8 @@ struct Document<'a> {
 }
 
 /// A finding in one language.
-#[derive(Serialize)]
-pub(crate) struct One<'a> {
+#[derive(Debug, Serialize)]
+pub struct One<'a> {
     check: &'a str,
     subject: &'a str,
     status: Status,
@@ -60,7 +60,8 @@ pub fn json(results: &Results<'_>, style: Style) -> serde_json::Result<String> {
 }
 
 /// A finding in one language.
-pub(crate) fn one(finding: &Finding, language: Language) -> One<'_> {
+#[must_use]
+pub fn one(finding: &Finding, language: Language) -> One<'_> {
     One {
         check: &finding.check,
         subject: &finding.subject,

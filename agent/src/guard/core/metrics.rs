@@ -42,7 +42,7 @@ impl Core {
         request: &MetricsRequest,
     ) -> Result<oneshot::Receiver<()>, Refused> {
         let what = name(request);
-        if let Err(refused) = self.may_show_metrics(moment, request) {
+        if let Err(refused) = self.shows_metrics(moment).and_then(|()| self.has_room_for(moment, request)) {
             self.refused(moment, "metrics", claims, &refused, "");
             return Err(refused);
         }
@@ -59,43 +59,34 @@ impl Core {
         Ok(ended)
     }
 
-    fn may_show_metrics(&mut self, moment: Moment, request: &MetricsRequest) -> Result<(), Refused> {
+    /// Whether the customer lets metrics be shown now.
+    fn shows_metrics(&self, moment: Moment) -> Result<(), Refused> {
         if self.is_locked() {
             return Err(Refusal::Lockdown.into());
         }
         let ceiling = self.ceiling().map_err(|problem| Refusal::Ceiling.telling(problem.told()))?;
         let rule = ceiling.rule(ScopeName::Metrics, "").filter(|rule| rule.mode == Mode::Allow);
-        if !rule.is_some_and(|rule| rule.open_at(moment.at, (self.host.zone_secs)())) {
-            return Err(Refusal::MetricsNotAllowed.into());
-        }
+        let is_open = rule.is_some_and(|rule| rule.open_at(moment.at, (self.host.zone_secs)()));
+        if is_open { Ok(()) } else { Err(Refusal::MetricsNotAllowed.into()) }
+    }
+
+    /// Whether one more may be served.
+    fn has_room_for(&mut self, moment: Moment, request: &MetricsRequest) -> Result<(), Refused> {
         self.shown.leases.retain(|lease| !lease.open.is_closed());
         if self.shown.leases.len() >= LEASES_MAX {
             return Err(Refusal::Busy.into());
         }
         let next = self.shown.processes.map(|looked| looked.plus_secs(PROCESSES_PAUSE_SECS));
-        match request {
-            MetricsRequest::Processes { .. } if next.is_some_and(|next| next > moment.boot) => {
-                Err(Refusal::ProcessesTooOften.with(PROCESSES_PAUSE_SECS.to_string()))
-            }
-            MetricsRequest::Live {}
-            | MetricsRequest::Summary {}
-            | MetricsRequest::Range(_)
-            | MetricsRequest::Processes { .. } => Ok(()),
+        if matches!(request, MetricsRequest::Processes { .. }) && next.is_some_and(|next| next > moment.boot) {
+            return Err(Refusal::ProcessesTooOften.with(PROCESSES_PAUSE_SECS.to_string()));
         }
+        Ok(())
     }
 
     /// Ends all leases when nothing may be shown any more.
     pub(super) fn sweep_metrics(&mut self, moment: Moment) {
         self.shown.leases.retain(|lease| !lease.open.is_closed());
-        if self.shown.leases.is_empty() {
-            return;
-        }
-        // Whatever else there is against one more, those that are open stay so while the ceiling says so.
-        let ends = match self.may_show_metrics(moment, &MetricsRequest::Summary {}) {
-            Ok(()) => false,
-            Err(refused) => refused.code != Refusal::Busy,
-        };
-        if ends {
+        if !self.shown.leases.is_empty() && self.shows_metrics(moment).is_err() {
             self.end_metrics(moment);
         }
     }

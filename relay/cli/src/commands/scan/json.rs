@@ -1,9 +1,10 @@
 //! A scan for programs: `cloud-doctor/scan/v1`. Names and values stay; new ones may come beside them.
 
-use super::gather::{Doubt, Fate, Fleet, Seen, Server};
+use super::gather::{Doubt, Fate, Fleet, Server};
 use super::outcome;
 use crate::fail::Fail;
-use cloud_doctor_proto::finding::{Detail, Evidence, Finding, Status};
+use cloud_doctor_checks::show;
+use cloud_doctor_proto::finding::Status;
 use cloud_doctor_proto::refusal::Language;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -67,23 +68,12 @@ struct One<'a> {
     refused: &'a [String],
 }
 
+/// A finding as `check` writes it, and whether somebody answers for it.
 #[derive(Serialize)]
 struct Found<'a> {
-    check: &'a str,
-    subject: &'a str,
-    status: Status,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    note: bool,
+    #[serde(flatten)]
+    finding: show::One<'a>,
     waived: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<f64>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    unit: &'a str,
-    evidence: &'a [Evidence],
-    summary: &'a str,
-    impact: &'a str,
-    remedy: &'a str,
-    details: &'a BTreeMap<String, Detail>,
 }
 
 /// One document, on one line.
@@ -132,7 +122,11 @@ fn one(server: &Server, language: Language, all: bool) -> One<'_> {
             state: "report",
             status: seen.worst(),
             at: Some(seen.report.at.0),
-            findings: seen.findings(all).into_iter().map(|finding| found(seen, finding, language)).collect(),
+            findings: seen
+                .findings(all)
+                .into_iter()
+                .map(|finding| Found { finding: show::one(finding, language), waived: seen.is_waived(finding) })
+                .collect(),
             absent: seen.report.absent.iter().map(|one| (one.check.as_str(), one.why.get(language))).collect(),
             refused: &seen.report.refused,
             ..bare
@@ -151,23 +145,6 @@ pub(super) fn doubt_id(doubt: Doubt) -> &'static str {
         Doubt::Signature => "signature",
         Doubt::OtherScan => "other-scan",
         Doubt::OtherChecks => "other-checks",
-    }
-}
-
-fn found<'a>(seen: &Seen, finding: &'a Finding, language: Language) -> Found<'a> {
-    Found {
-        check: &finding.check,
-        subject: &finding.subject,
-        status: finding.status,
-        note: finding.note,
-        waived: seen.is_waived(finding),
-        value: finding.value,
-        unit: &finding.unit,
-        evidence: &finding.evidence,
-        summary: finding.summary.get(language),
-        impact: finding.impact.get(language),
-        remedy: finding.remedy.get(language),
-        details: &finding.details,
     }
 }
 
