@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod e2e {
+    mod acme;
     mod ahead;
     mod bad_input;
     mod checks;

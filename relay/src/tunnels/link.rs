@@ -116,7 +116,7 @@ async fn greet<'a>(
         TunnelKind::Guest => TenantId([0; 32]),
     };
     let heads = shared.heads.follow(log);
-    Ok(Link { agent, kind, send, frames, heads, confirmed: hello.trust, asked: None })
+    Ok(Link { agent, kind, send, frames, heads, confirmed: hello.trust, asked: None, grown: false })
 }
 
 /// The agent closed on purpose: it was told to stop. One that was killed says nothing.
@@ -156,6 +156,8 @@ struct Link<'a> {
     confirmed: TrustHead,
     /// The entry up to which a page is on its way.
     asked: Option<u64>,
+    /// The log grew while an answer was awaited.
+    grown: bool,
 }
 
 impl Link<'_> {
@@ -239,7 +241,8 @@ impl Link<'_> {
         match self.asked.take() {
             Some(asked) if head.seq < asked => {
                 warn!(agent = %self.agent.agent.short(), at = head.seq, asked, "the agent refuses trust-log entries");
-                Ok(())
+                // What it refuses is asked again only when there is more: it may have come meanwhile.
+                if std::mem::take(&mut self.grown) { self.push(shared).await } else { Ok(()) }
             }
             Some(_) => self.push(shared).await,
             None => Ok(()),
@@ -248,9 +251,14 @@ impl Link<'_> {
 
     /// Sends the next page, unless one is on its way.
     async fn push(&mut self, shared: &Shared) -> Result<(), TunnelClose> {
-        if self.kind == TunnelKind::Guest || self.asked.is_some() {
+        if self.kind == TunnelKind::Guest {
             return Ok(());
         }
+        if self.asked.is_some() {
+            self.grown = true;
+            return Ok(());
+        }
+        self.grown = false;
         let from = self.confirmed.seq + 1;
         let entries = match shared.store.of(self.agent.tenant).log_entries(from, ENTRIES_PAGE).await {
             Ok(entries) => entries,

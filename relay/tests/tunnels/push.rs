@@ -36,6 +36,24 @@ async fn r_13_an_agent_behind_gets_every_entry_and_then_each_new_one() {
     world.stop().await;
 }
 
+/// Growth while an answer is awaited counts, whichever of the two the relay sees first.
+#[tokio::test]
+async fn r_13_an_agent_that_refuses_is_asked_for_what_came_meanwhile() {
+    let world = World::new().await;
+    let server = world.enrolled(1).await;
+    let stuck = world.log().await.head();
+    let mut agent = Agent::up_with(&world, &server, stuck, TransportConfig::default()).await;
+    world.add_engineer(20).await;
+    let first: TrustUpdate = agent.control.expect(Kind::TrustUpdate).await;
+    world.add_engineer(21).await;
+    // The relay has seen the growth before it hears the refusal.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    agent.control.say(Kind::TrustHead, &TrustHead { ..stuck }).await;
+    let second: TrustUpdate = agent.control.expect(Kind::TrustUpdate).await;
+    assert!(second.entries.len() > first.entries.len());
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn r_13_an_agent_that_refuses_is_asked_again_only_when_the_log_grows() {
     let world = World::new().await;
