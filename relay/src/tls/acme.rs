@@ -13,7 +13,7 @@ use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder, OrderStatus,
     RetryPolicy,
 };
-use rcgen::{CertificateParams, CustomExtension, KeyPair};
+use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 use std::path::{Path, PathBuf};
@@ -158,7 +158,10 @@ async fn obtain(settings: &AcmeSettings, dir: &Path, certificates: &Certificates
         return Err(AcmeError::Refused);
     }
     let key = KeyPair::generate()?;
-    let request = CertificateParams::new(settings.names.clone())?.serialize_request(&key)?;
+    let mut params = CertificateParams::new(settings.names.clone())?;
+    // The library's own common name is none of the names, and authorities refuse to sign it.
+    params.distinguished_name = DistinguishedName::new();
+    let request = params.serialize_request(&key)?;
     order.finalize_csr(request.der()).await?;
     let chain = order.poll_certificate(&RetryPolicy::default()).await?;
     let files = stored(dir);

@@ -6,6 +6,7 @@ use cloud_doctor_proto::control::{TrustHead, TrustUpdate};
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::limits::ENTRIES_PAGE;
 use quinn::TransportConfig;
+use std::time::Duration;
 
 #[tokio::test]
 async fn r_13_an_agent_behind_gets_every_entry_and_then_each_new_one() {

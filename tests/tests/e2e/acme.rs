@@ -140,7 +140,8 @@ fn without_its_acme_authority_a_relay_serves_on_and_says_when_it_tries_again() {
     fs::create_dir_all(place.root().parent().unwrap()).unwrap();
     fs::copy("/etc/ssl/certs/ca-certificates.crt", place.root()).unwrap();
     let relay = place.start_relay();
-    let said = eventually(ORDER, "a failed order", || Some(relay.stderr()).filter(|said| said.contains("no certificate")));
+    let said =
+        eventually(ORDER, "a failed order", || Some(relay.stderr()).filter(|said| said.contains("no certificate")));
     assert!(said.contains("the one in use stays") && said.contains("next_attempt_secs=60"), "{said}");
     TcpStream::connect((place.address, 443)).unwrap();
 }
