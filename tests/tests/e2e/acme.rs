@@ -90,11 +90,16 @@ impl Place {
         let line = shown.lines().find(|line| line.starts_with("set-up")).unwrap();
         fs::write(&code, line.split_whitespace().nth(2).unwrap()).unwrap();
         fs::write(&password, "only for a moment and on loopback\n").unwrap();
-        let mut command = self.inside(&Program::Client.path());
+        let mut command = self.client(trusts);
         command.args(["setup", &format!("https://{NAME}"), "--account", "owner", "--tenant", "Example Ltd"]);
         command.arg("--code-file").arg(&code).arg("--password-file").arg(&password);
-        command.env("SSL_CERT_FILE", trusts).env("CLOUD_DOCTOR_HOME", self.world.path("home"));
         self.world.output("setup", command)
+    }
+
+    fn client(&self, trusts: &Path) -> Command {
+        let mut command = self.inside(&Program::Client.path());
+        command.env("SSL_CERT_FILE", trusts).env("CLOUD_DOCTOR_HOME", self.world.path("home"));
+        command
     }
 }
 
@@ -123,11 +128,11 @@ fn a_certificate_comes_from_an_acme_authority_and_outlives_it() {
     }
     let again = place.start_relay();
     assert_eq!(stored(), first);
-    let mut asked = place.inside(&Program::Client.path());
-    asked.args(["servers", "--json"]).env("SSL_CERT_FILE", place.root());
-    asked.env("CLOUD_DOCTOR_HOME", place.world.path("home"));
-    let asked = place.world.output("servers", asked);
-    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    let mut login = place.client(&place.root());
+    login.args(["login", &format!("https://{NAME}"), "--account", "owner", "--password-file"]);
+    login.arg(place.world.path("password"));
+    let done = place.world.output("login", login);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(!again.stderr().contains("certificate obtained") && !again.stderr().contains("no certificate"));
 }
 
