@@ -9,6 +9,8 @@ use cloud_doctor_tests::process::Process;
 use cloud_doctor_tests::site::Site;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 const HAPROXY: &str = "/usr/sbin/haproxy";
 const CHECK: &str = "lb.measured-interval";
@@ -16,6 +18,8 @@ const CHECK: &str = "lb.measured-interval";
 const INTERVAL: f64 = 1.0;
 /// Nine probes make eight gaps, the fewest that tell a clock.
 const WATCH_SECS: u32 = 11;
+/// For a run that watches: far more than it takes.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// The finding that every watch makes, whatever it saw.
 const WATCHED: &str = "watched connections";
 
@@ -45,7 +49,9 @@ fn haproxy(site: &Site, backend: &Backend) -> Process {
 
 /// What the client is told in English.
 fn told(site: &Site) -> Findings {
-    Findings::read(&site.ask(&["check", "web-1", CHECK, "--json", "--all", "--lang", "en"]).stdout)
+    let mut check = site.start("check", &["check", "web-1", CHECK, "--json", "--all", "--lang", "en"], Stdio::null());
+    check.wait(PATIENCE);
+    Findings::read(check.stdout().as_bytes())
 }
 
 #[test]
