@@ -49,6 +49,7 @@ impl NoCeiling {
             NoCeiling::Invalid { path, error } => match error {
                 CeilingError::TooLong(bytes) => Tell::CeilingTooLong.with(&[&path.display(), bytes]),
                 CeilingError::Parse(why) => Tell::CeilingParse.with(&[&path.display(), &lines(why)]),
+                CeilingError::Plugin(fault) => fault.told(&path.display()),
                 CeilingError::Version(version) => Tell::CeilingVersion.with(&[&path.display(), version]),
                 CeilingError::NoEnd => Tell::CeilingCut.with(&[&path.display()]),
             },

@@ -247,6 +247,9 @@ pub enum CeilingError {
     /// TOML or schema.
     #[error("the ceiling does not parse: {0}")]
     Parse(String),
+    /// A plugin that is not wholly right.
+    #[error("{0}")]
+    Plugin(plugin::Fault),
     /// A schema of another build.
     #[error("the ceiling has version {0}; this agent reads version 1")]
     Version(u32),
@@ -278,12 +281,16 @@ impl FromStr for Ceiling {
         if !is_whole(text) {
             return Err(CeilingError::NoEnd);
         }
-        let ceiling: Self = toml::from_str(text).map_err(|e| CeilingError::Parse(e.to_string().trim().to_owned()))?;
+        let wrong = |e: toml::de::Error| match plugin::fault(text) {
+            Some(fault) => CeilingError::Plugin(fault),
+            None => CeilingError::Parse(e.to_string().trim().to_owned()),
+        };
+        let ceiling: Self = toml::from_str(text).map_err(wrong)?;
         if ceiling.version != 1 {
             return Err(CeilingError::Version(ceiling.version));
         }
         match plugin::clash(&ceiling.plugins) {
-            Some(why) => Err(CeilingError::Parse(why)),
+            Some(fault) => Err(CeilingError::Plugin(fault)),
             None => Ok(ceiling),
         }
     }

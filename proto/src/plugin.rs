@@ -4,6 +4,7 @@
 //! relay can only ask for the id.
 
 use crate::ceiling::Span;
+use crate::told::{Tell, Told};
 use serde::{Deserialize, Serialize};
 
 /// Plugins of one host.
@@ -52,25 +53,64 @@ struct Written {
     remedy: Option<String>,
 }
 
+/// What is wrong with a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    code: Tell,
+    values: Vec<String>,
+}
+
+impl Fault {
+    fn new(code: Tell, values: &[&dyn std::fmt::Display]) -> Self {
+        Self { code, values: values.iter().map(ToString::to_string).collect() }
+    }
+
+    /// For people, in their language. `place` is the file that it stands in.
+    #[must_use]
+    pub fn told(&self, place: &dyn std::fmt::Display) -> Told {
+        let values = self.values.iter().map(|value| value as &dyn std::fmt::Display);
+        self.code.with(&[place].into_iter().chain(values).collect::<Vec<_>>())
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.told(&"the ceiling").fmt(f)
+    }
+}
+
 impl TryFrom<Written> for Plugin {
-    type Error = String;
-    fn try_from(written: Written) -> Result<Self, String> {
+    type Error = Fault;
+    fn try_from(written: Written) -> Result<Self, Fault> {
         let Written { id, exec, args, timeout, user, title, remedy } = written;
         if !is_id(&id) {
-            return Err(format!("plugin {id:?}: an id is like x.site.raid, of a-z, 0-9 and -"));
+            return Err(Fault::new(Tell::PluginId, &[&id]));
         }
         if !exec.starts_with('/') || exec.contains('\0') {
-            return Err(format!("plugin {id}: exec must be an absolute path; no shell looks for it"));
+            return Err(Fault::new(Tell::PluginExec, &[&id]));
         }
         if args.len() > ARGS_MAX || args.iter().any(|one| one.len() > ARG_BYTES_MAX || one.contains('\0')) {
-            return Err(format!("plugin {id}: args are {ARGS_MAX} texts of {ARG_BYTES_MAX} bytes at most"));
+            return Err(Fault::new(Tell::PluginArgs, &[&id, &ARGS_MAX, &ARG_BYTES_MAX]));
         }
         let timeout = timeout.unwrap_or(Span(SECS_MAX));
         if !(1..=SECS_MAX).contains(&timeout.0) {
-            return Err(format!("plugin {id}: timeout is between 1s and {SECS_MAX}s, like 8s"));
+            return Err(Fault::new(Tell::PluginTimeout, &[&id, &SECS_MAX]));
         }
         Ok(Self { id, exec, args, timeout, user: user.unwrap_or_else(|| USER.to_owned()), title, remedy })
     }
+}
+
+/// A ceiling, as far as its plugins go.
+#[derive(Deserialize)]
+struct Declared {
+    #[serde(default)]
+    plugin: Vec<Written>,
+}
+
+/// What is wrong with a plugin of a ceiling that does not parse: the parser has words for it in one language only.
+pub(crate) fn fault(ceiling: &str) -> Option<Fault> {
+    let declared: Declared = toml::from_str(ceiling).ok()?;
+    declared.plugin.into_iter().find_map(|written| Plugin::try_from(written).err())
 }
 
 fn is_id(id: &str) -> bool {
@@ -82,15 +122,12 @@ fn is_id(id: &str) -> bool {
 }
 
 /// Why these cannot stand in one ceiling, if they cannot.
-pub(crate) fn clash(plugins: &[Plugin]) -> Option<String> {
+pub(crate) fn clash(plugins: &[Plugin]) -> Option<Fault> {
     if plugins.len() > PLUGINS_MAX {
-        return Some(format!("{PLUGINS_MAX} plugins at most can be declared"));
+        return Some(Fault::new(Tell::PluginsMany, &[&PLUGINS_MAX]));
     }
     let twice = |(at, plugin): &(usize, &Plugin)| plugins[..*at].iter().any(|other| other.id == plugin.id);
-    plugins.iter().enumerate().find(twice).map(|(_, plugin)| {
-        let id = &plugin.id;
-        format!("plugin {id} is there already; give it another id")
-    })
+    plugins.iter().enumerate().find(twice).map(|(_, plugin)| Fault::new(Tell::PluginTwice, &[&plugin.id]))
 }
 
 #[cfg(test)]
@@ -138,6 +175,27 @@ mod tests {
         ] {
             let why = ceiling(&text).unwrap_err();
             assert!(why.contains(part), "{part}: {why}");
+        }
+    }
+    #[test]
+    fn r_17_what_is_wrong_with_a_plugin_is_told_in_both_languages() {
+        use crate::ceiling::CeilingError;
+        use crate::refusal::Language;
+        let many = (0..=PLUGINS_MAX).map(|n| one(&format!("x.a.n{n}"), "")).collect::<String>();
+        for (text, en, zh) in [
+            (one("x.a.b", "timeout = '11s'"), "between 1s and 10s", "1s 与 10s 之间"),
+            (one("x.a", ""), "plugin x.a: an id is like", "插件 x.a：id 应形如"),
+            (one("x.a.c", "") + &one("x.a.c", ""), "x.a.c is there already", "插件 x.a.c 已经存在"),
+            (one("x.a.b", &format!("args = [{}]", "'a',".repeat(65))), "64 texts of 4096", "64 项，每项最多 4096"),
+            ("[[plugin]]\nid = 'x.a.b'\nexec = 'true'\n".to_owned(), "absolute path", "绝对路径"),
+            (many, "32 plugins at most", "最多可声明 32 个"),
+        ] {
+            let error = format!("version = 1\n{text}\n[end]\n").parse::<Ceiling>().unwrap_err();
+            let CeilingError::Plugin(fault) = error else { panic!("{text}: {error}") };
+            let told = |language| fault.told(&"/etc/c.toml").text(language);
+            let (english, chinese) = (told(Language::En), told(Language::Zh));
+            assert!(english.starts_with("/etc/c.toml: ") && english.contains(en), "{english}");
+            assert!(chinese.starts_with("/etc/c.toml：") && chinese.contains(zh), "{chinese}");
         }
     }
 }

@@ -98,6 +98,25 @@ tells! {
     CeilingCut, "ceiling-cut",
         "the last line of {0} is not [end]: it may be cut off. Look whether it is whole, then write [end] as its last line",
         "{0} 的末行不是 [end]，文件可能被截断。请检查内容是否完整，然后以 [end] 作为末行";
+    // A plugin of a ceiling that is not wholly right.
+    PluginId, "plugin-id",
+        "{0}: plugin {1}: an id is like x.site.raid, of a-z, 0-9 and -",
+        "{0}：插件 {1}：id 应形如 x.site.raid，仅含 a-z、0-9 与 -";
+    PluginExec, "plugin-exec",
+        "{0}: plugin {1}: exec must be an absolute path; no shell looks for it",
+        "{0}：插件 {1}：exec 必须是绝对路径；不会经过 shell 查找";
+    PluginArgs, "plugin-args",
+        "{0}: plugin {1}: args are {2} texts of {3} bytes at most",
+        "{0}：插件 {1}：args 最多 {2} 项，每项最多 {3} 字节";
+    PluginTimeout, "plugin-timeout",
+        "{0}: plugin {1}: timeout is between 1s and {2}s, like 8s",
+        "{0}：插件 {1}：timeout 应在 1s 与 {2}s 之间，例如 8s";
+    PluginTwice, "plugin-twice",
+        "{0}: plugin {1} is there already; give it another id",
+        "{0}：插件 {1} 已经存在；请改用其他 id";
+    PluginsMany, "plugins-many",
+        "{0}: {1} plugins at most can be declared",
+        "{0}：最多可声明 {1} 个插件";
     // Signers.
     NoLocalSigner, "no-local-signer",
         "local: this agent runs without a user of its own for the tunnel",
@@ -146,10 +165,10 @@ mod tests {
         for code in Tell::ALL {
             let (en, zh) = (code.template(Language::En), code.template(Language::Zh));
             assert!(en.is_ascii() && !zh.is_ascii(), "{en} / {zh}");
-            for place in ["{0}", "{1}", "{2}"] {
+            for place in ["{0}", "{1}", "{2}", "{3}"] {
                 assert_eq!(en.matches(place).count(), zh.matches(place).count(), "{en}");
             }
-            let told = code.with(&[&"a", &"b"]);
+            let told = code.with(&[&"a", &"b", &"c", &"d"]);
             let bytes = crate::pack::to_bytes(&told);
             assert_eq!(crate::pack::from_bytes::<Told>(&bytes, 1000).unwrap(), told);
             assert!(!told.to_string().contains(['{', '}']), "{told}");

@@ -91,6 +91,12 @@ impl Findings {
         self.findings.iter().any(|finding| finding.check == check && finding.subject == subject)
     }
 
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.findings.is_empty()
+    }
+
     /// What is predicted for a member.
     ///
     /// # Panics

@@ -15,6 +15,7 @@ mod e2e {
     mod harness;
     mod joining;
     mod listeners;
+    mod measured;
     mod metrics;
     mod neighbours;
     mod numbers;

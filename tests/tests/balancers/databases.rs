@@ -322,3 +322,39 @@ fn db_08_a_postgresql_that_was_told_to_lose_data_and_to_trust_everybody() {
     assert!(mended.has("db.postgres-safety", &format!("{conf} fsync")));
     stop(&mut running);
 }
+
+#[test]
+fn db_08_a_postgresql_whose_archive_command_fails() {
+    let place = Place::new();
+    let Some(cluster) = Postgres::new(&place.world) else { return };
+    cluster.edit("postgresql.conf", "archive_mode = on\narchive_command = '/bin/false'\n");
+    let (subject, mut running) = (cluster.file("postgresql.conf"), cluster.start());
+    let check = "db.postgres-archive-failing";
+    // A second of trouble is enough here; people wait for a minute, ten, and an hour.
+    let told = |set: &str| {
+        let mut command = place.world.command(Program::Agent.path());
+        command.args(["check", "--json", "--all", "--lang", "en", check, "--set", &format!("{check}.{set}")]);
+        Findings::read(&place.world.output("check", command).stdout).take(check, &subject)
+    };
+    let well = told("failed=1");
+    assert_eq!((well.status.as_str(), well.value), ("ok", Some(0.0)), "{well:?}");
+    // A file of the log is full.
+    cluster.sql("SELECT pg_switch_wal()");
+    let ill = eventually(LONG, "the archiver has failed", || {
+        let ill = told("failed=1");
+        (ill.status == "warning").then_some(ill)
+    });
+    assert!(ill.summary.starts_with("PostgreSQL cannot archive its log: the archiver has failed"), "{ill:?}");
+    // Also by the age alone.
+    let old = told("critical=1");
+    assert_eq!(old.status, "critical", "{old:?}");
+    // Whoever mends the command has nothing else to do.
+    cluster.edit("postgresql.conf", "archive_command = '/bin/true'\n");
+    cluster.sql("SELECT pg_reload_conf()");
+    let well = eventually(LONG, "all is archived", || {
+        let well = told("failed=1");
+        (well.value == Some(0.0)).then_some(well)
+    });
+    assert_eq!(well.status, "ok", "{well:?}");
+    stop(&mut running);
+}

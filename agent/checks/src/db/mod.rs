@@ -5,6 +5,7 @@ pub(crate) mod mysql_connections;
 pub(crate) mod mysql_logs;
 mod mysql_options;
 pub(crate) mod mysql_safety;
+pub(crate) mod postgres_archive_failing;
 mod postgres_clusters;
 pub(crate) mod postgres_connections;
 pub(crate) mod postgres_safety;
@@ -25,6 +26,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &mysql_safety::CHECK,
     &postgres_connections::CHECK,
     &postgres_safety::CHECK,
+    &postgres_archive_failing::CHECK,
     &postgres_trust::CHECK,
     &redis_memory::CHECK,
     &redis_persistence::CHECK,

@@ -65,9 +65,7 @@ fn cluster(host: &Host, path: String, servers: &[(u32, String)]) -> Cluster {
     let pid = servers.iter().find(|(_, config)| *config == path).map(|(pid, _)| *pid);
     let mut cluster = Cluster { path: path.clone(), pid, trouble: None, set: BTreeMap::new(), files: 0 };
     let read = cluster.read_file(host, &path, 0).and_then(|()| {
-        let data = cluster.get("data_directory").map(|setting| setting.value.clone());
-        let data = data.unwrap_or_else(|| folder(&path).to_owned());
-        match cluster.read_file(host, &format!("{data}/postgresql.auto.conf"), 0) {
+        match cluster.read_file(host, &format!("{}/postgresql.auto.conf", cluster.data()), 0) {
             Err(Gap::NotHere(_)) => Ok(()),
             other => other,
         }
@@ -149,6 +147,18 @@ impl Cluster {
     pub(crate) fn source(&self, key: &str) -> String {
         let default = || format!("{} (not set: default)", self.path);
         self.get(key).map_or_else(default, |setting| setting.source.clone())
+    }
+
+    /// The folder with the data.
+    pub(crate) fn data(&self) -> String {
+        let beside = || folder(&self.path).to_owned();
+        self.get("data_directory").map_or_else(beside, |setting| setting.value.trim_end_matches('/').to_owned())
+    }
+
+    /// Whether it is told to archive its log.
+    pub(crate) fn archives(&self) -> bool {
+        let always = self.get("archive_mode").is_some_and(|setting| setting.value.eq_ignore_ascii_case("always"));
+        always || self.switch("archive_mode") == Some(true)
     }
 
     /// The file that says who may come in.

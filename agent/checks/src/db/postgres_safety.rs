@@ -74,7 +74,7 @@ fn late_commit(cluster: &Cluster) -> Option<Found> {
 /// Whether a point in time can be restored: the archive is on, and it is told where to.
 fn archive(cluster: &Cluster) -> Option<Found> {
     let mode = cluster.get("archive_mode").map_or("off", |setting| setting.value.as_str());
-    let is_on = mode.eq_ignore_ascii_case("always") || cluster.switch("archive_mode") == Some(true);
+    let is_on = cluster.archives();
     let has = |key: &str| cluster.get(key).is_some_and(|setting| !setting.value.is_empty());
     let has_target = has("archive_command") || has("archive_library");
     let (subject, source) = (format!("{} archive", cluster.path), cluster.source("archive_mode"));

@@ -22,11 +22,11 @@ const OPEN_END: f64 = 3.0;
 pub enum Outcome {
     /// It may still come true.
     Open,
-    /// It was full within the interval, or before.
+    /// It was full within the interval, or before; or it ran out.
     True,
     /// The interval passed.
     False,
-    /// Something was emptied before.
+    /// Something was emptied before, or renewed in time.
     Averted,
 }
 
@@ -91,7 +91,7 @@ impl Ledger {
         }
         let horizon = forecast.rule.gate().horizon_secs * OPEN_END;
         let latest = forecast.latest_secs.map(|secs| now.saturating_add(whole(secs)));
-        self.entries.push(Entry {
+        self.add(Entry {
             check: check.to_owned(),
             subject: subject.to_owned(),
             rule: rule.to_owned(),
@@ -104,6 +104,11 @@ impl Ledger {
             outcome: Outcome::Open,
             known_at: None,
         });
+    }
+
+    /// Keeps one more; the oldest that are over go first.
+    pub(super) fn add(&mut self, entry: Entry) {
+        self.entries.push(entry);
         while self.entries.len() > ENTRIES_MAX {
             let over = self.entries.iter().position(|entry| entry.outcome != Outcome::Open).unwrap_or(0);
             self.entries.remove(over);

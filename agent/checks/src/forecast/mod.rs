@@ -2,15 +2,18 @@
 //!
 //! Two detectors that agree with nobody's wish: a *burst* looks at hours and warns late, a *trend* looks at two days and
 //! warns early. Each says an interval; how often it was right is measured for each apart, there is no single number for both. It must never forecast from less history than its rule needs, from the edge of one that was restarted,
-//! or give one moment where it has an interval.
+//! or give one moment where it has an interval. What has one moment for certain, a certificate's end, is told in the same form
+//! (`certain`) and belongs to no rule.
 //!
 //! Sources: the methods are those of Theil (1950), Sen (1968) and Kendall (1938); windows and gates are tuned on traces
 //! with seeds 0 to 399 of `tests` and measured on others (`make bench ONLY=forecast`).
 
+mod certain;
 mod ledger;
 mod slopes;
 mod told;
 
+pub(crate) use certain::{Span, record as record_of_ends};
 pub use ledger::{Entry, Ledger, Outcome};
 pub(crate) use told::{SOON, learn, tell};
 
@@ -92,6 +95,15 @@ pub struct Forecast {
     pub latest_secs: Option<f64>,
     /// Share that is used now.
     pub used: f64,
+}
+
+impl Forecast {
+    /// The share of pairs of points, 0 to 1, whose rise leads to a moment within the interval: its nominal confidence. Whether
+    /// it comes true is another matter, for which the ledger is kept.
+    #[must_use]
+    pub fn confidence(&self) -> f64 {
+        if self.latest_secs.is_some() { 0.8 } else { 0.9 }
+    }
 }
 
 /// Judges a share of something that is used, 0 to 1, over time: `points` are (Unix seconds, share), in order, about

@@ -4,21 +4,25 @@
 //! one form. It must never call a forecast critical that has only the short history for it: what writes for hours is often
 //! taken away again.
 
-use super::{FULL, Forecast, Ledger, Outcome, Rule, forecast};
+use super::{FULL, Forecast, Ledger, Outcome, Rule, certain, forecast};
 use crate::check::Param;
 use crate::found::{Found, Gap, Outcome as Findings};
 use crate::number::span;
 use crate::run::Settings;
 use crate::words;
-use cloud_doctor_proto::finding::{Detail, Finding, Status};
+use cloud_doctor_proto::finding::{Detail, Finding, Status, Words};
 use cloud_doctor_proto::time::UnixTime;
 
 /// Detail of every finding: share used, 0 to 1.
-const USED: &str = "used";
-const RULE: &str = "rule";
-const EARLIEST: &str = "earliest_s";
-const LIKELY: &str = "likely_s";
-const LATEST: &str = "latest_s";
+pub(super) const USED: &str = "used";
+pub(super) const RULE: &str = "rule";
+pub(super) const EARLIEST: &str = "earliest_s";
+pub(super) const LIKELY: &str = "likely_s";
+pub(super) const LATEST: &str = "latest_s";
+/// The share of all that speaks for a moment within the interval, 0 to 1.
+pub(super) const CONFIDENCE: &str = "confidence";
+/// The check whose ends are certain.
+const CERTAIN: &str = "tls.expiry";
 
 /// Of every check that forecasts: a trend that has so long to go, or less, is critical.
 pub(crate) const SOON: Param =
@@ -51,9 +55,11 @@ fn one(settings: &Settings<'_>, subject: &str, used: f64, said: Option<&Forecast
         return Found::new(subject, Status::Ok, text).value(percent, "%").detail(USED, used);
     };
     let (likely, earliest) = (span(said.likely_secs), span(said.earliest_secs));
+    let ledger = &settings.wanted().ledger;
+    let Words { en, zh } = record(ledger, said.rule);
     let text = words!(
-        "{subject} is {percent:.0} % used and fills up in {likely}, in {earliest} at the earliest",
-        "{subject} 已使用 {percent:.0}%，预计 {likely} 后用尽，最早 {earliest} 后"
+        "{subject} is {percent:.0} % used and fills up in {likely}, in {earliest} at the earliest; {en}",
+        "{subject} 已使用 {percent:.0}%，预计 {likely} 后用尽，最早 {earliest} 后；{zh}"
     );
     let soon = said.likely_secs <= settings.number(SOON.name) * 3_600.0;
     let status = if said.rule == Rule::Trend && soon { Status::Critical } else { Status::Warning };
@@ -62,35 +68,57 @@ fn one(settings: &Settings<'_>, subject: &str, used: f64, said: Option<&Forecast
     let seen =
         format!("{} points from {first} to {last}, rule {} version {}", points.len(), said.rule.id(), Rule::VERSION);
     let found = Found::new(subject, status, text).value(said.likely_secs, "s").evidence("history of metrics", seen);
-    let found = found.evidence("forecasts on this host", record(&settings.wanted().ledger, said.rule));
     let found = found.detail(USED, used).detail(EARLIEST, said.earliest_secs).detail(LIKELY, said.likely_secs);
-    let found = found.detail(RULE, said.rule.id());
+    let found = found.detail(RULE, said.rule.id()).detail(CONFIDENCE, said.confidence());
+    let found = became(ledger, said.rule).into_iter().fold(found, |found, (name, count)| found.detail(name, count));
     match said.latest_secs {
         Some(latest) => found.detail(LATEST, latest),
         None => found,
     }
 }
 
-/// What became of the rule's forecasts here.
-fn record(ledger: &Ledger, rule: Rule) -> String {
-    let (came_true, did_not) = ledger.record(rule);
+/// What became of the rule's forecasts here, as a part of a sentence.
+fn record(ledger: &Ledger, rule: Rule) -> Words {
+    match ledger.record(rule) {
+        (0, 0) => words!("no such forecast was judged here yet", "本机尚无此类预测得到验证"),
+        (came_true, did_not) => words!(
+            "of such forecasts here {came_true} came true and {did_not} did not",
+            "本机此类预测已应验 {came_true} 次，未应验 {did_not} 次"
+        ),
+    }
+}
+
+/// The same in numbers, with those that are neither.
+fn became(ledger: &Ledger, rule: Rule) -> [(&'static str, f64); 4] {
     let of = |outcome: Outcome| {
-        ledger.entries.iter().filter(|entry| entry.rule == rule.id() && entry.outcome == outcome).count()
+        let count = ledger.entries.iter().filter(|entry| entry.rule == rule.id() && entry.outcome == outcome).count();
+        u32::try_from(count).map_or(f64::MAX, f64::from)
     };
-    format!(
-        "of this rule's forecasts {came_true} came true, {did_not} did not, {} were averted, {} are open",
-        of(Outcome::Averted),
-        of(Outcome::Open)
-    )
+    let (came_true, did_not) = ledger.record(rule);
+    let count = |count: usize| u32::try_from(count).map_or(f64::MAX, f64::from);
+    [
+        ("came_true", count(came_true)),
+        ("did_not", count(did_not)),
+        ("averted", of(Outcome::Averted)),
+        ("open", of(Outcome::Open)),
+    ]
+}
+
+/// A number among a finding's details.
+pub(super) fn number(finding: &Finding, name: &str) -> Option<f64> {
+    match finding.details.get(name) {
+        Some(Detail::Number(number)) => Some(*number),
+        Some(Detail::Flag(_) | Detail::Text(_)) | None => None,
+    }
 }
 
 /// Learns from the findings of a check that forecasts.
 pub(crate) fn learn(ledger: &mut Ledger, check: &str, findings: &[Finding], now: UnixTime) {
+    if check == CERTAIN {
+        return certain::learn(ledger, check, findings, now);
+    }
     for finding in findings {
-        let number = |name: &str| match finding.details.get(name) {
-            Some(Detail::Number(number)) => Some(*number),
-            Some(Detail::Flag(_) | Detail::Text(_)) | None => None,
-        };
+        let number = |name: &str| number(finding, name);
         let rule = match finding.details.get(RULE) {
             Some(Detail::Text(id)) => Rule::ALL.into_iter().find(|rule| rule.id() == id),
             Some(Detail::Flag(_) | Detail::Number(_)) | None => None,
@@ -149,6 +177,8 @@ mod tests {
         let (space, inodes) = (&all[0], &all[1]);
         assert_eq!((all.len(), space.subject.as_str(), space.status), (2, "/", Status::Warning), "{all:?}");
         assert!((30.0..50.0).contains(&(space.value.unwrap() / 3_600.0)), "{space:?}");
+        assert!(space.summary.en.ends_with("; no such forecast was judged here yet"), "{space:?}");
+        assert!(space.summary.zh.ends_with("；本机尚无此类预测得到验证"), "{space:?}");
         assert_eq!((inodes.subject.as_str(), inodes.status), ("inodes of /", Status::Ok));
 
         let mut record = Record::default();
@@ -163,7 +193,11 @@ mod tests {
         record.learn(&mut [(by_id("disk.fills-up").unwrap(), Ran::Findings(later))], full);
         record.tell(&mut wanted, full);
         assert_eq!(wanted.ledger.record(Rule::Trend), (1, 0));
-        assert!(found(&wanted).iter().any(|one| one.evidence.iter().any(|seen| seen.text.contains("1 came true"))));
+        let told = found(&wanted).into_iter().find(|one| one.subject == "/").unwrap();
+        assert!(told.summary.en.ends_with("; of such forecasts here 1 came true and 0 did not"), "{told:?}");
+        assert!(told.summary.zh.ends_with("；本机此类预测已应验 1 次，未应验 0 次"), "{told:?}");
+        let detail = |name: &str| number(&told, name);
+        assert_eq!((detail("came_true"), detail("did_not"), detail("open")), (Some(1.0), Some(0.0), Some(0.0)));
     }
 
     #[test]

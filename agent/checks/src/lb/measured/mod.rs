@@ -16,7 +16,7 @@ use crate::number::span;
 use crate::run::Settings;
 use crate::web::access_log::{Log, logs, shown};
 use crate::words;
-use cloud_doctor_proto::finding::Status;
+use cloud_doctor_proto::finding::{Status, Words};
 use estimate::{Estimate, estimate};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -88,17 +88,28 @@ fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
 
 /// What the access logs tell.
 fn logged(host: &Host, settings: &Settings<'_>) -> Outcome {
-    let logs = logs(host)?;
+    let logs = logs(host).map_err(|gap| match gap {
+        Gap::NotHere(why) => Gap::NotHere(or_watch(&why)),
+        Gap::Unknown(why) => Gap::Unknown(why),
+    })?;
     let own = own_interval(host);
     let fresh = logs.logs.iter().filter(|log| !log.is_stale(host, STALE_SECS));
     let found: Vec<_> = fresh.flat_map(|log| judge(settings, log, own)).take(TOLD_MAX).collect();
     if found.is_empty() {
-        return Err(Gap::NotHere(words!(
-            "no regular health check of a load balancer is in the access logs; --set lb.measured-interval.observe=60 watches connections too",
-            "访问日志中没有规律出现的负载均衡健康检查；使用 --set lb.measured-interval.observe=60 可同时观察连接"
-        )));
+        return Err(Gap::NotHere(or_watch(&words!(
+            "no regular health check of a load balancer is in the access logs",
+            "访问日志中没有规律出现的负载均衡健康检查"
+        ))));
     }
     Ok(found)
+}
+
+/// What logs do not tell, connections may: who may have them watched, and how.
+fn or_watch(Words { en, zh }: &Words) -> Words {
+    words!(
+        "{en}; to watch connections too: --set lb.measured-interval.observe=60 on the host, or, for a relay, set = [\"lb.measured-interval.observe=30\"] in a rule of the ceiling",
+        "{zh}；如需同时观察连接：在主机上使用 --set lb.measured-interval.observe=60，由中继运行时则在上限文件的规则中写入 set = [\"lb.measured-interval.observe=30\"]"
+    )
 }
 
 /// The interval at which a balancer of this host probes this host, where there is one and one only.
