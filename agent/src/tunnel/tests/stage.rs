@@ -260,7 +260,7 @@ async fn metrics(mut stream: UnixStream, state: &GuardState) {
                 kind: EventKind::Failed,
                 count: 1,
                 names: Vec::new(),
-                unit: "x".repeat(64),
+                unit: "\u{e9}".repeat(64),
                 guessed: false,
             };
             let events = (0..500).map(|number| event(from + number)).collect();
