@@ -94,9 +94,7 @@ export function followTold(server: string, heard: (told: HappenedList) => void):
     if (document.hidden) return AGAIN_MS;
     try {
       const now = Date.now();
-      heard(
-        await facade().metrics.happened(server, now - EVENTS_SECS_MAX * 1000 - AHEAD_MS, now + AHEAD_MS),
-      );
+      heard(await facade().metrics.happened(server, now - EVENTS_SECS_MAX * 1000 - AHEAD_MS, now + AHEAD_MS));
     } catch (error) {
       if ((error as { id?: string }).id === "refusal_events_too_often") return SOON_MS;
     }
@@ -164,7 +162,9 @@ function sentence({ at, kind, count, names, unit, guessed }: HappenedView): Happ
   const [mark, text] = TOLD[kind];
   const ofPackages = mark === "package";
   const named = names.map(({ name, before, after }) =>
-    [name, [before, after].filter((version) => version !== "").join(" → ")].filter((part) => part !== "").join(" "),
+    [name, [before, after].filter((version) => version !== "").join(" → ")]
+      .filter((part) => part !== "")
+      .join(" "),
   );
   if (ofPackages && count > names.length) named.push("…");
   const parts = [...named, ...(unit === "" ? [] : [unit])];

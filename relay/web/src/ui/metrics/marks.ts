@@ -1,15 +1,7 @@
 // What a mark on the time axis looks like: a shape of its own for each kind, the same on the canvas and in the list, so that
 // kinds can be told apart without colour. Never: a colour without a shape.
 
-export type Mark =
-  | "check"
-  | "visit"
-  | "mark"
-  | "restart"
-  | "package"
-  | "service"
-  | "failed"
-  | "kill";
+export type Mark = "check" | "visit" | "mark" | "restart" | "package" | "service" | "failed" | "kill";
 
 /** As an SVG path in a box of 10 by 10. */
 export const SHAPES: Record<Mark, string> = {
