@@ -70,7 +70,7 @@ fn web_09_packages_and_the_hosts_start_are_told_while_the_ceiling_says_so() {
         return not_tested("it takes root and dpkg");
     }
     let mut site = Site::enrolled(Plan { web: Web::Plain, ..Plan::default() });
-    let logs = site.world.folder("logs");
+    let logs = site.world.folder("var-log");
     change_packages(&site.world.folder("packages"), &logs.join("dpkg.log"));
     let more = fs::read_to_string(logs.join("dpkg.log")).unwrap();
     let stamp = more.get(..19).unwrap();
