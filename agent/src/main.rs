@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Some("checker") => checker::role(),
         Some("check-report") => checker::report(),
         Some("processes") => checker::processes(),
+        Some("events") => checker::events(),
         Some("plugin") => checker::plugin(arguments),
         Some("holder") => session::holder::run(arguments),
         Some("pty-child") => {

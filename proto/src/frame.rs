@@ -111,6 +111,8 @@ kinds! {
     MetricsRange = 0x0305, GREETING_BYTES_MAX;
     /// Guard to relay to client ([`crate::metrics::Processes`]).
     Processes = 0x0306, GREETING_BYTES_MAX;
+    /// Guard to relay ([`crate::events::Events`]).
+    Events = 0x0307, CONTROL_BYTES_MAX;
 }
 
 /// A frame's first seven bytes.
@@ -294,7 +296,7 @@ mod tests {
             numbers,
             [
                 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 0x101, 0x102, 0x103, 0x104, 0x105,
-                0x106, 0x107, 0x108, 0x109, 0x10a, 0x201, 0x202, 0x301, 0x302, 0x303, 0x304, 0x305, 0x306
+                0x106, 0x107, 0x108, 0x109, 0x10a, 0x201, 0x202, 0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x307
             ]
         );
     }

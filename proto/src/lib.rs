@@ -20,6 +20,7 @@ pub mod checks;
 pub mod close;
 pub mod control;
 pub mod decide;
+pub mod events;
 pub mod finding;
 pub mod frame;
 pub mod grant;

@@ -118,6 +118,9 @@ pub const HANDSHAKES_SEEN_MAX: usize = 16_384;
 /// Dead resume secrets that a holder remembers, to tell a thief from noise.
 pub const DEAD_SECRETS_MAX: usize = 64;
 
+/// What happened on a host is told for a week: what a report looks back, and what logs are usually kept for.
+pub const EVENTS_SECS_MAX: u64 = 7 * 86_400;
+
 /// A tunnel's idle time-out.
 pub const TUNNEL_IDLE_SECS: u64 = 30;
 /// The agent's keep-alive: below usual NAT time-outs for UDP, thrice per idle time-out.

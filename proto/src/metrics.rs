@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  relay ── StreamHead{purpose: Metrics}, MetricsRequest ──▶ tunnel ── the same two ──▶ guard
-//!  relay ◀── MetricsSeries, MetricsSample … ── tunnel ◀── MetricsLease | Refused | Processes ── guard
+//!  relay ◀── MetricsSeries, MetricsSample … ── tunnel ◀── MetricsLease | Refused | Processes | Events ── guard
 //! ```
 //!
 //! No grant is needed: the customer's ceiling says whether metrics may be seen, and guard alone decides. A tunnel serves
@@ -10,6 +10,7 @@
 //! a relay passes them on without reading and a browser reads them in place. It must never hold a command line, a file's
 //! content or an address of somebody who is connected.
 
+use crate::events::EventsRequest;
 use crate::limits::NAME_CHARS_MAX;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,8 @@ pub enum MetricsRequest {
         /// How many: at most [`PROCESSES_MAX`].
         count: u32,
     },
+    /// What happened on the host. A host that is older than this question answers that it cannot read it.
+    Events(EventsRequest),
 }
 
 /// A part of a host's history.

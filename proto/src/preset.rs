@@ -103,7 +103,7 @@ scope = "checks"
 mode = "allow"
 
 # The relay may show this server's metrics: how busy processors, memory, disks and network are, and the names of the busiest
-# processes, never their command lines.
+# processes, never their command lines; and what happened to it: packages changed, services failed, restarts.
 [[rule]]
 scope = "metrics"
 mode = "allow"
@@ -183,7 +183,7 @@ checks = [
 ]
 
 # The relay may show this server's metrics: how busy processors, memory, disks and network are, and the names of the busiest
-# processes, never their command lines.
+# processes, never their command lines; and what happened to it: packages changed, services failed, restarts.
 [[rule]]
 scope = "metrics"
 mode = "allow"
@@ -235,7 +235,7 @@ scope = "checks"
 mode = "allow"
 
 # The relay may show this server's metrics: how busy processors, memory, disks and network are, and the names of the busiest
-# processes, never their command lines.
+# processes, never their command lines; and what happened to it: packages changed, services failed, restarts.
 [[rule]]
 scope = "metrics"
 mode = "allow"

@@ -94,6 +94,14 @@ refusals! {
     ProcessesFailed, "processes-failed",
         "The processes of this server could not be looked at: {}",
         "无法查看此服务器的进程：{}";
+    /// The last look at what happened is too recent.
+    EventsTooOften, "events-too-often",
+        "What happened on this server was looked up a moment ago. Ask again in {} s.",
+        "刚刚查询过此服务器上发生的事件。请在 {} 秒后重试。";
+    /// The look could not be started, or did not end.
+    EventsFailed, "events-failed",
+        "What happened on this server could not be looked up: {}",
+        "无法查询此服务器上发生的事件：{}";
     /// The pinned log, ceiling or identity cannot be read.
     TrustBroken, "trust-broken",
         "The server's own trust files are damaged, so it trusts nobody. Ask the customer to run `cloud-doctor-agent status` there. {}",

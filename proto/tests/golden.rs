@@ -5,6 +5,7 @@
 use cloud_doctor_proto::channel::{Binding, ChannelKind, Handed, Secret};
 use cloud_doctor_proto::checks::{Absent, CheckReport, CheckRequest, Report};
 use cloud_doctor_proto::control::*;
+use cloud_doctor_proto::events::{Event, EventKind, EventSource, Events, EventsRequest, Named};
 use cloud_doctor_proto::finding::{Detail, Evidence, Finding, Status, Words};
 use cloud_doctor_proto::frame::{self, Decoder, Kind};
 use cloud_doctor_proto::grant::{Challenge, Grant, Scope};
@@ -167,6 +168,7 @@ fn metrics_frames(seen: &mut Vec<String>) {
         ("metrics-live", MetricsRequest::Live {}),
         ("metrics-summary", MetricsRequest::Summary {}),
         ("metrics-processes", MetricsRequest::Processes { count: 20 }),
+        ("metrics-events", MetricsRequest::Events(EventsRequest { from: 1, to: 2 })),
     ] {
         check(seen, name, &request);
     }
@@ -200,6 +202,19 @@ fn metrics_frames(seen: &mut Vec<String>) {
     };
     let processes = Processes { at: 1, elapsed: 1000, total: 90, processes: vec![process] };
     check_frame(seen, Kind::Processes, &processes);
+    event_frames(seen);
+}
+
+fn event_frames(seen: &mut Vec<String>) {
+    let named = Named { name: "nginx".into(), before: "1.22.1-8".into(), after: "1.22.1-9".into() };
+    let event = |kind| Event { at: 1, kind, count: 1, names: vec![], unit: String::new(), guessed: false };
+    let upgraded = Event { count: 9, names: vec![named], guessed: true, ..event(EventKind::Upgraded) };
+    let failed = Event { unit: "nginx.service".into(), ..event(EventKind::Failed) };
+    let events = vec![upgraded, failed, event(EventKind::Booted)];
+    check_frame(seen, Kind::Events, &Events { since: 1, events, left_out: 3, blind: vec![EventSource::Kernel] });
+    let kinds: Vec<EventKind> = EventKind::ALL.to_vec();
+    check(seen, "event-kinds", &kinds);
+    check(seen, "event-sources", &EventSource::ALL.to_vec());
 }
 
 fn visit_frames(seen: &mut Vec<String>) {

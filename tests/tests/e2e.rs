@@ -12,6 +12,7 @@ mod e2e {
     mod fleet;
     mod given_back;
     mod guest;
+    mod happened;
     mod harness;
     mod joining;
     mod listeners;

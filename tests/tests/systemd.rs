@@ -5,6 +5,8 @@
 
 #[path = "systemd/boot.rs"]
 mod boot;
+#[path = "systemd/happened.rs"]
+mod happened;
 #[path = "systemd/journal.rs"]
 mod journal;
 #[path = "systemd/local.rs"]

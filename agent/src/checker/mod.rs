@@ -9,6 +9,7 @@
 //! with it; the supervisor says so and has another one do the rest. It must never write, start a program, or raise its
 //! own limits.
 
+mod events;
 pub(crate) mod kept;
 mod plugin;
 mod processes;
@@ -16,6 +17,7 @@ mod report;
 mod seccomp;
 mod supervise;
 
+pub(crate) use events::{Wants as EventsWanted, role as events};
 pub(crate) use plugin::role as plugin;
 pub(crate) use processes::role as processes;
 pub(crate) use report::{Answer, Wants, role as report};

@@ -134,7 +134,8 @@ impl Client {
             | Kind::MetricsSeries
             | Kind::MetricsSample
             | Kind::MetricsRange
-            | Kind::Processes => {
+            | Kind::Processes
+            | Kind::Events => {
                 let refused = Refusal::Malformed.with(format!("{:?} is out of place here", frame.kind));
                 self.guard.refused(&self.claims, "frame", &refused);
                 stream.refuse(&refused).await?;

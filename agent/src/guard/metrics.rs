@@ -7,6 +7,7 @@ use super::server::Guard;
 use super::start;
 use super::stream::{FrameStream, StreamError};
 use super::visits::Claims;
+use cloud_doctor_proto::events::EventsRequest;
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::metrics::{MetricsLease, MetricsRequest, PROCESSES_MAX};
 use cloud_doctor_proto::pack;
@@ -31,6 +32,7 @@ pub(super) async fn serve(guard: Rc<Guard>, mut stream: FrameStream, claims: Cla
     // A peer that does not take what is said here has gone.
     match answer {
         Ok((MetricsRequest::Processes { count }, _lease)) => processes(&guard, &mut stream, count).await,
+        Ok((MetricsRequest::Events(asked), _lease)) => events(&guard, &mut stream, asked).await,
         Ok((MetricsRequest::Live {} | MetricsRequest::Summary {} | MetricsRequest::Range(_), ended)) => {
             guard.sooner.notify_one();
             if stream.send(Kind::MetricsLease, &MetricsLease {}).await.is_ok() {
@@ -75,6 +77,16 @@ async fn processes(guard: &Guard, stream: &mut FrameStream, count: u32) {
         Err(why) => {
             tracing::warn!(%why, "processes could not be looked at");
             drop(stream.refuse(&Refusal::ProcessesFailed.with(why)).await);
+        }
+    }
+}
+
+async fn events(guard: &Guard, stream: &mut FrameStream, asked: EventsRequest) {
+    match start::events(guard, asked).await {
+        Ok(found) => drop(stream.send(Kind::Events, &found.bounded(&asked)).await),
+        Err(why) => {
+            tracing::warn!(%why, "what happened could not be looked up");
+            drop(stream.refuse(&Refusal::EventsFailed.with(why)).await);
         }
     }
 }

@@ -3,9 +3,10 @@
 //! A holder started here outlives guard. It must never inherit guard's sandbox, descriptors or environment.
 
 use super::server::Guard;
-use crate::checker::{Answer, Wants};
+use crate::checker::{Answer, EventsWanted, Wants};
 use crate::session::door;
 use crate::session::wire::Guardian;
+use cloud_doctor_proto::events::{Events, EventsRequest};
 use cloud_doctor_proto::ids::ChannelId;
 use cloud_doctor_proto::metrics::Processes;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,8 @@ const START: Duration = Duration::from_secs(10);
 const CHECKS: Duration = Duration::from_secs(60);
 /// Two looks a second apart, on a host that may be busy.
 const PROCESSES: Duration = Duration::from_secs(10);
+/// Logs, the journal and the processes are read once, within the checkers' own limits.
+const EVENTS: Duration = Duration::from_secs(12);
 /// Far above what a report may hold: it is cut to size, worst first, when it is signed.
 const CHECKS_ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// The run's unit: nothing but looking, as far as systemd can say it; the checker itself closes the rest.
@@ -97,6 +100,16 @@ pub(super) async fn checks(guard: &Guard, wants: &Wants) -> Result<Answer, Strin
 /// Why not, for people.
 pub(super) async fn processes(guard: &Guard, count: u32) -> Result<Processes, String> {
     look(guard, "processes", count.to_string().as_bytes(), PROCESSES).await
+}
+
+/// Has it looked up what happened.
+///
+/// # Errors
+/// Why not, for people.
+pub(super) async fn events(guard: &Guard, asked: EventsRequest) -> Result<Events, String> {
+    let wants = EventsWanted { asked, redaction: guard.with(|core, _| core.redaction_key()) };
+    let order = serde_json::to_vec(&wants).map_err(|error| error.to_string())?;
+    look(guard, "events", &order, EVENTS).await
 }
 
 /// Starts a role that only looks, gives it its order and reads its answer.

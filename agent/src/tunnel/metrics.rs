@@ -1,7 +1,7 @@
 //! A stream of metrics: guard says whether, the sampler says what, this file moves it.
 //!
 //! Guard reads who asks and for what, and its connection stands for as long as metrics may be seen: when it closes,
-//! nothing more is sent. Top processes come from guard itself. A relay that reads slowly misses samples; nothing is
+//! nothing more is sent. Top processes and events come from guard itself. A relay that reads slowly misses samples; nothing is
 //! queued for it. It must never send anything without guard's word, nor read a sample's values.
 
 use super::guard::Guard;
@@ -10,7 +10,7 @@ use crate::metrics::{Answer, Metrics, Named, Settings, Tick};
 use crate::state::files::FileError;
 use cloud_doctor_proto::close::StreamClose;
 use cloud_doctor_proto::frame::{self, Frame, Kind};
-use cloud_doctor_proto::limits::GREETING_BYTES_MAX;
+use cloud_doctor_proto::limits::{CONTROL_BYTES_MAX, GREETING_BYTES_MAX};
 use cloud_doctor_proto::metrics::{MetricsRequest, MetricsSeries, NAMES_MAX, RangeRequest, SERIES_PAGE, Series};
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::{Refusal, Refused};
@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 
 /// For the relay to say what it wants.
 const REQUEST: Duration = Duration::from_secs(5);
-/// For guard's answer: it measures processes over a second, on a host that may be very busy.
+/// For guard's answer: it measures processes over a second, or reads logs, on a host that may be very busy.
 const ANSWER: Duration = Duration::from_secs(20);
 /// Streams at once, all relays together (DOS-06).
 const STREAMS: usize = 16;
@@ -117,7 +117,7 @@ async fn ask(guard: &Guard, asked: &[u8]) -> Result<(UnixStream, Frame), StreamC
     let talk = async {
         let mut socket = guard.connect().await.map_err(|error| error.to_string())?;
         socket.write_all(asked).await.map_err(|error| error.to_string())?;
-        let answer = FrameReader::new(&mut socket, GREETING_BYTES_MAX).next().await;
+        let answer = FrameReader::new(&mut socket, CONTROL_BYTES_MAX).next().await;
         let answer = answer.map_err(|error| error.to_string())?.ok_or("no answer")?;
         Ok::<_, String>((socket, answer))
     };
@@ -151,7 +151,7 @@ async fn serve_leased(send: &mut SendStream, source: &Source, wanted: &MetricsRe
         MetricsRequest::Range(range) if range.names.len() > NAMES_MAX => refuse(send, Refusal::Malformed).await,
         MetricsRequest::Range(range) => history(send, source, range).await,
         // Guard alone answers this, and not with a lease.
-        MetricsRequest::Processes { .. } => Err(StreamClose::AgentReset),
+        MetricsRequest::Processes { .. } | MetricsRequest::Events(_) => Err(StreamClose::AgentReset),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::host::{Host, eventually};
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
+use cloud_doctor_proto::events::{Event, EventKind, Events, EventsRequest};
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::ids::StreamId;
 use cloud_doctor_proto::metrics::{MetricsLease, MetricsRequest, Processes, RangeRequest};
@@ -52,6 +53,8 @@ fn r_17_metrics_are_shown_only_while_the_ceiling_says_so() {
         for request in [MetricsRequest::Live {}, MetricsRequest::Summary {}, MetricsRequest::Range(range)] {
             assert_eq!(lease(&host, &request).err().unwrap().code, Refusal::MetricsNotAllowed, "{ceiling}");
         }
+        let events = stream(&host, &MetricsRequest::Events(DAY)).answer::<Events>(Kind::Events);
+        assert_eq!(events.unwrap_err().code, Refusal::MetricsNotAllowed);
         let processes = stream(&host, &MetricsRequest::Processes { count: 3 }).answer::<Processes>(Kind::Processes);
         assert_eq!(processes.unwrap_err().code, Refusal::MetricsNotAllowed);
     }
@@ -99,4 +102,23 @@ fn processes_come_with_what_they_use_and_without_their_arguments() {
     assert!(!format!("{found:?}").contains("correcthorse"));
     let again = stream(&host, &MetricsRequest::Processes { count: 1 }).answer::<Processes>(Kind::Processes);
     assert_eq!(again.unwrap_err().code, Refusal::ProcessesTooOften);
+}
+
+/// Any time that there is.
+const DAY: EventsRequest = EventsRequest { from: 0, to: u64::MAX };
+
+#[test]
+fn what_happened_comes_from_the_host_itself_bounded_and_not_too_often() {
+    let host = Host::with_ceiling(SHOWN);
+    let ask = |asked| stream(&host, &MetricsRequest::Events(asked)).answer::<Events>(Kind::Events);
+    assert_eq!(ask(EventsRequest { from: 5, to: 5 }).unwrap_err().code, Refusal::Malformed);
+    let found = ask(DAY).unwrap();
+    let stat = std::fs::read_to_string("/proc/stat").unwrap();
+    let booted: u64 = stat.lines().find_map(|line| line.strip_prefix("btime ")).unwrap().parse().unwrap();
+    assert!(found.is_bounded(&DAY));
+    let is_start = |event: &&Event| event.kind == EventKind::Booted && (event.at / 1_000).abs_diff(booted) < 120;
+    let starts = found.events.iter().filter(is_start).count();
+    assert_eq!(starts, usize::from(found.since / 1_000 <= booted), "this host's start, once: {found:?}");
+    host.audited(&["metrics-shown", "events", "ann@relay"]);
+    assert_eq!(ask(DAY).unwrap_err().code, Refusal::EventsTooOften);
 }

@@ -1,6 +1,7 @@
 //! Numbers and sentences that the console has a copy of.
 
 use cloud_doctor_proto::close::StreamClose;
+use cloud_doctor_proto::events;
 use cloud_doctor_proto::limits;
 use cloud_doctor_proto::metrics;
 use cloud_doctor_proto::refusal::{Language, Refusal};
@@ -46,6 +47,9 @@ pub(crate) fn limits() -> Value {
         "ATTRIBUTES_MAX": metrics::ATTRIBUTES_MAX,
         "POINTS_MAX": metrics::POINTS_MAX,
         "PROCESSES_MAX": metrics::PROCESSES_MAX,
+        "EVENTS_MAX": events::EVENTS_MAX,
+        "EVENTS_SECS_MAX": limits::EVENTS_SECS_MAX,
+        "EVENT_NAMES_MAX": events::EVENT_NAMES_MAX,
     })
 }
 

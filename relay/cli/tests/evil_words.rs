@@ -245,6 +245,9 @@ async fn web_09_top_shows_what_is_wrong_and_no_text_of_a_server_moves_the_cursor
     let process = serde_json::json!({"pid": 7, "name": "a\u{1b}[2J", "user": "root", "unit": "", "state": "R",
                                      "processors": 1.5, "memory": 1_048_576_000_u64});
     let processes = serde_json::json!({"total": 9, "processes": [process]}).to_string().into_bytes();
+    let event = serde_json::json!({"at": (now().0 - 30) * 1_000, "kind": "failed", "count": 1, "names": [],
+                                   "unit": "a\u{1b}[2J\u{202e}.service"});
+    let events = serde_json::json!({"events": [event]}).to_string().into_bytes();
     let range = Range {
         series: 2,
         from: 1_000,
@@ -259,17 +262,19 @@ async fn web_09_top_shows_what_is_wrong_and_no_text_of_a_server_moves_the_cursor
         let bad = f32::INFINITY;
         let live = [series(), sample(0, &[0.1, 0.0, 1.0]), sample(500, &[0.97, 2.0, bad])];
         faults.live = std::iter::once(said("{\"state\":\"live\"}")).chain(live.map(shown)).collect();
-        faults.metrics = [[series(), sample(5_000, &[0.5, 0.0, 1.0])].concat(), range, processes];
+        faults.metrics = [[series(), sample(5_000, &[0.5, 0.0, 1.0])].concat(), range, processes, events];
     }
     let (status, out, _) = top(&["--once"]).await;
     assert!(status == 0 && out.contains("!! CPU") && out.contains("97.0 %"), "{out}");
     assert!(out.contains("!! Memory") && out.contains("4/s"), "a counter is shown per second: {out}");
     assert!(out.contains("150.0 %") && out.contains("9 in all"), "{out}");
+    assert!(out.contains("LATELY") && out.contains("s ago  service failed"), "{out}");
     let (status, chinese, _) = top(&["--lang", "zh"]).await;
     assert!(status == 0 && chinese.contains("处理器") && chinese.contains("97.0 %"), "{chinese}");
     let (_, json, _) = top(&["--json"]).await;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["schema"], json["sample"]["series"].as_array().unwrap().len()), (&"cloud-doctor/v1".into(), 2));
+    assert_eq!(json["sample"]["events"][0]["kind"], "failed");
     let (_, csv, _) = top(&["--csv", "--since", "15m"]).await;
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines[0], "time,name,attributes,unit,min,mean,max");

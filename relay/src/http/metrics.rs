@@ -1,4 +1,4 @@
-//! A server's history and its processes, asked of the server itself and passed on.
+//! A server's history, its processes and what happened there, asked of the server itself and passed on.
 
 use super::Api;
 use super::caller::{Asked, Caller, Id};
@@ -10,6 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use cloud_doctor_proto::events::{self, EventSource, EventsRequest};
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::limits::NAME_CHARS_MAX;
 use cloud_doctor_proto::metrics::{self, NAMES_MAX, POINTS_MAX, PROCESSES_MAX, RangeRequest};
@@ -206,6 +207,88 @@ pub(super) async fn processes(
     Ok(Json(Processes { at, elapsed, total, processes: processes.into_iter().map(Process::of).collect() }))
 }
 
+/// Which time.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct Time {
+    /// First millisecond of Unix time, by the server's clock.
+    from: u64,
+    /// The first one after it.
+    to: u64,
+}
+
+/// What happened on a server. Names are a stranger's texts: escape them where they are shown.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Events {
+    /// Since when the server has looked, in milliseconds: a week at most.
+    since: u64,
+    /// The oldest first; 500 at most, the newest.
+    events: Vec<Event>,
+    /// Older ones of that time that are not in here.
+    left_out: u32,
+    /// What could not be read, or not all of it: `packages`, `starts`, `services`, `kernel`. Silence says nothing there.
+    blind: Vec<&'static str>,
+}
+
+/// One event.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServerEvent)]
+pub(super) struct Event {
+    /// Milliseconds of Unix time, by the server's clock.
+    at: u64,
+    /// `installed`, `upgraded`, `downgraded`, `removed`, `booted`, `shut-down`, `started`, `restarted`, `failed`, `killed`;
+    /// a newer server may say more.
+    kind: &'static str,
+    /// How many packages, or how often within ten minutes, of which `at` is the last.
+    count: u32,
+    /// The packages, at most 8, or the kernel's name of the process.
+    names: Vec<Named>,
+    /// The service that it happened to, or that a killed process belonged to; empty where there is none.
+    unit: String,
+    /// The moment was guessed: a log without a year or a zone.
+    guessed: bool,
+}
+
+/// A name, and a package's versions.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Named {
+    /// Of a package or process.
+    name: String,
+    /// The version before; empty when there was none or it is not known.
+    before: String,
+    /// And after.
+    after: String,
+}
+
+impl Event {
+    fn of(event: events::Event) -> Self {
+        let events::Event { at, kind, count, names, unit, guessed } = event;
+        let named = |events::Named { name, before, after }| Named { name, before, after };
+        Self { at, kind: kind.id(), count, names: names.into_iter().map(named).collect(), unit, guessed }
+    }
+}
+
+/// What happened on a server: packages, starts, services, kills for want of memory. The server looks it up in its own logs.
+#[utoipa::path(get, path = "/servers/{id}/metrics/events", tag = "metrics", security(("login" = [])),
+    params(("id" = String, Path, description = "the server's id"), Time),
+    responses((status = 200, body = Events), (status = "default", body = ProblemBody)))]
+pub(super) async fn happened(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Id(id): Id<AgentId>,
+    Asked(Time { from, to }): Asked<Time>,
+) -> Result<Json<Events>, Problem> {
+    let agent = caller.scoped(&api).agent(&id).await?.ok_or(Code::Unknown)?.agent;
+    let asked = EventsRequest { from, to };
+    if !asked.is_bounded() {
+        return Err(Problem::with(Code::BadRequest, "from must be before to"));
+    }
+    let all = api.watch.events((caller.account.tenant, &agent), &who(&caller), asked).await?;
+    let events::Events { since, events, left_out, blind } = all;
+    let (events, blind) =
+        (events.into_iter().map(Event::of).collect(), blind.into_iter().map(EventSource::id).collect());
+    Ok(Json(Events { since, events, left_out, blind }))
+}
+
 impl std::convert::From<AnswerError> for Problem {
     fn from(error: AnswerError) -> Self {
         match error {
@@ -214,6 +297,7 @@ impl std::convert::From<AnswerError> for Problem {
             AnswerError::Broker(BrokerError::TooMany) => Code::Limited.into(),
             AnswerError::Busy => Code::Busy.into(),
             AnswerError::Refused(refused) => super::checks::refused_by_server(&refused),
+            AnswerError::Older => Code::ServerOlder.into(),
             AnswerError::Dropped(_) => Code::AnswerDropped.into(),
             AnswerError::Silent => Code::ServerSilent.into(),
         }

@@ -266,6 +266,7 @@ fn of_metrics() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(live::watch))
         .routes(routes!(metrics::range))
         .routes(routes!(metrics::processes))
+        .routes(routes!(metrics::happened))
         .routes(routes!(metrics::recorder))
 }
 

@@ -188,6 +188,9 @@ problems! {
     ServerRefused CONFLICT "server-refused"
         "The server refused." "{}" "Nothing was run or shown. What may be, and how often, is decided on the server."
         "服务器拒绝。" "{}" "未运行或显示任何内容。可运行和显示什么、多久一次，由服务器决定。";
+    ServerOlder CONFLICT "server-older"
+        "The server's agent does not know this question." "It is older than the relay." "Upgrade the agent on the server."
+        "该服务器的 Agent 不支持此请求。" "其版本早于中继。" "请升级该服务器上的 Agent。";
     ReportDropped BAD_GATEWAY "report-dropped"
         "The server's report was dropped." "{}" "Nothing of it was kept. Try again; if it stays, run `cloud-doctor-agent check` on the server and look at its agent."
         "服务器的报告已被丢弃。" "{}" "未保留其中任何内容。请重试；若仍如此，请在服务器上运行 `cloud-doctor-agent check` 并检查其 Agent。";

@@ -1,4 +1,4 @@
-//! Questions with one answer: a part of a server's history, and the processes that use most.
+//! Questions with one answer: a part of a server's history, the processes that use most, and what happened there.
 //!
 //! An answer is bounded in bytes and time whatever the server sends, and one customer's silent servers take no other
 //! customer's places.
@@ -12,13 +12,14 @@ use crate::metrics::WatchEvent;
 use crate::store::TenantRef;
 use crate::tunnels::gate::{Buckets, Rate};
 use axum::body::Bytes;
+use cloud_doctor_proto::events::{Events, EventsRequest};
 use cloud_doctor_proto::frame::Kind;
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::metrics::{
     MetricsRequest, POINTS_MAX, PROCESSES_MAX, Process, Processes, RangeRequest, SERIES_MAX, TEXT_CHARS_MAX,
 };
 use cloud_doctor_proto::pack;
-use cloud_doctor_proto::refusal::{Refused, one_line};
+use cloud_doctor_proto::refusal::{Refusal, Refused, one_line};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub const RANGE_BYTES_MAX: usize = 16 << 20;
 const RANGE_WAIT: Duration = Duration::from_secs(30);
 /// The processes are measured over a second.
 const PROCESSES_WAIT: Duration = Duration::from_secs(10);
+/// Logs are read for it, on a server that may be in trouble.
+const EVENTS_WAIT: Duration = Duration::from_secs(15);
 /// Questions of one account: somebody who zooms, in some windows.
 const PER_ACCOUNT: Rate = Rate { per_minute: 240, burst: 60 };
 /// Answers on their way at once: each holds a frame of its stream.
@@ -53,6 +56,9 @@ pub enum AnswerError {
     /// The server said no.
     #[error("the server refused: {0}")]
     Refused(Refused),
+    /// Its agent is older than the question.
+    #[error("the server's agent does not know the question")]
+    Older,
     /// Its answer may not be passed on.
     #[error("the answer was dropped: {why}", why = .0.id())]
     Dropped(Cut),
@@ -244,6 +250,33 @@ impl Watch {
         let read = pack::from_bytes(frame.body(), Kind::Processes.bytes_max());
         let processes: Processes = read.map_err(|_| answer.dropped(Cut::Malformed))?;
         Ok(bounded(processes))
+    }
+
+    /// Asks what happened. Nothing of an answer that no honest agent sends is passed on.
+    ///
+    /// # Errors
+    /// [`AnswerError`].
+    pub async fn events(
+        self: &Arc<Self>,
+        (tenant, agent): (TenantRef, &AgentId),
+        who: &Who,
+        asked: EventsRequest,
+    ) -> Result<Events, AnswerError> {
+        let mut answer = self.ask((tenant, agent), who, &MetricsRequest::Events(asked), EVENTS_WAIT).await?;
+        let frame = answer.next().await?.ok_or(AnswerError::Broke)?;
+        if frame.kind == Kind::Refused {
+            // The question is well formed: an agent that cannot read it does not know it yet.
+            return Err(match no(&answer, &frame) {
+                AnswerError::Refused(refused) if refused.code == Refusal::Malformed => AnswerError::Older,
+                other => other,
+            });
+        }
+        if frame.kind != Kind::Events {
+            return Err(answer.dropped(Cut::Kind));
+        }
+        let read = pack::from_bytes(frame.body(), Kind::Events.bytes_max());
+        let events: Events = read.map_err(|_| answer.dropped(Cut::Malformed))?;
+        if events.is_bounded(&asked) { Ok(events) } else { Err(answer.dropped(Cut::Malformed)) }
     }
 
     async fn ask(

@@ -4,7 +4,7 @@
 //!  watchers ◀── live.rs ◀── one upstream per server that somebody looks at ◀──┐
 //!  /metrics, remote-write, OTLP ◀── out/ ◀── (a watcher like any) ────────────┤ stream.rs ◀── broker ◀── tunnel
 //!  the last 15 minutes ◀── keep.rs ◀── one summary stream per agent ◀─────────┤   judged by referee.rs
-//!  a range, the processes ◀── ask.rs ◀────────────────────────────────────────┘
+//!  a range, processes, events ◀── ask.rs ◀────────────────────────────────────┘
 //! ```
 //!
 //! What a server shows is decided by its ceiling and guard. Never: a stream that nobody looks at (but the recorder's), an

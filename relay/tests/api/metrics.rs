@@ -80,10 +80,12 @@ async fn an_absent_server_has_no_history_and_empty_last_minutes() {
     let server = world.add_server(&ann, &mut Customer::new(10)).await;
     let metrics = format!("/api/v1/servers/{server}/metrics");
     let ask = async |more: &str| world.call("GET", &format!("{metrics}/{more}"), Some(&ann), None).await;
-    for away in ["range?from=1&to=2", "processes?count=5"] {
+    for away in ["range?from=1&to=2", "processes?count=5", "events?from=1&to=2"] {
         assert_eq!(ask(away).await.problem(), "server-away", "{away}");
     }
-    for bad in ["range", "range?from=2&to=1", "range?from=1&to=2&step=5", "processes?count=0", "processes?count=201"] {
+    let ranges = ["range", "range?from=2&to=1", "range?from=1&to=2&step=5"];
+    let others = ["processes?count=0", "processes?count=201", "events", "events?from=2&to=2", "events?from=-1&to=2"];
+    for bad in ranges.into_iter().chain(others) {
         assert_eq!(ask(bad).await.problem(), "bad-request", "{bad}");
     }
     let last = ask("recorder").await;

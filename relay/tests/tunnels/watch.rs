@@ -3,6 +3,7 @@
 use crate::peer::{Agent, Frames};
 use crate::world::{PATIENCE, Server, World, until};
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
+use cloud_doctor_proto::events::{Event as HostEvent, EventKind, EventSource, Events, EventsRequest, Named};
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::limits::FRAME_HEADER_BYTES;
 use cloud_doctor_proto::metrics::{
@@ -325,5 +326,53 @@ async fn processes_come_as_the_server_said_them() {
         pack::from_bytes::<Processes>(&frame::message(Kind::Processes, &said)[FRAME_HEADER_BYTES..], 1 << 16),
         Ok(said)
     );
+    desk.stop().await;
+}
+
+const ASKED: EventsRequest = EventsRequest { from: 1_000, to: 9_000 };
+
+fn happened(at: u64, name: &str) -> Events {
+    let named = Named { name: name.into(), before: "1".into(), after: "2".into() };
+    let kind = EventKind::Upgraded;
+    let event = HostEvent { at, kind, count: 1, names: vec![named], unit: String::new(), guessed: false };
+    Events { since: 1_000, events: vec![event], left_out: 0, blind: vec![EventSource::Kernel] }
+}
+
+#[tokio::test]
+async fn web_09_events_are_passed_on_as_they_were_said_and_an_agent_that_lies_is_cut() {
+    let desk = Desk::new(quick()).await;
+    let (agent, who) = (desk.server.agent(), who());
+    let answered = async |bytes: Vec<u8>| {
+        let server = async {
+            let (mut frames, request) = Desk::asked(&desk.agent).await;
+            assert_eq!(request, MetricsRequest::Events(ASKED));
+            drop(frames.send.write_all(&bytes).await);
+            drop(frames.send.finish());
+            frames
+        };
+        let asking = desk.watch.events((desk.world.tenant, &agent), &who, ASKED);
+        let (answer, _frames) = tokio::join!(asking, server);
+        answer
+    };
+    let say = |all: &Events| frame::message(Kind::Events, all);
+    let honest = happened(5_000, "nginx");
+    assert_eq!(answered(say(&honest)).await.unwrap(), honest);
+    let more = [say(&honest), say(&honest).repeat(1_000)].concat();
+    assert_eq!(answered(more).await.unwrap(), honest, "what follows is not read");
+    let mut many = happened(5_000, "nginx");
+    many.events = vec![many.events[0].clone(); 501];
+    for lie in [happened(9_000, "nginx"), happened(999, "nginx"), happened(5_000, "a\u{1b}[2J"), many] {
+        let dropped = answered(say(&lie)).await;
+        assert!(matches!(dropped, Err(AnswerError::Dropped(Cut::Malformed))), "{dropped:?}");
+    }
+    let large = answered(frame::header(Kind::Events, 2 << 20).to_vec()).await;
+    assert!(matches!(large, Err(AnswerError::Dropped(Cut::Malformed))), "before anything of it is held: {large:?}");
+    let other = answered(sample(1, &[1.0])).await;
+    assert!(matches!(other, Err(AnswerError::Dropped(Cut::Kind))), "{other:?}");
+    assert_eq!((desk.counted("malformed"), desk.counted("kind")), (4, 1));
+    let refused = answered(frame::message(Kind::Refused, &Refusal::EventsTooOften.with("4"))).await;
+    assert!(matches!(refused, Err(AnswerError::Refused(no)) if no.code == Refusal::EventsTooOften));
+    let older = answered(frame::message(Kind::Refused, &Refusal::Malformed.with(""))).await;
+    assert!(matches!(older, Err(AnswerError::Older)), "an agent that does not know the question: {older:?}");
     desk.stop().await;
 }

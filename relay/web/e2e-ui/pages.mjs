@@ -661,6 +661,17 @@ export const PAGES = [
     },
   },
   {
+    name: "metrics-events",
+    world: "blind",
+    at: `${SERVER}/metrics`,
+    async steps(page) {
+      await drawnCharts(page);
+      await page.locator("ol .kill").waitFor();
+      await page.locator("ol").last().scrollIntoViewIfNeeded();
+      await settled(page);
+    },
+  },
+  {
     name: "metrics-folded",
     at: `${SERVER}/metrics`,
     async steps(page) {

@@ -4,6 +4,7 @@ use super::wire::Wire;
 use super::{Counters, Member, Nature, Shared};
 use crate::people::random;
 use anyhow::Result;
+use cloud_doctor_proto::events::{Event, EventKind, Events, EventsRequest};
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::metrics::{
     LIVE_MILLIS, MetricsRequest, MetricsSeries, POINTS_MAX, Process, Processes, Range, RangeRequest, SERIES_MAX,
@@ -127,6 +128,10 @@ pub(super) async fn serve(member: &Member, shared: &Shared, wire: &mut Wire, wan
             Counters::add(&shared.counters.answers);
             wire.say(Kind::Processes, &processes(*count)).await
         }
+        MetricsRequest::Events(asked) => {
+            Counters::add(&shared.counters.answers);
+            wire.say(Kind::Events, &events(asked, millis())).await
+        }
     }
 }
 
@@ -205,6 +210,19 @@ fn processes(count: u32) -> Processes {
     };
     let processes: Vec<_> = (0..count.min(20)).map(one).collect();
     Processes { at: millis(), elapsed: LIVE_MILLIS, total: 120, processes }
+}
+
+/// One failure of a service, an hour ago.
+fn events(asked: &EventsRequest, now: u64) -> Events {
+    let event = Event {
+        at: now.saturating_sub(3_600_000),
+        kind: EventKind::Failed,
+        count: 1,
+        names: Vec::new(),
+        unit: "simulated.service".to_owned(),
+        guessed: false,
+    };
+    Events { since: asked.since(now), events: vec![event], left_out: 0, blind: Vec::new() }.bounded(asked)
 }
 
 #[cfg(test)]

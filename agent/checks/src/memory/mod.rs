@@ -15,6 +15,7 @@ mod swapping;
 mod vmstat;
 
 pub(crate) use meminfo::Meminfo;
+pub(crate) use oom_kill::kills;
 
 use crate::check::Check;
 

@@ -32,12 +32,12 @@ pub(crate) const CHECK: Check = Check {
 };
 
 /// One killed process.
-struct Kill<'a> {
-    message: &'a KernelMessage,
+pub(crate) struct Kill<'a> {
+    pub(crate) message: &'a KernelMessage,
     /// Its short name; anybody can choose it.
-    name: &'a str,
+    pub(crate) name: &'a str,
     /// The service or container it belonged to.
-    service: Option<String>,
+    pub(crate) service: Option<String>,
 }
 
 fn run(host: &Host, settings: &Settings<'_>) -> Outcome {
@@ -111,7 +111,7 @@ fn only_counted(host: &Host, settings: &Settings<'_>, count: u64, why: &Words) -
 }
 
 /// The killed processes, oldest first.
-fn kills(messages: &[KernelMessage]) -> Vec<Kill<'_>> {
+pub(crate) fn kills<'a>(messages: impl IntoIterator<Item = &'a KernelMessage>) -> Vec<Kill<'a>> {
     let mut service: Option<(&str, String)> = None;
     let mut kills = Vec::new();
     for message in messages {

@@ -27,7 +27,7 @@ pub use model::Report;
 pub use page::page;
 pub use score::{CRITICAL_COSTS, Score, WARNING_COSTS};
 pub use ticket::{Priority, Ticket, TicketWords};
-pub use timeline::{Confidence, Row, RowKind};
+pub use timeline::{Confidence, Row, RowKind, events};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -14,12 +14,15 @@ use tokio::sync::oneshot;
 const LEASES_MAX: usize = 16;
 /// Between two looks at the processes.
 const PROCESSES_PAUSE_SECS: u64 = 4;
+/// Between two looks at what happened: some megabytes of logs are read each time.
+const EVENTS_PAUSE_SECS: u64 = 4;
 
-/// Who is shown metrics, and when processes were looked at.
+/// Who is shown metrics, and when processes and events were looked at.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     leases: Vec<Lease>,
     processes: Option<BootTime>,
+    events: Option<BootTime>,
 }
 
 /// Over when it is dropped.
@@ -53,8 +56,10 @@ impl Core {
         self.audit.note_often(moment, "metrics-shown", event);
         let (open, ended) = oneshot::channel();
         self.shown.leases.push(Lease { open, live: matches!(request, MetricsRequest::Live {}) });
-        if matches!(request, MetricsRequest::Processes { .. }) {
-            self.shown.processes = Some(moment.boot);
+        match request {
+            MetricsRequest::Processes { .. } => self.shown.processes = Some(moment.boot),
+            MetricsRequest::Events(_) => self.shown.events = Some(moment.boot),
+            MetricsRequest::Live {} | MetricsRequest::Summary {} | MetricsRequest::Range(_) => {}
         }
         Ok(ended)
     }
@@ -76,11 +81,21 @@ impl Core {
         if self.shown.leases.len() >= LEASES_MAX {
             return Err(Refusal::Busy.into());
         }
-        let next = self.shown.processes.map(|looked| looked.plus_secs(PROCESSES_PAUSE_SECS));
-        if matches!(request, MetricsRequest::Processes { .. }) && next.is_some_and(|next| next > moment.boot) {
-            return Err(Refusal::ProcessesTooOften.with(PROCESSES_PAUSE_SECS.to_string()));
+        let recent = |looked: Option<BootTime>, pause| looked.is_some_and(|at| at.plus_secs(pause) > moment.boot);
+        match request {
+            MetricsRequest::Processes { .. } if recent(self.shown.processes, PROCESSES_PAUSE_SECS) => {
+                Err(Refusal::ProcessesTooOften.with(PROCESSES_PAUSE_SECS.to_string()))
+            }
+            MetricsRequest::Events(_) if recent(self.shown.events, EVENTS_PAUSE_SECS) => {
+                Err(Refusal::EventsTooOften.with(EVENTS_PAUSE_SECS.to_string()))
+            }
+            MetricsRequest::Events(asked) if !asked.is_bounded() => Err(Refusal::Malformed.into()),
+            MetricsRequest::Processes { .. }
+            | MetricsRequest::Events(_)
+            | MetricsRequest::Live {}
+            | MetricsRequest::Summary {}
+            | MetricsRequest::Range(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Ends all leases when nothing may be shown any more.
@@ -112,5 +127,6 @@ fn name(request: &MetricsRequest) -> &'static str {
         MetricsRequest::Summary {} => "summary",
         MetricsRequest::Range(_) => "history",
         MetricsRequest::Processes { .. } => "processes",
+        MetricsRequest::Events(_) => "events",
     }
 }

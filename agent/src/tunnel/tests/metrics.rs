@@ -3,9 +3,10 @@
 use super::stage::{Guard, Relay, Role, Tunnel, soon};
 use crate::tunnel::wire::{self, FrameReader};
 use cloud_doctor_proto::control::{StreamHead, StreamPurpose};
+use cloud_doctor_proto::events::{Events, EventsRequest};
 use cloud_doctor_proto::frame::{self, Frame, Kind};
 use cloud_doctor_proto::ids::StreamId;
-use cloud_doctor_proto::limits::CONTROL_BYTES_MAX;
+use cloud_doctor_proto::limits::{CONTROL_BYTES_MAX, GREETING_BYTES_MAX};
 use cloud_doctor_proto::metrics::{
     MetricsRequest, MetricsSeries, Processes, SUMMARY_SERIES_MAX, Sample, Series, SeriesKind,
 };
@@ -114,6 +115,13 @@ async fn what_guard_says_instead_reaches_who_asked() {
     let mut watch = Watch::open(&tunnel, &MetricsRequest::Processes { count: 7 }).await;
     let answer: Processes = wire::parse(&watch.next().await.unwrap()).unwrap();
     assert_eq!(answer.total, 7);
+    assert_eq!(watch.next().await, None);
+
+    let mut watch = Watch::open(&tunnel, &MetricsRequest::Events(EventsRequest { from: 5, to: 9_000 })).await;
+    let answer = watch.next().await.unwrap();
+    assert!(answer.body.len() > GREETING_BYTES_MAX, "as large as an answer may be: {}", answer.body.len());
+    let answer: Events = wire::parse(&answer).unwrap();
+    assert_eq!((answer.events.len(), answer.events[0].at), (500, 5));
     assert_eq!(watch.next().await, None);
 
     guard.state.refuses.store(true, Ordering::Relaxed);

@@ -5,6 +5,7 @@ use crate::tunnel::wire::{self, FrameReader};
 use cloud_doctor_proto::control::{
     BindTransport, Hello, HelloAck, StreamHead, StreamPurpose, TransportBinding, TrustHead, TrustUpdate,
 };
+use cloud_doctor_proto::events::{Event, EventKind, Events, EventsRequest};
 use cloud_doctor_proto::frame::{self, Kind};
 use cloud_doctor_proto::ids::{Hash, StreamId, TenantId, VerifyKey};
 use cloud_doctor_proto::limits::{ALPN_ENROL, ALPN_TUNNEL, CONTROL_BYTES_MAX, GREETING_BYTES_MAX};
@@ -252,6 +253,19 @@ async fn metrics(mut stream: UnixStream, state: &GuardState) {
         MetricsRequest::Processes { count } => {
             let answer = Processes { at: 1, elapsed: 1_000, total: count, processes: Vec::new() };
             wire::send(&mut stream, Kind::Processes, &answer).await.unwrap();
+        }
+        MetricsRequest::Events(EventsRequest { from, .. }) => {
+            let event = |at| Event {
+                at,
+                kind: EventKind::Failed,
+                count: 1,
+                names: Vec::new(),
+                unit: "\u{e9}".repeat(64),
+                guessed: false,
+            };
+            let events = (0..500).map(|number| event(from + number)).collect();
+            let answer = Events { since: from, events, left_out: 0, blind: Vec::new() };
+            wire::send(&mut stream, Kind::Events, &answer).await.unwrap();
         }
         MetricsRequest::Live {} | MetricsRequest::Summary {} | MetricsRequest::Range(_) => {
             wire::send(&mut stream, Kind::MetricsLease, &MetricsLease {}).await.unwrap();

@@ -6,6 +6,7 @@
 use super::http::{Answer, CALL_WAIT, Call, call, fetch};
 use super::{Relay, RelayError, Socket};
 use cloud_doctor_proto::close::StreamClose;
+use cloud_doctor_proto::events::{EVENTS_MAX, EventKind, EventSource, Named};
 use cloud_doctor_proto::frame::{Decoder, Frame, Kind};
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::limits::GREETING_BYTES_MAX;
@@ -14,13 +15,15 @@ use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::Refused;
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 /// A history of two weeks of a large host, at the server's and the relay's pace.
 const HISTORY_WAIT: Duration = Duration::from_secs(40);
+/// The relay waits for a server's events for 15 s.
+const EVENTS_WAIT: Duration = Duration::from_secs(20);
 /// The relay passes on 16 MiB at most.
 const HISTORY_BYTES_MAX: usize = 17 << 20;
 
@@ -219,6 +222,37 @@ pub struct ProcessLine {
     pub memory: u64,
 }
 
+/// What happened on a server.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct HappenedList {
+    /// The oldest first.
+    pub events: Vec<HappenedLine>,
+    /// Older ones that are not in here.
+    #[serde(default)]
+    pub left_out: u32,
+    /// What the server could not read, or not all of it.
+    #[serde(default)]
+    pub blind: Vec<EventSource>,
+}
+
+/// One event. Texts are a stranger's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HappenedLine {
+    /// Milliseconds of Unix time, by the server's clock.
+    pub at: u64,
+    /// What it is.
+    pub kind: EventKind,
+    /// How many packages, or how often.
+    pub count: u32,
+    /// The packages, or the kernel's name of the process.
+    pub names: Vec<Named>,
+    /// The service; empty where there is none.
+    pub unit: String,
+    /// The moment was guessed.
+    #[serde(default)]
+    pub guessed: bool,
+}
+
 impl Relay {
     /// Looks at a server's values as they come.
     ///
@@ -281,6 +315,21 @@ impl Relay {
         let path = &format!("/api/v1/servers/{agent}/metrics/processes?count={count}");
         let nothing: Option<&()> = None;
         call(self, Call { method: Method::GET, path, body: nothing, wait: CALL_WAIT }).await
+    }
+}
+
+impl Relay {
+    /// What happened on a server between two moments, in milliseconds. The server reads its logs for it.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn happened(&self, agent: &AgentId, (from, to): (u64, u64)) -> Result<HappenedList, RelayError> {
+        let path = &format!("/api/v1/servers/{agent}/metrics/events?from={from}&to={to}");
+        let nothing: Option<&()> = None;
+        let list = call(self, Call { method: Method::GET, path, body: nothing, wait: EVENTS_WAIT }).await?;
+        let HappenedList { mut events, left_out, blind } = list;
+        events.truncate(EVENTS_MAX);
+        Ok(HappenedList { events, left_out, blind })
     }
 }
 

@@ -21,7 +21,10 @@ pub use approvals::{Approval, ApprovalState, ApprovalWish};
 pub use calls::{APPROVAL_WAIT_SECS, Way};
 pub use checks::{CheckSchedule, KnownChecks, SignedRun, Waiver, WaiverWish};
 pub use joins::{JoinKey, JoinLine, JoinMade, JoinState, JoinWish};
-pub use metrics::{Fed, FeedState, History, LastMinutes, MetricsFeed, ProcessLine, ProcessList, SeriesTable};
+pub use metrics::{
+    Fed, FeedState, HappenedLine, HappenedList, History, LastMinutes, MetricsFeed, ProcessLine, ProcessList,
+    SeriesTable,
+};
 pub use scans::{CheckCount, REPORTS_AT_ONCE, ScanGlance, ScanLine, ScanPlanLine, ScanReport, ScanServer, ScanWish};
 pub use shapes::{
     AccountLine, Head, Invitation, Invited, LogPage, Me, MyTenant, Online, ServerLine, SessionLine, SetUp, SignedIn,

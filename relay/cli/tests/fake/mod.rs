@@ -52,8 +52,8 @@ pub(crate) struct Faults {
     pub(crate) extension: bool,
     /// What the relay says on the stream of a server's metrics, text by text and frame by frame.
     pub(crate) live: Vec<Message>,
-    /// What it answers about a server's last minutes, its history and its processes.
-    pub(crate) metrics: [Vec<u8>; 3],
+    /// What it answers about a server's last minutes, its history, its processes and what happened there.
+    pub(crate) metrics: [Vec<u8>; 4],
     /// Show this many entries of the trust log only.
     pub(crate) log_until: Option<usize>,
 }
@@ -200,11 +200,13 @@ impl World {
 
     async fn metrics(&self, mut stream: TcpStream) {
         let Some((head, _)) = request(&mut stream).await else { return };
-        let [recorder, range, processes] = self.faults.lock().unwrap().metrics.clone();
+        let [recorder, range, processes, events] = self.faults.lock().unwrap().metrics.clone();
         let body = if head.contains("/metrics/recorder") {
             recorder
         } else if head.contains("/metrics/range?") {
             range
+        } else if head.contains("/metrics/events?") {
+            events
         } else {
             processes
         };

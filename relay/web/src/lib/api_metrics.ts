@@ -2,9 +2,17 @@
 
 import { array, call, type Json, number, object, odd, problem, RelayError, reach, said, string } from "./api";
 import { ConsoleError, type MessageId } from "./errors";
-import type { ProcessList, ProcessView, RangeWish } from "./facade";
+import type {
+  HappenedKind,
+  HappenedList,
+  HappenedSource,
+  HappenedView,
+  ProcessList,
+  ProcessView,
+  RangeWish,
+} from "./facade";
 import { Decoder, type Frame, FrameError } from "./frame";
-import { PROCESSES_MAX } from "./limits";
+import { EVENT_NAMES_MAX, EVENTS_MAX, PROCESSES_MAX } from "./limits";
 
 /** 2,000 series of 600 points with three values each are 14 MB; nobody asks for more. */
 const BYTES_MAX = 48 << 20;
@@ -93,6 +101,57 @@ export async function processes(server: string, count: number): Promise<ProcessL
       at: number(answer.at, "at"),
       total: number(answer.total, "total"),
       processes: array(answer.processes, "processes").slice(0, PROCESSES_MAX).map(processOf),
+    };
+  } catch (error) {
+    throw refusal(error);
+  }
+}
+
+const KINDS: readonly HappenedKind[] = [
+  "installed",
+  "upgraded",
+  "downgraded",
+  "removed",
+  "booted",
+  "shut-down",
+  "started",
+  "restarted",
+  "failed",
+  "killed",
+];
+const SOURCES: readonly HappenedSource[] = ["packages", "starts", "services", "kernel"];
+
+/** One event; nothing of a kind that this page does not know. */
+function happenedOf(found: unknown): HappenedView[] {
+  const line: Json = object(found, "event");
+  const kind = KINDS.find((one) => one === line.kind);
+  if (kind === undefined) return [];
+  const names = array(line.names, "names").slice(0, EVENT_NAMES_MAX);
+  return [
+    {
+      at: number(line.at, "at"),
+      kind,
+      count: number(line.count, "count"),
+      names: names.map((one) => {
+        const { name, before, after } = object(one, "name");
+        return { name: string(name, "name"), before: said(before), after: said(after) };
+      }),
+      unit: said(line.unit),
+      guessed: line.guessed === true,
+    },
+  ];
+}
+
+export async function happened(server: string, from: number, to: number): Promise<HappenedList> {
+  try {
+    const asked = `events?from=${Math.max(0, Math.floor(from))}&to=${Math.ceil(to)}`;
+    const answer = object(await call("GET", path(server, asked)), "events");
+    const blind = array(answer.blind, "blind");
+    return {
+      since: number(answer.since, "since"),
+      events: array(answer.events, "events").slice(-EVENTS_MAX).flatMap(happenedOf),
+      leftOut: number(answer.left_out, "left_out"),
+      blind: SOURCES.filter((one) => blind.includes(one)),
     };
   } catch (error) {
     throw refusal(error);

@@ -89,6 +89,46 @@ export interface ProcessList {
   readonly processes: readonly ProcessView[];
 }
 
+/** What a server says of a time in which something happened to it. Kinds of a newer server are left out. */
+export type HappenedKind =
+  | "installed"
+  | "upgraded"
+  | "downgraded"
+  | "removed"
+  | "booted"
+  | "shut-down"
+  | "started"
+  | "restarted"
+  | "failed"
+  | "killed";
+
+export interface HappenedView {
+  /** Milliseconds of Unix time by the server's clock. */
+  readonly at: number;
+  readonly kind: HappenedKind;
+  /** How many packages, or how often within ten minutes, of which `at` is the last. */
+  readonly count: number;
+  /** The packages, some of them, or the kernel's name of a process. */
+  readonly names: readonly { readonly name: string; readonly before: string; readonly after: string }[];
+  /** The service; "": there is none. */
+  readonly unit: string;
+  /** The moment was guessed. */
+  readonly guessed: boolean;
+}
+
+/** Where events are read; silence says nothing where it could not be. */
+export type HappenedSource = "packages" | "starts" | "services" | "kernel";
+
+export interface HappenedList {
+  /** Since when the server has looked. */
+  readonly since: number;
+  /** The oldest first. */
+  readonly events: readonly HappenedView[];
+  /** Older ones that are not in here. */
+  readonly leftOut: number;
+  readonly blind: readonly HappenedSource[];
+}
+
 /** All but `watch` throw `refusal_…` where the server says no. */
 export interface Metrics {
   /** Begins at once; what goes wrong is the feed's state. */
@@ -99,4 +139,6 @@ export interface Metrics {
   recorder(server: string): Promise<Past>;
   /** Those that use most, measured over a second. */
   processes(server: string, count: number): Promise<ProcessList>;
+  /** What happened there, out of the server's own logs, a week back at most. */
+  happened(server: string, from: number, to: number): Promise<HappenedList>;
 }

@@ -44,3 +44,7 @@ export const SERIES_PAGE = 500;
 export const ATTRIBUTES_MAX = 4;
 export const POINTS_MAX = 4_096;
 export const PROCESSES_MAX = 200;
+
+export const EVENTS_MAX = 500;
+export const EVENT_NAMES_MAX = 8;
+export const EVENTS_SECS_MAX = 7 * 86_400;

@@ -73,4 +73,5 @@ export const metrics: Metrics = {
     return store.past();
   },
   processes: relay.processes,
+  happened: relay.happened,
 };

@@ -41,6 +41,7 @@ if (asked.has("newcomer")) {
 world.checks.unsigned = asked.has("unsigned");
 world.metrics.still = !asked.has("moving");
 world.metrics.huge = asked.has("huge");
+world.metrics.blind = asked.has("blind");
 if (asked.has("refused")) world.metrics.refused = new ConsoleError("refusal_lockdown");
 if (asked.has("guest")) world.admin = false;
 if (asked.has("slow")) world.checks.takesMs = 60_000;

@@ -93,7 +93,7 @@ pub(super) fn look(host: &Host) -> Seen {
 }
 
 /// What the journal keeps from before: the kernel forgets at a restart, and when its buffer is full.
-fn earlier(host: &Host, log: &KernelLog) -> Vec<KernelMessage> {
+pub(super) fn earlier(host: &Host, log: &KernelLog) -> Vec<KernelMessage> {
     let oldest = log.messages.first().and_then(|message| message.age_secs);
     match (oldest, host.kernel_journal()) {
         (Some(oldest), Ok(journal)) if journal.path != log.path => {
@@ -108,7 +108,7 @@ fn sign(text: &str) -> Option<Text> {
     SIGNS.iter().find(|(words, _)| words.iter().any(|word| text.contains(word))).map(|(_, meaning)| *meaning)
 }
 
-fn moment(now: UnixTime, age_secs: f64) -> Option<UnixTime> {
+pub(super) fn moment(now: UnixTime, age_secs: f64) -> Option<UnixTime> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

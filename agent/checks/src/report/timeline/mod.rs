@@ -4,12 +4,15 @@
 //! user's name in it.
 
 mod configuration;
+mod events;
 mod kernel;
 mod packages;
 mod starts;
 mod transactions;
 mod units;
 mod wtmp;
+
+pub use events::events;
 
 use super::gather::Step;
 use crate::check::Text;

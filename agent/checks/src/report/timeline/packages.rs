@@ -1,12 +1,13 @@
 //! What was installed, upgraded and removed: dpkg's and apt's logs, yum's and dnf's. Their local times are read with the
 //! host's zone.
 
-use super::transactions::{Transaction, Verb};
+use super::transactions::{Change, Transaction, Verb};
 use super::{Confidence, Seen, is_within};
 use crate::found::Gap;
 use crate::host::zone::{Zone, local_secs};
 use crate::host::{Host, date};
 use crate::words;
+use cloud_doctor_proto::finding::Words;
 use cloud_doctor_proto::time::UnixTime;
 
 const LOG_BYTES_MAX: u64 = 1 << 20;
@@ -45,8 +46,29 @@ impl Log<'_> {
 }
 
 pub(super) fn look(host: &Host) -> Seen {
-    let zone = host.zone();
-    let mut seen = Seen::default();
+    let Found { all, is_guessed, gaps } = transactions(host);
+    let mut seen = Seen { rows: all.iter().map(Transaction::row).collect(), gaps };
+    if is_guessed {
+        seen.gaps.push(words!(
+            "the host's time zone is not known: local times of package logs are read as UTC and may be hours off",
+            "主机时区未知：软件包日志中的本地时间按 UTC 解读，可能相差数小时"
+        ));
+    }
+    seen
+}
+
+/// What stands in the logs.
+pub(super) struct Found {
+    pub(super) all: Vec<Transaction>,
+    /// Whether local times were read without knowing the host's zone.
+    is_guessed: bool,
+    /// What could not be read.
+    pub(super) gaps: Vec<Words>,
+}
+
+/// All of it, each change once.
+pub(super) fn transactions(host: &Host) -> Found {
+    let (zone, mut gaps) = (host.zone(), Vec::new());
     let mut read = |paths: [&str; 2], reader: Reader| {
         let mut all = Vec::new();
         for path in paths {
@@ -57,7 +79,7 @@ pub(super) fn look(host: &Host) -> Seen {
                     &mut all,
                 ),
                 Err(Gap::NotHere(_)) => {}
-                Err(Gap::Unknown(why)) => seen.gaps.push(why),
+                Err(Gap::Unknown(why)) => gaps.push(why),
             }
         }
         all.retain(|one| is_within(UnixTime(one.at), host.now()));
@@ -71,17 +93,9 @@ pub(super) fn look(host: &Host) -> Seen {
     dpkg.retain(|one| !of_apt(one));
     let mut together = Vec::new();
     dpkg.into_iter().for_each(|one| Transaction::add(&mut together, one));
-    let dpkg = together;
-    let is_local = [&apt, &dpkg, &yum].iter().any(|all| !all.is_empty());
-    let is_guessed = is_local && !zone.is_known;
-    seen.rows = [apt, dpkg, yum, dnf].iter().flatten().map(Transaction::row).collect();
-    if is_guessed {
-        seen.gaps.push(words!(
-            "the host's time zone is not known: local times of package logs are read as UTC and may be hours off",
-            "主机时区未知：软件包日志中的本地时间按 UTC 解读，可能相差数小时"
-        ));
-    }
-    seen
+    let is_local = [&apt, &together, &yum].iter().any(|all| !all.is_empty());
+    let all = [apt, together, yum, dnf].into_iter().flatten().collect();
+    Found { all, is_guessed: is_local && !zone.is_known, gaps }
 }
 
 /// `2026-01-01 06:12:33 upgrade nginx:amd64 1.22.1-8 1.22.1-9`. Each stands alone until apt's are taken out.
@@ -96,15 +110,13 @@ fn dpkg(log: &Log<'_>, all: &mut Vec<Transaction>) {
         };
         let (Some(package), Some(old), new) = (words.next(), words.next(), words.next()) else { continue };
         let Some((at, confidence)) = line.get(..19).and_then(|time| log.moment(time)) else { continue };
-        let package = package.split(':').next().unwrap_or(package);
-        let versions = match (verb, new) {
-            (Verb::Upgraded, Some(new)) => format!("{old} => {new}"),
-            (Verb::Installed, Some(new)) => new.to_owned(),
-            (Verb::Installed | Verb::Upgraded | Verb::Downgraded | Verb::Reinstalled | Verb::Removed, _) => {
-                old.to_owned()
-            }
+        let name = package.split(':').next().unwrap_or(package).to_owned();
+        let (before, after) = match (verb, new) {
+            (Verb::Upgraded, Some(new)) => (old, new),
+            (Verb::Installed, new) => ("", new.unwrap_or(old)),
+            (Verb::Upgraded | Verb::Downgraded | Verb::Reinstalled | Verb::Removed, _) => (old, ""),
         };
-        let changes = vec![(verb, format!("{package} {versions}"))];
+        let changes = vec![Change { verb, name, before: before.to_owned(), after: after.to_owned() }];
         let (tool, evidence) = ("dpkg".to_owned(), log.source(number));
         all.push(Transaction { at, until: at, confidence, tool, changes, evidence });
     }
@@ -150,8 +162,14 @@ fn packages(list: &str, verb: Verb, transaction: &mut Transaction) {
     for one in list.split("), ") {
         let Some((name, versions)) = one.split_once(" (") else { continue };
         let name = name.split(':').next().unwrap_or(name).trim();
-        let versions = versions.trim_end_matches(')').trim_end_matches(", automatic").replace(", ", " => ");
-        transaction.changes.push((verb, format!("{name} {versions}")));
+        let versions = versions.trim_end_matches(')').trim_end_matches(", automatic");
+        let (before, after) = match (versions.split_once(", "), verb) {
+            (Some((old, new)), _) => (old, new),
+            (None, Verb::Removed) => (versions, ""),
+            (None, Verb::Installed | Verb::Upgraded | Verb::Downgraded | Verb::Reinstalled) => ("", versions),
+        };
+        let [name, before, after] = [name, before, after].map(str::to_owned);
+        transaction.changes.push(Change { verb, name, before, after });
     }
 }
 
@@ -164,7 +182,7 @@ fn yum(log: &Log<'_>, all: &mut Vec<Transaction>) {
         let (at, _) = log.zone.moment(local);
         let Ok(at) = u64::try_from(at) else { continue };
         let (tool, evidence) = ("yum".to_owned(), log.source(number));
-        let changes = vec![(verb, name.to_owned())];
+        let changes = vec![whole(verb, name)];
         Transaction::add(all, Transaction { at, until: at, confidence: Confidence::Low, tool, changes, evidence });
     }
 }
@@ -187,7 +205,7 @@ fn dnf(log: &Log<'_>, all: &mut Vec<Transaction>) {
         let Some((verb, name)) = rpm(rest).filter(|_| !rest.starts_with("Upgraded:")) else { continue };
         let Some((at, confidence)) = with_zone(time, log) else { continue };
         let (tool, evidence) = ("dnf".to_owned(), log.source(number));
-        let changes = vec![(verb, name.to_owned())];
+        let changes = vec![whole(verb, name)];
         Transaction::add(all, Transaction { at, until: at, confidence, tool, changes, evidence });
     }
 }
@@ -205,6 +223,11 @@ fn with_zone(time: &str, log: &Log<'_>) -> Option<(u64, Confidence)> {
         Some(_) | None => return log.moment(local),
     };
     Some((u64::try_from(local_secs(local)? - east).ok()?, Confidence::High))
+}
+
+/// Name, version and architecture in one, as rpm writes them.
+fn whole(verb: Verb, name: &str) -> Change {
+    Change { verb, name: name.to_owned(), before: String::new(), after: String::new() }
 }
 
 /// `Installed: nginx-1.20.1-1.el7.x86_64`.

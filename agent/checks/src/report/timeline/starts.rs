@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 const BOOTING_SECS: u64 = 300;
 const TICKS_PER_SEC: u64 = 100;
 /// Two sources tell of the same start when they are this close.
-const SAME_SECS: u64 = 120;
+pub(super) const SAME_SECS: u64 = 120;
 
 pub(super) fn look(host: &Host) -> Seen {
     let mut seen = Seen::default();
@@ -25,8 +25,19 @@ pub(super) fn look(host: &Host) -> Seen {
     if !seen.rows.iter().any(|row| row.at.distance_secs(booted) < SAME_SECS) {
         seen.rows.push(row(booted, words!("the kernel started", "内核启动"), "/proc/stat btime", Confidence::High));
     }
-    seen.rows.extend(services(host, booted));
+    seen.rows.extend(services(host, booted).into_iter().map(|Start { name, at, pid }| {
+        let what = words!("{name} started (its oldest process, {pid})", "{name} 启动（其最早的进程为 {pid}）");
+        row(at, what, &format!("/proc/{pid}/stat"), Confidence::Medium)
+    }));
     seen
+}
+
+/// A service that was started after the boot.
+pub(super) struct Start {
+    pub(super) name: String,
+    pub(super) at: UnixTime,
+    /// Its oldest process.
+    pid: u32,
 }
 
 fn from_record(record: &Record) -> Option<Row> {
@@ -42,7 +53,7 @@ fn row(at: UnixTime, what: Words, evidence: &str, confidence: Confidence) -> Row
     Row { at, kind: RowKind::Restart, what, evidence: evidence.to_owned(), confidence }
 }
 
-fn booted(host: &Host) -> Option<UnixTime> {
+pub(super) fn booted(host: &Host) -> Option<UnixTime> {
     if !host.is_live() {
         return None;
     }
@@ -51,7 +62,7 @@ fn booted(host: &Host) -> Option<UnixTime> {
 }
 
 /// Services whose oldest process is younger than the boot: they were started or started again.
-fn services(host: &Host, booted: UnixTime) -> Vec<Row> {
+pub(super) fn services(host: &Host, booted: UnixTime) -> Vec<Start> {
     let mut oldest: BTreeMap<String, (UnixTime, u32)> = BTreeMap::new();
     for process in host.processes() {
         // Kernel threads belong to no service.
@@ -66,12 +77,7 @@ fn services(host: &Host, booted: UnixTime) -> Vec<Row> {
         }
     }
     let later = oldest.into_iter().filter(|(_, (at, _))| at.0 > booted.0.saturating_add(BOOTING_SECS));
-    later
-        .map(|(name, (at, pid))| {
-            let what = words!("{name} started (its oldest process, {pid})", "{name} 启动（其最早的进程为 {pid}）");
-            row(at, what, &format!("/proc/{pid}/stat"), Confidence::Medium)
-        })
-        .collect()
+    later.map(|(name, (at, pid))| Start { name, at, pid }).collect()
 }
 
 /// `nginx.service` of `0::/system.slice/nginx.service`.

@@ -23,7 +23,8 @@ pub(super) enum Verb {
 }
 
 impl Verb {
-    const ALL: [Verb; 5] = [Verb::Installed, Verb::Upgraded, Verb::Downgraded, Verb::Reinstalled, Verb::Removed];
+    pub(super) const ALL: [Verb; 5] =
+        [Verb::Installed, Verb::Upgraded, Verb::Downgraded, Verb::Reinstalled, Verb::Removed];
 
     fn words(self) -> (&'static str, &'static str) {
         match self {
@@ -36,6 +37,28 @@ impl Verb {
     }
 }
 
+/// One package's change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) verb: Verb,
+    /// With its version and architecture where a log writes them in one.
+    pub(super) name: String,
+    /// Versions; empty where there is none, or the log does not say.
+    pub(super) before: String,
+    pub(super) after: String,
+}
+
+impl Change {
+    fn told(&self) -> String {
+        let Self { name, before, after, .. } = self;
+        match (before.as_str(), after.as_str()) {
+            ("", "") => name.clone(),
+            ("", version) | (version, "") => format!("{name} {version}"),
+            (before, after) => format!("{name} {before} => {after}"),
+        }
+    }
+}
+
 /// Changes that were made together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Transaction {
@@ -44,7 +67,7 @@ pub(super) struct Transaction {
     pub(super) confidence: Confidence,
     /// What made them: `apt-get`, `dpkg`, `dnf`.
     pub(super) tool: String,
-    pub(super) changes: Vec<(Verb, String)>,
+    pub(super) changes: Vec<Change>,
     pub(super) evidence: String,
 }
 
@@ -67,8 +90,7 @@ impl Transaction {
     pub(super) fn row(&self) -> Row {
         let (mut en, mut zh) = (Vec::new(), Vec::new());
         for verb in Verb::ALL {
-            let names: Vec<_> =
-                self.changes.iter().filter(|(done, _)| *done == verb).map(|(_, name)| name.as_str()).collect();
+            let names: Vec<_> = self.changes.iter().filter(|change| change.verb == verb).map(Change::told).collect();
             if names.is_empty() {
                 continue;
             }

@@ -7,6 +7,7 @@ use crate::found::Gap;
 use crate::host::Host;
 use crate::host::journal::{JournalEntry, Query};
 use crate::words;
+use cloud_doctor_proto::finding::Words;
 use cloud_doctor_proto::time::UnixTime;
 use std::collections::BTreeMap;
 
@@ -15,41 +16,81 @@ const ENTRIES_MAX: usize = 5000;
 /// The same of one unit within this time is one row.
 const TOGETHER_SECS: u64 = 600;
 
+/// What systemd says of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    Failed,
+    OutOfMemory,
+    Restarted,
+}
+
 /// systemd's sd-messages.h, and what each means.
-const EVENTS: [(&str, Text); 3] = [
-    ("d9b373ed55a64feb8242e02dbe79a49c", Text { en: "failed", zh: "失败" }),
+const EVENTS: [(&str, Said, Text); 3] = [
+    ("d9b373ed55a64feb8242e02dbe79a49c", Said::Failed, Text { en: "failed", zh: "失败" }),
     (
         "fe6faa94e7774663a0da52717891d8ef",
+        Said::OutOfMemory,
         Text {
             en: "lost a process to the kernel's out-of-memory killer", zh: "有进程因内存不足被内核终止"
         },
     ),
-    ("5eb03494b6584870a536b337290809b3", Text { en: "was started again by systemd", zh: "被 systemd 自动重启" }),
+    (
+        "5eb03494b6584870a536b337290809b3",
+        Said::Restarted,
+        Text { en: "was started again by systemd", zh: "被 systemd 自动重启" },
+    ),
 ];
 
+/// The same of one unit within ten minutes.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) unit: String,
+    pub(super) said: Said,
+    words: Text,
+    /// The last time.
+    pub(super) at: UnixTime,
+    pub(super) count: u32,
+}
+
+/// What the journal tells.
+#[derive(Debug, Default)]
+pub(super) struct Journaled {
+    pub(super) told: Vec<Told>,
+    path: String,
+    /// What could not be read.
+    pub(super) gaps: Vec<Words>,
+}
+
 pub(super) fn look(host: &Host) -> Seen {
-    let mut seen = Seen::default();
-    let ids = EVENTS.map(|(id, _)| id);
+    let Journaled { told, path, gaps } = journaled(host);
+    Seen { rows: told.iter().map(|one| row(one, &path)).collect(), gaps }
+}
+
+/// What systemd has said of units.
+pub(super) fn journaled(host: &Host) -> Journaled {
+    let mut found = Journaled::default();
+    let ids = EVENTS.map(|(id, _, _)| id);
     let query = Query { only: Some(("MESSAGE_ID", &ids)), secs: WINDOW_SECS, most: ENTRIES_MAX };
     match host.journal(&query) {
         Ok(journal) => {
             if !journal.whole || journal.damaged > 0 {
                 let path = &journal.path;
-                seen.gaps.push(words!(
+                found.gaps.push(words!(
                     "{path}: not all events of units could be read; older ones are missing in the timeline",
                     "{path}：未能读取全部单元事件，时间线缺少较早的部分"
                 ));
             }
-            seen.rows = rows(&journal.entries, &journal.path);
+            found.told = together(&journal.entries);
+            found.path = journal.path;
         }
         Err(Gap::NotHere(_)) => {}
-        Err(Gap::Unknown(why)) => seen.gaps.push(why),
+        Err(Gap::Unknown(why)) => found.gaps.push(why),
     }
-    seen
+    found
 }
 
-fn rows(entries: &[JournalEntry], path: &str) -> Vec<Row> {
-    let mut together: BTreeMap<(&str, &str), Vec<(u64, u64)>> = BTreeMap::new();
+fn together(entries: &[JournalEntry]) -> Vec<Told> {
+    let mut together: BTreeMap<(&str, &str), Vec<(u64, u32)>> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| !entry.unit.is_empty()) {
         let at = entry.micros / 1_000_000;
         let runs = together.entry((&entry.unit, &entry.id)).or_default();
@@ -60,22 +101,27 @@ fn rows(entries: &[JournalEntry], path: &str) -> Vec<Row> {
     }
     let all = together.into_iter().flat_map(|((unit, id), runs)| runs.into_iter().map(move |run| (unit, id, run)));
     all.filter_map(|(unit, id, (at, count))| {
-        let Text { en, zh } = EVENTS.iter().find(|(event, _)| *event == id)?.1;
-        let times = if count > 1 {
-            words!(" ({count} times, the last)", "（{count} 次，最近一次）")
-        } else {
-            words!("", "")
-        };
-        let (times_en, times_zh) = (times.en, times.zh);
-        Some(Row {
-            at: UnixTime(at),
-            kind: RowKind::Restart,
-            what: words!("{unit} {en}{times_en}", "{unit} {zh}{times_zh}"),
-            evidence: path.to_owned(),
-            confidence: Confidence::High,
-        })
+        let (_, said, words) = *EVENTS.iter().find(|(event, _, _)| *event == id)?;
+        Some(Told { unit: unit.to_owned(), said, words, at: UnixTime(at), count })
     })
     .collect()
+}
+
+fn row(Told { unit, words, at, count, .. }: &Told, path: &str) -> Row {
+    let Text { en, zh } = words;
+    let times = if *count > 1 {
+        words!(" ({count} times, the last)", "（{count} 次，最近一次）")
+    } else {
+        words!("", "")
+    };
+    let (times_en, times_zh) = (times.en, times.zh);
+    Row {
+        at: *at,
+        kind: RowKind::Restart,
+        what: words!("{unit} {en}{times_en}", "{unit} {zh}{times_zh}"),
+        evidence: path.to_owned(),
+        confidence: Confidence::High,
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +157,8 @@ mod tests {
             id: EVENTS[2].0.to_owned(),
             message: String::new(),
         };
-        let told = rows(&[entry(0), entry(10), entry(20), entry(5000)], "/run/log/journal/x");
+        let told = together(&[entry(0), entry(10), entry(20), entry(5000)]);
+        let told: Vec<_> = told.iter().map(|one| row(one, "/run/log/journal/x")).collect();
         let told: Vec<_> = told.iter().map(|row| (row.what.en.as_str(), row.at.0 - 1_767_000_000)).collect();
         assert_eq!(
             told,

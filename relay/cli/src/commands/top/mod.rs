@@ -4,6 +4,7 @@
 //! was in the last minutes before. Never: a value that is acted on, or a server's text that moves the cursor.
 
 mod csv;
+mod happened;
 mod rows;
 mod screen;
 
@@ -17,7 +18,9 @@ use crate::terminal::pipes::Pipe;
 use crate::terminal::{self, Raw};
 use cloud_doctor::clock;
 use cloud_doctor::messages::{Id, Sentence as _};
-use cloud_doctor::relay_api::{Fed, FeedState, LastMinutes, MetricsFeed, ProcessList, Relay, SeriesTable};
+use cloud_doctor::relay_api::{
+    Fed, FeedState, HappenedList, LastMinutes, MetricsFeed, ProcessList, Relay, RelayError, SeriesTable,
+};
 use cloud_doctor::visit::Target;
 use cloud_doctor_proto::ceiling::Span;
 use cloud_doctor_proto::metrics::{Sample, Series, SeriesKind};
@@ -32,6 +35,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 const FIRST_WAIT: Duration = Duration::from_secs(20);
 /// Between two looks at the processes.
 const PROCESSES_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks at what happened: the server reads its logs for each.
+const HAPPENED_EVERY: Duration = Duration::from_secs(60);
+/// How far back, and how far ahead of this clock: the server's may be wrong.
+const HAPPENED_BACK_SECS: u64 = 86_400;
+const HAPPENED_AHEAD_SECS: u64 = 3_600;
 /// Processes that are asked for: more than a screen has room for.
 const PROCESSES: u32 = 40;
 /// Points of each series in a CSV.
@@ -97,6 +105,12 @@ impl Seen<'_> {
             "series": series.collect::<Vec<_>>(),
         });
         moment.away.iter().for_each(|text| output::tell(text));
+        let mut sample = sample;
+        if let Some(happened) = self.happened(&moment).await {
+            sample["events"] = json!(happened.events);
+            sample["events_left_out"] = json!(happened.left_out);
+            sample["events_blind"] = json!(happened.blind);
+        }
         output::json("sample", &sample);
         Ok(if moment.away.is_some() { UNREACHABLE } else { 0 })
     }
@@ -107,15 +121,32 @@ impl Seen<'_> {
             None => self.relay.processes(&self.target.agent, PROCESSES).await.unwrap_or_default(),
             Some(_) => ProcessList::default(),
         };
+        let happened = self.happened(&moment).await.unwrap_or_default();
         let view = View {
             server: &self.target.name,
             remark: moment.away.as_deref().unwrap_or_default(),
             trail: &moment.trail,
+            happened: &happened,
+            now_millis: clock::wall().0.saturating_mul(1_000),
             processes: &processes,
         };
         let style = Style { language: self.app.language, colour: false, columns: 100, rows: None };
         output::shown(&screen::draw(&view, style).join("\n"));
         Ok(if moment.away.is_some() { UNREACHABLE } else { 0 })
+    }
+
+    /// What happened in the last day; nothing of a server that is away, or does not tell it: values come all the same.
+    async fn happened(&self, moment: &Moment) -> Option<HappenedList> {
+        if moment.away.is_some() {
+            return None;
+        }
+        self.lately().await.ok()
+    }
+
+    async fn lately(&self) -> Result<HappenedList, RelayError> {
+        let now = clock::wall().0;
+        let (from, to) = (now.saturating_sub(HAPPENED_BACK_SECS), now.saturating_add(HAPPENED_AHEAD_SECS));
+        self.relay.happened(&self.target.agent, (from.saturating_mul(1_000), to.saturating_mul(1_000))).await
     }
 
     /// The first sample that tells what happened since another one; of a server that is away, its last.
@@ -178,8 +209,13 @@ impl Seen<'_> {
         let _raw = Raw::new(std::io::stdin()).map_err(io)?;
         let mut signals = Signals::new().map_err(io)?;
         let full = FullScreen::enter();
-        let mut shown =
-            Shown { full, trail: Trail::default(), processes: ProcessList::default(), remark: String::new() };
+        let mut shown = Shown {
+            full,
+            trail: Trail::default(),
+            happened: HappenedList::default(),
+            processes: ProcessList::default(),
+            remark: String::new(),
+        };
         tokio::select! {
             biased;
             () = quit(&keys) => Ok(0),
@@ -204,6 +240,8 @@ impl Seen<'_> {
     async fn show(&self, feed: &mut MetricsFeed, shown: &mut Shown) -> Result<(), Fail> {
         let mut processes = interval(PROCESSES_EVERY);
         processes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lately = interval(HAPPENED_EVERY);
+        lately.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut resized = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::window_change())
             .map_err(|error| Fail::system("signal", &error))?;
         let mut live = false;
@@ -222,6 +260,11 @@ impl Seen<'_> {
                     // A list that does not come is an old one.
                     if let Ok(Ok(list)) = timeout(PROCESSES_EVERY, self.relay.processes(&self.target.agent, PROCESSES)).await {
                         shown.processes = list;
+                    }
+                }
+                _ = lately.tick(), if live => {
+                    if let Ok(Ok(list)) = timeout(PROCESSES_EVERY, self.lately()).await {
+                        shown.happened = list;
                     }
                 }
             }
@@ -272,8 +315,14 @@ impl Seen<'_> {
             columns: usize::from(columns),
             rows: Some(usize::from(rows)),
         };
-        let view =
-            View { server: &self.target.name, remark: &shown.remark, trail: &shown.trail, processes: &shown.processes };
+        let view = View {
+            server: &self.target.name,
+            remark: &shown.remark,
+            trail: &shown.trail,
+            happened: &shown.happened,
+            now_millis: clock::wall().0.saturating_mul(1_000),
+            processes: &shown.processes,
+        };
         shown.full.paint(&screen::draw(&view, style));
     }
 }
@@ -282,6 +331,7 @@ impl Seen<'_> {
 struct Shown {
     full: FullScreen,
     trail: Trail,
+    happened: HappenedList,
     processes: ProcessList,
     remark: String,
 }

@@ -1,9 +1,10 @@
 //! A screen of `top` as lines. Pure. Whatever a colour says, a mark and a word say too.
 
+use super::happened;
 use super::rows::{Level, PARTS, Row, Trail, Unit};
 use crate::output::width;
 use cloud_doctor::messages::{Id, Say};
-use cloud_doctor::relay_api::{ProcessLine, ProcessList};
+use cloud_doctor::relay_api::{HappenedList, ProcessLine, ProcessList};
 use cloud_doctor_proto::refusal::{Language, one_line};
 
 /// Columns of a bar.
@@ -16,6 +17,9 @@ const NUMBER: usize = 12;
 const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Processes when nobody says how many fit.
 const PROCESSES: usize = 10;
+/// Events at most, and the processes that go before them.
+const EVENTS: usize = 5;
+const PROCESSES_FIRST: usize = 5;
 /// Columns of a process' user and name.
 const USER: usize = 12;
 const NAME: usize = 20;
@@ -27,6 +31,8 @@ pub(super) struct View<'a> {
     /// What is to be said before anything else; may be empty.
     pub(super) remark: &'a str,
     pub(super) trail: &'a Trail,
+    pub(super) happened: &'a HappenedList,
+    pub(super) now_millis: u64,
     pub(super) processes: &'a ProcessList,
 }
 
@@ -70,6 +76,7 @@ pub(super) fn draw(view: &View<'_>, style: Style) -> Vec<String> {
             number += 1;
         }
     }
+    lately(view, style, &mut lines);
     processes(view.processes, style, &mut lines);
     lines.truncate(style.rows.unwrap_or(usize::MAX));
     lines
@@ -155,6 +162,18 @@ fn spark(points: &[f32], unit: Unit, columns: usize) -> String {
     points.iter().map(step).collect()
 }
 
+/// What happened lately, where it takes no room from the first processes.
+fn lately(view: &View<'_>, style: Style, lines: &mut Vec<String>) {
+    let room = style.rows.map_or(usize::MAX, |rows| rows.saturating_sub(lines.len() + 1 + PROCESSES_FIRST));
+    let most = EVENTS.min(room.saturating_sub(1));
+    if most == 0 || view.happened.events.is_empty() {
+        return;
+    }
+    lines.push(cut(&style.word(Id::TopEvents), style.columns));
+    let told = happened::lines(view.happened, view.now_millis, most, style.language);
+    lines.extend(told.iter().map(|line| cut(&format!("   {line}"), style.columns)));
+}
+
 fn processes(list: &ProcessList, style: Style, lines: &mut Vec<String>) {
     let room = style.rows.map_or(PROCESSES, |rows| rows.saturating_sub(lines.len() + 1));
     if list.processes.is_empty() || room == 0 {
@@ -223,7 +242,17 @@ mod tests {
             ProcessLine { pid: 7, name: "a\x1b[2J\u{202e}b".into(), user: "root".into(), ..ProcessLine::default() };
         let processes = ProcessList { total: 200, processes: vec![hostile; 60] };
         let trail = Trail::default();
-        let view = View { server: "web\x1b[2J", remark: "gone\n", trail: &trail, processes: &processes };
+        let line = r#"{"at": 1, "kind": "failed", "count": 1, "names": [], "unit": "a\u001b[2J\u202e"}"#;
+        let happened = HappenedList { events: vec![serde_json::from_str(line).unwrap(); 9], ..HappenedList::default() };
+        let (now_millis, trail) = (5_000, &trail);
+        let view = View {
+            server: "web\x1b[2J",
+            remark: "gone\n",
+            trail,
+            happened: &happened,
+            now_millis,
+            processes: &processes,
+        };
         draw(&view, Style { language, colour, columns, rows })
     }
 
@@ -239,6 +268,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn events_are_shown_where_they_fit_and_take_no_room_from_processes() {
+        let count = |rows: usize, text: &str| {
+            screen(100, Some(rows), false, Language::En).iter().filter(|line| line.contains(text)).count()
+        };
+        let rows = screen(100, None, false, Language::En).iter().position(|line| line == "LATELY").unwrap();
+        assert_eq!((count(rows + 3, "service failed"), count(rows + 3, "root")), (0, 2));
+        assert_eq!((count(rows + 7, "service failed"), count(rows + 7, "root")), (0, 6), "not one without a title");
+        assert_eq!((count(rows + 9, "service failed"), count(rows + 9, "root")), (2, 5));
+        assert_eq!((count(rows + 40, "service failed"), count(rows + 40, "root")), (5, 33));
     }
 
     #[test]

@@ -1,7 +1,17 @@
 // Metrics of the made-up world's servers: values that depend on nothing but the time, so that two looks agree. web-1 has
 // a disk that cannot keep up; db-1 is gone, and its last minute says why.
 import { ConsoleError } from "../../lib/errors";
-import type { Column, Feed, FeedState, Metrics, Past, ProcessView, Series } from "../../lib/facade";
+import type {
+  Column,
+  Feed,
+  FeedState,
+  HappenedKind,
+  HappenedView,
+  Metrics,
+  Past,
+  ProcessView,
+  Series,
+} from "../../lib/facade";
 import { MetricsStore } from "../../lib/metrics_store";
 import { soon, type World } from "./world";
 
@@ -397,6 +407,43 @@ const PROCESSES: readonly (readonly [
   [9120, "kworker/u16:2", "root", "", "I", 0.01, 0, 0, 0],
 ];
 
+type Told = readonly [
+  seconds: number,
+  HappenedKind,
+  string,
+  ...(readonly (readonly [string, string, string])[]),
+];
+
+/** Seconds before the page came; what happened explains what the charts show. */
+const HAPPENED: readonly Told[] = [
+  [5 * 86_400, "shut-down", ""],
+  [5 * 86_400 - 95, "booted", ""],
+  [26 * 3_600, "installed", "", ["strace", "", "6.1-0.1"]],
+  [
+    180,
+    "upgraded",
+    "",
+    ["postgresql-15", "15.8-0+deb12u1", "15.9-0+deb12u1"],
+    ["libpq5", "15.8-0+deb12u1", "15.9-0+deb12u1"],
+  ],
+  [150, "started", "postgresql.service"],
+  [110, "failed", "myapp.service"],
+  [108, "restarted", "myapp.service"],
+  [70, "killed", "myapp.service", ["java", "", ""]],
+  [40, "removed", "", ["old-\u202etool", "0.9", ""]],
+];
+
+function happenedAt(now: number, [before, kind, unit, ...names]: Told): HappenedView {
+  return {
+    at: now - before * SECOND,
+    kind,
+    count: kind === "restarted" ? 3 : kind === "upgraded" ? 14 : Math.max(1, names.length),
+    names: names.map(([name, before, after]) => ({ name, before, after })),
+    unit,
+    guessed: kind === "removed",
+  };
+}
+
 export function fakeMetrics(world: World): Metrics {
   const { metrics } = world;
   const known = (server: string) => (metrics.huge ? huge(metrics.at, 0) : list(metrics.at, server));
@@ -433,6 +480,17 @@ export function fakeMetrics(world: World): Metrics {
         store.add(sampleOf(moved, at, 5 * SECOND, 0));
       return store.past();
     },
+    async happened(server, from, to) {
+      await soon();
+      if (server.startsWith("04")) throw new ConsoleError("relay_says_no", "The server is not connected.");
+      const all = HAPPENED.map((one) => happenedAt(metrics.at, one));
+      return {
+        since: metrics.at - 7 * 86_400 * SECOND,
+        events: all.filter(({ at }) => at >= from && at < to),
+        leftOut: 0,
+        blind: metrics.blind ? ["kernel"] : [],
+      };
+    },
     async processes(server, count) {
       await soon(metrics.processesMs);
       if (server.startsWith("04")) throw new ConsoleError("relay_says_no", "The server is not connected.");
@@ -465,11 +523,22 @@ export interface MetricsWorld {
   /** No second comes. */
   still: boolean;
   refused: ConsoleError | undefined;
+  /** The server may not read its kernel's log. */
+  blind: boolean;
   processesMs: number;
   readonly feeds: { state: FeedState; become(state: FeedState): void }[];
   readonly asked: { from: number; to: number }[];
 }
 
 export function someMetrics(now: number): MetricsWorld {
-  return { at: now, huge: false, still: false, refused: undefined, processesMs: 60, feeds: [], asked: [] };
+  return {
+    at: now,
+    huge: false,
+    still: false,
+    refused: undefined,
+    blind: false,
+    processesMs: 60,
+    feeds: [],
+    asked: [],
+  };
 }

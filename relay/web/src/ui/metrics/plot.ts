@@ -5,11 +5,12 @@ import "uplot/dist/uPlot.min.css";
 import { told, type Unit } from "./format";
 import type { Span } from "./look.svelte";
 import { type Line, moved } from "./lookup";
+import { HOLLOW, HURTS, type Mark, SHAPES } from "./marks";
 import { PATTERNS } from "./patterns";
 
 export interface Event {
   readonly at: number;
-  readonly kind: "check" | "visit" | "restart" | "kill" | "mark";
+  readonly kind: Mark;
 }
 
 export interface Picture {
@@ -172,9 +173,7 @@ export class Plot {
     for (const { at, kind } of this.#picture?.events ?? []) {
       const x = Math.round(plot.valToPos(at / 1000, "x", true));
       if (x < bbox.left || x > bbox.left + bbox.width) continue;
-      ctx.strokeStyle = ctx.fillStyle = color(
-        kind === "kill" || kind === "restart" ? "--critical" : "--accent",
-      );
+      ctx.strokeStyle = ctx.fillStyle = color(HURTS.includes(kind) ? "--critical" : "--accent");
       ctx.lineWidth = devicePixelRatio;
       ctx.setLineDash(kind === "mark" ? [] : [4 * devicePixelRatio, 3 * devicePixelRatio]);
       ctx.beginPath();
@@ -182,24 +181,20 @@ export class Plot {
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
       ctx.setLineDash([]);
-      shape(ctx, kind, x, bbox.top, 4 * devicePixelRatio);
+      shape(ctx, kind, x, bbox.top, 5 * devicePixelRatio);
     }
     ctx.restore();
   }
 }
 
-function shape(ctx: CanvasRenderingContext2D, kind: Event["kind"], x: number, y: number, r: number): void {
-  ctx.beginPath();
-  if (kind === "check") ctx.arc(x, y, r, 0, 2 * Math.PI);
-  else if (kind === "visit") ctx.rect(x - r, y - r, 2 * r, 2 * r);
-  else {
-    ctx.moveTo(x - r, y - r);
-    ctx.lineTo(x + r, y - r);
-    ctx.lineTo(x, y + r);
-    ctx.closePath();
-  }
-  if (kind === "mark") ctx.stroke();
-  else ctx.fill();
+function shape(ctx: CanvasRenderingContext2D, kind: Mark, x: number, y: number, r: number): void {
+  const path = new Path2D(SHAPES[kind]);
+  ctx.save();
+  ctx.translate(x - r, y - r);
+  ctx.scale(r / 5, r / 5);
+  if (HOLLOW.includes(kind)) ctx.stroke(path);
+  else ctx.fill(path, "evenodd");
+  ctx.restore();
 }
 
 /** Seen through: `rgb(1, 2, 3)` as `rgba(1, 2, 3, 0.2)`. */
