@@ -36,7 +36,7 @@ export class MetricsStore {
   private end = 0;
   private columns: (Kept | undefined)[] = [];
   /** By what they are; those of the stream before stay until the first moment of this one. */
-  private known = new Map<string, Kept>();
+  private readonly known = new Map<string, Kept>();
   private dropped = 0;
   /**
    * Memory of columns that went, for those that come: names may change by the hundred. With what is in use it is never more
@@ -69,13 +69,11 @@ export class MetricsStore {
 
   /** What no number means any more goes. */
   private prune(): void {
-    if (this.known.size <= this.columns.filter((column) => column !== undefined).length) return;
-    const before = this.known;
-    this.known = new Map(
-      this.columns.flatMap((column) => (column === undefined ? [] : [[column.key, column]])),
-    );
-    for (const [key, { values }] of before)
-      if (values !== undefined && !this.known.has(key)) this.spare.push(values);
+    for (const kept of this.known.values()) {
+      if (this.columns[kept.number] === kept) continue;
+      this.known.delete(kept.key);
+      if (kept.values !== undefined) this.spare.push(kept.values);
+    }
   }
 
   /** For a column whose first value comes now. Each moment from here on is written, so only what is before is cleared. */

@@ -59,6 +59,8 @@ export class Plot {
   #shape = "";
   #picture: Picture | undefined;
   #told = false;
+  /** Asking an element for one makes the browser compute all styles anew. */
+  readonly #colors = new Map<string, string>();
 
   constructor(
     readonly parent: HTMLElement,
@@ -84,6 +86,7 @@ export class Plot {
   /** Another theme: colours are read again. */
   again(): void {
     this.#shape = "";
+    this.#colors.clear();
     if (this.#picture) this.show(this.#picture);
   }
 
@@ -181,11 +184,14 @@ export class Plot {
 
   /** A theme's colour as a canvas takes it: what `light-dark()` stands for is known to elements alone. */
   #color(name: string): string {
+    const known = this.#colors.get(name);
+    if (known !== undefined) return known;
     const probe = document.createElement("span");
     probe.style.color = `var(${name})`;
     this.parent.append(probe);
     const found = getComputedStyle(probe).color;
     probe.remove();
+    this.#colors.set(name, found);
     return found;
   }
 
