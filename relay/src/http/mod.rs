@@ -290,6 +290,8 @@ fn of_scans() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(scans::reports))
         .routes(routes!(scan_plans::list, scan_plans::add))
         .routes(routes!(scan_plans::change, scan_plans::remove))
+        .routes(routes!(scan_plans::pause))
+        .routes(routes!(scan_plans::resume))
 }
 
 /// The OpenAPI document of this build.

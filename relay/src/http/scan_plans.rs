@@ -7,7 +7,7 @@ use super::problem::{Code, Problem, ProblemBody};
 use super::scan_shapes::{Plan, Terms, bad};
 use crate::clock;
 use crate::scan::{Cron, NotACron, chance};
-use crate::store::{ScanPlan, ScanPlanRefused, ScanPlanRow, TenantRef};
+use crate::store::{ScanPlan, ScanPlanRefused, Scoped};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -42,6 +42,9 @@ pub(super) struct NewPlan {
     name: String,
     /// When: minute, hour, day of the month, month, weekday, in UTC. A scan begins up to five minutes later.
     cron: String,
+    /// No scan begins until somebody lets it go on.
+    #[serde(default)]
+    paused: bool,
     /// What its scans are about.
     #[serde(flatten)]
     terms: Terms,
@@ -49,17 +52,19 @@ pub(super) struct NewPlan {
 
 impl NewPlan {
     fn parsed(self, id: [u8; 16], now: UnixTime) -> Result<ScanPlan, Problem> {
-        let Self { name, cron, terms } = self;
+        let Self { name, cron, paused, terms } = self;
         if name.trim().is_empty() || one_line(&name, NAME_CHARS_MAX) != name {
             return Err(bad("name: 1 to 64 printable characters", "name：1 至 64 个可打印字符"));
         }
         let next_at = Cron::parse(&cron, now)?.next(now, chance).ok_or(NotACron::Never)?;
-        Ok(ScanPlan { id, name, cron, terms: terms.parsed()?, next_at })
+        Ok(ScanPlan { id, name, cron, terms: terms.parsed()?, next_at, paused })
     }
 }
 
-fn made(plan: ScanPlan, tenant: TenantRef, account: &str, now: UnixTime) -> Json<Plan> {
-    Json(Plan::of(ScanPlanRow { tenant, plan, account: account.to_owned(), created_at: now }))
+/// A plan as it stands now.
+async fn standing(scoped: &Scoped<'_>, id: &[u8; 16]) -> Result<Json<Plan>, Problem> {
+    let row = scoped.scan_plan(id).await?.ok_or(Code::Unknown)?;
+    Ok(Json(Plan::of(row)))
 }
 
 /// Plans scans by the clock. Times that pass while the relay is away are made up for by one scan.
@@ -72,8 +77,9 @@ pub(super) async fn add(
 ) -> Result<(StatusCode, Json<Plan>), Problem> {
     let now = clock::now();
     let plan = new.parsed(ListId::random()?.0, now)?;
-    caller.scoped(&api).add_scan_plan(&plan, caller.actor(), now).await?;
-    Ok((StatusCode::CREATED, made(plan, caller.account.tenant, &caller.account.name, now)))
+    let scoped = caller.scoped(&api);
+    scoped.add_scan_plan(&plan, caller.actor(), now).await?;
+    Ok((StatusCode::CREATED, standing(&scoped, &plan.id).await?))
 }
 
 /// Changes a plan: all of it is said anew.
@@ -88,8 +94,44 @@ pub(super) async fn change(
 ) -> Result<Json<Plan>, Problem> {
     let now = clock::now();
     let plan = new.parsed(id, now)?;
-    caller.scoped(&api).change_scan_plan(&plan, caller.actor(), now).await?;
-    Ok(made(plan, caller.account.tenant, &caller.account.name, now))
+    let scoped = caller.scoped(&api);
+    scoped.change_scan_plan(&plan, caller.actor(), now).await?;
+    standing(&scoped, &id).await
+}
+
+/// Has a plan wait: no scan begins until somebody lets it go on. A scan that runs goes on.
+#[utoipa::path(post, path = "/scan-plans/{id}/pause", tag = "scans", security(("login" = [])),
+    params(("id" = String, Path, description = "the plan")),
+    responses((status = 200, body = Plan), (status = "default", body = ProblemBody)))]
+pub(super) async fn pause(
+    State(api): State<Arc<Api>>,
+    Admin(caller): Admin,
+    Id(ListId(id)): Id<ListId>,
+) -> Result<Json<Plan>, Problem> {
+    paused(&api, &caller, &id, true).await
+}
+
+/// Lets a plan go on, from now: times that passed while it waited are not made up for.
+#[utoipa::path(post, path = "/scan-plans/{id}/resume", tag = "scans", security(("login" = [])),
+    params(("id" = String, Path, description = "the plan")),
+    responses((status = 200, body = Plan), (status = "default", body = ProblemBody)))]
+pub(super) async fn resume(
+    State(api): State<Arc<Api>>,
+    Admin(caller): Admin,
+    Id(ListId(id)): Id<ListId>,
+) -> Result<Json<Plan>, Problem> {
+    paused(&api, &caller, &id, false).await
+}
+
+async fn paused(api: &Api, caller: &Caller, id: &[u8; 16], paused: bool) -> Result<Json<Plan>, Problem> {
+    let (scoped, now) = (caller.scoped(api), clock::now());
+    let plan = scoped.scan_plan(id).await?.ok_or(Code::Unknown)?.plan;
+    let next_at = match paused {
+        true => plan.next_at,
+        false => Cron::parse(&plan.cron, now)?.next(now, chance).ok_or(NotACron::Never)?,
+    };
+    scoped.pause_scan_plan(id, (paused, next_at), caller.actor(), now).await?;
+    standing(&scoped, id).await
 }
 
 /// Takes a plan away. Scans that it began stay.

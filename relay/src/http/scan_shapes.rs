@@ -156,7 +156,8 @@ pub(super) struct CheckLine {
     status: &'static str,
     /// Somebody answers for them.
     waived: bool,
-    /// Since each server's last report in a scan of the same selection: `new`, `worse`, `better`, `gone`, or empty.
+    /// Since each server's last report in a scan of the same selection: `new`, `worse`, `better`, `gone`, or empty. Beside a
+    /// scan that was asked for also `unsure`: one of the two has not looked.
     change: String,
     /// How many.
     findings: u64,
@@ -222,7 +223,7 @@ pub(super) struct Finding {
     status: &'static str,
     /// Somebody answers for it.
     waived: bool,
-    /// `new`, `worse`, `better`, `gone`, or empty.
+    /// `new`, `worse`, `better`, `gone`, `unsure`, or empty.
     change: String,
     /// One sentence, in English and Chinese, perhaps cut: the server's report has all of it.
     summary: [String; 2],
@@ -273,11 +274,20 @@ pub(super) struct Plan {
     created_at: u64,
     /// When the next scan begins.
     next_at: u64,
+    /// None begins until somebody lets it go on.
+    paused: bool,
+    /// The newest scan that it began, if that is still kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    last_scan: Option<Hex<ScanId>>,
+    /// When that began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_at: Option<u64>,
 }
 
 impl Plan {
     pub(super) fn of(row: ScanPlanRow) -> Self {
-        let ScanPlanRow { tenant: _, plan, account, created_at } = row;
+        let ScanPlanRow { tenant: _, plan, account, created_at, last } = row;
         Self {
             plan: ListId(plan.id).to_string(),
             name: plan.name,
@@ -289,6 +299,9 @@ impl Plan {
             by: account,
             created_at: created_at.0,
             next_at: plan.next_at.0,
+            paused: plan.paused,
+            last_scan: last.map(|(scan, _)| Hex(scan)),
+            last_at: last.map(|(_, at)| at.0),
         }
     }
 }

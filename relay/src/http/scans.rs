@@ -93,13 +93,34 @@ fn cut<T>(rows: &mut Vec<T>, page: u32) -> bool {
     more
 }
 
+/// Beside which scan.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct Beside {
+    /// The scan that this one is compared with. Default: the one of the same selection before it.
+    #[param(value_type = Option<String>)]
+    since: Option<Hex<ScanId>>,
+}
+
+/// The scan to compare with, which must have ended: while it runs, all that it has not seen would look new.
+async fn since(scoped: &Scoped<'_>, of: Option<Hex<ScanId>>) -> Result<Option<Scan>, Problem> {
+    let Some(Hex(id)) = of else { return Ok(None) };
+    let scan = found(scoped, &id).await?;
+    if scan.ended_at.is_none() {
+        return Err(bad(
+            "The scan to compare with still runs. Wait until it has ended, or choose another one.",
+            "用于比较的巡检仍在运行。请等待其结束，或选择另一次巡检。",
+        ));
+    }
+    Ok(Some(scan))
+}
+
 /// A scan at a glance.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Glance {
     /// In numbers.
     #[serde(flatten)]
     line: Line,
-    /// The scan of the same selection before it.
+    /// What it is compared with: the scan that was asked for, else the one of the same selection before it.
     #[schema(value_type = Option<String>)]
     before: Option<Hex<ScanId>>,
     /// What was found, by check: the worst first, then what most servers have.
@@ -108,17 +129,27 @@ pub(super) struct Glance {
 
 /// One scan: how far it is, and what it found so far.
 #[utoipa::path(get, path = "/scans/{id}", tag = "scans", security(("login" = [])),
-    params(("id" = String, Path, description = "the scan's name")),
+    params(("id" = String, Path, description = "the scan's name"), Beside),
     responses((status = 200, body = Glance), (status = "default", body = ProblemBody)))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Id(id): Id<ScanId>,
+    Asked(beside): Asked<Beside>,
 ) -> Result<Json<Glance>, Problem> {
     let scoped = caller.scoped(&api);
     let scan = found(&scoped, &id).await?;
-    let before = scoped.scan_before(&scan).await?.map(|scan| Hex(scan.id));
-    let found = scoped.finding_counts(scan.number).await?.into_iter().map(CheckLine::of).collect();
+    let other = since(&scoped, beside.since).await?;
+    let counts = match &other {
+        Some(other) => scoped.change_counts(scan.number, other.number).await?,
+        None => scoped.finding_counts(scan.number).await?,
+    };
+    let before = match other {
+        Some(other) => Some(other),
+        None => scoped.scan_before(&scan).await?,
+    };
+    let before = before.map(|scan| Hex(scan.id));
+    let found = counts.into_iter().map(CheckLine::of).collect();
     Ok(Json(Glance { line: counted(&scoped, scan).await?, before, found }))
 }
 
@@ -192,8 +223,11 @@ pub(super) struct OfFindings {
     /// Of this server.
     #[param(value_type = Option<String>)]
     server: Option<Hex<AgentId>>,
-    /// `new`, `worse`, `better` or `gone`.
+    /// `new`, `worse`, `better` or `gone`; beside a scan that was asked for also `unsure`.
     change: Option<String>,
+    /// The scan that this one is compared with. Default: as each server's report was compared when it came.
+    #[param(value_type = Option<String>)]
+    since: Option<Hex<ScanId>>,
     /// Answered for, or not.
     waived: Option<bool>,
     /// `next` of an answer.
@@ -230,7 +264,10 @@ pub(super) async fn findings(
         waived: of.waived,
         after: of.after.as_deref().map(place).transpose()?,
     };
-    let mut rows = scoped.scan_findings(scan.number, &which, ROWS_PAGE + 1).await?;
+    let mut rows = match since(&scoped, of.since).await? {
+        Some(other) => scoped.changes_since((scan.number, other.number), &which, ROWS_PAGE + 1).await?,
+        None => scoped.scan_findings(scan.number, &which, ROWS_PAGE + 1).await?,
+    };
     let more = cut(&mut rows, ROWS_PAGE);
     let next = rows.last().filter(|_| more).map(place_text);
     Ok(Json(Findings { findings: rows.into_iter().map(Finding::of).collect(), next }))

@@ -3,11 +3,11 @@
 use crate::broker::BrokerError;
 use crate::checks::{AskError, Change, ChangeKind, changes};
 use crate::store::{NewFinding, Rank, ServerResult, ServerState};
-use cloud_doctor_proto::checks::Report;
+use cloud_doctor_proto::checks::{REQUEST_CHECKS_MAX, Report};
 use cloud_doctor_proto::finding::{Finding, Status};
 use cloud_doctor_proto::ids::{AgentId, Nonce};
 use cloud_doctor_proto::refusal::{Refusal, one_line};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Findings of one server that a scan keeps, the worst first: a report may have thousands.
 const FINDINGS_MAX: usize = 500;
@@ -28,7 +28,21 @@ pub(super) fn of_report(
 ) -> ServerResult {
     let changes = before.map(|before| changes(before, now)).unwrap_or_default();
     let (state, findings) = (ServerState::Report, findings(now, &changes));
-    ServerResult { agent, state, reason: String::new(), detail: String::new(), took_ms, run: Some(run), findings }
+    let looked = if findings.len() < FINDINGS_MAX { looked(now) } else { Vec::new() };
+    let (reason, detail) = (String::new(), String::new());
+    ServerResult { agent, state, reason, detail, took_ms, run: Some(run), findings, looked }
+}
+
+/// Checks that have surely looked: they said something, and of nothing that they could not tell it. None where something
+/// was left out of the report.
+fn looked(report: &Report) -> Vec<String> {
+    let unsure = report.findings.iter().filter(|finding| finding.status == Status::Unknown);
+    let unsure: BTreeSet<&str> = unsure.map(|finding| finding.check.as_str()).collect();
+    let said = report.findings.iter().map(|finding| finding.check.as_str());
+    let said: BTreeSet<&str> = said.chain(report.absent.iter().map(|absent| absent.check.as_str())).collect();
+    let fits = report.left_out == 0 && said.len() <= REQUEST_CHECKS_MAX;
+    let sure = said.difference(&unsure).filter(|check| check.len() <= SUBJECT_CHARS_MAX);
+    if fits { sure.map(|check| (*check).to_owned()).collect() } else { Vec::new() }
 }
 
 /// What is worth a row, each check and subject once.
@@ -87,13 +101,22 @@ pub(super) fn of_error(agent: AgentId, took_ms: u64, error: &AskError) -> Server
         AskError::Randomness(_) => (ServerState::Failed, "randomness", String::new()),
     };
     let detail = one_line(&detail, DETAIL_CHARS_MAX);
-    ServerResult { agent, state, reason: reason.to_owned(), detail, took_ms, run: None, findings: Vec::new() }
+    ServerResult {
+        agent,
+        state,
+        reason: reason.to_owned(),
+        detail,
+        took_ms,
+        run: None,
+        findings: Vec::new(),
+        looked: Vec::new(),
+    }
 }
 
 /// A server that was not here.
 pub(super) fn without_asking(agent: AgentId, state: ServerState) -> ServerResult {
     let (reason, detail) = (String::new(), String::new());
-    ServerResult { agent, state, reason, detail, took_ms: 0, run: None, findings: Vec::new() }
+    ServerResult { agent, state, reason, detail, took_ms: 0, run: None, findings: Vec::new(), looked: Vec::new() }
 }
 
 /// A server that cannot just now may be asked again; in how many seconds, if it says.

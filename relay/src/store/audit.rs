@@ -147,6 +147,10 @@ actions! {
     ScanPlanChanged "scan-plan-changed";
     /// No more.
     ScanPlanRemoved "scan-plan-removed";
+    /// A plan begins no scans until somebody lets it go on.
+    ScanPlanPaused "scan-plan-paused";
+    /// A plan begins scans again.
+    ScanPlanResumed "scan-plan-resumed";
 }
 
 /// An event as read back.

@@ -23,6 +23,7 @@ mod passkeys;
 mod recordings;
 mod resets;
 mod rows;
+mod scan_changes;
 mod scan_findings;
 mod scan_plans;
 mod scan_servers;

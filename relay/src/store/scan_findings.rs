@@ -97,7 +97,7 @@ pub struct CheckCount {
     pub servers: u64,
 }
 
-fn finding(row: &SqliteRow) -> Result<ScanFinding, sqlx::Error> {
+pub(super) fn finding(row: &SqliteRow) -> Result<ScanFinding, sqlx::Error> {
     Ok(ScanFinding {
         agent: AgentId(bytes(row, "agent_id")?),
         name: row.try_get("name")?,

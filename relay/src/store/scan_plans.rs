@@ -2,9 +2,10 @@
 //! times were missed.
 
 use super::audit::{Action, note};
-use super::rows::{bytes, int, time, unsigned};
+use super::rows::{bytes, bytes_or_none, int, time, time_or_none, unsigned};
 use super::scans::{self, NewScan, Scan, ScanRefused, ScanTerms};
 use super::{Actor, Scoped, Store, StoreError, TenantRef};
+use cloud_doctor_proto::ids::ScanId;
 use cloud_doctor_proto::time::UnixTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
@@ -25,6 +26,8 @@ pub struct ScanPlan {
     pub terms: ScanTerms,
     /// When the next one begins.
     pub next_at: UnixTime,
+    /// None begins until somebody lets it go on.
+    pub paused: bool,
 }
 
 /// A plan as lists show it.
@@ -38,6 +41,8 @@ pub struct ScanPlanRow {
     pub account: String,
     /// When.
     pub created_at: UnixTime,
+    /// The newest scan that it began and when that was, if that is still kept.
+    pub last: Option<(ScanId, UnixTime)>,
 }
 
 /// A plan was not taken.
@@ -61,8 +66,11 @@ pub enum ScanPlanRefused {
 macro_rules! plans_where {
     ($where:literal) => {
         concat!(
-            "SELECT tenant_id, plan_id, name, cron, labels, checks, at_once, wait_secs, account, created_at, next_at \
-             FROM scan_plans WHERE ",
+            "SELECT tenant_id, plan_id, name, cron, labels, checks, at_once, wait_secs, account, created_at, next_at, paused, \
+             (SELECT scan_id FROM scans s WHERE s.tenant_id = p.tenant_id AND s.plan = p.name AND s.plan <> '' \
+             ORDER BY scan_no DESC LIMIT 1) AS last_scan, \
+             (SELECT started_at FROM scans s WHERE s.tenant_id = p.tenant_id AND s.plan = p.name AND s.plan <> '' \
+             ORDER BY scan_no DESC LIMIT 1) AS last_at FROM scan_plans p WHERE ",
             $where
         )
     };
@@ -77,9 +85,11 @@ fn plan(row: &SqliteRow) -> Result<ScanPlanRow, sqlx::Error> {
             cron: row.try_get("cron")?,
             terms: scans::terms(row)?,
             next_at: time(row, "next_at")?,
+            paused: row.try_get("paused")?,
         },
         account: row.try_get("account")?,
         created_at: time(row, "created_at")?,
+        last: bytes_or_none(row, "last_scan")?.map(ScanId).zip(time_or_none(row, "last_at")?),
     })
 }
 
@@ -89,7 +99,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn due_scan_plans(&self, now: UnixTime) -> Result<Vec<ScanPlanRow>, StoreError> {
-        let sql = plans_where!("next_at <= ? ORDER BY next_at");
+        let sql = plans_where!("next_at <= ? AND paused = 0 ORDER BY next_at");
         let rows = sqlx::query(sql).bind(int(now)).fetch_all(&self.readers).await?;
         Ok(rows.iter().map(plan).collect::<Result<_, _>>()?)
     }
@@ -138,6 +148,44 @@ impl Scoped<'_> {
             return Err(ScanPlanRefused::NameTaken);
         }
         noted(&mut tx, self.tenant, by, (Action::ScanPlanChanged, plan), now).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    /// One plan.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn scan_plan(&self, id: &[u8; 16]) -> Result<Option<ScanPlanRow>, StoreError> {
+        let query = sqlx::query(plans_where!("tenant_id = ? AND plan_id = ?"));
+        let query = query.bind(self.tenant.0).bind(id.as_slice());
+        Ok(query.fetch_optional(&self.store.readers).await?.as_ref().map(plan).transpose()?)
+    }
+
+    /// Has a plan wait, or lets it go on: then its next scan begins at `next_at`. What it is already stays so.
+    ///
+    /// # Errors
+    /// [`ScanPlanRefused`]; nothing was changed.
+    pub async fn pause_scan_plan(
+        &self,
+        id: &[u8; 16],
+        (paused, next_at): (bool, UnixTime),
+        by: Actor<'_>,
+        now: UnixTime,
+    ) -> Result<(), ScanPlanRefused> {
+        let mut tx = self.store.begin().await?;
+        let sql = "SELECT name, paused FROM scan_plans WHERE tenant_id = ? AND plan_id = ?";
+        let query = sqlx::query_as(sql).bind(self.tenant.0).bind(id.as_slice());
+        let found: Option<(String, bool)> = query.fetch_optional(&mut *tx).await.map_err(StoreError::from)?;
+        let Some((name, was)) = found else { return Err(ScanPlanRefused::Unknown) };
+        if was == paused {
+            return Ok(());
+        }
+        let sql = "UPDATE scan_plans SET paused = ?, next_at = ? WHERE tenant_id = ? AND plan_id = ?";
+        let query = sqlx::query(sql).bind(paused).bind(int(next_at)).bind(self.tenant.0).bind(id.as_slice());
+        query.execute(&mut *tx).await.map_err(StoreError::from)?;
+        let action = if paused { Action::ScanPlanPaused } else { Action::ScanPlanResumed };
+        note(&mut tx, self.tenant, by, (action, &name), now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -193,7 +241,7 @@ async fn move_on(
     row: &ScanPlanRow,
     next_at: UnixTime,
 ) -> Result<bool, StoreError> {
-    let sql = "UPDATE scan_plans SET next_at = ? WHERE tenant_id = ? AND plan_id = ? AND next_at = ?";
+    let sql = "UPDATE scan_plans SET next_at = ? WHERE tenant_id = ? AND plan_id = ? AND next_at = ? AND paused = 0";
     let query = sqlx::query(sql).bind(int(next_at)).bind(row.tenant.0).bind(row.plan.id.as_slice());
     Ok(query.bind(int(row.plan.next_at)).execute(&mut **tx).await?.rows_affected() == 1)
 }
@@ -207,7 +255,7 @@ async fn insert(
     now: UnixTime,
 ) -> Result<bool, StoreError> {
     let sql = "INSERT INTO scan_plans (tenant_id, plan_id, name, cron, labels, checks, at_once, wait_secs, account, \
-               created_at, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, name) DO NOTHING";
+               created_at, next_at, paused) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, name) DO NOTHING";
     let done = sqlx::query(sql)
         .bind(tenant.0)
         .bind(plan.id.as_slice())
@@ -220,6 +268,7 @@ async fn insert(
         .bind(by.account)
         .bind(int(now))
         .bind(int(plan.next_at))
+        .bind(plan.paused)
         .execute(&mut **tx)
         .await?;
     Ok(done.rows_affected() == 1)

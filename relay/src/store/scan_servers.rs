@@ -1,6 +1,7 @@
 //! What became of each server of a scan. A row goes from pending to asked to one result; a result is never changed.
 
 use super::rows::{bytes, bytes_or_none, count, count_or_none, int, unsigned};
+use super::scan_changes;
 use super::scan_findings::{self, NewFinding};
 use super::scans::{Scan, ScanRef};
 use super::{CheckRun, Scoped, StoreError, TenantRef};
@@ -129,6 +130,8 @@ pub struct ServerResult {
     pub run: Option<Nonce>,
     /// What is not as it should be, and what is not any more.
     pub findings: Vec<NewFinding>,
+    /// Checks that have surely looked: what they do not tell of is not there.
+    pub looked: Vec<String>,
 }
 
 /// A server of a scan.
@@ -325,6 +328,7 @@ async fn insert(
     for finding in &result.findings {
         scan_findings::insert(tx, (tenant, scan, &result.agent), finding, now).await?;
     }
+    scan_changes::looked(tx, (tenant, scan, &result.agent), &result.looked).await?;
     rank_again(tx, tenant, &result.agent, Some(scan)).await
 }
 

@@ -39,7 +39,16 @@ fn finding(check: &str, subject: &str, rank: Rank, change: &'static str) -> NewF
 
 fn result(agent: AgentId, state: ServerState, findings: Vec<NewFinding>) -> ServerResult {
     let run = (state == ServerState::Report).then_some(Nonce([agent.0[0]; 16]));
-    ServerResult { agent, state, reason: String::new(), detail: String::new(), took_ms: 1_500, run, findings }
+    ServerResult {
+        agent,
+        state,
+        reason: String::new(),
+        detail: String::new(),
+        took_ms: 1_500,
+        run,
+        findings,
+        looked: Vec::new(),
+    }
 }
 
 #[tokio::test]
@@ -195,6 +204,7 @@ async fn plans_have_one_name_and_begin_one_scan_for_each_time() {
         cron: "0 3 * * *".into(),
         terms: terms(&["env=prod"]),
         next_at: UnixTime(next_at),
+        paused: false,
     };
     scoped.add_scan_plan(&plan(1, "nightly", NOW.0), WHO, NOW).await.unwrap();
     let taken = scoped.add_scan_plan(&plan(2, "nightly", NOW.0), WHO, NOW).await;
@@ -216,6 +226,19 @@ async fn plans_have_one_name_and_begin_one_scan_for_each_time() {
     let again = scoped.start_planned(&due[0], &new(3, &[]), later, NOW).await.unwrap();
     assert_eq!(again, None, "one look has moved its time on");
 
+    let row = scoped.scan_plan(&[1; 16]).await.unwrap().unwrap();
+    assert_eq!(row.last, Some((begun.id, NOW)), "its newest scan");
+    let far = UnixTime(NOW.0 + 9 * DAY_SECS);
+    scoped.pause_scan_plan(&[1; 16], (true, later), WHO, NOW).await.unwrap();
+    scoped.pause_scan_plan(&[1; 16], (true, later), WHO, NOW).await.unwrap();
+    assert!(world.store.due_scan_plans(far).await.unwrap().is_empty(), "it waits");
+    let late = scoped.start_planned(&row, &new(4, &[]), later, NOW).await.unwrap();
+    assert_eq!(late, None, "paused after the clock has looked");
+    scoped.pause_scan_plan(&[1; 16], (false, far), WHO, NOW).await.unwrap();
+    assert_eq!(world.store.due_scan_plans(far).await.unwrap()[0].plan.next_at, far, "it goes on from now");
+    let unknown = scoped.pause_scan_plan(&[9; 16], (true, far), WHO, NOW).await;
+    assert!(matches!(unknown, Err(ScanPlanRefused::Unknown)));
+
     scoped.change_scan_plan(&plan(1, "weekly", NOW.0), WHO, NOW).await.unwrap();
     scoped.remove_scan_plan(&[1; 16], WHO, NOW).await.unwrap();
     assert!(matches!(scoped.remove_scan_plan(&[1; 16], WHO, NOW).await, Err(ScanPlanRefused::Unknown)));
@@ -227,6 +250,95 @@ async fn plans_have_one_name_and_begin_one_scan_for_each_time() {
     let audit = scoped.audit_rows(0, 1_000).await.unwrap();
     let noted = |action: &str| audit.iter().filter(|row| row.action == action).count();
     assert_eq!(["scan-plan-added", "scan-plan-changed", "scan-plan-removed"].map(noted), [51, 1, 1]);
+    assert_eq!(["scan-plan-paused", "scan-plan-resumed"].map(noted), [1, 1], "what it is already is no change");
+}
+
+#[tokio::test]
+async fn any_two_scans_are_compared_and_who_has_not_looked_makes_nothing_new_or_gone() {
+    let world = with_servers(3).await;
+    let scoped = world.store.of(world.tenant);
+    let mut seed = 0;
+    let mut scanned = async |looked: &[&str], found: &[(u8, &'static str, &'static str, Rank)]| {
+        seed += 1;
+        let scan = scoped.start_scan(&new(seed, &[]), WHO, NOW).await.unwrap();
+        let of = |agent: u8| {
+            let mine = found.iter().filter(|(of, ..)| *of == agent);
+            let mine = mine.map(|(_, check, subject, rank)| finding(check, subject, *rank, "")).collect();
+            let state = if agent == 3 { ServerState::Absent } else { ServerState::Report };
+            let looked = looked.iter().map(|check| (*check).to_owned()).collect();
+            ServerResult { looked, ..result(AgentId([agent; 32]), state, mine) }
+        };
+        scoped.add_results(scan.number, &[1, 2, 3].map(of), NOW).await.unwrap();
+        scoped.end_scan(scan.number, NOW).await.unwrap();
+        scan.number
+    };
+    use Rank::{Critical, Ok as Good, Unknown, Warning};
+    let first = scanned(
+        &["cpu", "disk", "log"],
+        &[
+            (1, "cpu", "", Warning),
+            (1, "disk", "/", Critical),
+            (1, "disk", "/a", Warning),
+            (1, "lb", "x", Warning),
+            (2, "disk", "/", Warning),
+            (2, "log", "", Unknown),
+            (3, "disk", "/", Critical),
+        ],
+    )
+    .await;
+    let second = scanned(
+        &["cpu", "disk", "net"],
+        &[
+            (1, "cpu", "", Good),
+            (1, "disk", "/", Warning),
+            (1, "disk", "/b", Critical),
+            (1, "net", "", Warning),
+            (2, "disk", "/", Critical),
+            (2, "log", "", Warning),
+            (2, "net", "", Unknown),
+        ],
+    )
+    .await;
+    let told = async |scan, since, which: WhichFindings| {
+        let rows = scoped.changes_since((scan, since), &which, 99).await.unwrap();
+        let line = |one: &ScanFinding| {
+            let row = [&one.name, &one.check, &one.subject, one.rank.id(), &one.change];
+            row.map(|part| if part.is_empty() { "-" } else { part }).join(" ")
+        };
+        rows.iter().map(line).collect::<Vec<_>>()
+    };
+    let all = [
+        "web-002 disk / critical worse",
+        "web-001 disk /b critical new",
+        "web-001 disk / warning better",
+        "web-002 log - warning worse",
+        // The first scan did not look at the network.
+        "web-001 net - warning unsure",
+        // The second one did not look at load balancers.
+        "web-001 lb x unknown unsure",
+        "web-002 net - unknown -",
+        "web-001 cpu - ok gone",
+        "web-001 disk /a ok gone",
+    ];
+    let mut found = told(second, first, WhichFindings::default()).await;
+    let mut wanted = all.map(str::to_owned);
+    found.sort();
+    wanted.sort();
+    assert_eq!(found, wanted);
+    let gone = WhichFindings { change: Some("gone".into()), check: Some("disk".into()), ..WhichFindings::default() };
+    assert_eq!(told(second, first, gone).await, ["web-001 disk /a ok gone"]);
+    let back = told(first, second, WhichFindings::default()).await;
+    assert!(back.contains(&"web-001 cpu - warning new".to_owned()), "the other way round: {back:?}");
+    assert!(told(first, first, WhichFindings::default()).await.iter().all(|line| line.ends_with('-')));
+    let counts = scoped.change_counts(second, first).await.unwrap();
+    let count = |change: &str| counts.iter().filter(|one| one.change == change).map(|one| one.findings).sum::<u64>();
+    assert_eq!(["new", "worse", "better", "gone", "unsure", ""].map(count), [1, 2, 1, 2, 2, 1]);
+    let page = scoped.changes_since((second, first), &WhichFindings::default(), 4).await.unwrap();
+    let last = page.last().unwrap();
+    let after =
+        FindingPlace { rank: last.rank, check: last.check.clone(), agent: last.agent, subject: last.subject.clone() };
+    let rest = WhichFindings { after: Some(after), ..WhichFindings::default() };
+    assert_eq!(told(second, first, rest).await.len(), 5, "a page goes on where one ended");
 }
 
 /// The least of several tries: what it costs, without what else the machine does meanwhile.
@@ -281,7 +393,19 @@ async fn pages_about_20_000_servers_are_right_and_what_they_cost_is_told() {
     let which = WhichFindings { check: Some("check.7".into()), ..WhichFindings::default() };
     let (of_findings, findings) = cost(5, async || scoped.scan_findings(scan.number, &which, 201).await.unwrap()).await;
     assert!(!findings.is_empty());
+    let older = scoped.start_scan(&new(2, &[]), WHO, NOW).await.unwrap();
+    let bad = |agent: &AgentId| result(*agent, ServerState::Report, vec![finding("check.7", "/", Rank::Warning, "")]);
+    for some in agents.chunks(1_000).take(4) {
+        let results: Vec<_> = some.iter().map(bad).collect();
+        scoped.add_results(older.number, &results, NOW).await.unwrap();
+    }
+    let pair = (scan.number, older.number);
+    let (of_change_counts, _) = cost(3, async || scoped.change_counts(pair.0, pair.1).await.unwrap()).await;
+    let (of_changes, changes) = cost(3, async || scoped.changes_since(pair, &which, 201).await.unwrap()).await;
+    assert_eq!(changes.len(), 201);
     let costs = [
+        ("two scans beside each other", of_change_counts),
+        ("a page of changes", of_changes),
         ("servers by state", of_counts),
         ("findings by check", of_found),
         ("a page of servers", of_servers),

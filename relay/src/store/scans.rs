@@ -183,6 +183,8 @@ impl Store {
                 return Ok(true);
             }
         }
+        let sql = "DELETE FROM scan_looked WHERE scan_no = ?1 AND tenant_id = (SELECT tenant_id FROM scans WHERE scan_no = ?1)";
+        sqlx::query(sql).bind(oldest).execute(&self.writer).await?;
         sqlx::query("DELETE FROM scans WHERE scan_no = ?").bind(oldest).execute(&self.writer).await?;
         Ok(true)
     }

@@ -117,6 +117,7 @@ async fn reported(world: &World, server: &str, seed: ScanSeed) -> String {
         took_ms: 5,
         run: Some(nonce),
         findings: vec![finding("/", Rank::Critical), finding("/var", Rank::Warning)],
+        looked: vec!["disk.space".into()],
     };
     scoped.add_results(scan.number, &[result], clock::now()).await.unwrap();
     scoped.end_scan(scan.number, clock::now()).await.unwrap();
@@ -139,6 +140,15 @@ async fn findings_and_reports_of_a_scan_are_shown_with_waivers() {
     let found = &findings["findings"][0];
     assert_eq!((&found["subject"], &found["waived"]), (&json!("/"), &json!(true)));
     assert_eq!((&found["summary"], &findings["next"]), (&json!(["It is full.", "已满。"]), &Value::Null));
+    let other = reported(&world, &server, ScanSeed([9; 16])).await;
+    let beside = world.get(&format!("{SCANS}/{other}?since={id}"), &ann).await;
+    assert_eq!(beside["before"], json!(id));
+    let changed: Vec<_> = beside["found"].as_array().unwrap().iter().map(|line| &line["change"]).collect();
+    assert_eq!(changed, ["", ""], "the same was found again");
+    let listed = world.get(&format!("{SCANS}/{other}/findings?since={id}&status=critical"), &ann).await;
+    assert_eq!((&listed["findings"][0]["subject"], &listed["findings"][0]["change"]), (&json!("/"), &json!("")));
+    let missing = world.call("GET", &format!("{SCANS}/{id}?since={}", "0".repeat(32)), Some(&ann), None).await;
+    assert_eq!(missing.problem(), "unknown");
     let none = world.get(&format!("{SCANS}/{id}/findings?change=gone"), &ann).await;
     assert_eq!(none["findings"], json!([]));
     let reports = world.get(&format!("{SCANS}/{id}/reports?of={server},{}", "0".repeat(64)), &ann).await;
@@ -187,6 +197,13 @@ async fn plans_are_made_changed_and_taken_away_by_admins() {
     assert_eq!(world.call("PUT", &one, Some(&eve), Some(weekly.clone())).await.problem(), "not-admin");
     let changed = world.call("PUT", &one, Some(&ann), Some(weekly)).await.ok();
     assert_eq!((&changed["plan"], &changed["cron"]), (&made["plan"], &json!("0 3 * * 1")));
+    let pause = format!("{one}/pause");
+    assert_eq!(world.call("POST", &pause, Some(&eve), Some(json!({}))).await.problem(), "not-admin");
+    let paused = world.call("POST", &pause, Some(&ann), Some(json!({}))).await.ok();
+    assert_eq!((&paused["paused"], &paused["next_at"]), (&json!(true), &changed["next_at"]));
+    assert_eq!(world.get(PLANS, &eve).await["plans"], json!([paused]));
+    let resumed = world.call("POST", &format!("{one}/resume"), Some(&ann), Some(json!({}))).await.ok();
+    assert_eq!((&resumed["paused"], resumed.get("last_scan")), (&json!(false), None), "it has begun none yet");
     assert_eq!(world.call("DELETE", &one, Some(&eve), None).await.problem(), "not-admin");
     assert_eq!(world.call("DELETE", &one, Some(&ann), None).await.status, 204);
     assert_eq!(world.call("DELETE", &one, Some(&ann), None).await.problem(), "unknown");

@@ -282,6 +282,7 @@ async fn a_plan_whose_time_has_passed_begins_one_scan() {
         terms: terms(60),
         // Missed for a day.
         next_at: UnixTime(now.0 - 86_400),
+        paused: false,
     };
     scoped.add_scan_plan(&plan, WHO, now).await.unwrap();
     let desk = Desk::open(&world);

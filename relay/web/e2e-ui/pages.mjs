@@ -516,6 +516,47 @@ export const PAGES = [
     steps: (page) => page.locator(".finding").first().waitFor(),
   },
   {
+    name: "scans-beside",
+    at: `scans?scan=${"5c".repeat(16)}&since=${"5b".repeat(16)}`,
+    async steps(page) {
+      await page.locator(".finding").first().waitFor();
+      await page.locator("#since").scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: "scans-plans",
+    at: "scans",
+    async steps(page) {
+      await page.locator(".plan").first().waitFor();
+      await page.locator("details summary").click();
+      await page.locator("form button.primary").first().scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: "scans-plan-refused",
+    at: "scans",
+    async steps(page) {
+      await page.locator(".plan").first().waitFor();
+      await page.locator("details summary").click();
+      const form = page.locator("details form");
+      await form.locator("select").first().selectOption("own");
+      await form.locator("input").first().fill("often");
+      await form.locator("input.mono").first().fill("* * * * *");
+      await form.locator("button.primary").click();
+      await form.locator("[role=alert]").waitFor();
+      await form.locator("[role=alert]").scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: "scans-plan-remove",
+    at: "scans",
+    widths: [360, 1280],
+    async steps(page) {
+      await page.locator(".plan button.quiet").first().click();
+      await page.locator("dialog").waitFor();
+    },
+  },
+  {
     name: "scans-filter",
     at: "scans?check=disk.space",
     steps: (page) => page.locator(".finding").first().waitFor(),
@@ -525,7 +566,7 @@ export const PAGES = [
     world: "slow",
     at: "scans",
     async steps(page) {
-      await page.locator("form button[type=submit]").click();
+      await page.locator("form:not(details form) button[type=submit]").click();
       await page.locator("progress").waitFor();
     },
   },
@@ -533,7 +574,7 @@ export const PAGES = [
     name: "scans-none",
     world: "empty",
     at: "scans",
-    steps: (page) => page.locator(".measure").waitFor(),
+    steps: (page) => page.locator(".measure").first().waitFor(),
   },
   {
     name: "health",

@@ -103,10 +103,9 @@ export const WALKS = {
 
   async "WEB-09 2,000 series of 10,000 names leave the page its frames"(page, url) {
     await page.addInitScript(() => {
-      globalThis.longest = 0;
+      globalThis.tasks = [];
       new PerformanceObserver((list) => {
-        for (const { duration } of list.getEntries())
-          globalThis.longest = Math.max(globalThis.longest, duration);
+        for (const { duration } of list.getEntries()) globalThis.tasks.push(Math.round(duration));
       }).observe({ type: "longtask" });
     });
     await page.goto(`${url}/?huge&moving#/servers/${"01".repeat(32)}/metrics`);
@@ -114,25 +113,28 @@ export const WALKS = {
     await page.locator("figure canvas").first().waitFor();
     await page.waitForTimeout(2_000);
     // What it costs once it runs, through two changes of all names.
-    await page.evaluate(() => {
-      globalThis.longest = 0;
+    const opening = await page.evaluate(() => {
+      const opening = globalThis.tasks;
+      globalThis.tasks = [];
       globalThis.frames = 0;
       const count = () => {
         globalThis.frames += 1;
         requestAnimationFrame(count);
       };
       count();
+      return opening;
     });
     await page.waitForTimeout(11_000);
-    const { longest, frames, elements, lines, dropped } = await page.evaluate(() => ({
-      longest: Math.round(globalThis.longest),
+    const { tasks, frames, elements, lines, dropped } = await page.evaluate(() => ({
+      tasks: globalThis.tasks,
       frames: globalThis.frames,
       elements: document.querySelectorAll("*").length,
       lines: document.querySelectorAll("figure li").length,
       dropped: document.querySelector(".line .soft")?.textContent ?? "",
     }));
     process.stdout.write(
-      `2,000 series: longest task ${longest} ms, ${Math.round(frames / 11)} frames a second, ${elements} elements\n`,
+      `2,000 series: longest task ${Math.max(0, ...tasks)} ms (0: none over 50), ${tasks.length} over 50 ms in 11 s, ` +
+        `${Math.max(0, ...opening)} ms while it opened, ${Math.round(frames / 11)} frames a second, ${elements} elements\n`,
     );
     if (elements > 4_000 || lines > 160) throw new Error(`${elements} elements, ${lines} lines`);
     if (!dropped.includes("8000")) throw new Error(`does not say what was dropped: ${dropped}`);

@@ -138,6 +138,16 @@ pub(crate) enum ScanPlanCommand {
     },
     /// List plans
     List(Listing),
+    /// Have a plan wait: no scan begins until it is resumed
+    Pause {
+        /// Name of the plan
+        name: String,
+    },
+    /// Let a plan go on
+    Resume {
+        /// Name of the plan
+        name: String,
+    },
     /// Take a plan away; its scans stay
     Remove {
         /// Name of the plan

@@ -86,6 +86,8 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
         "时间（UTC）：分 时 日 月 星期，例如 \"30 2 * * 1-5\"",
     ),
     ("List plans", "列出计划"),
+    ("Have a plan wait: no scan begins until it is resumed", "暂停计划：恢复之前不开始巡检"),
+    ("Let a plan go on", "恢复计划"),
     ("Take a plan away; its scans stay", "移除计划；其巡检结果保留"),
     (
         super::help::SCAN,

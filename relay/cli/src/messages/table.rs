@@ -358,6 +358,8 @@ messages! {
     ScanStateCancelled: "ended early", "提前结束";
     ScanPlanned: "Plan {0}: the next scan begins at {1}.", "计划 {0}：下一次巡检于 {1} 开始。";
     ScanPlanGone: "Plan {0} was removed. Its scans stay.", "计划 {0} 已移除。其巡检结果保留。";
+    ScanPlanPaused: "Plan {0} waits: no scan begins until cloud-doctor scan plan resume {0}", "计划 {0} 已暂停：运行 cloud-doctor scan plan resume {0} 后才会再次巡检";
+    ScanPlanWaits: "paused", "已暂停";
     NoScanPlans: "There are no plans yet. Make one: cloud-doctor scan plan add nightly \"30 2 * * *\"", "尚无计划。请运行：cloud-doctor scan plan add nightly \"30 2 * * *\"";
     NoScanPlan: "There is no plan \"{0}\": cloud-doctor scan plan list", "没有计划 \"{0}\"：cloud-doctor scan plan list";
     HeadScan: "SCAN", "巡检";
@@ -367,6 +369,7 @@ messages! {
     HeadPlan: "PLAN", "计划";
     HeadWhen: "WHEN (UTC)", "时间（UTC）";
     HeadNext: "NEXT", "下一次";
+    HeadLast: "LAST", "上一次";
     HeadChecks: "CHECKS", "检查";
     NoApprovals: "Nothing waits for a second signature.", "没有等待第二签名的请求。";
     NoApproval: "No request begins with \"{0}\"; it may be signed already, or too old.", "没有以 \"{0}\" 开头的请求；可能已签名或已过期。";

@@ -156,6 +156,15 @@ pub struct ScanPlanLine {
     pub by: String,
     /// When the next scan begins.
     pub next_at: u64,
+    /// None begins until somebody lets it go on.
+    #[serde(default)]
+    pub paused: bool,
+    /// The newest scan that it began.
+    #[serde(default)]
+    pub last_scan: Option<String>,
+    /// When that began.
+    #[serde(default)]
+    pub last_at: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -280,6 +289,15 @@ impl Relay {
             None => (Method::POST, "/api/v1/scan-plans".to_owned()),
         };
         call(self, Call { method, path: &path, body: Some(&PlanWish { name, cron, wish }), wait: CALL_WAIT }).await
+    }
+
+    /// Has a plan wait, or lets it go on.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn pause_scan_plan(&self, id: &str, pause: bool) -> Result<ScanPlanLine, RelayError> {
+        let path = &format!("/api/v1/scan-plans/{id}/{}", if pause { "pause" } else { "resume" });
+        call(self, Call { method: Method::POST, path, body: Some(&()), wait: CALL_WAIT }).await
     }
 
     /// Takes a plan away.

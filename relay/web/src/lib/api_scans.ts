@@ -3,12 +3,15 @@
 
 import { array, call, number, object, RelayError, said, string } from "./api";
 import { ConsoleError } from "./errors";
-import type { Difference, Status } from "./facade_checks";
+import type { Status } from "./facade_checks";
 import type {
   CheckCount,
   FindingFilter,
+  PlanWish,
+  ScanChange,
   ScanFinding,
   ScanLine,
+  ScanPlan,
   ScanServer,
   ScanState,
   Scans,
@@ -27,7 +30,8 @@ const SCAN_STATES: readonly ScanState[] = [
   "failed",
   "cancelled",
 ];
-const CHANGES: readonly Difference["change"][] = ["new", "gone", "worse", "better"];
+const CHANGES: readonly ScanChange[] = ["new", "gone", "worse", "better", "unsure"];
+const PLANS = "/api/v1/scan-plans";
 
 function path(id = "", more = ""): string {
   return `/api/v1/scans${id && `/${encodeURIComponent(id)}`}${more}`;
@@ -68,7 +72,7 @@ function statusOf(value: unknown): Status {
   return STATUSES.find((one) => one === value) ?? "unknown";
 }
 
-function changeOf(value: unknown): { readonly change?: Difference["change"] } {
+function changeOf(value: unknown): { readonly change?: ScanChange } {
   const change = CHANGES.find((one) => one === value);
   return change === undefined ? {} : { change };
 }
@@ -106,6 +110,22 @@ function serverOf(found: unknown): ScanServer {
   return { id: string(line.server, "server").toLowerCase(), name: said(line.name), state };
 }
 
+function planOf(found: unknown): ScanPlan {
+  const line = object(found, "plan");
+  const last = said(line.last_scan).toLowerCase();
+  return {
+    id: string(line.plan, "plan"),
+    name: said(line.name),
+    cron: said(line.cron),
+    labels: strings(line.labels),
+    checks: strings(line.checks),
+    by: said(line.by),
+    nextAt: number(line.next_at, "next_at") * 1000,
+    paused: line.paused === true,
+    ...(last === "" ? {} : { last: { scan: last, at: number(line.last_at, "last_at") * 1000 } }),
+  };
+}
+
 function query(values: Record<string, string | undefined>): string {
   const known = Object.entries(values).filter((one): one is [string, string] => one[1] !== undefined);
   const text = new URLSearchParams(known).toString();
@@ -128,14 +148,14 @@ export const scans: Scans = {
     const answer = object(await get(path("", query({ before }))), "scans");
     return { scans: array(answer.scans, "scans").map(lineOf), more: answer.more === true };
   },
-  async glance(id) {
-    const answer = object(await get(path(id)), "scan");
-    const before = said(answer.before);
+  async glance(id, since) {
+    const answer = object(await get(path(id, query({ since }))), "scan");
+    const before = said(answer.before).toLowerCase();
     const found = array(answer.found, "found").map(countOf);
     return { ...lineOf(answer), ...(before === "" ? {} : { before }), found };
   },
-  async findings(id, filter: FindingFilter, after) {
-    const answer = object(await get(path(id, `/findings${query({ ...filter, after })}`)), "findings");
+  async findings(id, filter: FindingFilter, after, since) {
+    const answer = object(await get(path(id, `/findings${query({ ...filter, after, since })}`)), "findings");
     const next = said(answer.next);
     return { findings: array(answer.findings, "findings").map(findingOf), ...(next === "" ? {} : { next }) };
   },
@@ -148,5 +168,18 @@ export const scans: Scans = {
   },
   async cancel(id) {
     await forAdmins(() => call("POST", path(id, "/cancel"), {}));
+  },
+  async plans() {
+    return array(object(await get(PLANS), "plans").plans, "plans").map(planOf);
+  },
+  async addPlan({ name, cron, labels, checks }: PlanWish) {
+    return planOf(await forAdmins(() => call("POST", PLANS, { name, cron, labels, checks })));
+  },
+  async pausePlan(id, pause) {
+    const what = pause ? "pause" : "resume";
+    await forAdmins(() => call("POST", `${PLANS}/${encodeURIComponent(id)}/${what}`, {}));
+  },
+  async removePlan(id) {
+    await forAdmins(() => call("DELETE", `${PLANS}/${encodeURIComponent(id)}`));
   },
 };

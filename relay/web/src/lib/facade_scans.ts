@@ -37,14 +37,17 @@ export interface ScanLine {
   readonly worst: Readonly<Partial<Record<Status, number>>>;
 }
 
+/** Since another scan; `unsure`: one of the two has not looked there. */
+export type ScanChange = Difference["change"] | "unsure";
+
 /** Findings of one check, counted. */
 export interface CheckCount {
   readonly check: string;
   /** `ok`: it was bad, and is not any more. */
   readonly status: Status;
   readonly waived: boolean;
-  /** Since the last scan of the same selection. */
-  readonly change?: Difference["change"];
+  /** Since the scan that it is compared with. */
+  readonly change?: ScanChange;
   readonly findings: number;
   readonly servers: number;
 }
@@ -63,7 +66,7 @@ export interface ScanFinding {
   readonly subject: string;
   readonly status: Status;
   readonly waived: boolean;
-  readonly change?: Difference["change"];
+  readonly change?: ScanChange;
   readonly summary: Words;
 }
 
@@ -76,18 +79,40 @@ export interface ScanServer {
 export interface FindingFilter {
   readonly status?: Status;
   readonly check?: string;
-  readonly change?: Difference["change"];
+  readonly change?: ScanChange;
 }
+
+/** Scans by the clock. */
+export interface ScanPlan {
+  readonly id: string;
+  readonly name: string;
+  /** Minute, hour, day of the month, month, weekday, in UTC. */
+  readonly cron: string;
+  /** None: all servers. */
+  readonly labels: readonly string[];
+  /** None: all that each ceiling allows. */
+  readonly checks: readonly string[];
+  readonly by: string;
+  readonly nextAt: number;
+  /** None begins until somebody lets it go on. */
+  readonly paused: boolean;
+  /** The newest scan that it began. */
+  readonly last?: { readonly scan: string; readonly at: number };
+}
+
+export type PlanWish = Pick<ScanPlan, "name" | "cron" | "labels" | "checks">;
 
 export interface Scans {
   /** Newest first: the newest ones, or those before one. */
   list(before?: string): Promise<{ readonly scans: readonly ScanLine[]; readonly more: boolean }>;
-  glance(id: string): Promise<ScanGlance>;
+  /** `since`: compared with that scan instead of the last one of the same servers. */
+  glance(id: string, since?: string): Promise<ScanGlance>;
   /** The worst first; `after` is an answer's `next`. */
   findings(
     id: string,
     filter: FindingFilter,
     after?: string,
+    since?: string,
   ): Promise<{ readonly findings: readonly ScanFinding[]; readonly next?: string }>;
   /** Servers that gave no report, of one state; `after` is the last one of an answer. */
   servers(
@@ -99,4 +124,12 @@ export interface Scans {
   start(labels: readonly string[]): Promise<ScanLine>;
   /** For admins. */
   cancel(id: string): Promise<void>;
+  /** By name. */
+  plans(): Promise<readonly ScanPlan[]>;
+  /** For admins, as all that follow. A relay that takes no such schedule says why. */
+  addPlan(wish: PlanWish): Promise<ScanPlan>;
+  /** No scan begins until it is let go on; times that pass meanwhile are not made up for. */
+  pausePlan(id: string, pause: boolean): Promise<void>;
+  /** Scans that it began stay. */
+  removePlan(id: string): Promise<void>;
 }

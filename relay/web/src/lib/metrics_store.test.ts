@@ -98,3 +98,17 @@ test("WEB-09 10,000 label values take no more than 2,000 columns; DOS-06 a flood
   expect(taken).toBeLessThan(10);
   expect(store.past().times.length - moments).toBeLessThan(10);
 });
+
+test("WEB-09 a series gets the memory of one that went, and nothing of what stood in it", () => {
+  const store = begun(gauge("a"), gauge("keeps"));
+  for (let second = 0; second < 1_500; second++) add(store, AT + second * 1_000, [second, 1]);
+  const before = store.past().columns.find(({ series }) => series.name === "a")?.values.buffer;
+  store.announce({ first: 0, series: [gauge("b")] });
+  add(store, AT + 1_500_000, [7, 1]);
+  const after = store.past().columns.find(({ series }) => series.name === "b")?.values;
+  expect(after?.buffer).toBe(before);
+  expect(values(store, "b")).toEqual([...Array(899).fill(null), 7]);
+  for (let second = 1_501; second < 2_000; second++) add(store, AT + second * 1_000, [Number.NaN, 2]);
+  expect(values(store, "b").filter((value) => value !== null)).toEqual([7]);
+  expect(values(store, "keeps").every((value) => value !== null)).toBe(true);
+});

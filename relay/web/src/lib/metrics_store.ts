@@ -26,10 +26,6 @@ interface Kept {
   values: Float32Array | undefined;
 }
 
-function room(): Float32Array {
-  return new Float32Array(KEPT + SLACK).fill(Number.NaN);
-}
-
 /** A counter's increase per second; one that went back, or whose time is not known, says nothing. */
 function rate(increase: number, elapsed: number): number {
   return elapsed > 0 && increase >= 0 ? (increase * 1000) / elapsed : Number.NaN;
@@ -40,8 +36,13 @@ export class MetricsStore {
   private end = 0;
   private columns: (Kept | undefined)[] = [];
   /** By what they are; those of the stream before stay until the first moment of this one. */
-  private known = new Map<string, Kept>();
+  private readonly known = new Map<string, Kept>();
   private dropped = 0;
+  /**
+   * Memory of columns that went, for those that come: names may change by the hundred. With what is in use it is never more
+   * than `SERIES_MAX`: more is only made when none is spare.
+   */
+  private spare: Float32Array[] = [];
 
   /** Another stream begins: numbers mean nothing yet. */
   begin(): void {
@@ -68,10 +69,17 @@ export class MetricsStore {
 
   /** What no number means any more goes. */
   private prune(): void {
-    if (this.known.size <= this.columns.filter((column) => column !== undefined).length) return;
-    this.known = new Map(
-      this.columns.flatMap((column) => (column === undefined ? [] : [[column.key, column]])),
-    );
+    for (const kept of this.known.values()) {
+      if (this.columns[kept.number] === kept) continue;
+      this.known.delete(kept.key);
+      if (kept.values !== undefined) this.spare.push(kept.values);
+    }
+  }
+
+  /** For a column whose first value comes now. Each moment from here on is written, so only what is before is cleared. */
+  private room(): Float32Array {
+    const values = this.spare.pop() ?? new Float32Array(KEPT + SLACK);
+    return values.fill(Number.NaN, 0, this.end);
   }
 
   /** Adds a moment. Returns whether it was one. */
@@ -94,7 +102,7 @@ export class MetricsStore {
       if (column === undefined) return;
       const found = values[number] ?? Number.NaN;
       const value = column.series.kind === "counter" ? rate(found, elapsed) : found;
-      if (Number.isFinite(value)) column.values ??= room();
+      if (Number.isFinite(value)) column.values ??= this.room();
       if (column.values !== undefined) column.values[this.end] = value;
     });
     this.end += 1;
@@ -103,16 +111,12 @@ export class MetricsStore {
   private makeRoom(): void {
     const from = this.end - KEPT;
     this.times.copyWithin(0, from, this.end);
-    for (const column of this.columns) {
-      column?.values?.copyWithin(0, from, this.end);
-      column?.values?.fill(Number.NaN, KEPT);
-    }
+    for (const column of this.columns) column?.values?.copyWithin(0, from, this.end);
     this.end = KEPT;
   }
 
   private forget(): void {
     this.end = 0;
-    for (const column of this.columns) column?.values?.fill(Number.NaN);
   }
 
   /** What there is, oldest first, without a copy: the next `add` may move it. */

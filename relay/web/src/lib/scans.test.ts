@@ -70,3 +70,53 @@ test("only admins begin one", async () => {
   status = 403;
   await expect(scans.start([])).rejects.toMatchObject({ id: "not_admin" });
 });
+
+test("two scans are compared by the relay, and who has not looked is neither new nor gone", async () => {
+  const count = { check: "disk.space", status: "unknown", waived: false, findings: 2, servers: 1 };
+  answer = {
+    ...LINE,
+    ended_at: 1_800_000_060,
+    before: "CD".repeat(16),
+    found: [{ ...count, change: "unsure" }],
+  };
+  const glance = await scans.glance("ab", "cd");
+  expect(glance.before).toBe("CD".repeat(16).toLowerCase());
+  expect(glance.found[0]?.change).toBe("unsure");
+  answer = { findings: [], next: null };
+  await scans.findings("ab", { change: "gone" }, undefined, "cd");
+  expect(asked).toEqual([
+    "GET /api/v1/scans/ab?since=cd",
+    "GET /api/v1/scans/ab/findings?change=gone&since=cd",
+  ]);
+});
+
+test("plans say when they begin next, and what they have begun", async () => {
+  const plan = { plan: "p1", name: "nightly", cron: "30 2 * * *", labels: [], checks: ["disk"], by: "ann" };
+  answer = {
+    plans: [
+      { ...plan, next_at: 1_800_000_000, paused: false, last_scan: "AB", last_at: 1_799_990_000 },
+      { ...plan, plan: "p2", next_at: 1_800_000_000, paused: true },
+    ],
+  };
+  const [first, second] = await scans.plans();
+  expect(first).toMatchObject({ id: "p1", nextAt: 1_800_000_000_000, paused: false });
+  expect(first?.last).toEqual({ scan: "ab", at: 1_799_990_000_000 });
+  expect(second).toMatchObject({ paused: true });
+  expect(second?.last).toBeUndefined();
+  answer = { ...plan, next_at: 1_800_000_000, paused: false };
+  await scans.addPlan({ name: "nightly", cron: "30 2 * * *", labels: [], checks: ["disk"] });
+  await scans.pausePlan("p1", true);
+  await scans.pausePlan("p1", false);
+  await scans.removePlan("p1");
+  expect(asked.slice(1)).toEqual([
+    'POST /api/v1/scan-plans {"name":"nightly","cron":"30 2 * * *","labels":[],"checks":["disk"]}',
+    "POST /api/v1/scan-plans/p1/pause {}",
+    "POST /api/v1/scan-plans/p1/resume {}",
+    "DELETE /api/v1/scan-plans/p1",
+  ]);
+  const detail = "cron: two scans of a plan are at least five minutes apart";
+  answer = { code: "bad-plan", title: "This plan cannot be kept.", detail, remedy: "" };
+  status = 422;
+  const bad = scans.addPlan({ name: "x", cron: "* * * * *", labels: [], checks: [] });
+  await expect(bad).rejects.toMatchObject({ id: "relay_says_no", args: [expect.stringContaining(detail)] });
+});

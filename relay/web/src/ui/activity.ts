@@ -60,6 +60,8 @@ const SENTENCES: Readonly<Record<string, TextId>> = {
   "scan-plan-added": "event-scan-plan-added",
   "scan-plan-changed": "event-scan-plan-changed",
   "scan-plan-removed": "event-scan-plan-removed",
+  "scan-plan-paused": "event-scan-plan-paused",
+  "scan-plan-resumed": "event-scan-plan-resumed",
 };
 
 /** Longest text of an event that is shown. */

@@ -1,4 +1,5 @@
 // Times as people read them, and one clock for all that counts seconds.
+import { timeFormat } from "./formats";
 import { language, t } from "./words.svelte";
 
 const clock = $state({ now: Date.now() });
@@ -46,18 +47,18 @@ export function clockTime(milliseconds: number): string {
   const today = at.toDateString() === new Date(clock.now).toDateString();
   const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
   const day = { month: "short", day: "numeric" } as const;
-  return new Intl.DateTimeFormat(language(), today ? time : { ...day, ...time }).format(at);
+  return timeFormat(language(), today ? time : { ...day, ...time }).format(at);
 }
 
 /** `26 Nov 2026`, for things that last long. */
 export function day(milliseconds: number): string {
-  return new Intl.DateTimeFormat(language(), { dateStyle: "medium" }).format(new Date(milliseconds));
+  return timeFormat(language(), { dateStyle: "medium" }).format(new Date(milliseconds));
 }
 
 /** The whole of it, for hovering. */
 export function exactTime(milliseconds: number): string {
   const at = new Date(milliseconds);
-  const local = new Intl.DateTimeFormat(language(), { dateStyle: "full", timeStyle: "long" }).format(at);
+  const local = timeFormat(language(), { dateStyle: "full", timeStyle: "long" }).format(at);
   return `${local} · ${at.toISOString().slice(0, 19)}Z`;
 }
 

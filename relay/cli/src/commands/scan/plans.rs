@@ -21,8 +21,16 @@ pub(super) async fn run(app: &App, asked: ScanPlanCommand) -> Result<(), Fail> {
             app.say(Id::ScanPlanned.with(&[&plan.name, &moment(plan.next_at)]));
         }
         ScanPlanCommand::List(listing) => list(app, &relay.scan_plans().await?, listing.json),
+        ScanPlanCommand::Pause { name } => {
+            let plan = relay.pause_scan_plan(&named(&relay, &name).await?.plan, true).await?;
+            app.say(Id::ScanPlanPaused.with(&[&plan.name]));
+        }
+        ScanPlanCommand::Resume { name } => {
+            let plan = relay.pause_scan_plan(&named(&relay, &name).await?.plan, false).await?;
+            app.say(Id::ScanPlanned.with(&[&plan.name, &moment(plan.next_at)]));
+        }
         ScanPlanCommand::Remove { name } => {
-            let plan = find(&relay, &name).await?.ok_or_else(|| Fail::from(Id::NoScanPlan.with(&[&name])))?;
+            let plan = named(&relay, &name).await?;
             relay.remove_scan_plan(&plan.plan).await?;
             app.say(Id::ScanPlanGone.with(&[&plan.name]));
         }
@@ -32,6 +40,10 @@ pub(super) async fn run(app: &App, asked: ScanPlanCommand) -> Result<(), Fail> {
 
 async fn find(relay: &Relay, name: &str) -> Result<Option<ScanPlanLine>, Fail> {
     Ok(relay.scan_plans().await?.into_iter().find(|plan| plan.name == name))
+}
+
+async fn named(relay: &Relay, name: &str) -> Result<ScanPlanLine, Fail> {
+    find(relay, name).await?.ok_or_else(|| Fail::from(Id::NoScanPlan.with(&[&name])))
 }
 
 fn moment(at: u64) -> String {
@@ -47,11 +59,13 @@ fn list(app: &App, plans: &[ScanPlanLine], as_json: bool) {
         app.say(Id::NoScanPlans);
         return;
     }
-    let heads = [Id::HeadPlan, Id::HeadWhen, Id::HeadNext, Id::HeadLabels, Id::HeadChecks, Id::HeadBy];
+    let heads = [Id::HeadPlan, Id::HeadWhen, Id::HeadNext, Id::HeadLast, Id::HeadLabels, Id::HeadChecks, Id::HeadBy];
     let mut rows: Vec<Vec<String>> = vec![heads.iter().map(|id| app.words(*id)).collect()];
     for plan in plans {
         let (labels, checks) = (plan.labels.join(" "), plan.checks.join(" "));
-        rows.push(vec![plan.name.clone(), plan.cron.clone(), moment(plan.next_at), labels, checks, plan.by.clone()]);
+        let next = if plan.paused { app.words(Id::ScanPlanWaits) } else { moment(plan.next_at) };
+        let last = plan.last_at.map(moment).unwrap_or_default();
+        rows.push(vec![plan.name.clone(), plan.cron.clone(), next, last, labels, checks, plan.by.clone()]);
     }
     output::table(&rows);
 }

@@ -1,6 +1,6 @@
 // Scans of the made-up world: one that ended, and whatever somebody begins.
 import { ConsoleError } from "../../lib/errors";
-import type { CheckCount, ScanFinding, ScanGlance, ScanLine, Scans } from "../../lib/facade";
+import type { CheckCount, ScanFinding, ScanGlance, ScanLine, ScanPlan, Scans } from "../../lib/facade";
 import { HOUR, ME, MINUTE, soon, type World } from "./world";
 
 function count(
@@ -37,6 +37,18 @@ function someScans(now: number): ScanGlance[] {
     },
     {
       ...base,
+      id: "5b".repeat(16),
+      plan: "",
+      labels: ["env=prod", "region=eu-central-1"],
+      startedAt: now - 20 * HOUR,
+      endedAt: now - 20 * HOUR + MINUTE,
+      states: { report: 2 },
+      worst: { warning: 2 },
+      servers: 2,
+      found: [count("disk.space", "warning", 2)],
+    },
+    {
+      ...base,
       id: last,
       startedAt: now - 26 * HOUR,
       endedAt: now - 26 * HOUR + MINUTE,
@@ -69,8 +81,47 @@ function findingsOf(scan: ScanGlance, world: World): ScanFinding[] {
     });
 }
 
+/** The same beside another scan: what one of them has not looked at is neither new nor gone. */
+function beside(scan: ScanGlance, since: string): ScanGlance {
+  const other = [
+    count("lb.detection-time", "critical", 1, { findings: 2 }),
+    count("disk.space", "warning", 3, { change: "better" }),
+    count("tls.expiry", "warning", 1, { waived: true }),
+    count("db.replication-lag", "unknown", 1),
+    count("net.retransmits", "warning", 1, { change: "new" }),
+    count("web.backlog", "unknown", 2, { change: "unsure" }),
+    count("memory.pressure", "ok", 1, { change: "gone" }),
+  ];
+  return { ...scan, before: since, found: other };
+}
+
+function somePlans(now: number): ScanPlan[] {
+  const base = { labels: [], checks: [], by: ME, paused: false };
+  return [
+    {
+      ...base,
+      id: "p1",
+      name: "nightly",
+      cron: "30 2 * * 1-5",
+      nextAt: now + 5 * HOUR,
+      last: { scan: "5c".repeat(16), at: now - 2 * HOUR },
+    },
+    {
+      ...base,
+      id: "p2",
+      name: "load balancers of production in all regions",
+      cron: "7 */2 1,15 * 1",
+      labels: ["env=prod", "role=load-balancer"],
+      checks: ["lb", "net.retransmits"],
+      nextAt: now + 40 * HOUR,
+      paused: true,
+    },
+  ];
+}
+
 export function fakeScans(world: World): Scans {
   let all = someScans(Date.now());
+  let plans = somePlans(Date.now());
   const of = (id: string) => {
     const scan = all.find((one) => one.id === id);
     if (!scan) throw new ConsoleError("relay_says_no", "There is nothing of this name.");
@@ -84,21 +135,22 @@ export function fakeScans(world: World): Scans {
       await soon();
       return { scans: world.servers.length === 0 ? [] : all, more: false };
     },
-    async glance(id) {
+    async glance(id, since) {
       await soon();
+      if (since) return beside(of(id), of(since).id);
       const scan = of(id);
       // One that was begun here ends in its own time.
       if (scan.endedAt === undefined && Date.now() - scan.startedAt > world.checks.takesMs * 3)
         put({ ...scan, endedAt: Date.now(), states: { report: scan.servers }, worst: { ok: scan.servers } });
       return of(id);
     },
-    async findings(id, { status, check, change }) {
+    async findings(id, { status, check, change }, _after, since) {
       await soon();
       const fits = (one: ScanFinding) =>
         (!status || one.status === status) &&
         (!check || one.check === check) &&
         (!change || one.change === change);
-      return { findings: findingsOf(of(id), world).filter(fits) };
+      return { findings: findingsOf(since ? beside(of(id), since) : of(id), world).filter(fits) };
     },
     async servers(id, state) {
       const [server] = world.servers.slice(3);
@@ -127,6 +179,26 @@ export function fakeScans(world: World): Scans {
     async cancel(id) {
       await soon();
       put({ ...of(id), endedAt: Date.now(), cancelled: true, states: { cancelled: of(id).servers } });
+    },
+    async plans() {
+      await soon();
+      return world.servers.length === 0 ? [] : plans;
+    },
+    async addPlan(wish) {
+      await soon();
+      const often = "cron: two scans of a plan are at least five minutes apart";
+      if (wish.cron.startsWith("* ")) throw new ConsoleError("relay_says_no", often);
+      const plan = { ...wish, id: `p${plans.length + 1}`, by: ME, nextAt: Date.now() + HOUR, paused: false };
+      plans = [...plans, plan];
+      return plan;
+    },
+    async pausePlan(id, paused) {
+      await soon();
+      plans = plans.map((one) => (one.id === id ? { ...one, paused } : one));
+    },
+    async removePlan(id) {
+      await soon();
+      plans = plans.filter((one) => one.id !== id);
     },
   };
 }

@@ -124,6 +124,14 @@ export class Look {
       this.feed = feed.state;
       if (this.mode === "live" && !this.paused && !this.span) this.#past = feed.past();
     };
+    // Taking in what came and drawing it are two tasks, so that neither holds up the page for long.
+    let soon: ReturnType<typeof setTimeout> | undefined;
+    const showSoon = (feed: Feed) => {
+      soon ??= setTimeout(() => {
+        soon = undefined;
+        show(feed);
+      }, 0);
+    };
     const seen = () => {
       clearTimeout(hidden);
       if (document.hidden) hidden = setTimeout(() => this.#live?.rest(true), HIDDEN_MS);
@@ -134,7 +142,7 @@ export class Look {
       .then((feed) => {
         if (over) return feed.stop();
         this.#live = feed;
-        stop = feed.onChange(() => show(feed));
+        stop = feed.onChange(() => showSoon(feed));
         show(feed);
         document.addEventListener("visibilitychange", seen);
         seen();
@@ -145,6 +153,7 @@ export class Look {
     return () => {
       over = true;
       clearTimeout(hidden);
+      clearTimeout(soon);
       document.removeEventListener("visibilitychange", seen);
       stop();
       this.#live?.stop();

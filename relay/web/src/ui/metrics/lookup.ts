@@ -14,6 +14,21 @@ export function attribute(series: Series, key: string): string {
   return series.attributes.find(([name]) => name === key)?.[1] ?? "";
 }
 
+/** Which attributes a series has. Series stay the same from second to second, and there may be 2,000. */
+const shapes = new WeakMap<Series, string>();
+
+function shapeOf(series: Series): string {
+  let shape = shapes.get(series);
+  if (shape === undefined) {
+    shape = series.attributes
+      .map(([name]) => name)
+      .sort()
+      .join("\n");
+    shapes.set(series, shape);
+  }
+  return shape;
+}
+
 export class Lookup {
   readonly #named = new Map<string, Column[]>();
 
@@ -31,13 +46,11 @@ export class Lookup {
 
   /** Those that have these attributes, each with this value where one is said, and no others. */
   all(name: string, attributes: Readonly<Record<string, string>> = {}): readonly Column[] {
-    const wanted = Object.entries(attributes);
+    const shape = Object.keys(attributes).sort().join("\n");
+    const said = Object.entries(attributes).filter(([, value]) => value !== "");
     return (this.#named.get(name) ?? []).filter(
       ({ series }) =>
-        series.attributes.length === wanted.length &&
-        wanted.every(([key, value]) =>
-          series.attributes.some(([name, found]) => name === key && (value === "" || found === value)),
-        ),
+        shapeOf(series) === shape && said.every(([key, value]) => attribute(series, key) === value),
     );
   }
 

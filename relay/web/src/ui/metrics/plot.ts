@@ -2,6 +2,7 @@
 // apart without colour. Never: a text as markup.
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { timeFormat } from "../formats";
 import { told, type Unit } from "./format";
 import type { Span } from "./look.svelte";
 import { type Line, moved } from "./lookup";
@@ -39,12 +40,28 @@ function values(of: Float32Array): Values {
   return Array.from(of, (value) => (Number.isNaN(value) ? null : value));
 }
 
+/** How long charts are drawn before the page gets its turn: all of them at once would be one long task. */
+const TURN_MS = 8;
+const waiting = new Set<Plot>();
+const turns = new MessageChannel();
+turns.port1.onmessage = () => {
+  const from = performance.now();
+  for (const plot of waiting) {
+    waiting.delete(plot);
+    plot.draw();
+    if (performance.now() - from > TURN_MS) break;
+  }
+  if (waiting.size > 0) turns.port2.postMessage(undefined);
+};
+
 export class Plot {
   readonly #watch: ResizeObserver;
   #plot: uPlot | undefined;
   #shape = "";
   #picture: Picture | undefined;
   #told = false;
+  /** Asking an element for one makes the browser compute all styles anew. */
+  readonly #colors = new Map<string, string>();
 
   constructor(
     readonly parent: HTMLElement,
@@ -55,6 +72,7 @@ export class Plot {
   }
 
   destroy(): void {
+    waiting.delete(this);
     this.#watch.disconnect();
     this.#plot?.destroy();
     this.#plot = undefined;
@@ -69,11 +87,20 @@ export class Plot {
   /** Another theme: colours are read again. */
   again(): void {
     this.#shape = "";
+    this.#colors.clear();
     if (this.#picture) this.show(this.#picture);
   }
 
+  /** Draws this soon; of pictures that come faster than they are drawn, the newest. */
   show(picture: Picture): void {
     this.#picture = picture;
+    if (waiting.size === 0) turns.port2.postMessage(undefined);
+    waiting.add(this);
+  }
+
+  draw(): void {
+    const picture = this.#picture;
+    if (!picture) return;
     const { lines, earlier, unit, height, language } = picture;
     const names = (of: readonly Line[]) => of.map(({ label, min }) => [label, min !== undefined]);
     const shape = JSON.stringify([names(lines), names(earlier?.lines ?? []), unit, height, language]);
@@ -158,11 +185,14 @@ export class Plot {
 
   /** A theme's colour as a canvas takes it: what `light-dark()` stands for is known to elements alone. */
   #color(name: string): string {
+    const known = this.#colors.get(name);
+    if (known !== undefined) return known;
     const probe = document.createElement("span");
     probe.style.color = `var(${name})`;
     this.parent.append(probe);
     const found = getComputedStyle(probe).color;
     probe.remove();
+    this.#colors.set(name, found);
     return found;
   }
 
@@ -212,7 +242,7 @@ function clock(plot: uPlot, ticks: readonly number[], language: string): string[
   const { min = 0, max = 0 } = plot.scales.x ?? {};
   const length = (max ?? 0) - (min ?? 0);
   const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
-  const format = new Intl.DateTimeFormat(
+  const format = timeFormat(
     language,
     length > 2 * 86_400
       ? { month: "short", day: "numeric" }
