@@ -128,6 +128,7 @@ struct Sampler {
     protocols: protocols::Protocols,
     services: services::Services,
     slow: Slow,
+    lost: Slot,
     own: Own,
     before: Option<Moment>,
     /// Samples since what is read more seldom was read.
@@ -150,6 +151,7 @@ impl Sampler {
             protocols: protocols::Protocols::new(root, &mut table),
             services: services::Services::new(root),
             slow: Slow::new(root, &mut table),
+            lost: table.add(&HISTORY_LOST, &[]),
             own: Own::new(root, &mut table),
             buffer: Buffer::default(),
             table,
@@ -199,7 +201,8 @@ impl Sampler {
         self.protocols.sample(table, buffer, span);
         self.services.sample(table, buffer, now.boot);
         self.slow.sample(table);
-        self.own.sample(table, buffer, late, self.shared.history.lost());
+        self.own.sample(table, buffer, late, span);
+        table.count(self.lost, self.shared.history.lost(), Bits::Machine, 1.0);
         self.shared.history.push(table, now, elapsed);
         self.show(now, elapsed / 1_000);
     }
@@ -243,17 +246,18 @@ fn wait_millis(wall: u64) -> u64 {
     if wait < APART_MILLIS { wait + 1_000 } else { wait }
 }
 
-/// What watching costs.
+/// What watching costs. It is read as seldom as can be, so that it does not become what it tells.
 #[derive(Debug)]
 struct Own {
     memory_file: Kept,
     page: f64,
     cpu_time: Slot,
     memory: Slot,
-    lost: Slot,
     delay: Slot,
     cost: Slot,
     before: u64,
+    /// The latest since the costs were read.
+    late: u64,
 }
 
 impl Own {
@@ -261,23 +265,28 @@ impl Own {
         Self {
             memory_file: Kept::whole(root, "proc/self/statm"),
             page: lossy(u64::try_from(rustix::param::page_size()).unwrap_or(0)),
-            memory: table.add(&OWN_MEMORY, &[]),
-            lost: table.add(&HISTORY_LOST, &[]),
-            cpu_time: table.add(&OWN_CPU_TIME, &[]),
-            delay: table.add(&SAMPLER_DELAY, &[]),
-            cost: table.add(&SAMPLER_COST, &[]),
+            memory: table.add_seldom(&OWN_MEMORY, &[]),
+            cpu_time: table.add_seldom(&OWN_CPU_TIME, &[]),
+            delay: table.add_seldom(&SAMPLER_DELAY, &[]),
+            cost: table.add_seldom(&SAMPLER_COST, &[]),
             before: 0,
+            late: 0,
         }
     }
 
-    fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, late: u64, lost: u64) {
+    /// Takes a sample when `span` is not 0: so many samples after the last one.
+    fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, late: u64, span: u32) {
+        self.late = self.late.max(late);
+        if span == 0 {
+            return;
+        }
+        let share = 1.0 / f64::from(span);
         let resident = self.memory_file.read(buffer).and_then(|text| Words(text).nth(1).and_then(parse::number));
         table.set(self.memory, resident.map_or(f64::NAN, |pages| lossy(pages) * self.page));
-        table.count(self.lost, lost, Bits::Machine, 1.0);
         let used = clock::thread_micros();
-        table.count(self.cpu_time, clock::process_micros(), Bits::Machine, 1e-6);
-        table.set(self.delay, lossy(late) / 1e6);
-        table.set(self.cost, lossy(used.saturating_sub(self.before)) / 1e6);
+        table.count(self.cpu_time, clock::process_micros(), Bits::Machine, share * 1e-6);
+        table.set(self.delay, lossy(std::mem::take(&mut self.late)) / 1e6);
+        table.set(self.cost, lossy(used.saturating_sub(self.before)) / 1e6 * share);
         self.before = used;
     }
 }
