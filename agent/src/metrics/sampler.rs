@@ -189,7 +189,8 @@ impl Sampler {
     fn sample(&mut self, now: Moment, late: u64) {
         let elapsed = self.before.replace(now).map_or(0, |before| now.boot.saturating_sub(before.boot));
         self.unread += 1;
-        let is_all = self.unread >= SELDOM || self.shared.live.receiver_count() > 0;
+        let is_watched = self.shared.live.receiver_count() > 0;
+        let is_all = self.unread >= SELDOM || is_watched;
         let span = if is_all { std::mem::take(&mut self.unread) } else { 0 };
         let (table, buffer) = (&mut self.table, &mut self.buffer);
         table.begin(is_all);
@@ -200,7 +201,7 @@ impl Sampler {
         self.network.sample(table, buffer);
         self.protocols.sample(table, buffer, span);
         self.services.sample(table, buffer, now.boot);
-        self.slow.sample(table);
+        self.slow.sample(table, is_watched);
         self.own.sample(table, buffer, late, span);
         table.count(self.lost, self.shared.history.lost(), Bits::Machine, 1.0);
         self.shared.history.push(table, now, elapsed);
