@@ -294,7 +294,9 @@ impl Own {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::metrics::history::full_disk::Disk;
 
     #[test]
     fn samples_are_taken_after_full_seconds_and_never_twice() {
@@ -303,5 +305,95 @@ mod tests {
         assert_eq!(wait_millis(1_000_000), 1_020);
         assert_eq!(wait_millis(1_000_520), 500);
         assert_eq!(wait_millis(1_000_521), 1_499);
+    }
+
+    /// A time at a full hour.
+    const BEGAN: u64 = 1_800_000_000_000;
+
+    /// A sampler of this host whose time is ours.
+    struct Sampling {
+        sampler: Sampler,
+        now: Moment,
+    }
+
+    impl Sampling {
+        fn of(history: &Path) -> Self {
+            let shared = Arc::new(Shared {
+                live: watch::Sender::new(None),
+                summaries: watch::Sender::new(None),
+                history: Arc::new(History::new(history)),
+                stopped: Mutex::new(false),
+                stop: Condvar::new(),
+            });
+            shared.history.find();
+            let sampler = Sampler::new(Path::new("/"), shared);
+            Self { sampler, now: Moment { wall: BEGAN + 20, boot: 5_000_000 } }
+        }
+
+        /// Samples for so many minutes, and returns how many losses were shown.
+        fn minutes(&mut self, count: u64) -> f32 {
+            let mut lost = 0.0;
+            for _ in 0..count * 60 {
+                self.sampler.sample(self.now, 0);
+                assert!(self.value("system.memory.utilization").is_finite(), "sampling goes on");
+                lost += Some(self.value(HISTORY_LOST.name)).filter(|lost| lost.is_finite()).unwrap_or(0.0);
+                self.now.wall += 1_000;
+                self.now.boot += 1_000_000;
+            }
+            lost
+        }
+
+        fn value(&self, name: &str) -> f32 {
+            let place = self.sampler.table.named().iter().position(|named| named.series.name == name).unwrap();
+            self.sampler.table.values[place]
+        }
+
+        /// Seconds of the last hour that history knows.
+        fn known(&self, history: &History) -> usize {
+            let names = vec!["system.memory.utilization".to_owned()];
+            let mut known = 0;
+            let (from, to) = (self.now.wall - 3_600_000, self.now.wall);
+            history.range(&RangeRequest { from, to, points: 3_700, names }, &mut |answer| {
+                if let Answer::Range(range) = answer {
+                    known += range.mean.iter().filter(|mean| mean.is_finite()).count();
+                }
+                true
+            });
+            known
+        }
+    }
+
+    /// What is logged meanwhile.
+    fn logged<T>(run: impl FnOnce() -> T) -> (T, String) {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let file = log.reopen().unwrap();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(Mutex::new(file)).finish();
+        let result = tracing::subscriber::with_default(subscriber, run);
+        (result, std::fs::read_to_string(log.path()).unwrap())
+    }
+
+    #[test]
+    fn flt_22_a_full_disk_stops_no_sampling_its_loss_is_told_and_history_works_again_with_room() {
+        let Some(disk) = Disk::of("size=8m,nr_inodes=16") else { return };
+        let folder = disk.path().join("history");
+        let mut sampling = Sampling::of(&folder);
+        let history = sampling.sampler.shared.history.clone();
+        // Bytes are left, but not one file more can be made.
+        let fillers: Vec<PathBuf> = (0..).map(|number| disk.path().join(format!("filler-{number}"))).take(16).collect();
+        let made = fillers.iter().take_while(|path| std::fs::File::create(path).is_ok()).count();
+        assert!(made > 0 && made < fillers.len());
+        let (lost, said) = logged(|| sampling.minutes(75));
+        assert!((13.0..=15.0).contains(&lost), "an hour is kept: {lost}");
+        assert_eq!(u64::from(lost as u16), history.lost(), "what is shown is what is lost");
+        assert_eq!(said.matches("history of metrics cannot be written").count(), 1, "told once: {said}");
+        assert!(said.contains("os error 28"), "the kernel's own word: {said}");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        assert_eq!(sampling.known(&history), 3_600, "in memory");
+        fillers.iter().take(made).for_each(|path| std::fs::remove_file(path).unwrap());
+        let (lost, said) = logged(|| sampling.minutes(2));
+        assert_eq!((lost, said.as_str()), (0.0, ""));
+        history.flush();
+        let found = History::look(&folder).unwrap();
+        assert_eq!(sampling.known(&found), 3_600, "on the disk, whatever is in memory");
     }
 }
