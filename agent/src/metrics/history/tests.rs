@@ -214,7 +214,7 @@ fn damage_in_the_middle_costs_what_it_hits() {
 fn files_of_anything_are_no_history_and_no_end() {
     let host = Host::new();
     let random: Vec<u8> = (0..200_000u32).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
-    let mut ours = b"cdhist\x01\x01".to_vec();
+    let mut ours = b"cdhist\x02\x01".to_vec();
     let mut markers = ours.clone();
     ours.extend(&random);
     markers.extend(b"cdr\x01\xff\xff\x0f\x00\xff\xff\xff\x00".repeat(5_000));
