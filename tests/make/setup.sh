@@ -66,8 +66,11 @@ need_quiet_services() {
     trap "${as_root[*]} rm -f $policy" EXIT
   fi
   install_packages "${packages[@]}"
-  # The unit of openssh-server is called ssh.
-  "${as_root[@]}" systemctl disable --quiet "${packages[@]/openssh-server/ssh}" 2>/dev/null || true
+  # Units of other names than their packages. One by one: a package without a unit must not keep the others enabled.
+  local units=("${packages[@]/#openssh-server/ssh}") unit
+  for unit in "${units[@]/#netdata-core/netdata}"; do
+    "${as_root[@]}" systemctl disable --quiet "$unit" 2>/dev/null || true
+  done
   say "installed as programs only; their services are neither started nor enabled: ${packages[*]}"
 }
 
@@ -185,6 +188,7 @@ case "${1:?which target is this for}" in
       need_commands chromium=chromium c++=g++ python3=python3
     need_quiet_services sshd=openssh-server prometheus-node-exporter=prometheus-node-exporter haproxy=haproxy nginx=nginx
     # Not every distribution has these; their columns then stay empty.
+    (need_quiet_services netdata=netdata-core) || say "metrics.agent.pss will have no peer"
     (need_quiet_services lynis=lynis) || say "checks.vs_lynis will have no peer"
     (need_commands sos=sosreport) || say "checks.vs_sos will have no peer"
     ;;

@@ -2,8 +2,9 @@
 //!
 //! Names and units are those of OpenTelemetry's semantic conventions for hosts (`system.*`, `process.*`, `hw.*`) where
 //! those have one. Where they have none, the name begins with `system.linux.`. Summary gauges are made so that the
-//! largest value is the bad one, because a summary keeps each gauge's largest. While nobody looks, load averages, paging and
-//! protocols are read every fifth second, and their counters spread over those five. It must never grow logic.
+//! largest value is the bad one, because a summary keeps each gauge's largest. While nobody looks, load averages, paging,
+//! protocols and the agent's own costs are read every fifth second, and their counters spread over those five. It must
+//! never grow logic.
 
 use cloud_doctor_proto::metrics::SeriesKind;
 
@@ -157,9 +158,9 @@ metrics! {
     // What watching costs: the tunnel's process.
     OWN_CPU_TIME = Counter "process.cpu.time", "s";
     OWN_MEMORY = Gauge "process.memory.usage", "By";
-    /// How much later than planned a sample began.
+    /// How much later than planned a sample began; the latest where they are read more seldom.
     SAMPLER_DELAY = Gauge "system.linux.sampler.delay", "s";
-    /// Processor time of the sample before.
+    /// Processor time of a sample.
     SAMPLER_COST = Gauge "system.linux.sampler.cost", "s";
     /// Minutes of history that were lost because nothing could be written.
     HISTORY_LOST = Counter "system.linux.history.lost", "{block}";

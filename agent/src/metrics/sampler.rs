@@ -128,6 +128,7 @@ struct Sampler {
     protocols: protocols::Protocols,
     services: services::Services,
     slow: Slow,
+    lost: Slot,
     own: Own,
     before: Option<Moment>,
     /// Samples since what is read more seldom was read.
@@ -150,6 +151,7 @@ impl Sampler {
             protocols: protocols::Protocols::new(root, &mut table),
             services: services::Services::new(root),
             slow: Slow::new(root, &mut table),
+            lost: table.add(&HISTORY_LOST, &[]),
             own: Own::new(root, &mut table),
             buffer: Buffer::default(),
             table,
@@ -187,7 +189,8 @@ impl Sampler {
     fn sample(&mut self, now: Moment, late: u64) {
         let elapsed = self.before.replace(now).map_or(0, |before| now.boot.saturating_sub(before.boot));
         self.unread += 1;
-        let is_all = self.unread >= SELDOM || self.shared.live.receiver_count() > 0;
+        let is_watched = self.shared.live.receiver_count() > 0;
+        let is_all = self.unread >= SELDOM || is_watched;
         let span = if is_all { std::mem::take(&mut self.unread) } else { 0 };
         let (table, buffer) = (&mut self.table, &mut self.buffer);
         table.begin(is_all);
@@ -198,8 +201,9 @@ impl Sampler {
         self.network.sample(table, buffer);
         self.protocols.sample(table, buffer, span);
         self.services.sample(table, buffer, now.boot);
-        self.slow.sample(table);
-        self.own.sample(table, buffer, late, self.shared.history.lost());
+        self.slow.sample(table, is_watched);
+        self.own.sample(table, buffer, late, span);
+        table.count(self.lost, self.shared.history.lost(), Bits::Machine, 1.0);
         self.shared.history.push(table, now, elapsed);
         self.show(now, elapsed / 1_000);
     }
@@ -243,17 +247,18 @@ fn wait_millis(wall: u64) -> u64 {
     if wait < APART_MILLIS { wait + 1_000 } else { wait }
 }
 
-/// What watching costs.
+/// What watching costs. It is read as seldom as can be, so that it does not become what it tells.
 #[derive(Debug)]
 struct Own {
     memory_file: Kept,
     page: f64,
     cpu_time: Slot,
     memory: Slot,
-    lost: Slot,
     delay: Slot,
     cost: Slot,
     before: u64,
+    /// The latest since the costs were read.
+    late: u64,
 }
 
 impl Own {
@@ -261,30 +266,37 @@ impl Own {
         Self {
             memory_file: Kept::whole(root, "proc/self/statm"),
             page: lossy(u64::try_from(rustix::param::page_size()).unwrap_or(0)),
-            memory: table.add(&OWN_MEMORY, &[]),
-            lost: table.add(&HISTORY_LOST, &[]),
-            cpu_time: table.add(&OWN_CPU_TIME, &[]),
-            delay: table.add(&SAMPLER_DELAY, &[]),
-            cost: table.add(&SAMPLER_COST, &[]),
+            memory: table.add_seldom(&OWN_MEMORY, &[]),
+            cpu_time: table.add_seldom(&OWN_CPU_TIME, &[]),
+            delay: table.add_seldom(&SAMPLER_DELAY, &[]),
+            cost: table.add_seldom(&SAMPLER_COST, &[]),
             before: 0,
+            late: 0,
         }
     }
 
-    fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, late: u64, lost: u64) {
+    /// Takes a sample when `span` is not 0: so many samples after the last one.
+    fn sample(&mut self, table: &mut Table, buffer: &mut Buffer, late: u64, span: u32) {
+        self.late = self.late.max(late);
+        if span == 0 {
+            return;
+        }
+        let share = 1.0 / f64::from(span);
         let resident = self.memory_file.read(buffer).and_then(|text| Words(text).nth(1).and_then(parse::number));
         table.set(self.memory, resident.map_or(f64::NAN, |pages| lossy(pages) * self.page));
-        table.count(self.lost, lost, Bits::Machine, 1.0);
         let used = clock::thread_micros();
-        table.count(self.cpu_time, clock::process_micros(), Bits::Machine, 1e-6);
-        table.set(self.delay, lossy(late) / 1e6);
-        table.set(self.cost, lossy(used.saturating_sub(self.before)) / 1e6);
+        table.count(self.cpu_time, clock::process_micros(), Bits::Machine, share * 1e-6);
+        table.set(self.delay, lossy(std::mem::take(&mut self.late)) / 1e6);
+        table.set(self.cost, lossy(used.saturating_sub(self.before)) / 1e6 * share);
         self.before = used;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::metrics::history::full_disk::Disk;
 
     #[test]
     fn samples_are_taken_after_full_seconds_and_never_twice() {
@@ -293,5 +305,95 @@ mod tests {
         assert_eq!(wait_millis(1_000_000), 1_020);
         assert_eq!(wait_millis(1_000_520), 500);
         assert_eq!(wait_millis(1_000_521), 1_499);
+    }
+
+    /// A time at a full hour.
+    const BEGAN: u64 = 1_800_000_000_000;
+
+    /// A sampler of this host whose time is ours.
+    struct Sampling {
+        sampler: Sampler,
+        now: Moment,
+    }
+
+    impl Sampling {
+        fn of(history: &Path) -> Self {
+            let shared = Arc::new(Shared {
+                live: watch::Sender::new(None),
+                summaries: watch::Sender::new(None),
+                history: Arc::new(History::new(history)),
+                stopped: Mutex::new(false),
+                stop: Condvar::new(),
+            });
+            shared.history.find();
+            let sampler = Sampler::new(Path::new("/"), shared);
+            Self { sampler, now: Moment { wall: BEGAN + 20, boot: 5_000_000 } }
+        }
+
+        /// Samples for so many minutes, and returns how many losses were shown.
+        fn minutes(&mut self, count: u64) -> f32 {
+            let mut lost = 0.0;
+            for _ in 0..count * 60 {
+                self.sampler.sample(self.now, 0);
+                assert!(self.value("system.memory.utilization").is_finite(), "sampling goes on");
+                lost += Some(self.value(HISTORY_LOST.name)).filter(|lost| lost.is_finite()).unwrap_or(0.0);
+                self.now.wall += 1_000;
+                self.now.boot += 1_000_000;
+            }
+            lost
+        }
+
+        fn value(&self, name: &str) -> f32 {
+            let place = self.sampler.table.named().iter().position(|named| named.series.name == name).unwrap();
+            self.sampler.table.values[place]
+        }
+
+        /// Seconds of the last hour that history knows.
+        fn known(&self, history: &History) -> usize {
+            let names = vec!["system.memory.utilization".to_owned()];
+            let mut known = 0;
+            let (from, to) = (self.now.wall - 3_600_000, self.now.wall);
+            history.range(&RangeRequest { from, to, points: 3_700, names }, &mut |answer| {
+                if let Answer::Range(range) = answer {
+                    known += range.mean.iter().filter(|mean| mean.is_finite()).count();
+                }
+                true
+            });
+            known
+        }
+    }
+
+    /// What is logged meanwhile.
+    fn logged<T>(run: impl FnOnce() -> T) -> (T, String) {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let file = log.reopen().unwrap();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(Mutex::new(file)).finish();
+        let result = tracing::subscriber::with_default(subscriber, run);
+        (result, std::fs::read_to_string(log.path()).unwrap())
+    }
+
+    #[test]
+    fn flt_22_a_full_disk_stops_no_sampling_its_loss_is_told_and_history_works_again_with_room() {
+        let Some(disk) = Disk::of("size=8m,nr_inodes=16") else { return };
+        let folder = disk.path().join("history");
+        let mut sampling = Sampling::of(&folder);
+        let history = sampling.sampler.shared.history.clone();
+        // Bytes are left, but not one file more can be made.
+        let fillers: Vec<PathBuf> = (0..).map(|number| disk.path().join(format!("filler-{number}"))).take(16).collect();
+        let made = fillers.iter().take_while(|path| std::fs::File::create(path).is_ok()).count();
+        assert!(made > 0 && made < fillers.len());
+        let (lost, said) = logged(|| sampling.minutes(75));
+        assert!((13.0..=15.0).contains(&lost), "an hour is kept: {lost}");
+        assert_eq!(u64::from(lost as u16), history.lost(), "what is shown is what is lost");
+        assert_eq!(said.matches("history of metrics cannot be written").count(), 1, "told once: {said}");
+        assert!(said.contains("os error 28"), "the kernel's own word: {said}");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        assert_eq!(sampling.known(&history), 3_600, "in memory");
+        fillers.iter().take(made).for_each(|path| std::fs::remove_file(path).unwrap());
+        let (lost, said) = logged(|| sampling.minutes(2));
+        assert_eq!((lost, said.as_str()), (0.0, ""));
+        history.flush();
+        let found = History::look(&folder).unwrap();
+        assert_eq!(sampling.known(&found), 3_600, "on the disk, whatever is in memory");
     }
 }

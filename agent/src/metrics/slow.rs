@@ -1,4 +1,5 @@
-//! What may hang: a thread of its own asks file systems and sensors every ten seconds, and the sampler shows what it said.
+//! What may hang: a thread of its own asks file systems and sensors, and the sampler shows what it said: every ten seconds
+//! while somebody looks or an answer is due, every thirty otherwise.
 //!
 //! A thread whose question hangs is left behind, with what it asked: the next one leaves that out, until the answer comes
 //! after all. When a few hang, nothing more is asked. It must never make the sampler wait.
@@ -15,10 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Samples between two questions.
-const EVERY: u64 = 10;
+/// Samples between two questions, and between two of them while nobody looks and all is answered.
+const EVERY: u32 = 10;
+const EVERY_UNWATCHED: u32 = 30;
 /// Questions between two looks at which sensors there are.
-const SENSORS_EVERY: u32 = 30;
+const SENSORS_EVERY: u32 = 10;
 /// Questions missed until one that hangs is left behind: half a minute may be the load of a busy host.
 const PATIENCE: u32 = 3;
 /// Threads that may be left behind.
@@ -59,7 +61,9 @@ pub(super) struct Slow {
     missed: u32,
     /// What hangs, and who asked.
     left: Vec<(String, Asker)>,
-    round: u64,
+    /// Samples since the last question, and whether it has no answer yet.
+    since: u32,
+    is_due: bool,
     /// Series by what they are of.
     filesystems: BTreeMap<String, (Mount, Vec<Slot>)>,
     temperatures: BTreeMap<String, Slot>,
@@ -80,7 +84,8 @@ impl Slow {
             asker: None,
             missed: 0,
             left: Vec::new(),
-            round: 0,
+            since: EVERY_UNWATCHED,
+            is_due: false,
             filesystems: BTreeMap::new(),
             temperatures: BTreeMap::new(),
             fullest: [&FILESYSTEM_FULLEST, &INODES_FULLEST].map(|metric| table.add_held_summary(metric, &[])),
@@ -89,16 +94,22 @@ impl Slow {
         }
     }
 
-    pub(super) fn sample(&mut self, table: &mut Table) {
+    pub(super) fn sample(&mut self, table: &mut Table, is_watched: bool) {
         table.set(self.hung, lossy(u64::try_from(self.left.len()).unwrap_or(u64::MAX)));
+        self.since += 1;
+        if self.since < EVERY && !self.is_due {
+            return;
+        }
         let told = self.asker.as_ref().and_then(|asker| progress(&asker.progress).told.take());
         if let Some(told) = told {
+            self.is_due = false;
             self.show(&told, table);
         }
-        if self.round.is_multiple_of(EVERY) {
+        let every = if is_watched || self.is_due { EVERY } else { EVERY_UNWATCHED };
+        if self.since >= every {
+            self.since = 0;
             self.ask_again();
         }
-        self.round += 1;
     }
 
     /// Asks, or leaves behind the thread that hangs.
@@ -121,6 +132,7 @@ impl Slow {
             let left_out = self.left.iter().map(|(name, _)| name.clone()).collect();
             // One that has not even begun will do with the question that it has.
             asker.questions.try_send(left_out).ok();
+            self.is_due = true;
         }
     }
 
@@ -284,6 +296,34 @@ mod tests {
         found.map(|place| table.values[place])
     }
 
+    /// Samples from one question to the next.
+    #[allow(clippy::disallowed_methods, reason = "gives a thread of its own the time to answer")]
+    fn pace(is_watched: bool) -> u32 {
+        let (root, mut table) = (tempfile::tempdir().unwrap(), Table::default());
+        let mut slow = Slow::asking(root.path(), &mut table, |_, _| None);
+        slow.sample(&mut table, is_watched);
+        let mut samples = 1;
+        while slow.is_due {
+            std::thread::sleep(Duration::from_millis(5));
+            slow.since = slow.since.min(EVERY / 2);
+            slow.sample(&mut table, is_watched);
+        }
+        slow.since = 0;
+        loop {
+            slow.sample(&mut table, is_watched);
+            if slow.is_due {
+                return samples;
+            }
+            samples += 1;
+        }
+    }
+
+    #[test]
+    fn what_is_answered_is_asked_less_often_while_nobody_looks() {
+        assert_eq!(pace(true), EVERY);
+        assert_eq!(pace(false), EVERY_UNWATCHED);
+    }
+
     #[test]
     #[allow(clippy::disallowed_methods, reason = "gives a thread of its own the time to answer")]
     fn a_file_system_that_hangs_is_left_out_and_the_others_are_shown() {
@@ -294,7 +334,7 @@ mod tests {
         let mut slow = Slow::asking(root.path(), &mut table, hangs);
         for _ in 0..400 {
             table.begin(true);
-            slow.sample(&mut table);
+            slow.sample(&mut table, true);
             if value(&table, "system.linux.filesystem.fullest", None).is_some_and(f32::is_finite) {
                 break;
             }
@@ -307,7 +347,7 @@ mod tests {
         assert_eq!(value(&table, "system.linux.filesystem.readonly", Some(("mountpoint", "/ro"))), Some(1.0));
         assert_eq!(value(&table, "system.filesystem.usage", Some(("mountpoint", "/hangs"))), None);
         table.begin(true);
-        slow.sample(&mut table);
+        slow.sample(&mut table, true);
         assert_eq!(value(&table, "system.linux.filesystem.fullest", None), Some(0.7), "it stays until the next answer");
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Table {
     /// Of the newest sample, by number.
     pub(super) values: Vec<f32>,
     stays: Vec<Stays>,
+    /// Versions of `named` once more: each value that is set is compared with one, and names lie far apart in memory.
+    live: Vec<u32>,
     /// A counter's raw value in the sample before.
     before: Vec<Option<u64>>,
     /// Those that may be dropped, the oldest in front.
@@ -143,11 +145,13 @@ impl Table {
             self.named.push(named);
             self.values.push(f32::NAN);
             self.stays.push(stays);
+            self.live.push(version);
             self.before.push(None);
         } else {
             self.named[number] = named;
             self.values[number] = f32::NAN;
             self.stays[number] = stays;
+            self.live[number] = version;
             self.before[number] = None;
         }
         Slot { number, version }
@@ -173,7 +177,7 @@ impl Table {
 
     /// Whether the slot's number is still its own.
     pub(super) fn is_live(&self, slot: Slot) -> bool {
-        self.named.get(slot.number).is_some_and(|named| named.version == slot.version)
+        self.live.get(slot.number) == Some(&slot.version)
     }
 
     /// What the slot stood for is gone.
@@ -182,12 +186,13 @@ impl Table {
             // A version that no slot has: the number is nobody's until it is given again.
             self.versions = self.versions.wrapping_add(1);
             self.named[slot.number].version = self.versions;
+            self.live[slot.number] = self.versions;
             self.values[slot.number] = f32::NAN;
             self.stays[slot.number] = Stays::Once;
             self.free.push(slot.number);
             if self.old.len() > 2 * SERIES_MAX {
-                let named = &self.named;
-                self.old.retain(|old| named.get(old.number).is_some_and(|named| named.version == old.version));
+                let live = &self.live;
+                self.old.retain(|old| live.get(old.number) == Some(&old.version));
             }
         }
     }

@@ -178,9 +178,19 @@ impl<'a> Unpacker<'a> {
 /// Bits of a difference's size, at most.
 const SIZES: usize = 32;
 
+/// What each value of a column is told as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// The difference to the one before: for what moves from where it is.
+    Difference,
+    /// Itself: for what has a size, but no direction. Differences of such would be larger than they are.
+    Itself,
+}
+
 /// What a column's values were like so far.
 #[derive(Debug)]
 struct Model {
+    told: Told,
     /// Whether a value repeats, by whether the last three did.
     same: [Odds; 8],
     missing: Odds,
@@ -194,13 +204,14 @@ struct Model {
     was_negative: usize,
     was_large: usize,
     last: Option<i32>,
-    /// The last one that was a number.
+    /// What differences are counted from: the last one that was a number, or nothing.
     known: i32,
 }
 
 impl Model {
-    fn new() -> Self {
+    fn new(told: Told) -> Self {
         Self {
+            told,
             same: [EVEN; 8],
             missing: EVEN / 8 * 15,
             negative: [EVEN; 2],
@@ -217,7 +228,16 @@ impl Model {
     fn remember(&mut self, key: Option<i32>, is_same: bool) {
         self.repeats = (self.repeats << 1 | usize::from(is_same)) & 7;
         self.last = key;
-        self.known = key.unwrap_or(self.known);
+        match self.told {
+            Told::Difference => self.known = key.unwrap_or(self.known),
+            Told::Itself => {}
+        }
+    }
+
+    /// Whether a difference may be none: after a gap a value may be the same as before it, and what is told as itself
+    /// may be zero. Keys have 18 bits, so one more is no matter.
+    fn may_be_none(&self) -> bool {
+        self.last.is_none() || self.told == Told::Itself
     }
 
     fn remember_difference(&mut self, is_negative: bool, bits: usize) {
@@ -227,8 +247,8 @@ impl Model {
 }
 
 /// Packs a column.
-pub(super) fn pack(keys: impl Iterator<Item = Option<i32>>, out: &mut Vec<u8>) {
-    let (mut packer, mut model) = (Packer::new(out), Model::new());
+pub(super) fn pack(told: Told, keys: impl Iterator<Item = Option<i32>>, out: &mut Vec<u8>) {
+    let (mut packer, mut model) = (Packer::new(out), Model::new(told));
     for key in keys {
         let is_same = key == model.last;
         packer.bit(!is_same, &mut model.same[model.repeats]);
@@ -249,8 +269,7 @@ fn pack_difference(key: i32, packer: &mut Packer<'_>, model: &mut Model) {
     let difference = key.wrapping_sub(model.known);
     let is_negative = difference < 0;
     packer.bit(is_negative, &mut model.negative[model.was_negative]);
-    // After a gap a value may be the same as before it; keys have 18 bits, so one more is no matter.
-    let size = difference.unsigned_abs() + u32::from(model.last.is_none());
+    let size = difference.unsigned_abs() + u32::from(model.may_be_none());
     let bits = usize::try_from(32 - size.leading_zeros()).unwrap_or(0);
     let tree = &mut model.sizes[model.was_large];
     let mut node = 1;
@@ -269,8 +288,8 @@ fn pack_difference(key: i32, packer: &mut Packer<'_>, model: &mut Model) {
 }
 
 /// Unpacks a column of so many values.
-pub(super) fn unpack(bytes: &[u8], count: usize, mut each: impl FnMut(Option<i32>)) {
-    let (mut unpacker, mut model) = (Unpacker::new(bytes), Model::new());
+pub(super) fn unpack(told: Told, bytes: &[u8], count: usize, mut each: impl FnMut(Option<i32>)) {
+    let (mut unpacker, mut model) = (Unpacker::new(bytes), Model::new(told));
     for _ in 0..count {
         let is_same = !unpacker.bit(&mut model.same[model.repeats]);
         let key = if is_same {
@@ -301,7 +320,7 @@ fn unpack_difference(unpacker: &mut Unpacker<'_>, model: &mut Model) -> i32 {
         }
     }
     model.remember_difference(is_negative, bits);
-    let size = size.wrapping_sub(u32::from(model.last.is_none())).cast_signed();
+    let size = size.wrapping_sub(u32::from(model.may_be_none())).cast_signed();
     let difference = if is_negative { size.wrapping_neg() } else { size };
     // What no packer wrote is brought back to what there can be.
     model.known.wrapping_add(difference).clamp(-KEY_MAX, KEY_MAX)
@@ -330,11 +349,15 @@ mod tests {
 
     fn round_trip(values: &[f32]) -> usize {
         let keys: Vec<_> = values.iter().map(|value| key(*value)).collect();
-        let (mut bytes, mut read) = (vec![7], Vec::new());
-        pack(keys.iter().copied(), &mut bytes);
-        unpack(&bytes[1..], keys.len(), |key| read.push(key));
-        assert_eq!(read, keys);
-        bytes.len() - 1
+        let lens = [Told::Itself, Told::Difference].map(|told| {
+            let (mut bytes, mut read) = (vec![7], Vec::new());
+            pack(told, keys.iter().copied(), &mut bytes);
+            unpack(told, &bytes[1..], keys.len(), |key| read.push(key));
+            assert_eq!(read, keys, "{told:?}");
+            bytes.len() - 1
+        });
+        assert!(lens[0] <= 4 * keys.len() + 8, "{lens:?}");
+        lens[1]
     }
 
     #[test]
@@ -399,16 +422,30 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_direction_is_told_shorter_as_itself() {
+        let mut dice = Dice(4);
+        let sizes: Vec<_> = (0..3_600).map(|_| i32::try_from(dice.below(900)).ok()).collect();
+        let len = |told: Told| {
+            let mut bytes = Vec::new();
+            pack(told, sizes.iter().copied(), &mut bytes);
+            bytes.len()
+        };
+        assert!(len(Told::Itself) * 20 < len(Told::Difference) * 19);
+    }
+
+    #[test]
     fn any_bytes_give_as_many_values_as_were_asked_for() {
         let mut dice = Dice(3);
         for _ in 0..2_000 {
             let bytes: Vec<u8> = (0..dice.below(80)).map(|_| u8::try_from(dice.below(256)).unwrap()).collect();
-            let mut count = 0;
-            unpack(&bytes, 360, |key| {
-                count += 1;
-                assert!(value(key).is_finite() || key.is_none());
-            });
-            assert_eq!(count, 360);
+            for told in [Told::Itself, Told::Difference] {
+                let mut count = 0;
+                unpack(told, &bytes, 360, |key| {
+                    count += 1;
+                    assert!(value(key).is_finite() || key.is_none());
+                });
+                assert_eq!(count, 360);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A sample's values are copied and nothing else: what they mean is looked at once a minute. It must never hold more than a
 //! minute, whatever the host's clock does.
 
-use super::codec;
+use super::codec::{self, Told};
 use crate::metrics::clock::Moment;
 use crate::metrics::table::{Layout, Table};
 use cloud_doctor_proto::metrics::{Series, SeriesKind};
@@ -162,6 +162,6 @@ fn per_second(value: f32, kind: SeriesKind, elapsed_micros: u64) -> f32 {
 /// Packs a column of seconds.
 pub(super) fn pack(values: &[f32]) -> Vec<u8> {
     let mut out = Vec::new();
-    codec::pack(values.iter().map(|value| codec::key(*value)), &mut out);
+    codec::pack(Told::Difference, values.iter().map(|value| codec::key(*value)), &mut out);
     out
 }

@@ -9,6 +9,9 @@
 //! much is kept is measured by what was recorded, never by the host's clock, which may jump (FLT-20).
 
 mod codec;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(in crate::metrics) mod full_disk;
 mod minute;
 mod range;
 mod record;

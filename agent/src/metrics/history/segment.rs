@@ -3,7 +3,7 @@
 //! A file grows at its end alone. What a crash cut off there is cut away; behind damage in the middle the next whole record
 //! counts again. It must never believe a file, read one whole but for the hour that is made coarser, or follow a link.
 
-use super::codec;
+use super::codec::{self, Told};
 use super::record::{self, BlockHead, Head, RECORD_HEAD};
 use cloud_doctor_proto::metrics::Series;
 use std::fs::{File, OpenOptions};
@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const MAGIC: &[u8; 6] = b"cdhist";
-const VERSION: u8 = 1;
+/// The first one told the distances of coarse points as their differences.
+const VERSION: u8 = 2;
 /// Bytes of a file before its first record.
 pub(super) const FILE_HEAD: usize = 8;
 /// Bytes looked at at once when a record's beginning is searched.
@@ -316,7 +317,7 @@ pub(super) struct Point {
 pub(super) fn points(tier: Tier, packed: &[u8], count: usize) -> Option<Vec<Point>> {
     let mut out = Vec::with_capacity(count);
     match tier {
-        Tier::Fine => codec::unpack(packed, count, |key| {
+        Tier::Fine => codec::unpack(Told::Difference, packed, count, |key| {
             let value = codec::value(key);
             out.push(Point { min: value, mean: value, max: value });
         }),
@@ -325,10 +326,10 @@ pub(super) fn points(tier: Tier, packed: &[u8], count: usize) -> Option<Vec<Poin
             let (mean, below) = if packed.is_empty() { (0, 0) } else { (reader.len()?, reader.len()?) };
             let (mean, below) = (reader.slice(mean)?, reader.slice(below)?);
             let mut keys = Vec::with_capacity(count);
-            codec::unpack(mean, count, |key| keys.push(key));
+            codec::unpack(Told::Difference, mean, count, |key| keys.push(key));
             let offsets = |packed: &[u8]| {
                 let mut offsets = Vec::with_capacity(count);
-                codec::unpack(packed, count, |offset| offsets.push(offset.unwrap_or(0)));
+                codec::unpack(Told::Itself, packed, count, |offset| offsets.push(offset.unwrap_or(0)));
                 offsets
             };
             let (below, above) = (offsets(below), offsets(reader.0));
@@ -346,9 +347,12 @@ pub(super) fn pack_coarse(points: &[Point]) -> Vec<u8> {
     let keys = |value: fn(&Point) -> f32| points.iter().map(move |point| codec::key(value(point)));
     let apart = |high: Option<i32>, low: Option<i32>| Some((high? - low?).max(0));
     let (mut mean, mut below, mut above) = (Vec::new(), Vec::new(), Vec::new());
-    codec::pack(keys(|point| point.mean), &mut mean);
-    codec::pack(keys(|point| point.mean).zip(keys(|point| point.min)).map(|(mean, min)| apart(mean, min)), &mut below);
-    codec::pack(keys(|point| point.max).zip(keys(|point| point.mean)).map(|(max, mean)| apart(max, mean)), &mut above);
+    let distances = |high: fn(&Point) -> f32, low: fn(&Point) -> f32| {
+        keys(high).zip(keys(low)).map(move |(high, low)| apart(high, low))
+    };
+    codec::pack(Told::Difference, keys(|point| point.mean), &mut mean);
+    codec::pack(Told::Itself, distances(|point| point.mean, |point| point.min), &mut below);
+    codec::pack(Told::Itself, distances(|point| point.max, |point| point.mean), &mut above);
     let mut out = Vec::with_capacity(4 + mean.len() + below.len() + above.len());
     if mean.is_empty() && below.is_empty() && above.is_empty() {
         return out;

@@ -214,7 +214,7 @@ fn damage_in_the_middle_costs_what_it_hits() {
 fn files_of_anything_are_no_history_and_no_end() {
     let host = Host::new();
     let random: Vec<u8> = (0..200_000u32).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
-    let mut ours = b"cdhist\x01\x01".to_vec();
+    let mut ours = b"cdhist\x02\x01".to_vec();
     let mut markers = ours.clone();
     ours.extend(&random);
     markers.extend(b"cdr\x01\xff\xff\x0f\x00\xff\xff\xff\x00".repeat(5_000));
@@ -268,6 +268,57 @@ fn flt_22_writes_that_fail_are_kept_and_tried_again() {
     host.seconds(61, |_| 1.0);
     assert!(host.history.inner().waiting.is_empty());
     assert_eq!(host.known(BEGAN, BEGAN + 400_000), 400);
+}
+
+#[test]
+fn flt_22_a_block_that_a_full_disk_takes_half_of_is_no_damage_and_is_written_later() {
+    let Some(disk) = full_disk::Disk::of("size=128k") else { return };
+    let mut host = Host::new();
+    host.history = History::new(disk.path());
+    host.history.find();
+    let name = |number: u32| number.to_string();
+    let noise: Vec<Slot> =
+        (0..120).map(|cpu| host.table.add_one_of_many(&CPU_UTILIZATION, &[("cpu", &name(cpu))])).collect();
+    let mut random = 1u32;
+    let mut noisy = |host: &mut Host, seconds: u64| {
+        for _ in 0..seconds {
+            for slot in &noise {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Of all sizes, so that a minute of it takes more than three pages.
+                host.table.set(*slot, f64::from(random >> 8) / f64::from(1u32 << (random >> 4 & 31)));
+            }
+            host.history.push(&mut host.table, host.now, 1_000_000);
+            host.now.wall += 1_000;
+            host.now.boot += 1_000_000;
+        }
+    };
+    let known = |host: &Host| {
+        let all = host.ask(BEGAN, host.now.wall, 4_096);
+        let seconds = all.iter().map(|(_, range)| range.mean.iter().filter(|mean| !mean.is_nan()).count());
+        (all.len(), seconds.sum::<usize>())
+    };
+    noisy(&mut host, 180);
+    let file = disk.path().join("1s-0000000001");
+    let before = std::fs::read(&file).unwrap();
+    // Two pages of thirty-two: enough to try, and too little.
+    let filler = disk.fill_but(2);
+    let more = disk.path().join("more");
+    let refused = std::fs::write(&more, vec![b'x'; 12 << 10]).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+    std::fs::remove_file(&more).unwrap();
+    noisy(&mut host, 120);
+    assert!(!host.history.inner().waiting.is_empty(), "it could not be written");
+    assert!(std::fs::read(&file).unwrap() == before, "what was half written is cut off");
+    assert_eq!((known(&host), host.history.lost()), ((120, 120 * 300), 0), "memory has what the disk has not");
+    // There is room again.
+    std::fs::remove_file(filler).unwrap();
+    noisy(&mut host, 61);
+    assert!(host.history.inner().waiting.is_empty());
+    host.history.flush();
+    host.history = History::new(disk.path());
+    host.history.find();
+    assert_eq!(known(&host), (120, 120 * 361));
+    assert!(host.history.inner().fine.iter().all(|segment| segment.damaged == 0));
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! Services and containers: control groups of version 2. Each is read every ten seconds, a tenth of them each second.
+//! Services and containers: control groups of version 2. All are read together every ten seconds: a kernel that has just
+//! told one of them tells the next for a tenth of the cost.
 //!
-//! Which ones there are is looked for twice a minute. A host has as many as it likes; the oldest beyond a bound are left
-//! out and counted. It must never write there, or follow a link.
+//! Which ones there are is looked for twice a minute. A host has as many as it likes; when all places are taken, one that
+//! appears takes the place of the one that did nothing for longest, or else is the oldest, and that is counted. It must
+//! never write there, or follow a link.
 
 use crate::metrics::catalog::{
     SERVICE_CPU, SERVICE_MEMORY, SERVICE_MEMORY_LIMIT, SERVICE_PROCESSES, SERVICE_THROTTLED,
@@ -10,10 +12,13 @@ use crate::metrics::kept::{Buffer, Kept};
 use crate::metrics::parse::{Keyed, alone};
 use crate::metrics::table::{Bits, Slot, Table, increase, lossy};
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::{Path, PathBuf};
 
 /// Groups shown: each has three files open, of the thousand that a process may usually have.
 const GROUPS_MAX: usize = 150;
+/// Series of each.
+const SERIES: usize = 5;
 /// Entries looked at in one search.
 const ENTRIES_MAX: usize = 16 << 10;
 /// Below the top: `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-1.scope`.
@@ -29,9 +34,10 @@ const HOLDERS: &[&str] = &["docker", "kubepods", "lxc", "lxc.payload", "machine"
 #[derive(Debug)]
 pub(in crate::metrics) struct Services {
     top: PathBuf,
+    /// Those that are shown, the oldest first.
     groups: Vec<Group>,
-    /// Groups that there were too many of, as they were counted.
-    left_out: usize,
+    /// All that the last search found, shown or not, by [`mark`]: there may be thousands.
+    found: HashSet<u64>,
     round: u64,
 }
 
@@ -42,15 +48,17 @@ struct Group {
     cpu: Kept,
     processes: Kept,
     used: Keyed,
-    slots: [Slot; 5],
+    slots: [Slot; SERIES],
     /// Microseconds since boot, and what it had used by then: microseconds, periods, periods that its limit cut.
     before: Option<(u64, [Option<u64>; 3])>,
+    /// Readings since it last used a processor.
+    idle: u64,
     readings: u64,
 }
 
 impl Services {
     pub(in crate::metrics) fn new(root: &Path) -> Self {
-        Self { top: root.join("sys/fs/cgroup"), groups: Vec::new(), left_out: 0, round: 0 }
+        Self { top: root.join("sys/fs/cgroup"), groups: Vec::new(), found: HashSet::new(), round: 0 }
     }
 
     /// Takes a sample at this moment, microseconds since boot.
@@ -58,11 +66,10 @@ impl Services {
         if self.round.is_multiple_of(SEARCH_EVERY) {
             self.search(table);
         }
-        let turn = usize::try_from(self.round % READ_EVERY).unwrap_or(0);
-        self.round += 1;
-        for group in self.groups.iter_mut().skip(turn).step_by(10) {
-            group.read(table, buffer, boot);
+        if self.round.is_multiple_of(READ_EVERY) {
+            self.groups.iter_mut().for_each(|group| group.read(table, buffer, boot));
         }
+        self.round += 1;
     }
 
     /// Finds what is new and what is gone.
@@ -81,20 +88,35 @@ impl Services {
             }
             is_there
         });
-        let known: HashSet<&PathBuf> = self.groups.iter().map(|group| &group.path).collect();
-        let mut new: Vec<PathBuf> = found.iter().filter(|path| !known.contains(path)).cloned().collect();
-        drop(known);
-        // All that do not fit are too many, each counted once; those of the last search come back with this one.
-        let beyond = found.len().saturating_sub(GROUPS_MAX);
-        table.leave_out(beyond.saturating_sub(self.left_out) * 5);
-        self.left_out = self.left_out.max(beyond);
-        if found.len() > GROUPS_MAX && self.groups.len() == GROUPS_MAX {
-            // Which of many are the newest cannot be told by their names alone: those that are shown stay.
-            return;
+        let before = std::mem::replace(&mut self.found, found.iter().map(|path| mark(path)).collect());
+        let shown: HashSet<PathBuf> = self.groups.iter().map(|group| group.path.clone()).collect();
+        let others = found.into_iter().filter(|path| !shown.contains(path));
+        let (left_out, mut new): (Vec<PathBuf>, Vec<PathBuf>) = others.partition(|path| before.contains(&mark(path)));
+        // Whoever goes for them was shown, or is one of them; none is counted again while it stays away.
+        let beyond = (self.groups.len() + new.len()).saturating_sub(GROUPS_MAX);
+        table.leave_out(beyond * SERIES);
+        new.truncate(GROUPS_MAX);
+        for _ in GROUPS_MAX..self.groups.len() + new.len() {
+            self.drop_idlest(table);
         }
+        new.extend(left_out);
         new.truncate(GROUPS_MAX - self.groups.len());
         self.groups.extend(new.into_iter().map(|path| Group::new(path, table)));
     }
+
+    /// Takes its place from the one that did nothing for longest; of several, from the oldest.
+    fn drop_idlest(&mut self, table: &mut Table) {
+        let idlest = self.groups.iter().map(|group| group.idle).max();
+        let place = self.groups.iter().position(|group| Some(group.idle) == idlest);
+        if let Some(place) = place {
+            self.groups.remove(place).remove(table);
+        }
+    }
+}
+
+/// Stands for a path: the same in each search.
+fn mark(path: &Path) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(path)
 }
 
 fn walk(folder: &Path, depth: usize, left: &mut usize, found: &mut Vec<PathBuf>) {
@@ -136,6 +158,7 @@ impl Group {
             slots: metrics.map(|metric| table.add_held(metric, &[("service", &name)])),
             path,
             before: None,
+            idle: 0,
             readings: 0,
         }
     }
@@ -158,6 +181,7 @@ impl Group {
         let told = self.used.read(text);
         let now = [told[0], told[1], told[2]];
         let Some((at, before)) = self.before.replace((boot, now)) else { return };
+        self.idle = if before[0] == now[0] { self.idle + 1 } else { 0 };
         let step = |place: usize| Some(lossy(increase(before[place]?, now[place]?, Bits::Machine)?));
         let elapsed = lossy(boot.saturating_sub(at));
         table.set(cpu, step(0).map_or(f64::NAN, |used| used / elapsed));

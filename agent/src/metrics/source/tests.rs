@@ -307,6 +307,60 @@ fn web_09_ten_thousand_services_are_bounded_and_counted() {
 }
 
 #[test]
+fn web_09_a_service_that_appears_takes_the_place_of_the_one_idle_longest_and_that_is_counted() {
+    let mut host = Host::of("centos-7");
+    let folder = |host: &Host, name: &str| host.path(&format!("sys/fs/cgroup/system.slice/{name}.service"));
+    let appear = |host: &Host, name: &str| std::fs::create_dir_all(folder(host, name)).unwrap();
+    let work = |host: &Host, name: &str, usage: u64| {
+        let text = format!("usage_usec {usage}\nnr_periods 0\nnr_throttled 0\n");
+        std::fs::write(folder(host, name).join("cpu.stat"), text).unwrap();
+    };
+    let is_shown = |host: &Host, name: &str| {
+        let name = format!("{name}.service");
+        let slots = host.table.named().iter().zip(&host.table.values).filter(|(named, value)| {
+            named.series.attributes.iter().any(|(_, value)| *value == name) && value.is_finite()
+        });
+        slots.count() > 0
+    };
+    let all: Vec<String> = (0..150).map(|number| format!("app{number}")).collect();
+    all.iter().for_each(|name| appear(&host, name));
+    host.write("sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
+    // Each is read every ten samples, and looked for every thirty. All work, but for one.
+    for round in 0..3u64 {
+        for name in all.iter().filter(|name| round == 0 || *name != "app7") {
+            work(&host, name, 1_000 * (round + 1));
+        }
+        (0..10).for_each(|_| host.sample());
+    }
+    assert!(all.iter().all(|name| is_shown(&host, name)));
+    assert_eq!(host.table.dropped(), 0);
+    for (new, gone, stays) in [("new1", "app7", "app9"), ("new2", "app9", "app8")] {
+        appear(&host, new);
+        for round in 0..3u64 {
+            for name in all.iter().map(String::as_str).filter(|name| !["app7", "app9"].contains(name)).chain([new]) {
+                work(&host, name, 100_000 + u64::from(host.table.dropped()) * 10_000 + 1_000 * round);
+            }
+            (0..10).for_each(|_| host.sample());
+        }
+        assert!(is_shown(&host, new) && is_shown(&host, stays) && !is_shown(&host, gone), "{new} for {gone}");
+    }
+    assert_eq!(host.table.dropped(), 2 * 5);
+    // Those that were left out come back when there is room again, and are not counted again meanwhile.
+    (0..60).for_each(|_| host.sample());
+    assert_eq!(host.table.dropped(), 2 * 5);
+    assert!(!is_shown(&host, "app7") && !is_shown(&host, "app9"));
+    std::fs::remove_dir_all(folder(&host, "app20")).unwrap();
+    std::fs::remove_dir_all(folder(&host, "app21")).unwrap();
+    for usage in 0..3 {
+        work(&host, "app7", 900_000 + usage);
+        work(&host, "app9", 900_000 + usage);
+        (0..10).for_each(|_| host.sample());
+    }
+    assert!(is_shown(&host, "app7") && is_shown(&host, "app9") && !is_shown(&host, "app20"));
+    assert_eq!(host.table.dropped(), 2 * 5);
+}
+
+#[test]
 fn a_service_shows_memory_processors_and_what_its_limit_took() {
     let mut host = Host::of("centos-7");
     let long = format!("{}.service", "x".repeat(200));

@@ -148,7 +148,7 @@ impl Host {
         self.network.sample(table, buffer);
         self.protocols.sample(table, buffer, 1);
         self.services.sample(table, buffer, now.boot);
-        self.slow.sample(table);
+        self.slow.sample(table, true);
     }
 }
 
