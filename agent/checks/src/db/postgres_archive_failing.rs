@@ -231,7 +231,7 @@ mod tests {
             assert_eq!(found[0].value, Some(f64::from(oldest)), "{title} {ages:?}");
         }
         let found = titled(waits(host(ON), "pg_xlog", &[90, 30]), FAILED).run(&CHECK);
-        assert_eq!((found[0].status, found[0].details.get("bytes").is_some()), (Status::Warning, true), "{found:?}");
+        assert_eq!((found[0].status, found[0].details.contains_key("bytes")), (Status::Warning, true), "{found:?}");
         let sources: Vec<_> = found[0].evidence.iter().map(|one| one.source.as_str()).collect();
         let oldest = format!("{DATA}/pg_xlog/archive_status/000000000000000000000001.ready");
         assert_eq!(sources, [oldest.as_str(), &format!("{CONFIG}:6"), "/proc/90/cmdline"]);

@@ -1,5 +1,5 @@
 //! Ends that are certain: a certificate says itself until when it is valid, so there is nothing to estimate. It is told in the
-//! form of every forecast, an interval with a confidence: here both ends are one moment, and the confidence is 1.
+//! form of every forecast, an interval, of which both ends are one moment here, and with a confidence, which is 1.
 //!
 //! The ledger keeps what became of those that were due, renewed in time or run out. That says how well this host renews, and
 //! nothing about how well anything is foretold here: no figure of right forecasts may ever count them, and [`super::Rule`]

@@ -97,15 +97,6 @@ pub struct Forecast {
     pub used: f64,
 }
 
-impl Forecast {
-    /// The share of pairs of points, 0 to 1, whose rise leads to a moment within the interval: its nominal confidence. Whether
-    /// it comes true is another matter, for which the ledger is kept.
-    #[must_use]
-    pub fn confidence(&self) -> f64 {
-        if self.latest_secs.is_some() { 0.8 } else { 0.9 }
-    }
-}
-
 /// Judges a share of something that is used, 0 to 1, over time: `points` are (Unix seconds, share), in order, about
 /// [`STEP_SECS`] apart, up to now. Nothing is NaN. Nothing is said about what has no end in sight.
 #[must_use]

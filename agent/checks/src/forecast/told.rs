@@ -19,7 +19,8 @@ pub(super) const RULE: &str = "rule";
 pub(super) const EARLIEST: &str = "earliest_s";
 pub(super) const LIKELY: &str = "likely_s";
 pub(super) const LATEST: &str = "latest_s";
-/// The share of all that speaks for a moment within the interval, 0 to 1.
+/// How sure the interval is, 0 to 1: said of what is certain only. The spread of a rule's slopes is no such figure, since disks
+/// fill up outside of it more often than it says; the record is what there is.
 pub(super) const CONFIDENCE: &str = "confidence";
 /// The check whose ends are certain.
 const CERTAIN: &str = "tls.expiry";
@@ -69,7 +70,7 @@ fn one(settings: &Settings<'_>, subject: &str, used: f64, said: Option<&Forecast
         format!("{} points from {first} to {last}, rule {} version {}", points.len(), said.rule.id(), Rule::VERSION);
     let found = Found::new(subject, status, text).value(said.likely_secs, "s").evidence("history of metrics", seen);
     let found = found.detail(USED, used).detail(EARLIEST, said.earliest_secs).detail(LIKELY, said.likely_secs);
-    let found = found.detail(RULE, said.rule.id()).detail(CONFIDENCE, said.confidence());
+    let found = found.detail(RULE, said.rule.id());
     let found = became(ledger, said.rule).into_iter().fold(found, |found, (name, count)| found.detail(name, count));
     match said.latest_secs {
         Some(latest) => found.detail(LATEST, latest),

@@ -287,7 +287,7 @@ mod tests {
     use super::super::text_logs::tests::log;
     use super::*;
     use crate::host::fixture::Fixture;
-    use crate::host::journal::tests::recorded;
+    use crate::host::journal::tests::{recorded, recorded_before};
 
     fn status(system: &str, nginx: &str) -> Status {
         let host = log(Fixture::image(), "/var/log/syslog", 5, system);
@@ -334,6 +334,8 @@ mod tests {
             assert_eq!((found[0].subject.as_str(), found[0].status), ("out of memory", Status::Warning), "{found:?}");
             assert_eq!(found[0].value, Some(1.0), "what was forged does not count");
             assert_eq!(found[0].evidence[0].source, "/var/log/journal/0123456789abcdef0123456789abcdef");
+            assert!(found.iter().all(|one| one.subject != "system log"), "all of it was read: {found:?}");
+            let found = recorded_before(Fixture::image(), form).run(&CHECK);
             let left_out = found.iter().find(|one| one.subject == "system log").expect("a long message was not read");
             assert!(left_out.note && left_out.summary.en.contains("1 long messages are compressed"), "{left_out:?}");
         }

@@ -340,7 +340,7 @@ mod tests {
         let fixture = recorded(Fixture::image(), "compact");
         let folder = "/var/log/journal/0123456789abcdef0123456789abcdef".to_owned();
         let all = gathered(&fixture, &[Step::Log(folder.clone())]);
-        assert_eq!((all.files[0].source.as_str(), all.files[0].text.lines().count()), (folder.as_str(), 332));
+        assert_eq!((all.files[0].source.as_str(), all.files[0].text.lines().count()), (folder.as_str(), 333));
         assert!(all.gaps.is_empty(), "{:?}", all.gaps);
         let other = gathered(&fixture, &[Step::Log("/var/log/journal".to_owned())]);
         assert!(other.files.is_empty() && other.gaps[0].en.contains("is a folder"), "{other:?}");

@@ -6,6 +6,7 @@
 //! being written to has all of an entry before its index names it. It must never map the file: one that is cut short
 //! meanwhile would end this process.
 
+use super::unpack::{BYTES_MAX, PACKED_BYTES_MAX, unpack};
 use crate::found::Gap;
 use crate::host::Host;
 use crate::host::read_at::Places;
@@ -18,8 +19,9 @@ const SIGNATURE: &[u8] = b"LPKSHHRH";
 const KNOWN_FLAGS: u32 = 0b1_1111;
 const COMPACT: u32 = 16;
 const HEADER_BYTES: usize = 208;
-/// Any of the three ways to compress.
+/// Any of the three ways to compress, and the one that is read: all that Debian 12 and newer systems write.
 const COMPRESSED: u8 = 7;
+const ZSTD: u8 = 4;
 const DATA: u8 = 1;
 const FIELD: u8 = 2;
 const ENTRY: u8 = 3;
@@ -74,7 +76,7 @@ pub(super) enum Item {
     Text(String),
     /// Something that nobody here asks for.
     Other,
-    /// What it is cannot be told without a decoder.
+    /// Compressed in another way, or too large: what it is cannot be told.
     Compressed,
 }
 
@@ -225,18 +227,36 @@ impl<'a> JournalFile<'a> {
     fn read_item(&mut self, at: u64) -> Option<Item> {
         let begin = if self.compact { 72 } else { 64 };
         let head = self.object(at, DATA, begin)?;
-        if head.get(1)? & COMPRESSED != 0 {
-            return Some(Item::Compressed);
-        }
-        let length = (number(&head, 8)? - begin as u64).min(PAYLOAD_BYTES_MAX);
+        let length = number(&head, 8)? - begin as u64;
         let place = at.checked_add(begin as u64)?;
+        match head.get(1)? & COMPRESSED {
+            0 => {}
+            ZSTD => return Some(self.unpacked(place, length).unwrap_or(Item::Compressed)),
+            _ => return Some(Item::Compressed),
+        }
+        let length = length.min(PAYLOAD_BYTES_MAX);
         let name = self.bytes(place, usize::try_from(length.min(24)).ok()?)?;
-        if !super::FIELDS.iter().any(|field| name.starts_with(field.as_bytes()) && name.get(field.len()) == Some(&b'='))
-        {
+        if !is_asked_for(&name) {
             return Some(Item::Other);
         }
         let bytes = self.bytes(place, usize::try_from(length).ok()?)?;
-        Some(Item::Text(String::from_utf8_lossy(&bytes).into_owned()))
+        Some(text(&bytes))
+    }
+
+    /// A compressed value. What it has unpacked counts as read, and what could not be unpacked as the most that was tried.
+    fn unpacked(&mut self, place: u64, length: u64) -> Option<Item> {
+        let length = usize::try_from(length).ok().filter(|_| length <= PACKED_BYTES_MAX)?;
+        let packed = self.bytes(place, length)?;
+        let Some(left) = self.left.get().checked_sub(BYTES_MAX as u64) else {
+            self.cut = true;
+            return None;
+        };
+        let bytes = unpack(&packed);
+        let unused = bytes.as_ref().map_or(0, |bytes| BYTES_MAX.saturating_sub(bytes.len()));
+        self.left.set(left.saturating_add(unused as u64));
+        let bytes = bytes?;
+        let shown = usize::try_from(PAYLOAD_BYTES_MAX).ok().and_then(|most| bytes.get(..most)).unwrap_or(&bytes);
+        Some(if is_asked_for(shown) { text(shown) } else { Item::Other })
     }
 
     /// The head of an object of a kind, which lies whole within the file.
@@ -276,6 +296,15 @@ impl<'a> JournalFile<'a> {
         }
         self.blocks.get(&at).map(Vec::as_slice)
     }
+}
+
+/// Whether anybody here asks for a value that begins so.
+fn is_asked_for(value: &[u8]) -> bool {
+    super::FIELDS.iter().any(|field| value.starts_with(field.as_bytes()) && value.get(field.len()) == Some(&b'='))
+}
+
+fn text(bytes: &[u8]) -> Item {
+    Item::Text(String::from_utf8_lossy(bytes).into_owned())
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u64> {

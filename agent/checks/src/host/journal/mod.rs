@@ -2,13 +2,14 @@
 //! log.
 //!
 //! Only the system's own files of this machine are read, not those of users, other hosts or namespaces; the newest entries
-//! first, bounded in files, entries, bytes and age, and what was left out is told. Compressed fields (long messages) are
-//! counted and not read. It must never follow what a file says beyond the file, and never take anybody's word for being
+//! first, bounded in files, entries, bytes and age, and what was left out is told. Long messages are compressed: with
+//! Zstandard by every systemd of today, which is read (`unpack`); with LZ4 or XZ by older ones, which is counted. It must never follow what a file says beyond the file, and never take anybody's word for being
 //! the kernel or systemd: fields with an underscore come from journald itself.
 
 mod file;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unpack;
 
 use super::{Entry, Host, date};
 use crate::found::Gap;
@@ -80,7 +81,7 @@ pub(crate) struct Journal {
     pub(crate) path: String,
     /// Whether everything in the time that was asked for was read, as far as it is kept.
     pub(crate) whole: bool,
-    /// Messages that are compressed and were not read.
+    /// Messages that are compressed in another way, or too large, and were not read.
     pub(crate) compressed: u64,
     /// Entries that are damaged.
     pub(crate) damaged: u64,
@@ -267,8 +268,10 @@ impl Journal {
             zh.push(format!("仅读取了最近 {back} 的条目"));
         }
         if compressed > 0 {
-            en.push(format!("{compressed} long messages are compressed and were not read"));
-            zh.push(format!("{compressed} 条较长的日志经过压缩，未读取"));
+            en.push(format!(
+                "{compressed} long messages are compressed with LZ4 or XZ, damaged or above 64 KiB, and were not read"
+            ));
+            zh.push(format!("{compressed} 条较长的日志以 LZ4 或 XZ 压缩、已损坏或超过 64 KiB，未读取"));
         }
         if damaged > 0 {
             en.push(format!("{damaged} entries are damaged"));
