@@ -27,7 +27,7 @@ export interface Happened extends Event {
 export const DRAWN_MAX = 60;
 /** What the console knows is asked for again so often, and the server for what happened. */
 const AGAIN_MS = 60_000;
-/** A server that somebody else asked a moment ago. */
+/** A server that somebody else asked a moment ago: so soon or up to twice that, once. */
 const SOON_MS = 5_000;
 /** The server's clock may be ahead. */
 const AHEAD_MS = 3_600_000;
@@ -89,6 +89,7 @@ export function followKnown(server: string, heard: (known: Known) => void): () =
 
 /** For `$effect`: what the server tells. One that tells nothing now keeps what it told before. */
 export function followTold(server: string, heard: (told: HappenedList) => void): () => void {
+  let tried = false;
   return again(async () => {
     // It reads its logs for this: not for a page that nobody sees.
     if (document.hidden) return AGAIN_MS;
@@ -96,8 +97,10 @@ export function followTold(server: string, heard: (told: HappenedList) => void):
       const now = Date.now();
       heard(await facade().metrics.happened(server, now - EVENTS_SECS_MAX * 1000 - AHEAD_MS, now + AHEAD_MS));
     } catch (error) {
-      if ((error as { id?: string }).id === "refusal_events_too_often") return SOON_MS;
+      tried = !tried && (error as { id?: string }).id === "refusal_events_too_often";
+      if (tried) return SOON_MS * (1 + Math.random());
     }
+    tried = false;
     return AGAIN_MS;
   });
 }
