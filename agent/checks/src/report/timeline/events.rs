@@ -15,6 +15,8 @@ use cloud_doctor_proto::time::UnixTime;
 
 /// The kernel says who was killed, systemd of which service, within seconds.
 const KILL_SECS: u64 = 10;
+/// systemd calls a system started when all services are.
+const UP_SECS: u64 = 600;
 const MILLIS: u64 = 1_000;
 
 /// What happened on this host in the time asked for. Each text passes `redactor`.
@@ -83,6 +85,13 @@ impl Found {
                 Said::Restarted => EventKind::Restarted,
                 Said::OutOfMemory if self.is_of(&unit, at) => continue,
                 Said::OutOfMemory => EventKind::Killed,
+                // A host without a record of starts has this alone, and it is said when all services are up.
+                Said::Up => {
+                    if !self.has(EventKind::Booted, "", at, UP_SECS) {
+                        self.all.push(Event { count, guessed: true, ..event(at, EventKind::Booted) });
+                    }
+                    continue;
+                }
             };
             self.all.push(Event { unit, count, ..event(at, kind) });
         }
