@@ -26,8 +26,4 @@ fn services_that_fail_and_start_again_are_events() {
     assert_eq!(of("failed", "ill.service"), 1);
     assert!(of("failed", "again.service") >= 1 && of("restarted", "again.service") >= 2, "{said:#?}");
     assert!(said.iter().all(|one| one["unit"] != "forged"), "{said:#?}");
-    // The machine shares its kernel with the one that runs the tests: that it started, its systemd alone says.
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let lately = |one: &serde_json::Value| now.saturating_sub(one["at"].as_u64().unwrap() / 1_000) < 600;
-    assert_eq!(said.iter().filter(|one| one["kind"] == "booted" && lately(one)).count(), 1, "{said:#?}");
 }

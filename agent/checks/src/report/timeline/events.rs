@@ -79,7 +79,17 @@ impl Found {
     fn services(&mut self, host: &Host) {
         let journaled = units::journaled(host);
         self.blind.extend((!journaled.gaps.is_empty()).then_some(EventSource::Services));
-        for Told { unit, said, at, count, .. } in journaled.told {
+        self.of_systemd(journaled.told);
+        let Some(booted) = starts::booted(host) else { return };
+        for start in starts::services(host, booted) {
+            if !self.has(EventKind::Restarted, &start.name, start.at, SAME_SECS) {
+                self.all.push(Event { unit: start.name, ..event(start.at, EventKind::Started) });
+            }
+        }
+    }
+
+    fn of_systemd(&mut self, told: Vec<Told>) {
+        for Told { unit, said, at, count, .. } in told {
             let kind = match said {
                 Said::Failed => EventKind::Failed,
                 Said::Restarted => EventKind::Restarted,
@@ -94,12 +104,6 @@ impl Found {
                 }
             };
             self.all.push(Event { unit, count, ..event(at, kind) });
-        }
-        let Some(booted) = starts::booted(host) else { return };
-        for start in starts::services(host, booted) {
-            if !self.has(EventKind::Restarted, &start.name, start.at, SAME_SECS) {
-                self.all.push(Event { unit: start.name, ..event(start.at, EventKind::Started) });
-            }
         }
     }
 

@@ -44,7 +44,7 @@ const EVENTS: [(&str, Said, Text); 4] = [
     (UP, Said::Up, Text { en: "the system has started", zh: "系统已启动" }),
 ];
 /// It names no unit.
-const UP: &str = "b07a249cd024414a82dd00cd181378ff";
+pub(super) const UP: &str = "b07a249cd024414a82dd00cd181378ff";
 
 /// The same of one unit within ten minutes.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub(super) fn journaled(host: &Host) -> Journaled {
     found
 }
 
-fn together(entries: &[JournalEntry]) -> Vec<Told> {
+pub(super) fn together(entries: &[JournalEntry]) -> Vec<Told> {
     let mut together: BTreeMap<(&str, &str), Vec<(u64, u32)>> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| entry.unit.is_empty() == (entry.id == UP)) {
         let at = entry.micros / 1_000_000;
