@@ -131,6 +131,7 @@ export function happened(
   const events = told?.events ?? [];
   const near = (kind: HappenedKind, at: number, within: number) =>
     events.some((event) => event.kind === kind && Math.abs(event.at - at) <= within);
+  const shown = ({ at }: { readonly at: number }) => at >= from && at <= to;
   // A point of a long time stands for some of it.
   const point = Math.max(SAME_KILL_MS, (to - from) / 300);
   const all: Happened[] = [
@@ -148,7 +149,8 @@ export function happened(
         ? []
         : [{ at: endedAt, kind: "visit", text: t("event-visit-end"), who: account } as const]),
     ]),
-    ...events.map(sentence),
+    // A live page does this each second: words are made for what is shown alone.
+    ...events.filter(shown).map(sentence),
     ...(bootedAt === undefined || near("booted", bootedAt, SAME_START_MS)
       ? []
       : [{ at: bootedAt, kind: "restart", text: t("event-restart") } as const]),
@@ -157,7 +159,7 @@ export function happened(
       .map((at): Happened => ({ at, kind: "kill", text: t("event-kill") })),
     ...(mark === undefined ? [] : [{ at: mark, kind: "mark", text: t("event-mark") } as const]),
   ];
-  return all.filter(({ at }) => at >= from && at <= to).sort((a, b) => a.at - b.at);
+  return all.filter(shown).sort((a, b) => a.at - b.at);
 }
 
 /** `Packages upgraded: 2`, and `nginx 1.22.1-8 → 1.22.1-9, libx 1 → 2`. */
