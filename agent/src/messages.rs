@@ -85,8 +85,8 @@ messages! {
         "  checks {}: not from afar now. {}",
         "  检查 {}：目前不允许远程运行。{}";
     ExplainMetrics,
-        "  metrics: the relay may show how busy this server is, without a signature. {}",
-        "  指标：中继可显示此服务器的繁忙程度，无需签名。{}";
+        "  metrics: the relay may show how busy this server is and what happened to it, without a signature. {}",
+        "  指标：中继可显示此服务器的繁忙程度和所发生的事件，无需签名。{}";
     ExplainNoMetrics,
         "  metrics: not shown now. {}",
         "  指标：目前不显示。{}";

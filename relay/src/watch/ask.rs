@@ -266,10 +266,9 @@ impl Watch {
         let frame = answer.next().await?.ok_or(AnswerError::Broke)?;
         if frame.kind == Kind::Refused {
             // The question is well formed: an agent that cannot read it does not know it yet.
-            return Err(match no(&answer, &frame) {
-                AnswerError::Refused(refused) if refused.code == Refusal::Malformed => AnswerError::Older,
-                other => other,
-            });
+            let no = no(&answer, &frame);
+            let is_older = matches!(&no, AnswerError::Refused(refused) if refused.code == Refusal::Malformed);
+            return Err(if is_older { AnswerError::Older } else { no });
         }
         if frame.kind != Kind::Events {
             return Err(answer.dropped(Cut::Kind));

@@ -2,6 +2,7 @@
 #![no_main]
 
 use cloud_doctor_proto::control::{Hello, HelloAck, TransportBinding};
+use cloud_doctor_proto::events::{Events, EventsRequest};
 use cloud_doctor_proto::frame::{Decoder, Frame, FrameError, encode};
 use cloud_doctor_proto::limits::CONTROL_BYTES_MAX;
 use cloud_doctor_proto::look::{Answer, Question};
@@ -41,6 +42,10 @@ fn bodies(body: &[u8]) {
     let _ = pack::from_bytes::<MetricsRequest>(body, max);
     let _ = pack::from_bytes::<MetricsSeries>(body, max).map(|page| page.series.iter().all(|one| one.is_bounded()));
     let _ = pack::from_bytes::<Processes>(body, max);
+    if let Ok(events) = pack::from_bytes::<Events>(body, max) {
+        let asked = EventsRequest { from: 0, to: u64::MAX };
+        assert!(events.bounded(&asked).is_bounded(&asked));
+    }
     if let Ok(sample) = Sample::from_bytes(body) {
         assert_eq!(sample.to_bytes().len(), body.len());
     }

@@ -9,7 +9,7 @@ use cloud_doctor_tests::relay::Web;
 use cloud_doctor_tests::site::{Plan, Site};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn change_packages(root: &Path, log: &Path) {
 }
 
 /// The agent sees `folder` as its `/var/log`.
-fn with_logs(site: &mut Site, folder: &PathBuf) {
+fn with_logs(site: &mut Site, folder: &Path) {
     let folder = folder.display().to_string();
     site.agent.run_as(|world, command| {
         let mut inside = world.command("/usr/bin/unshare");

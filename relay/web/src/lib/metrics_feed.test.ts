@@ -257,3 +257,34 @@ test("the recorder's seconds are a past as well; refusals and nonsense have sent
   answers(200, JSON.stringify({ at: AT, total: 2, processes: [{ pid: 1, name: "x", processors: -1 }] }));
   expect(await metrics.processes("s", 9).catch((error: { id: string }) => error.id)).toBe("relay_odd");
 });
+
+test("events are asked for as whole milliseconds; a newer server's kinds are left out, nonsense has a sentence", async () => {
+  const event = { at: AT, kind: "failed", count: 1, names: [], unit: "a.service", guessed: false };
+  const named = {
+    ...event,
+    kind: "upgraded",
+    names: Array.from({ length: 20 }, () => ({ name: "x", before: "1" })),
+  };
+  const list = (events: unknown) =>
+    JSON.stringify({ since: AT, events, left_out: 2, blind: ["kernel", "moon"] });
+  const asked = answers(200, list([{ ...event, kind: "moonlight" }, event, named]));
+  const found = await metrics.happened("s", AT - 0.5, AT + 0.5);
+  expect(asked).toEqual([
+    `https://relay.example/api/v1/servers/s/metrics/events?from=${AT - 1}&to=${AT + 1}`,
+  ]);
+  expect(found.events.map(({ kind, names }) => [kind, names.length])).toEqual([
+    ["failed", 0],
+    ["upgraded", 8],
+  ]);
+  expect([found.leftOut, found.blind]).toEqual([2, ["kernel"]]);
+  answers(200, list(Array.from({ length: 900 }, () => event)));
+  expect((await metrics.happened("s", 0, AT)).events.length).toBe(500);
+  const fault = async () => metrics.happened("s", 0, AT).catch((error: { id: string }) => error.id);
+  answers(200, list([{ ...event, at: "x" }]));
+  expect(await fault()).toBe("relay_odd");
+  answers(
+    409,
+    JSON.stringify({ code: "server-refused", refusal: { code: "events-too-often", detail: "4" } }),
+  );
+  expect(await fault()).toBe("refusal_events_too_often");
+});

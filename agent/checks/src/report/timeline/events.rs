@@ -15,6 +15,8 @@ use cloud_doctor_proto::time::UnixTime;
 
 /// The kernel says who was killed, systemd of which service, within seconds.
 const KILL_SECS: u64 = 10;
+/// systemd calls a system started when all services are.
+const UP_SECS: u64 = 600;
 const MILLIS: u64 = 1_000;
 
 /// What happened on this host in the time asked for. Each text passes `redactor`.
@@ -77,20 +79,31 @@ impl Found {
     fn services(&mut self, host: &Host) {
         let journaled = units::journaled(host);
         self.blind.extend((!journaled.gaps.is_empty()).then_some(EventSource::Services));
-        for Told { unit, said, at, count, .. } in journaled.told {
-            let kind = match said {
-                Said::Failed => EventKind::Failed,
-                Said::Restarted => EventKind::Restarted,
-                Said::OutOfMemory if self.is_of(&unit, at) => continue,
-                Said::OutOfMemory => EventKind::Killed,
-            };
-            self.all.push(Event { unit, count, ..event(at, kind) });
-        }
+        self.of_systemd(journaled.told);
         let Some(booted) = starts::booted(host) else { return };
         for start in starts::services(host, booted) {
             if !self.has(EventKind::Restarted, &start.name, start.at, SAME_SECS) {
                 self.all.push(Event { unit: start.name, ..event(start.at, EventKind::Started) });
             }
+        }
+    }
+
+    fn of_systemd(&mut self, told: Vec<Told>) {
+        for Told { unit, said, at, count, .. } in told {
+            let kind = match said {
+                Said::Failed => EventKind::Failed,
+                Said::Restarted => EventKind::Restarted,
+                Said::OutOfMemory if self.is_of(&unit, at) => continue,
+                Said::OutOfMemory => EventKind::Killed,
+                // A host without a record of starts has this alone, and it is said when all services are up.
+                Said::Up => {
+                    if !self.has(EventKind::Booted, "", at, UP_SECS) {
+                        self.all.push(Event { count, guessed: true, ..event(at, EventKind::Booted) });
+                    }
+                    continue;
+                }
+            };
+            self.all.push(Event { unit, count, ..event(at, kind) });
         }
     }
 

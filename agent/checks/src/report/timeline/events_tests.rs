@@ -3,6 +3,7 @@
 use super::wtmp::tests::record;
 use super::*;
 use crate::host::fixture::Fixture;
+use crate::host::journal::JournalEntry;
 use crate::host::journal::tests::recorded;
 use cloud_doctor_proto::limits::EVENTS_SECS_MAX;
 
@@ -101,6 +102,22 @@ fn chk_what_cannot_be_read_is_said_and_what_is_not_there_is_silence() {
         .file("/var/log/journal/0123456789abcdef0123456789abcdef/system.journal", b"junk")
         .file("/var/log/kern.log", "Dec 31 23:59:50 web1 kernel: x\n");
     assert_eq!(look(&odd, &ALL).blind, [EventSource::Starts, EventSource::Services]);
+}
+
+#[test]
+fn chk_without_a_record_of_starts_systemd_tells_of_them() {
+    let entry = |at: u64| JournalEntry {
+        micros: at * 1_000_000,
+        name: "systemd".to_owned(),
+        pid: "1".to_owned(),
+        unit: String::new(),
+        id: units::UP.to_owned(),
+        message: String::new(),
+    };
+    let mut found = Found { all: vec![event(UnixTime(NOW - 5_000), EventKind::Booted)], blind: Vec::new() };
+    found.of_systemd(units::together(&[entry(NOW - 90_000), entry(NOW - 4_950)]));
+    let starts: Vec<_> = found.all.iter().map(|one| (NOW - one.at / 1_000, one.kind, one.guessed)).collect();
+    assert_eq!(starts, [(5_000, EventKind::Booted, false), (90_000, EventKind::Booted, true)]);
 }
 
 #[test]

@@ -22,10 +22,12 @@ pub(super) enum Said {
     Failed,
     OutOfMemory,
     Restarted,
+    /// Of the system itself: it has started.
+    Up,
 }
 
 /// systemd's sd-messages.h, and what each means.
-const EVENTS: [(&str, Said, Text); 3] = [
+const EVENTS: [(&str, Said, Text); 4] = [
     ("d9b373ed55a64feb8242e02dbe79a49c", Said::Failed, Text { en: "failed", zh: "失败" }),
     (
         "fe6faa94e7774663a0da52717891d8ef",
@@ -39,7 +41,10 @@ const EVENTS: [(&str, Said, Text); 3] = [
         Said::Restarted,
         Text { en: "was started again by systemd", zh: "被 systemd 自动重启" },
     ),
+    (UP, Said::Up, Text { en: "the system has started", zh: "系统已启动" }),
 ];
+/// It names no unit.
+pub(super) const UP: &str = "b07a249cd024414a82dd00cd181378ff";
 
 /// The same of one unit within ten minutes.
 #[derive(Debug)]
@@ -63,7 +68,9 @@ pub(super) struct Journaled {
 
 pub(super) fn look(host: &Host) -> Seen {
     let Journaled { told, path, gaps } = journaled(host);
-    Seen { rows: told.iter().map(|one| row(one, &path)).collect(), gaps }
+    // That the kernel started is a row already, by what says when.
+    let units = told.iter().filter(|one| one.said != Said::Up);
+    Seen { rows: units.map(|one| row(one, &path)).collect(), gaps }
 }
 
 /// What systemd has said of units.
@@ -89,9 +96,9 @@ pub(super) fn journaled(host: &Host) -> Journaled {
     found
 }
 
-fn together(entries: &[JournalEntry]) -> Vec<Told> {
+pub(super) fn together(entries: &[JournalEntry]) -> Vec<Told> {
     let mut together: BTreeMap<(&str, &str), Vec<(u64, u32)>> = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| !entry.unit.is_empty()) {
+    for entry in entries.iter().filter(|entry| entry.unit.is_empty() == (entry.id == UP)) {
         let at = entry.micros / 1_000_000;
         let runs = together.entry((&entry.unit, &entry.id)).or_default();
         match runs.last_mut().filter(|(last, _)| at.saturating_sub(*last) <= TOGETHER_SECS) {
@@ -145,6 +152,20 @@ mod tests {
             "and not what anybody else says of it"
         );
         assert!(seen.gaps.is_empty(), "{:?}", seen.gaps);
+    }
+
+    #[test]
+    fn chk_a_start_of_the_system_has_no_unit_and_nothing_else_is_one() {
+        let entry = |id: &str, unit: &str| JournalEntry {
+            micros: 1_767_000_000_000_000,
+            name: "systemd".to_owned(),
+            pid: "1".to_owned(),
+            unit: unit.to_owned(),
+            id: id.to_owned(),
+            message: String::new(),
+        };
+        let told = together(&[entry(UP, ""), entry(UP, "a.service"), entry(EVENTS[0].0, ""), entry("", "")]);
+        assert_eq!(told.iter().map(|one| (one.said, one.unit.as_str())).collect::<Vec<_>>(), [(Said::Up, "")]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ export interface Happened extends Event {
 export const DRAWN_MAX = 60;
 /** What the console knows is asked for again so often, and the server for what happened. */
 const AGAIN_MS = 60_000;
-/** A server that somebody else asked a moment ago. */
+/** A server that somebody else asked a moment ago: so soon or up to twice that, once. */
 const SOON_MS = 5_000;
 /** The server's clock may be ahead. */
 const AHEAD_MS = 3_600_000;
@@ -89,6 +89,7 @@ export function followKnown(server: string, heard: (known: Known) => void): () =
 
 /** For `$effect`: what the server tells. One that tells nothing now keeps what it told before. */
 export function followTold(server: string, heard: (told: HappenedList) => void): () => void {
+  let tried = false;
   return again(async () => {
     // It reads its logs for this: not for a page that nobody sees.
     if (document.hidden) return AGAIN_MS;
@@ -96,8 +97,10 @@ export function followTold(server: string, heard: (told: HappenedList) => void):
       const now = Date.now();
       heard(await facade().metrics.happened(server, now - EVENTS_SECS_MAX * 1000 - AHEAD_MS, now + AHEAD_MS));
     } catch (error) {
-      if ((error as { id?: string }).id === "refusal_events_too_often") return SOON_MS;
+      tried = !tried && (error as { id?: string }).id === "refusal_events_too_often";
+      if (tried) return SOON_MS * (1 + Math.random());
     }
+    tried = false;
     return AGAIN_MS;
   });
 }
@@ -128,6 +131,7 @@ export function happened(
   const events = told?.events ?? [];
   const near = (kind: HappenedKind, at: number, within: number) =>
     events.some((event) => event.kind === kind && Math.abs(event.at - at) <= within);
+  const shown = ({ at }: { readonly at: number }) => at >= from && at <= to;
   // A point of a long time stands for some of it.
   const point = Math.max(SAME_KILL_MS, (to - from) / 300);
   const all: Happened[] = [
@@ -145,7 +149,8 @@ export function happened(
         ? []
         : [{ at: endedAt, kind: "visit", text: t("event-visit-end"), who: account } as const]),
     ]),
-    ...events.map(sentence),
+    // A live page does this each second: words are made for what is shown alone.
+    ...events.filter(shown).map(sentence),
     ...(bootedAt === undefined || near("booted", bootedAt, SAME_START_MS)
       ? []
       : [{ at: bootedAt, kind: "restart", text: t("event-restart") } as const]),
@@ -154,7 +159,7 @@ export function happened(
       .map((at): Happened => ({ at, kind: "kill", text: t("event-kill") })),
     ...(mark === undefined ? [] : [{ at: mark, kind: "mark", text: t("event-mark") } as const]),
   ];
-  return all.filter(({ at }) => at >= from && at <= to).sort((a, b) => a.at - b.at);
+  return all.filter(shown).sort((a, b) => a.at - b.at);
 }
 
 /** `Packages upgraded: 2`, and `nginx 1.22.1-8 → 1.22.1-9, libx 1 → 2`. */
