@@ -25,5 +25,6 @@ mod e2e {
     mod signatures;
     mod slice;
     mod terminal;
+    mod top;
     mod watch;
 }

@@ -12,6 +12,13 @@ const BAR: usize = 12;
 const ABOUT: usize = 9;
 const WHAT: usize = 24;
 const NUMBER: usize = 12;
+/// Columns up to the number's end, and up to the bar's.
+const WITH_NUMBER: usize = 3 + ABOUT + WHAT + NUMBER;
+const WITH_BAR: usize = WITH_NUMBER + 1 + BAR + 2;
+/// Lines that processes get before quiet rows do: their title and the three that use most.
+const PROCESSES_LEAST: usize = 4;
+/// Lines of what is to be said before anything else.
+const REMARK_LINES_MAX: usize = 4;
 /// The steps of a line of points.
 const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Processes when nobody says how many fit.
@@ -60,19 +67,63 @@ impl Style {
 pub(super) fn draw(view: &View<'_>, style: Style) -> Vec<String> {
     let mut lines = vec![head(view, style)];
     if !view.remark.is_empty() {
-        lines.push(style.painted(&cut(&format!("!! {}", one_line(view.remark, 400)), style.columns), Level::Look));
+        let text = wrapped(&format!("!! {}", one_line(view.remark, 400)), style.columns);
+        lines.extend(text.iter().map(|line| style.painted(line, Level::Look)));
     }
-    let mut number = 0;
-    for (title, rows) in PARTS {
-        lines.push(cut(&style.word(*title), style.columns));
-        for row in *rows {
-            lines.push(line(row, &view.trail.points(number).collect::<Vec<_>>(), style));
-            number += 1;
-        }
+    let all = seen(view.trail);
+    let least = if view.processes.processes.is_empty() { 0 } else { PROCESSES_LEAST };
+    let room = style.rows.map_or(usize::MAX, |rows| rows.saturating_sub(lines.len() + PARTS.len() + least));
+    let shown = chosen(&all, room);
+    for (part, (title, _)) in PARTS.iter().enumerate() {
+        let of = || all.iter().zip(&shown).filter(move |(seen, _)| seen.part == part);
+        lines.push(heading(*title, of().filter(|(_, shown)| !**shown).count(), style));
+        lines.extend(of().filter(|(_, shown)| **shown).map(|(seen, _)| line(seen.row, &seen.points, style)));
     }
     processes(view.processes, style, &mut lines);
     lines.truncate(style.rows.unwrap_or(usize::MAX));
     lines
+}
+
+/// A row as it stands.
+struct Seen {
+    part: usize,
+    row: &'static Row,
+    points: Vec<f32>,
+}
+
+fn seen(trail: &Trail) -> Vec<Seen> {
+    let rows = PARTS.iter().enumerate().flat_map(|(part, (_, rows))| rows.iter().map(move |row| (part, row)));
+    rows.enumerate().map(|(number, (part, row))| Seen { part, row, points: trail.points(number).collect() }).collect()
+}
+
+/// Which rows are shown where there is room for so many: what is worth a look first, then how much of what is used, then
+/// what is quiet, then what nobody knows; of alike ones the upper.
+fn chosen(all: &[Seen], room: usize) -> Vec<bool> {
+    let last = PARTS.len().saturating_sub(1);
+    let importance = |seen: &Seen| match seen.row.level(seen.points.last().copied().unwrap_or(f32::NAN)) {
+        Level::Hurts => 0,
+        Level::Look => 1,
+        Level::Fine if seen.part == last => 2,
+        Level::Fine => 3,
+        Level::Unknown => 4,
+    };
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|number| all.get(*number).map_or(5, importance));
+    let mut shown = vec![false; all.len()];
+    for number in order.into_iter().take(room) {
+        shown.get_mut(number).into_iter().for_each(|place| *place = true);
+    }
+    shown
+}
+
+/// A part's title, and how many of its rows there is no room for.
+fn heading(title: Id, hidden: usize, style: Style) -> String {
+    let title = style.word(title);
+    let text = match hidden {
+        0 => title,
+        _ => format!("{title}  {}", Id::TopQuiet.with(&[&hidden]).text(style.language)),
+    };
+    cut(&text, style.columns)
 }
 
 fn head(view: &View<'_>, style: Style) -> String {
@@ -96,13 +147,16 @@ fn line(row: &Row, points: &[f32], style: Style) -> String {
     };
     let number = if level == Level::Unknown { "-".to_owned() } else { number(now, row.unit) };
     let bar = match row.unit {
+        // Half a bar says another number than a whole one.
+        _ if style.columns < WITH_BAR => String::new(),
         Unit::Share if now.is_finite() => bar(now),
         Unit::Share | Unit::PerSecond | Unit::BytesPerSecond | Unit::Count => " ".repeat(BAR + 2),
     };
     let (about, what) = (style.word(row.about), style.word(row.what));
-    let used = 3 + ABOUT + WHAT + NUMBER + 1 + BAR + 2 + 1;
+    let used = if bar.is_empty() { WITH_NUMBER + 1 } else { WITH_BAR + 1 };
     let spark = spark(points, row.unit, style.columns.saturating_sub(used));
-    let text = format!(" {}{}{} {bar} {spark}", padded(&about, ABOUT), padded(&what, WHAT), left(&number, NUMBER));
+    let gap = if bar.is_empty() { "" } else { " " };
+    let text = format!(" {}{}{} {bar}{gap}{spark}", padded(&about, ABOUT), padded(&what, WHAT), left(&number, NUMBER));
     let text = cut(&text, style.columns.saturating_sub(2));
     format!("{}{}", style.painted(mark, level), text.trim_end())
 }
@@ -203,6 +257,25 @@ fn left(text: &str, columns: usize) -> String {
     format!("{}{text}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
+/// Lines broken between words, or anywhere where there is no blank: Chinese has none.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() && lines.len() < REMARK_LINES_MAX {
+        let fits = cut(rest, columns);
+        let whole = fits.len() == rest.len();
+        let end = if whole { None } else { fits.rfind(' ').filter(|at| *at * 2 > fits.len()) };
+        let end = end.unwrap_or(fits.len());
+        if end == 0 {
+            break;
+        }
+        let (line, more) = rest.split_at(end);
+        lines.push(line.to_owned());
+        rest = more.trim_start();
+    }
+    lines
+}
+
 /// The beginning that fits.
 fn cut(text: &str, columns: usize) -> String {
     let mut used = 0;
@@ -239,6 +312,35 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_small_screen_has_what_is_worth_a_look_and_says_what_it_leaves_out() {
+        let all: Vec<Seen> = seen(&Trail::default())
+            .into_iter()
+            .enumerate()
+            .map(|(number, seen)| Seen { points: vec![if number == 3 { 5.0 } else { 0.0 }], ..seen })
+            .collect();
+        let parts = |room| {
+            let shown = chosen(&all, room);
+            all.iter().zip(shown).filter(|(_, shown)| *shown).map(|(seen, _)| seen.part).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(1), [0], "full listen queues");
+        assert_eq!(parts(4), [0, 2, 2, 2]);
+        assert_eq!(parts(usize::MAX).len(), all.len());
+        let lines = screen(60, Some(20), false, Language::En);
+        assert!(lines.iter().any(|line| line.starts_with("ERRORS") && line.contains("5 more")), "{lines:#?}");
+        assert_eq!(lines.iter().filter(|line| line.contains("root")).count(), 3, "{lines:#?}");
+        assert!(lines.iter().all(|line| !line.contains('[')), "no half of a bar: {lines:#?}");
+    }
+
+    #[test]
+    fn a_long_remark_is_read_to_its_end() {
+        let english = wrapped("web-1 is not connected: it was last here 4 s ago.", 20);
+        assert_eq!(english, ["web-1 is not", "connected: it was", "last here 4 s ago."]);
+        let chinese = wrapped("未连接最后一次在线是四秒前", 10);
+        assert_eq!(chinese, ["未连接最后", "一次在线是", "四秒前"]);
+        assert!(wrapped("字", 1).is_empty(), "no room for one");
     }
 
     #[test]
