@@ -62,7 +62,7 @@ fn left(terminal: &Tmux) {
 #[test]
 fn a_screen_of_top_fits_every_size_and_leaves_the_terminal_as_it_was() {
     let site = Site::planned(Plan::default(), |_| {});
-    let terminal = top(&site, "");
+    let terminal = top(&site, "NO_COLOR=");
     let parts = ["ERRORS", "SATURATION", "UTILISATION", "PROCESS ("];
     let lines = drawn(&terminal, (80, 24), &parts);
     assert!(lines[0].ends_with("q quits"), "{lines:#?}");

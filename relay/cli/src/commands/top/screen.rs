@@ -72,11 +72,13 @@ pub(super) fn draw(view: &View<'_>, style: Style) -> Vec<String> {
     }
     let all = seen(view.trail);
     let least = if view.processes.processes.is_empty() { 0 } else { PROCESSES_LEAST };
-    let room = style.rows.map_or(usize::MAX, |rows| rows.saturating_sub(lines.len() + PARTS.len() + least));
-    let shown = chosen(&all, room);
+    let room = style.rows.map_or(usize::MAX, |rows| rows.saturating_sub(lines.len() + PARTS.len()));
+    let bad = all.iter().filter(|seen| seen.level() >= Level::Look).count();
+    let shown = chosen(&all, room.saturating_sub(least).max(bad.min(room)));
     for (part, (title, _)) in PARTS.iter().enumerate() {
         let of = || all.iter().zip(&shown).filter(move |(seen, _)| seen.part == part);
-        lines.push(heading(*title, of().filter(|(_, shown)| !**shown).count(), style));
+        let hidden: Vec<Level> = of().filter(|(_, shown)| !**shown).map(|(seen, _)| seen.level()).collect();
+        lines.push(heading(*title, &hidden, style));
         lines.extend(of().filter(|(_, shown)| **shown).map(|(seen, _)| line(seen.row, &seen.points, style)));
     }
     processes(view.processes, style, &mut lines);
@@ -91,6 +93,12 @@ struct Seen {
     points: Vec<f32>,
 }
 
+impl Seen {
+    fn level(&self) -> Level {
+        self.row.level(self.points.last().copied().unwrap_or(f32::NAN))
+    }
+}
+
 fn seen(trail: &Trail) -> Vec<Seen> {
     let rows = PARTS.iter().enumerate().flat_map(|(part, (_, rows))| rows.iter().map(move |row| (part, row)));
     rows.enumerate().map(|(number, (part, row))| Seen { part, row, points: trail.points(number).collect() }).collect()
@@ -100,7 +108,7 @@ fn seen(trail: &Trail) -> Vec<Seen> {
 /// what is quiet, then what nobody knows; of alike ones the upper.
 fn chosen(all: &[Seen], room: usize) -> Vec<bool> {
     let last = PARTS.len().saturating_sub(1);
-    let importance = |seen: &Seen| match seen.row.level(seen.points.last().copied().unwrap_or(f32::NAN)) {
+    let importance = |seen: &Seen| match seen.level() {
         Level::Hurts => 0,
         Level::Look => 1,
         Level::Fine if seen.part == last => 2,
@@ -117,13 +125,14 @@ fn chosen(all: &[Seen], room: usize) -> Vec<bool> {
 }
 
 /// A part's title, and how many of its rows there is no room for.
-fn heading(title: Id, hidden: usize, style: Style) -> String {
+fn heading(title: Id, hidden: &[Level], style: Style) -> String {
     let title = style.word(title);
-    let text = match hidden {
-        0 => title,
-        _ => format!("{title}  {}", Id::TopQuiet.with(&[&hidden]).text(style.language)),
-    };
-    cut(&text, style.columns)
+    if hidden.is_empty() {
+        return cut(&title, style.columns);
+    }
+    let quiet = hidden.iter().all(|level| *level < Level::Look);
+    let more = if quiet { Id::TopQuiet } else { Id::TopNoRoom };
+    cut(&format!("{title}  {}", more.with(&[&hidden.len()]).text(style.language)), style.columns)
 }
 
 fn head(view: &View<'_>, style: Style) -> String {
@@ -156,7 +165,10 @@ fn line(row: &Row, points: &[f32], style: Style) -> String {
     let used = if bar.is_empty() { WITH_NUMBER + 1 } else { WITH_BAR + 1 };
     let spark = spark(points, row.unit, style.columns.saturating_sub(used));
     let gap = if bar.is_empty() { "" } else { " " };
-    let text = format!(" {}{}{} {bar}{gap}{spark}", padded(&about, ABOUT), padded(&what, WHAT), left(&number, NUMBER));
+    // What a value means may be cut, the value never.
+    let room = WHAT.min(style.columns.saturating_sub(WITH_NUMBER - WHAT + 2));
+    let what = padded(&cut(&what, room.saturating_sub(1)), room);
+    let text = format!(" {}{what}{} {bar}{gap}{spark}", padded(&about, ABOUT), left(&number, NUMBER));
     let text = cut(&text, style.columns.saturating_sub(2));
     format!("{}{}", style.painted(mark, level), text.trim_end())
 }
@@ -329,9 +341,13 @@ mod tests {
         assert_eq!(parts(4), [0, 2, 2, 2]);
         assert_eq!(parts(usize::MAX).len(), all.len());
         let lines = screen(60, Some(20), false, Language::En);
-        assert!(lines.iter().any(|line| line.starts_with("ERRORS") && line.contains("5 more")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line == "UTILISATION  10 more: quiet or unknown"), "{lines:#?}");
         assert_eq!(lines.iter().filter(|line| line.contains("root")).count(), 3, "{lines:#?}");
         assert!(lines.iter().all(|line| !line.contains('[')), "no half of a bar: {lines:#?}");
+        let style = Style { language: Language::En, colour: false, columns: 40, rows: None };
+        let narrow = line(PARTS[2].1.first().unwrap(), &[0.97], style);
+        assert!(narrow.contains("97.0 %") && width(&narrow) <= 40, "{narrow}");
+        assert!(heading(Id::TopErrors, &[Level::Fine, Level::Hurts], style).contains("2 more: no room"));
     }
 
     #[test]
