@@ -343,9 +343,11 @@ mod tests {
         let lines = screen(60, Some(20), false, Language::En);
         assert!(lines.iter().any(|line| line == "UTILISATION  10 more: quiet or unknown"), "{lines:#?}");
         assert_eq!(lines.iter().filter(|line| line.contains("root")).count(), 3, "{lines:#?}");
-        assert!(lines.iter().all(|line| !line.contains('[')), "no half of a bar: {lines:#?}");
-        let style = Style { language: Language::En, colour: false, columns: 40, rows: None };
-        let narrow = line(PARTS[2].1.first().unwrap(), &[0.97], style);
+        let style = Style { language: Language::En, colour: false, columns: 60, rows: None };
+        let busy = PARTS[2].1.first().unwrap();
+        assert!(!line(busy, &[0.97], style).contains('['), "no half of a bar");
+        let style = Style { columns: 40, ..style };
+        let narrow = line(busy, &[0.97], style);
         assert!(narrow.contains("97.0 %") && width(&narrow) <= 40, "{narrow}");
         assert!(heading(Id::TopErrors, &[Level::Fine, Level::Hurts], style).contains("2 more: no room"));
     }
