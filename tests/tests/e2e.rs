@@ -28,5 +28,6 @@ mod e2e {
     mod signatures;
     mod slice;
     mod terminal;
+    mod top;
     mod watch;
 }

@@ -253,27 +253,40 @@ async fn plans_have_one_name_and_begin_one_scan_for_each_time() {
     assert_eq!(["scan-plan-paused", "scan-plan-resumed"].map(noted), [1, 1], "what it is already is no change");
 }
 
+type Said = (u8, &'static str, &'static str, Rank);
+
+/// A scan of three servers, of which the third is absent: which checks have looked at the others, and what they found.
+async fn scanned(scoped: &Scoped<'_>, seed: u8, looked: &[&str], found: &[Said]) -> ScanRef {
+    let scan = scoped.start_scan(&new(seed, &[]), WHO, NOW).await.unwrap();
+    let of = |agent: u8| {
+        let mine = found.iter().filter(|(of, ..)| *of == agent);
+        let mine = mine.map(|(_, check, subject, rank)| finding(check, subject, *rank, "")).collect();
+        let state = if agent == 3 { ServerState::Absent } else { ServerState::Report };
+        let looked = looked.iter().map(|check| (*check).to_owned()).collect();
+        ServerResult { looked, ..result(AgentId([agent; 32]), state, mine) }
+    };
+    scoped.add_results(scan.number, &[1, 2, 3].map(of), NOW).await.unwrap();
+    scoped.end_scan(scan.number, NOW).await.unwrap();
+    scan.number
+}
+
+/// What is told of a scan beside another one.
+async fn told(scoped: &Scoped<'_>, pair: (ScanRef, ScanRef), which: WhichFindings) -> Vec<String> {
+    let line = |one: &ScanFinding| {
+        let row = [&one.name, &one.check, &one.subject, one.rank.id(), &one.change];
+        row.map(|part| if part.is_empty() { "-" } else { part }).join(" ")
+    };
+    scoped.changes_since(pair, &which, 99).await.unwrap().iter().map(line).collect()
+}
+
 #[tokio::test]
 async fn any_two_scans_are_compared_and_who_has_not_looked_makes_nothing_new_or_gone() {
     let world = with_servers(3).await;
     let scoped = world.store.of(world.tenant);
-    let mut seed = 0;
-    let mut scanned = async |looked: &[&str], found: &[(u8, &'static str, &'static str, Rank)]| {
-        seed += 1;
-        let scan = scoped.start_scan(&new(seed, &[]), WHO, NOW).await.unwrap();
-        let of = |agent: u8| {
-            let mine = found.iter().filter(|(of, ..)| *of == agent);
-            let mine = mine.map(|(_, check, subject, rank)| finding(check, subject, *rank, "")).collect();
-            let state = if agent == 3 { ServerState::Absent } else { ServerState::Report };
-            let looked = looked.iter().map(|check| (*check).to_owned()).collect();
-            ServerResult { looked, ..result(AgentId([agent; 32]), state, mine) }
-        };
-        scoped.add_results(scan.number, &[1, 2, 3].map(of), NOW).await.unwrap();
-        scoped.end_scan(scan.number, NOW).await.unwrap();
-        scan.number
-    };
     use Rank::{Critical, Ok as Good, Unknown, Warning};
     let first = scanned(
+        &scoped,
+        1,
         &["cpu", "disk", "log"],
         &[
             (1, "cpu", "", Warning),
@@ -287,6 +300,8 @@ async fn any_two_scans_are_compared_and_who_has_not_looked_makes_nothing_new_or_
     )
     .await;
     let second = scanned(
+        &scoped,
+        2,
         &["cpu", "disk", "net"],
         &[
             (1, "cpu", "", Good),
@@ -299,14 +314,6 @@ async fn any_two_scans_are_compared_and_who_has_not_looked_makes_nothing_new_or_
         ],
     )
     .await;
-    let told = async |scan, since, which: WhichFindings| {
-        let rows = scoped.changes_since((scan, since), &which, 99).await.unwrap();
-        let line = |one: &ScanFinding| {
-            let row = [&one.name, &one.check, &one.subject, one.rank.id(), &one.change];
-            row.map(|part| if part.is_empty() { "-" } else { part }).join(" ")
-        };
-        rows.iter().map(line).collect::<Vec<_>>()
-    };
     let all = [
         "web-002 disk / critical worse",
         "web-001 disk /b critical new",
@@ -320,16 +327,16 @@ async fn any_two_scans_are_compared_and_who_has_not_looked_makes_nothing_new_or_
         "web-001 cpu - ok gone",
         "web-001 disk /a ok gone",
     ];
-    let mut found = told(second, first, WhichFindings::default()).await;
+    let mut found = told(&scoped, (second, first), WhichFindings::default()).await;
     let mut wanted = all.map(str::to_owned);
     found.sort();
     wanted.sort();
     assert_eq!(found, wanted);
     let gone = WhichFindings { change: Some("gone".into()), check: Some("disk".into()), ..WhichFindings::default() };
-    assert_eq!(told(second, first, gone).await, ["web-001 disk /a ok gone"]);
-    let back = told(first, second, WhichFindings::default()).await;
+    assert_eq!(told(&scoped, (second, first), gone).await, ["web-001 disk /a ok gone"]);
+    let back = told(&scoped, (first, second), WhichFindings::default()).await;
     assert!(back.contains(&"web-001 cpu - warning new".to_owned()), "the other way round: {back:?}");
-    assert!(told(first, first, WhichFindings::default()).await.iter().all(|line| line.ends_with('-')));
+    assert!(told(&scoped, (first, first), WhichFindings::default()).await.iter().all(|line| line.ends_with('-')));
     let counts = scoped.change_counts(second, first).await.unwrap();
     let count = |change: &str| counts.iter().filter(|one| one.change == change).map(|one| one.findings).sum::<u64>();
     assert_eq!(["new", "worse", "better", "gone", "unsure", ""].map(count), [1, 2, 1, 2, 2, 1]);
@@ -338,7 +345,7 @@ async fn any_two_scans_are_compared_and_who_has_not_looked_makes_nothing_new_or_
     let after =
         FindingPlace { rank: last.rank, check: last.check.clone(), agent: last.agent, subject: last.subject.clone() };
     let rest = WhichFindings { after: Some(after), ..WhichFindings::default() };
-    assert_eq!(told(second, first, rest).await.len(), 5, "a page goes on where one ended");
+    assert_eq!(told(&scoped, (second, first), rest).await.len(), 5, "a page goes on where one ended");
 }
 
 /// The least of several tries: what it costs, without what else the machine does meanwhile.

@@ -62,6 +62,8 @@ messages! {
     TopFailed: "service failed", "服务失败";
     TopKilled: "process killed: memory ran out", "进程因内存不足被终止";
     TopNewer: "something that this client does not know", "此客户端未知的事件";
+    TopQuiet: "{0} more: quiet or unknown", "另有 {0} 项正常或未知";
+    TopNoRoom: "{0} more: no room here", "另有 {0} 项放不下";
     TopQuit: "q quits", "按 q 退出";
     TopSince: "\"{0}\" is no length of time. Write 15m, 1h or 2d.", "\"{0}\" 不是时间长度。请写 15m、1h 或 2d。";
     TopSilent: "{0} sent no values in time. Look at its agent: cloud-doctor-agent status", "{0} 未及时发送数据。请检查其 Agent：cloud-doctor-agent status";

@@ -27,8 +27,11 @@ use cloud_doctor_proto::metrics::{Sample, Series, SeriesKind};
 use rows::Trail;
 use screen::{Style, View};
 use serde_json::{Map, Value, json};
+use std::future::Future;
 use std::io::{IsTerminal as _, Write as _};
+use std::pin::{Pin, pin};
 use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// For the first values: a server that shows them at all has a sample each second.
@@ -208,14 +211,17 @@ impl Seen<'_> {
         let keys = Pipe::reading(std::io::stdin()).map_err(io)?;
         let _raw = Raw::new(std::io::stdin()).map_err(io)?;
         let mut signals = Signals::new().map_err(io)?;
+        let resized = signal(SignalKind::window_change()).map_err(|error| Fail::system("signal", &error))?;
         let full = FullScreen::enter();
         let mut shown = Shown {
             full,
+            resized,
             trail: Trail::default(),
             happened: HappenedList::default(),
             processes: ProcessList::default(),
             remark: String::new(),
         };
+        self.draw(&shown);
         tokio::select! {
             biased;
             () = quit(&keys) => Ok(0),
@@ -227,13 +233,26 @@ impl Seen<'_> {
     /// Shows what comes, again and again, until the server or the relay says no.
     async fn keep_showing(&self, shown: &mut Shown) -> Result<u8, Fail> {
         loop {
-            match self.relay.metrics_feed(&self.target.agent).await {
+            let feed = self.relay.metrics_feed(&self.target.agent);
+            match self.while_drawing(shown, feed).await {
                 Ok(mut feed) => self.show(&mut feed, shown).await?,
                 Err(error) if error.may_pass() => shown.remark = error.text(self.app.language),
                 Err(error) => return Err(error.into()),
             }
             self.draw(shown);
-            sleep(AGAIN).await;
+            self.while_drawing(shown, sleep(AGAIN)).await;
+        }
+    }
+
+    /// Waits for something; a terminal that changes its size meanwhile is drawn anew.
+    async fn while_drawing<T>(&self, shown: &mut Shown, waited: impl Future<Output = T>) -> T {
+        let mut waited = pin!(waited);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut waited => return done,
+                _ = shown.resized.recv() => self.draw(shown),
+            }
         }
     }
 
@@ -242,8 +261,7 @@ impl Seen<'_> {
         processes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lately = interval(HAPPENED_EVERY);
         lately.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut resized = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::window_change())
-            .map_err(|error| Fail::system("signal", &error))?;
+        let (mut asking, mut looking) = (pin!(None), pin!(None));
         let mut live = false;
         loop {
             tokio::select! {
@@ -255,17 +273,29 @@ impl Seen<'_> {
                         return Ok(());
                     }
                 },
-                _ = resized.recv() => {}
-                _ = processes.tick(), if live => {
-                    // A list that does not come is an old one.
-                    if let Ok(Ok(list)) = timeout(PROCESSES_EVERY, self.relay.processes(&self.target.agent, PROCESSES)).await {
+                _ = shown.resized.recv() => {}
+                // The server looks twice, a second apart: values go on meanwhile.
+                list = answer(asking.as_mut()), if asking.is_some() => {
+                    asking.set(None);
+                    // A list that does not come is an old one, and one of a server that went is none.
+                    if let Ok(Ok(list)) = list && live {
                         shown.processes = list;
                     }
                 }
-                _ = lately.tick(), if live => {
-                    if let Ok(Ok(list)) = timeout(PROCESSES_EVERY, self.lately()).await {
+                list = answer(looking.as_mut()), if looking.is_some() => {
+                    looking.set(None);
+                    if let Ok(Ok(list)) = list {
                         shown.happened = list;
                     }
+                }
+                _ = lately.tick(), if live && looking.is_none() => {
+                    looking.set(Some(timeout(PROCESSES_EVERY, self.lately())));
+                    continue;
+                }
+                _ = processes.tick(), if live && asking.is_none() => {
+                    let list = self.relay.processes(&self.target.agent, PROCESSES);
+                    asking.set(Some(timeout(PROCESSES_EVERY, list)));
+                    continue;
                 }
             }
             self.draw(shown);
@@ -323,17 +353,27 @@ impl Seen<'_> {
             now_millis: clock::wall().0.saturating_mul(1_000),
             processes: &shown.processes,
         };
-        shown.full.paint(&screen::draw(&view, style));
+        shown.full.paint(&screen::draw(&view, style), usize::from(rows));
     }
 }
 
 /// What a screen holds.
 struct Shown {
     full: FullScreen,
+    /// The terminal has another size.
+    resized: Signal,
     trail: Trail,
     happened: HappenedList,
     processes: ProcessList,
     remark: String,
+}
+
+/// What a question is answered; without one, never.
+async fn answer<T>(asked: Pin<&mut Option<impl Future<Output = T>>>) -> T {
+    match asked.as_pin_mut() {
+        Some(asked) => asked.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Ends when somebody wants to leave, or the terminal is gone.
@@ -360,8 +400,10 @@ impl FullScreen {
         Self
     }
 
-    fn paint(&self, lines: &[String]) {
-        write(&format!("\x1b[H{}\x1b[K\x1b[J", lines.join("\x1b[K\r\n")));
+    /// All rows, each cleared before it is written: behind the last column of a full one its last character would go.
+    fn paint(&self, lines: &[String], rows: usize) {
+        let line = |row: usize| format!("\x1b[K{}", lines.get(row).map_or("", String::as_str));
+        write(&format!("\x1b[H{}", (0..rows).map(line).collect::<Vec<_>>().join("\r\n")));
     }
 }
 

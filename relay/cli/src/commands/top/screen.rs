@@ -13,6 +13,13 @@ const BAR: usize = 12;
 const ABOUT: usize = 9;
 const WHAT: usize = 24;
 const NUMBER: usize = 12;
+/// Columns up to the number's end, and up to the bar's.
+const WITH_NUMBER: usize = 3 + ABOUT + WHAT + NUMBER;
+const WITH_BAR: usize = WITH_NUMBER + 1 + BAR + 2;
+/// Lines that processes get before quiet rows do: their title and the three that use most.
+const PROCESSES_LEAST: usize = 4;
+/// Lines of what is to be said before anything else.
+const REMARK_LINES_MAX: usize = 4;
 /// The steps of a line of points.
 const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Processes when nobody says how many fit.
@@ -66,20 +73,73 @@ impl Style {
 pub(super) fn draw(view: &View<'_>, style: Style) -> Vec<String> {
     let mut lines = vec![head(view, style)];
     if !view.remark.is_empty() {
-        lines.push(style.painted(&cut(&format!("!! {}", one_line(view.remark, 400)), style.columns), Level::Look));
+        let text = wrapped(&format!("!! {}", one_line(view.remark, 400)), style.columns);
+        lines.extend(text.iter().map(|line| style.painted(line, Level::Look)));
     }
-    let mut number = 0;
-    for (title, rows) in PARTS {
-        lines.push(cut(&style.word(*title), style.columns));
-        for row in *rows {
-            lines.push(line(row, &view.trail.points(number).collect::<Vec<_>>(), style));
-            number += 1;
-        }
+    let all = seen(view.trail);
+    let least = if view.processes.processes.is_empty() { 0 } else { PROCESSES_LEAST };
+    let room = style.rows.map_or(usize::MAX, |rows| rows.saturating_sub(lines.len() + PARTS.len()));
+    let bad = all.iter().filter(|seen| seen.level() >= Level::Look).count();
+    let shown = chosen(&all, room.saturating_sub(least).max(bad.min(room)));
+    for (part, (title, _)) in PARTS.iter().enumerate() {
+        let of = || all.iter().zip(&shown).filter(move |(seen, _)| seen.part == part);
+        let hidden: Vec<Level> = of().filter(|(_, shown)| !**shown).map(|(seen, _)| seen.level()).collect();
+        lines.push(heading(*title, &hidden, style));
+        lines.extend(of().filter(|(_, shown)| **shown).map(|(seen, _)| line(seen.row, &seen.points, style)));
     }
     lately(view, style, &mut lines);
     processes(view.processes, style, &mut lines);
     lines.truncate(style.rows.unwrap_or(usize::MAX));
     lines
+}
+
+/// A row as it stands.
+struct Seen {
+    part: usize,
+    row: &'static Row,
+    points: Vec<f32>,
+}
+
+impl Seen {
+    fn level(&self) -> Level {
+        self.row.level(self.points.last().copied().unwrap_or(f32::NAN))
+    }
+}
+
+fn seen(trail: &Trail) -> Vec<Seen> {
+    let rows = PARTS.iter().enumerate().flat_map(|(part, (_, rows))| rows.iter().map(move |row| (part, row)));
+    rows.enumerate().map(|(number, (part, row))| Seen { part, row, points: trail.points(number).collect() }).collect()
+}
+
+/// Which rows are shown where there is room for so many: what is worth a look first, then how much of what is used, then
+/// what is quiet, then what nobody knows; of alike ones the upper.
+fn chosen(all: &[Seen], room: usize) -> Vec<bool> {
+    let last = PARTS.len().saturating_sub(1);
+    let importance = |seen: &Seen| match seen.level() {
+        Level::Hurts => 0,
+        Level::Look => 1,
+        Level::Fine if seen.part == last => 2,
+        Level::Fine => 3,
+        Level::Unknown => 4,
+    };
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|number| all.get(*number).map_or(5, importance));
+    let mut shown = vec![false; all.len()];
+    for number in order.into_iter().take(room) {
+        shown.get_mut(number).into_iter().for_each(|place| *place = true);
+    }
+    shown
+}
+
+/// A part's title, and how many of its rows there is no room for.
+fn heading(title: Id, hidden: &[Level], style: Style) -> String {
+    let title = style.word(title);
+    if hidden.is_empty() {
+        return cut(&title, style.columns);
+    }
+    let quiet = hidden.iter().all(|level| *level < Level::Look);
+    let more = if quiet { Id::TopQuiet } else { Id::TopNoRoom };
+    cut(&format!("{title}  {}", more.with(&[&hidden.len()]).text(style.language)), style.columns)
 }
 
 fn head(view: &View<'_>, style: Style) -> String {
@@ -103,13 +163,19 @@ fn line(row: &Row, points: &[f32], style: Style) -> String {
     };
     let number = if level == Level::Unknown { "-".to_owned() } else { number(now, row.unit) };
     let bar = match row.unit {
+        // Half a bar says another number than a whole one.
+        _ if style.columns < WITH_BAR => String::new(),
         Unit::Share if now.is_finite() => bar(now),
         Unit::Share | Unit::PerSecond | Unit::BytesPerSecond | Unit::Count => " ".repeat(BAR + 2),
     };
     let (about, what) = (style.word(row.about), style.word(row.what));
-    let used = 3 + ABOUT + WHAT + NUMBER + 1 + BAR + 2 + 1;
+    let used = if bar.is_empty() { WITH_NUMBER + 1 } else { WITH_BAR + 1 };
     let spark = spark(points, row.unit, style.columns.saturating_sub(used));
-    let text = format!(" {}{}{} {bar} {spark}", padded(&about, ABOUT), padded(&what, WHAT), left(&number, NUMBER));
+    let gap = if bar.is_empty() { "" } else { " " };
+    // What a value means may be cut, the value never.
+    let room = WHAT.min(style.columns.saturating_sub(WITH_NUMBER - WHAT + 2));
+    let what = padded(&cut(&what, room.saturating_sub(1)), room);
+    let text = format!(" {}{what}{} {bar}{gap}{spark}", padded(&about, ABOUT), left(&number, NUMBER));
     let text = cut(&text, style.columns.saturating_sub(2));
     format!("{}{}", style.painted(mark, level), text.trim_end())
 }
@@ -222,6 +288,25 @@ fn left(text: &str, columns: usize) -> String {
     format!("{}{text}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
+/// Lines broken between words, or anywhere where there is no blank: Chinese has none.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() && lines.len() < REMARK_LINES_MAX {
+        let fits = cut(rest, columns);
+        let whole = fits.len() == rest.len();
+        let end = if whole { None } else { fits.rfind(' ').filter(|at| *at * 2 > fits.len()) };
+        let end = end.unwrap_or(fits.len());
+        if end == 0 {
+            break;
+        }
+        let (line, more) = rest.split_at(end);
+        lines.push(line.to_owned());
+        rest = more.trim_start();
+    }
+    lines
+}
+
 /// The beginning that fits.
 fn cut(text: &str, columns: usize) -> String {
     let mut used = 0;
@@ -275,11 +360,47 @@ mod tests {
         let count = |rows: usize, text: &str| {
             screen(100, Some(rows), false, Language::En).iter().filter(|line| line.contains(text)).count()
         };
-        let rows = screen(100, None, false, Language::En).iter().position(|line| line == "LATELY").unwrap();
-        assert_eq!((count(rows + 3, "service failed"), count(rows + 3, "root")), (0, 2));
-        assert_eq!((count(rows + 7, "service failed"), count(rows + 7, "root")), (0, 6), "not one without a title");
-        assert_eq!((count(rows + 9, "service failed"), count(rows + 9, "root")), (2, 5));
-        assert_eq!((count(rows + 40, "service failed"), count(rows + 40, "root")), (5, 33));
+        for rows in 1..100 {
+            let (title, events) = (count(rows, "LATELY"), count(rows, "service failed"));
+            assert!(events == 0 || count(rows, "root") >= PROCESSES_FIRST, "{rows}");
+            assert_eq!(title, events.min(1), "{rows}");
+        }
+        assert_eq!(count(100, "service failed"), EVENTS);
+    }
+
+    #[test]
+    fn a_small_screen_has_what_is_worth_a_look_and_says_what_it_leaves_out() {
+        let all: Vec<Seen> = seen(&Trail::default())
+            .into_iter()
+            .enumerate()
+            .map(|(number, seen)| Seen { points: vec![if number == 3 { 5.0 } else { 0.0 }], ..seen })
+            .collect();
+        let parts = |room| {
+            let shown = chosen(&all, room);
+            all.iter().zip(shown).filter(|(_, shown)| *shown).map(|(seen, _)| seen.part).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(1), [0], "full listen queues");
+        assert_eq!(parts(4), [0, 2, 2, 2]);
+        assert_eq!(parts(usize::MAX).len(), all.len());
+        let lines = screen(60, Some(20), false, Language::En);
+        assert!(lines.iter().any(|line| line == "UTILISATION  10 more: quiet or unknown"), "{lines:#?}");
+        assert_eq!(lines.iter().filter(|line| line.contains("root")).count(), 3, "{lines:#?}");
+        let style = Style { language: Language::En, colour: false, columns: 60, rows: None };
+        let busy = PARTS[2].1.first().unwrap();
+        assert!(!line(busy, &[0.97], style).contains('['), "no half of a bar");
+        let style = Style { columns: 40, ..style };
+        let narrow = line(busy, &[0.97], style);
+        assert!(narrow.contains("97.0 %") && width(&narrow) <= 40, "{narrow}");
+        assert!(heading(Id::TopErrors, &[Level::Fine, Level::Hurts], style).contains("2 more: no room"));
+    }
+
+    #[test]
+    fn a_long_remark_is_read_to_its_end() {
+        let english = wrapped("web-1 is not connected: it was last here 4 s ago.", 20);
+        assert_eq!(english, ["web-1 is not", "connected: it was", "last here 4 s ago."]);
+        let chinese = wrapped("未连接最后一次在线是四秒前", 10);
+        assert_eq!(chinese, ["未连接最后", "一次在线是", "四秒前"]);
+        assert!(wrapped("字", 1).is_empty(), "no room for one");
     }
 
     #[test]
