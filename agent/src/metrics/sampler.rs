@@ -384,7 +384,7 @@ mod tests {
         assert!(made > 0 && made < fillers.len());
         let (lost, said) = logged(|| sampling.minutes(75));
         assert!((13.0..=15.0).contains(&lost), "an hour is kept: {lost}");
-        assert_eq!(u64::from(lost as u16), history.lost(), "what is shown is what is lost");
+        assert_eq!(f64::from(lost), lossy(history.lost()), "what is shown is what is lost");
         assert_eq!(said.matches("history of metrics cannot be written").count(), 1, "told once: {said}");
         assert!(said.contains("os error 28"), "the kernel's own word: {said}");
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);

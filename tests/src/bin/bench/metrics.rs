@@ -172,11 +172,17 @@ pub(crate) fn measure_history(report: &mut Report) -> Result<()> {
     history.find();
     let end = play(&history, &mut host.table, &recorded, before);
     let known = recorded.iter().flatten().filter(|value| value.is_finite()).count() / recorded.len();
-    let (bytes, points) = size(folder.path(), known)?;
-    let runs = format!("{RECORDED} s of this host, {known} series, played for {DAYS} days; both tiers");
+    let [seconds, tens] = ["1s-", "10s-"].map(|tier| bytes(folder.path(), tier));
+    let [fine, coarse] = points(known)?;
+    let (seconds, tens) = (seconds?, tens?);
+    let runs = format!(
+        "{RECORDED} s of this host, {known} series, played for {DAYS} days; seconds {:.2}, tens of seconds {:.2} bytes",
+        seconds / fine,
+        tens / coarse
+    );
     let figure =
         |name: &str, ours, unit, aim| Figure { name: name.into(), ours, peer: None, unit, aim, runs: runs.clone() };
-    report.add(&figure(HISTORY[0], Some(bytes / points), "bytes", Aim::AtMost(1.5)))?;
+    report.add(&figure(HISTORY[0], Some((seconds + tens) / (fine + coarse)), "bytes", Aim::AtMost(1.5)))?;
     let name = "system.cpu.utilization".to_owned();
     let request = RangeRequest { from: end - DAYS * 86_400_000, to: end, points: 2_000, names: vec![name] };
     let mut times = Vec::new();
@@ -206,13 +212,24 @@ fn play(history: &History, table: &mut Table, recorded: &[Vec<f32>], began: Mome
     now.wall
 }
 
-/// Bytes of all files, and points in them: one of ten seconds, with its three values, is one.
-fn size(folder: &Path, series: usize) -> Result<(f64, f64)> {
+/// Bytes of all files of a tier.
+fn bytes(folder: &Path, tier: &str) -> Result<f64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder)? {
-        bytes += entry?.metadata()?.len();
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(tier) {
+            bytes += entry.metadata()?.len();
+        }
     }
-    let points = u64::try_from(series)? * (DAYS * 8_640 + 2 * 3_600);
-    let exact = |number: u64| u32::try_from(number).map(f64::from).context("far less than 4 GB");
-    Ok((exact(bytes)?, exact(points)?))
+    exact(bytes)
+}
+
+/// Points of both tiers: one of ten seconds, with its three values, is one.
+fn points(series: usize) -> Result<[f64; 2]> {
+    let series = u64::try_from(series)?;
+    Ok([exact(series * 2 * 3_600)?, exact(series * DAYS * 8_640)?])
+}
+
+fn exact(number: u64) -> Result<f64> {
+    u32::try_from(number).map(f64::from).context("far less than 4 GB")
 }
