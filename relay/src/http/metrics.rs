@@ -20,6 +20,8 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Points of a series when nobody says otherwise: a chart as wide as a screen.
 const POINTS: u32 = 600;
+/// Of a question that does not say about when.
+const TIME_MISSING: &str = "from and to: milliseconds of Unix time are needed";
 /// Processes when nobody says otherwise.
 const PROCESSES: u32 = 50;
 
@@ -54,7 +56,7 @@ fn part(pairs: Vec<(String, String)>) -> Result<RangeRequest, Problem> {
         }
     }
     let (Some(from), Some(to)) = (part.from, part.to) else {
-        return Err(bad("from and to: milliseconds of Unix time are needed".to_owned()));
+        return Err(bad(TIME_MISSING.to_owned()));
     };
     let points = part.points.unwrap_or(POINTS);
     if from >= to || !(1..=POINTS_MAX).contains(&points) {
@@ -211,9 +213,9 @@ pub(super) async fn processes(
 #[derive(Deserialize, IntoParams)]
 pub(super) struct Time {
     /// First millisecond of Unix time, by the server's clock.
-    from: u64,
+    from: Option<u64>,
     /// The first one after it.
-    to: u64,
+    to: Option<u64>,
 }
 
 /// What happened on a server. Names are a stranger's texts: escape them where they are shown.
@@ -278,9 +280,13 @@ pub(super) async fn happened(
     Asked(Time { from, to }): Asked<Time>,
 ) -> Result<Json<Events>, Problem> {
     let agent = caller.scoped(&api).agent(&id).await?.ok_or(Code::Unknown)?.agent;
+    let bad = |why: &str| Problem::with(Code::BadRequest, why);
+    let (Some(from), Some(to)) = (from, to) else {
+        return Err(bad(TIME_MISSING));
+    };
     let asked = EventsRequest { from, to };
     if !asked.is_bounded() {
-        return Err(Problem::with(Code::BadRequest, "from must be before to"));
+        return Err(bad("from must be before to"));
     }
     let all = api.watch.events((caller.account.tenant, &agent), &who(&caller), asked).await?;
     let events::Events { since, events, left_out, blind } = all;

@@ -145,8 +145,8 @@ async fn web_19_no_secret_stands_in_an_url_and_no_answer_tells_of_the_inside() {
         names,
         [
             "account", "after", "before", "change", "channel", "check", "count", "from", "id", "label", "name", "of",
-            "points", "purpose", "run", "seen", "server", "state", "status", "to", "visit", "wait", "waived", "waiver",
-            "worst",
+            "points", "purpose", "run", "seen", "server", "since", "state", "status", "to", "visit", "wait", "waived",
+            "waiver", "worst",
         ],
         "none is a secret"
     );
