@@ -15,7 +15,7 @@ mod ledger;
 mod slopes;
 mod told;
 
-pub use calibrated::CONFIDENCE;
+pub use calibrated::{CONFIDENCE, Reach};
 pub(crate) use certain::{Span, record as record_of_ends};
 pub use ledger::{Entry, Ledger, Outcome};
 pub(crate) use told::{Of, SOON, learn, tell};

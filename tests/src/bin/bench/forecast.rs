@@ -4,8 +4,8 @@
 //! single "accuracy": on hosts that never fill up, saying never is always right. Nor is there a coverage of memory, for which
 //! there are no traces.
 
-use anyhow::Result;
-use cloud_doctor_checks::forecast::{CONFIDENCE, Rule};
+use anyhow::{Context as _, Result, ensure};
+use cloud_doctor_checks::forecast::{CONFIDENCE, Reach, Rule};
 use cloud_doctor_tests::traces::{Coverage, Score, TUNING, coverage, measure as forecasts, measure_linear, wilson};
 
 use crate::report::{Aim, Beside, Figure, Report};
@@ -65,7 +65,7 @@ fn measure_coverage(report: &mut Report) -> Result<()> {
             continue;
         };
         let (low, share, high) = wilson(*held, *came_true);
-        let reach = fitted.reach().map_or("too few".to_owned(), |(low, high)| format!("{low:.4} to {high:.4}"));
+        let reach = fitted_reach(rule, fitted)?;
         let runs = format!(
             "{held} of {came_true} that came true, 95 % in {low:.0} to {high:.0}, {early} earlier; tuning {} of {}, ratios {reach}",
             fitted.held, fitted.came_true
@@ -75,6 +75,19 @@ fn measure_coverage(report: &mut Report) -> Result<()> {
         report.add(&Figure { name, ours: Some(share), peer, unit: "%", aim: Aim::RatioAtLeast(1.0), runs })?;
     }
     Ok(())
+}
+
+/// What the tuning seeds say, as text. An interval that is told by other numbers has no measured confidence.
+fn fitted_reach(rule: Rule, fitted: &Coverage) -> Result<String> {
+    let (low, high) = fitted.reach().context("too few forecasts of the tuning seeds came true")?;
+    let (Reach { earliest, latest }, reach) = (rule.reach(), format!("{low:.4} to {high:.4}"));
+    let is_rounded = (low - 0.001..=low).contains(&earliest) && (high..=high + 0.01).contains(&latest);
+    let id = rule.id();
+    ensure!(
+        is_rounded,
+        "{id} tells {earliest} to {latest} times its estimate, the tuning seeds say {reach}: write those"
+    );
+    Ok(reach)
 }
 
 /// Hours before, of those that were foreseen.
