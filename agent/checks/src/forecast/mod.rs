@@ -1,10 +1,10 @@
 //! When something will be used up: disks, inodes and memory, judged from their history as pure code.
 //!
 //! Two detectors that agree with nobody's wish: a *burst* looks at hours and warns late, a *trend* looks at two days and
-//! warns early. Each says an interval, for disks one that was measured (`calibrated`); how often it was right is measured for each
-//! apart, there is no single number for both. It must never forecast from less history than its rule needs, from the edge of one that was restarted,
-//! or give one moment where it has an interval. What has one moment for certain, a certificate's end, is told in the same form
-//! (`certain`) and belongs to no rule.
+//! warns early. Each says an interval, for disks one that was measured (`calibrated`). How often it was right is measured
+//! for each apart, there is no single number for both. It must never forecast from less history than its rule needs, from
+//! the edge of one that was restarted, or give one moment where it has an interval. What has one moment for certain, a
+//! certificate's end, is told in the same form (`certain`) and belongs to no rule.
 //!
 //! Sources: the methods are those of Theil (1950), Sen (1968) and Kendall (1938); windows and gates are tuned on traces
 //! with seeds 0 to 399 of `tests` and measured on others (`make bench ONLY=forecast`).

@@ -2,7 +2,7 @@
 //!
 //! A checker says what it forecasts in details of its findings; whoever keeps the record learns from those, so that there is
 //! one form. It must never call a forecast critical that has only the short history for it: what writes for hours is often
-//! taken away again, nor decide by an end of the interval: critical is what the median says is soon.
+//! taken away again. Nor may an end of the interval decide: critical is what the median says is soon.
 
 use super::{FULL, Forecast, Ledger, Outcome, Rule, certain, forecast};
 use crate::check::Param;
