@@ -5,7 +5,7 @@
 //! others for measuring. Nobody published real ones that fill up, so figures from these are indicative: with rarer failures
 //! precision only falls.
 
-use cloud_doctor_checks::forecast::{Entry, FULL, Ledger, Outcome, Rule, STEP_SECS, forecast};
+use cloud_doctor_checks::forecast::{Entry, FULL, Forecast, Ledger, Outcome, Rule, STEP_SECS, forecast};
 use std::collections::BTreeMap;
 
 /// Seeds for tuning; those from here on are for measuring.
@@ -122,7 +122,7 @@ pub fn measure(seeds: impl Iterator<Item = u64>) -> BTreeMap<Rule, Score> {
     let mut scores = BTreeMap::from(Rule::ALL.map(|rule| (rule, Score::default())));
     for seed in seeds {
         let points = trace(seed);
-        let full = points.last().filter(|(_, used)| *used >= FULL).map(|(at, _)| *at);
+        let full = full_at(&points);
         let ledger = walk(&points);
         for (rule, score) in &mut scores {
             let own: Vec<&Entry> = ledger.entries.iter().filter(|entry| entry.rule == rule.id()).collect();
@@ -135,11 +135,16 @@ pub fn measure(seeds: impl Iterator<Item = u64>) -> BTreeMap<Rule, Score> {
     scores
 }
 
+fn full_at(points: &[(u64, f64)]) -> Option<u64> {
+    points.last().filter(|(_, used)| *used >= FULL).map(|(at, _)| *at)
+}
+
 fn walk(points: &[(u64, f64)]) -> Ledger {
     let mut ledger = Ledger::default();
     for seen in (1..points.len()).step_by(LOOK_POINTS).chain([points.len()]) {
         let (now, used) = points[seen - 1];
-        let said = forecast(&points[..seen]);
+        // As `disk.fills-up` tells it.
+        let said = forecast(&points[..seen]).map(Forecast::calibrated);
         ledger.see("disk.fills-up", "/", now, used, said.as_ref());
     }
     ledger
@@ -165,6 +170,58 @@ fn add(score: &mut Score, own: &[&Entry], full: Option<u64>, months: f64) {
     }
 }
 
+/// How the intervals of a rule did, of forecasts that came true: whether they do is what [`Score`] says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Coverage {
+    /// Episodes that came true.
+    pub came_true: usize,
+    /// Those in which the disk was full within the interval that the episode began with.
+    pub held: usize,
+    /// Those in which it was full before it.
+    pub early: usize,
+    /// Time until it was full by the median estimate then, sorted.
+    pub ratios: Vec<f64>,
+}
+
+impl Coverage {
+    /// Between which ratios eight of ten new ones are to be expected, as split conformal prediction has it: one more is as
+    /// likely to be in any place among those that are known.
+    #[must_use]
+    pub fn reach(&self) -> Option<(f64, f64)> {
+        let places = self.ratios.len() + 1;
+        let (low, high) = (places / 10, (places * 9).div_ceil(10));
+        Some((*self.ratios.get(low.checked_sub(1)?)?, *self.ratios.get(high - 1)?))
+    }
+}
+
+/// Looks at what was told about disks that filled up, with the seeds' traces.
+#[must_use]
+pub fn coverage(seeds: impl Iterator<Item = u64>) -> BTreeMap<Rule, Coverage> {
+    let mut all = BTreeMap::from(Rule::ALL.map(|rule| (rule, Coverage::default())));
+    for seed in seeds {
+        let points = trace(seed);
+        // Nothing comes true about others.
+        let Some(full) = full_at(&points) else { continue };
+        let ledger = walk(&points);
+        for (rule, coverage) in &mut all {
+            let is_own = |entry: &&Entry| entry.rule == rule.id() && entry.outcome == Outcome::True;
+            for entry in ledger.entries.iter().filter(is_own) {
+                coverage.came_true += 1;
+                coverage.held +=
+                    usize::from(entry.earliest <= full && entry.latest.is_none_or(|latest| full <= latest));
+                coverage.early += usize::from(full < entry.earliest);
+                let then = points.partition_point(|(at, _)| *at <= entry.made_at);
+                let likely = forecast(&points[..then]).map(|said| said.likely_secs / 3_600.0);
+                coverage.ratios.extend(likely.map(|likely| hours(full - entry.made_at) / likely));
+            }
+        }
+    }
+    for coverage in all.values_mut() {
+        coverage.ratios.sort_by(f64::total_cmp);
+    }
+    all
+}
+
 /// What people use today: Prometheus' node-mixin, `NodeFilesystemSpaceFillingUp` as a warning. Least squares over 6 h say that
 /// it is full in 24 h, less than 40 % is left, and that for an hour. Nobody acts; it is right when that happens in 24 h.
 #[must_use]
@@ -172,7 +229,7 @@ pub fn measure_linear(seeds: impl Iterator<Item = u64>) -> Score {
     let mut score = Score::default();
     for seed in seeds {
         let points = trace(seed);
-        let full = points.last().filter(|(_, used)| *used >= FULL).map(|(at, _)| *at);
+        let full = full_at(&points);
         let alerts = linear_episodes(&points);
         let hit = |from: &u64| full.is_some_and(|full| (from + LEAD_SECS..=from + 86_400).contains(&full));
         score.episodes += alerts.len();
@@ -249,6 +306,27 @@ mod tests {
         assert!(trend.foreseen * 100 >= trend.events * 35, "{trend:?}");
         let linear = measure_linear(TUNING..TUNING + 200);
         assert!(trend.hits * linear.episodes > linear.hits * trend.episodes, "{trend:?}\n{linear:?}");
+    }
+
+    #[test]
+    fn intervals_of_disks_hold_about_what_their_confidence_says_on_traces_they_were_not_fitted_to() {
+        let all = coverage(TUNING..TUNING + 100);
+        for (rule, coverage) in &all {
+            let (low, _, high) = wilson(coverage.held, coverage.came_true);
+            // 82 % and 87 % on a thousand.
+            assert!(low < 80.0 && 80.0 < high, "{rule:?} {coverage:?}");
+            assert!(coverage.came_true >= 14 && coverage.ratios.len() == coverage.came_true, "{rule:?} {coverage:?}");
+        }
+    }
+
+    #[test]
+    fn a_conformal_interval_leaves_a_tenth_out_at_each_side_and_is_not_made_of_too_few() {
+        let of = |count: u32| Coverage { ratios: (1..=count).map(f64::from).collect(), ..Coverage::default() };
+        assert_eq!((of(8).reach(), of(9).reach()), (None, Some((1.0, 9.0))));
+        assert_eq!(
+            (of(99).reach(), of(75).reach(), of(76).reach()),
+            (Some((10.0, 90.0)), Some((7.0, 69.0)), Some((7.0, 70.0)))
+        );
     }
 
     #[test]

@@ -198,8 +198,15 @@ mod tests {
     #[test]
     fn tls_01_certainty_counts_for_no_rule_and_takes_no_rules_place() {
         let mut ledger = Ledger::default();
-        let burst =
-            Forecast { rule: Rule::Burst, earliest_secs: 1.0, likely_secs: 2.0, latest_secs: Some(3.0), used: 0.9 };
+        let burst = Forecast {
+            rule: Rule::Burst,
+            earliest_secs: 1.0,
+            likely_secs: 2.0,
+            latest_secs: Some(3.0),
+            judged_secs: 3.0,
+            confidence: None,
+            used: 0.9,
+        };
         ledger.see("disk.fills-up", "/", 1_065 * DAY, 0.9, Some(&burst));
         for number in 0..300 {
             see(&mut ledger, CHECK, &format!("host {number}"), at(1_065), FIRST);

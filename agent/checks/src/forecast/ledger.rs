@@ -1,6 +1,6 @@
 //! What was forecast and what became of it: nobody is asked to believe a forecast, its record stands beside it.
 //!
-//! An episode begins when a rule speaks about something and ends when that is full, when its latest time has passed, or when
+//! An episode begins when a rule speaks about something and ends when that is full, when its time to be judged has passed, or when
 //! it was emptied before: then it was *averted*, which is neither a hit nor a miss. Bounded; the oldest that are over go
 //! first. It must never change what an entry said when it was made.
 
@@ -11,10 +11,8 @@ use serde::{Deserialize, Serialize};
 const ENTRIES_MAX: usize = 200;
 /// Emptied by so much since the forecast: somebody, or something, acted. Rotation of logs empties less.
 const EMPTIED: f64 = 0.1;
-/// Past its latest time by so much it has not come true.
+/// Past its time by so much it has not come true.
 const GRACE_SECS: u64 = 3_600;
-/// A forecast without a latest time is judged after its rule's horizon times this.
-const OPEN_END: f64 = 3.0;
 
 /// What became of a forecast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +20,9 @@ const OPEN_END: f64 = 3.0;
 pub enum Outcome {
     /// It may still come true.
     Open,
-    /// It was full within the interval, or before; or it ran out.
+    /// It was full before it had to be judged; or it ran out.
     True,
-    /// The interval passed.
+    /// That time passed.
     False,
     /// Something was emptied before, or renewed in time.
     Averted,
@@ -89,8 +87,7 @@ impl Ledger {
         if goes_on {
             return;
         }
-        let horizon = forecast.rule.gate().horizon_secs * OPEN_END;
-        let latest = forecast.latest_secs.map(|secs| now.saturating_add(whole(secs)));
+        let after = |secs: f64| now.saturating_add(whole(secs));
         self.add(Entry {
             check: check.to_owned(),
             subject: subject.to_owned(),
@@ -98,9 +95,9 @@ impl Ledger {
             version: Rule::VERSION,
             made_at: now,
             used: forecast.used,
-            earliest: now.saturating_add(whole(forecast.earliest_secs)),
-            latest,
-            judged_at: latest.unwrap_or(u64::MAX).min(now.saturating_add(whole(horizon))),
+            earliest: after(forecast.earliest_secs),
+            latest: forecast.latest_secs.map(after),
+            judged_at: after(forecast.judged_secs),
             outcome: Outcome::Open,
             known_at: None,
         });
@@ -151,7 +148,9 @@ mod tests {
         rule: Rule::Burst,
         earliest_secs: 3_600.0,
         likely_secs: 7_200.0,
-        latest_secs: Some(10_800.0),
+        latest_secs: Some(9_000.0),
+        judged_secs: 10_800.0,
+        confidence: Some(0.8),
         used: 0.9,
     };
 
@@ -169,6 +168,7 @@ mod tests {
     fn a_forecast_comes_true_does_not_or_was_averted_and_what_it_said_stays() {
         assert_eq!(after(&[(600, 0.92)]), Outcome::Open);
         assert_eq!(after(&[(600, 0.92), (7_000, 0.995)]), Outcome::True);
+        assert_eq!(after(&[(13_500, 0.93)]), Outcome::Open, "its interval has passed, and it is not judged yet");
         assert_eq!(after(&[(14_500, 0.93)]), Outcome::False);
         assert_eq!(after(&[(14_500, 1.0)]), Outcome::False, "full after its time");
         assert_eq!(after(&[(600, 0.79)]), Outcome::Averted);

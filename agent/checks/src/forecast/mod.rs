@@ -1,21 +1,24 @@
 //! When something will be used up: disks, inodes and memory, judged from their history as pure code.
 //!
 //! Two detectors that agree with nobody's wish: a *burst* looks at hours and warns late, a *trend* looks at two days and
-//! warns early. Each says an interval; how often it was right is measured for each apart, there is no single number for both. It must never forecast from less history than its rule needs, from the edge of one that was restarted,
-//! or give one moment where it has an interval. What has one moment for certain, a certificate's end, is told in the same form
-//! (`certain`) and belongs to no rule.
+//! warns early. Each says an interval, for disks one that was measured (`calibrated`). How often it was right is measured
+//! for each apart, there is no single number for both. It must never forecast from less history than its rule needs, from
+//! the edge of one that was restarted, or give one moment where it has an interval. What has one moment for certain, a
+//! certificate's end, is told in the same form (`certain`) and belongs to no rule.
 //!
 //! Sources: the methods are those of Theil (1950), Sen (1968) and Kendall (1938); windows and gates are tuned on traces
 //! with seeds 0 to 399 of `tests` and measured on others (`make bench ONLY=forecast`).
 
+mod calibrated;
 mod certain;
 mod ledger;
 mod slopes;
 mod told;
 
+pub use calibrated::{CONFIDENCE, Reach};
 pub(crate) use certain::{Span, record as record_of_ends};
 pub use ledger::{Entry, Ledger, Outcome};
-pub(crate) use told::{SOON, learn, tell};
+pub(crate) use told::{Of, SOON, learn, tell};
 
 use slopes::{Slopes, slopes};
 
@@ -29,6 +32,8 @@ const HIGH_WATER_SECS: u64 = 3 * 86_400;
 const GAPS_PERCENT_MAX: usize = 20;
 /// Full: nothing is left to forecast.
 pub const FULL: f64 = 0.99;
+/// What does not rise for sure is judged after its rule's horizon times this.
+const OPEN_END: f64 = 3.0;
 /// More pairs say no more.
 const POINTS_MAX: usize = 96;
 
@@ -57,7 +62,8 @@ impl Rule {
     /// Every rule, the one that is right more often first.
     pub const ALL: [Rule; 2] = [Rule::Trend, Rule::Burst];
 
-    /// Changes when its numbers do: what older ones said is not theirs.
+    /// Changes when it speaks otherwise, or is judged otherwise: what older ones said is not theirs. The width of the interval
+    /// decides about neither.
     pub const VERSION: u32 = 1;
 
     /// Its name for ever.
@@ -87,12 +93,18 @@ impl Rule {
 pub struct Forecast {
     /// Who says it.
     pub rule: Rule,
-    /// Seconds until it is full, at the earliest: nine tenths of the pairs of points rise more slowly.
+    /// Seconds until it is full, at the earliest: nine tenths of the pairs of points rise more slowly, or as measured
+    /// ([`Forecast::calibrated`]).
     pub earliest_secs: f64,
     /// By the median.
     pub likely_secs: f64,
     /// At the latest; none: a tenth of the pairs does not rise at all.
     pub latest_secs: Option<f64>,
+    /// Until it is full or has not come true: by the pairs of points, never by the measured interval, so that what is
+    /// right and wrong does not depend on how wide it is.
+    pub judged_secs: f64,
+    /// How sure the interval is, 0 to 1, if it fills up; none: nobody measured it.
+    pub confidence: Option<f64>,
     /// Share that is used now.
     pub used: f64,
 }
@@ -127,11 +139,14 @@ fn said(rule: Rule, points: &[(u64, f64)]) -> Option<Forecast> {
     if middle <= 0.0 || likely > gate.horizon_secs || steadiness < gate.steadiness_min {
         return None;
     }
+    let latest = (low > 0.0).then(|| left / low);
     Some(Forecast {
         rule,
         earliest_secs: left / high,
         likely_secs: likely,
-        latest_secs: (low > 0.0).then(|| left / low),
+        latest_secs: latest,
+        judged_secs: latest.unwrap_or(f64::INFINITY).min(gate.horizon_secs * OPEN_END),
+        confidence: None,
         used,
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! A checker says what it forecasts in details of its findings; whoever keeps the record learns from those, so that there is
 //! one form. It must never call a forecast critical that has only the short history for it: what writes for hours is often
-//! taken away again.
+//! taken away again. Nor may an end of the interval decide: critical is what the median says is soon.
 
 use super::{FULL, Forecast, Ledger, Outcome, Rule, certain, forecast};
 use crate::check::Param;
@@ -19,9 +19,11 @@ pub(super) const RULE: &str = "rule";
 pub(super) const EARLIEST: &str = "earliest_s";
 pub(super) const LIKELY: &str = "likely_s";
 pub(super) const LATEST: &str = "latest_s";
-/// How sure the interval is, 0 to 1: said of what is certain only. The spread of a rule's slopes is no such figure, since disks
-/// fill up outside of it more often than it says; the record is what there is.
+/// How sure the interval is, 0 to 1: said of what is certain and of what was measured. The spread of a rule's slopes is no such
+/// figure, since disks fill up outside of it more often than it says.
 pub(super) const CONFIDENCE: &str = "confidence";
+/// Until when it has come true or not.
+const JUDGED: &str = "judged_s";
 /// The check whose ends are certain.
 const CERTAIN: &str = "tls.expiry";
 
@@ -29,12 +31,25 @@ const CERTAIN: &str = "tls.expiry";
 pub(crate) const SOON: Param =
     Param::plain("critical", 24.0, "h", "a day is what people need who are not woken for it");
 
+/// What a check forecasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// What the intervals were measured on.
+    Disks,
+    /// Without a confidence: nobody has traces of memory that was used up.
+    Memory,
+}
+
 /// What `named` calls of the history, each with its finding. `named` gives a subject for what a check is about.
-pub(crate) fn tell(settings: &Settings<'_>, named: impl Fn(&str) -> Option<String>) -> Findings {
+pub(crate) fn tell(settings: &Settings<'_>, of: Of, named: impl Fn(&str) -> Option<String>) -> Findings {
     let mut found = Vec::new();
     for (thing, points) in &settings.wanted().history {
         if let (Some(subject), Some((_, used))) = (named(thing), points.last()) {
-            found.push(one(settings, &subject, *used, forecast(points).as_ref(), points));
+            let said = forecast(points).map(|said| match of {
+                Of::Disks => said.calibrated(),
+                Of::Memory => said,
+            });
+            found.push(one(settings, &subject, *used, said.as_ref(), points));
         }
     }
     if found.is_empty() {
@@ -55,13 +70,8 @@ fn one(settings: &Settings<'_>, subject: &str, used: f64, said: Option<&Forecast
         );
         return Found::new(subject, Status::Ok, text).value(percent, "%").detail(USED, used);
     };
-    let (likely, earliest) = (span(said.likely_secs), span(said.earliest_secs));
     let ledger = &settings.wanted().ledger;
-    let Words { en, zh } = record(ledger, said.rule);
-    let text = words!(
-        "{subject} is {percent:.0} % used and fills up in {likely}, in {earliest} at the earliest; {en}",
-        "{subject} 已使用 {percent:.0}%，预计 {likely} 后用尽，最早 {earliest} 后；{zh}"
-    );
+    let text = sentence(subject, percent, said, &record(ledger, said.rule));
     let soon = said.likely_secs <= settings.number(SOON.name) * 3_600.0;
     let status = if said.rule == Rule::Trend && soon { Status::Critical } else { Status::Warning };
     let first = points.first().map_or(0, |(at, _)| *at);
@@ -70,12 +80,31 @@ fn one(settings: &Settings<'_>, subject: &str, used: f64, said: Option<&Forecast
         format!("{} points from {first} to {last}, rule {} version {}", points.len(), said.rule.id(), Rule::VERSION);
     let found = Found::new(subject, status, text).value(said.likely_secs, "s").evidence("history of metrics", seen);
     let found = found.detail(USED, used).detail(EARLIEST, said.earliest_secs).detail(LIKELY, said.likely_secs);
-    let found = found.detail(RULE, said.rule.id());
+    let found = found.detail(RULE, said.rule.id()).detail(JUDGED, said.judged_secs);
     let found = became(ledger, said.rule).into_iter().fold(found, |found, (name, count)| found.detail(name, count));
-    match said.latest_secs {
-        Some(latest) => found.detail(LATEST, latest),
+    let rest = [(LATEST, said.latest_secs), (CONFIDENCE, said.confidence)];
+    rest.into_iter().fold(found, |found, (name, known)| match known {
+        Some(number) => found.detail(name, number),
         None => found,
-    }
+    })
+}
+
+fn sentence(subject: &str, percent: f64, said: &Forecast, record: &Words) -> Words {
+    let (likely, earliest) = (span(said.likely_secs), span(said.earliest_secs));
+    let Words { en, zh } = record;
+    let Some((sure, latest)) = said.confidence.zip(said.latest_secs) else {
+        return words!(
+            "{subject} is {percent:.0} % used and fills up in {likely}, in {earliest} at the earliest; {en}",
+            "{subject} 已使用 {percent:.0}%，预计 {likely} 后用尽，最早 {earliest} 后；{zh}"
+        );
+    };
+    let (sure, latest) = (sure * 100.0, span(latest));
+    words!(
+        "{subject} is {percent:.0} % used and fills up in {likely}; if it does, then with {sure:.0} % confidence \
+         in {earliest} to {latest}; {en}",
+        "{subject} 已使用 {percent:.0}%，预计 {likely} 后用尽；若确会用尽，\
+         则有 {sure:.0}% 的置信度在 {earliest} 至 {latest} 后发生；{zh}"
+    )
 }
 
 /// What became of the rule's forecasts here, as a part of a sentence.
@@ -128,12 +157,14 @@ pub(crate) fn learn(ledger: &mut Ledger, check: &str, findings: &[Finding], now:
         let Some(used) = number(USED).filter(|used| check.ends_with(".fills-up") && (0.0..=1.0).contains(used)) else {
             continue;
         };
-        let said = rule.zip(number(EARLIEST)).zip(number(LIKELY)).filter(|_| used < FULL);
-        let said = said.map(|((rule, earliest_secs), likely_secs)| Forecast {
+        let said = rule.zip(number(EARLIEST)).zip(number(LIKELY)).zip(number(JUDGED)).filter(|_| used < FULL);
+        let said = said.map(|(((rule, earliest_secs), likely_secs), judged_secs)| Forecast {
             rule,
             earliest_secs,
             likely_secs,
             latest_secs: number(LATEST),
+            judged_secs,
+            confidence: number(CONFIDENCE),
             used,
         });
         ledger.see(check, &finding.subject, now.0, used, said.as_ref());
@@ -159,11 +190,13 @@ mod tests {
     }
 
     fn found(wanted: &Wanted) -> Vec<Finding> {
-        let root = tempfile::tempdir().unwrap();
-        let check = by_id("disk.fills-up").unwrap();
-        match run(check, &Host::live().unwrap(), wanted) {
+        found_by("disk.fills-up", wanted)
+    }
+
+    fn found_by(id: &str, wanted: &Wanted) -> Vec<Finding> {
+        match run(by_id(id).unwrap(), &Host::live().unwrap(), wanted) {
             Ran::Findings(found) => found,
-            Ran::NotHere(why) => panic!("{why:?} {root:?}"),
+            Ran::NotHere(why) => panic!("{why:?}"),
         }
     }
 
@@ -199,6 +232,33 @@ mod tests {
         assert!(told.summary.zh.ends_with("；本机此类预测已应验 1 次，未应验 0 次"), "{told:?}");
         let detail = |name: &str| number(&told, name);
         assert_eq!((detail("came_true"), detail("did_not"), detail("open")), (Some(1.0), Some(0.0), Some(0.0)));
+    }
+
+    #[test]
+    fn dsk_an_interval_has_a_confidence_where_it_was_measured_and_decides_nothing() {
+        let mut wanted = Wanted::default();
+        for thing in ["space /", "inodes /", "memory"] {
+            wanted.history.insert(thing.into(), leak(40.0 * 3_600.0));
+        }
+        let disks = found(&wanted);
+        assert_eq!(disks.len(), 2);
+        for told in &disks {
+            let detail = |name: &str| number(told, name).unwrap();
+            assert_eq!(
+                (detail(CONFIDENCE), told.status),
+                (0.8, Status::Warning),
+                "the earliest time is soon: {told:?}"
+            );
+            assert!(detail(EARLIEST) < 4.0 * 3_600.0 && detail(LATEST) > 80.0 * 3_600.0, "{told:?}");
+            let (earliest, latest) = (span(detail(EARLIEST)), span(detail(LATEST)));
+            let en = format!("; if it does, then with 80 % confidence in {earliest} to {latest}; no such");
+            let zh = format!("则有 80% 的置信度在 {earliest} 至 {latest} 后发生；");
+            assert!(told.summary.en.contains(&en) && told.summary.zh.contains(&zh), "{told:?}");
+        }
+        let memory = found_by("memory.fills-up", &wanted);
+        assert_eq!((number(&memory[0], CONFIDENCE), memory[0].status), (None, Status::Warning), "{memory:?}");
+        assert!(memory[0].summary.en.contains(" at the earliest; "), "{memory:?}");
+        assert!(number(&memory[0], EARLIEST).unwrap() > 30.0 * 3_600.0, "of slopes: {memory:?}");
     }
 
     #[test]

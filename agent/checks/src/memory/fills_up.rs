@@ -18,13 +18,15 @@ pub(crate) const CHECK: Check = Check {
     },
     remedy: Text {
         en: "Look which process grows (`cloud-doctor top`, or `ps -eo rss,pid,comm --sort=-rss | head` now and in an hour) and \
-             restart it at a quiet time; give its unit a MemoryMax, so that it cannot take others with it.",
+             restart it at a quiet time; give its unit a MemoryMax, so that it cannot take others with it. \
+             The times have no confidence: forecasts of memory were never measured, it may be used up before the earliest.",
         zh: "查看是哪个进程在增长（`cloud-doctor top`，或现在和一小时后各运行一次 `ps -eo rss,pid,comm --sort=-rss | head`），并在低峰期重启它。\
-             请为其单元设置 MemoryMax，避免影响其他服务。",
+             请为其单元设置 MemoryMax，避免影响其他服务。\
+             所给时间没有置信度：内存预测从未经过测量，内存可能在最早时间之前用尽。",
     },
     run,
 };
 
 fn run(_: &Host, settings: &Settings<'_>) -> Outcome {
-    forecast::tell(settings, |thing| (thing == "memory").then(|| "memory".to_owned()))
+    forecast::tell(settings, forecast::Of::Memory, |thing| (thing == "memory").then(|| "memory".to_owned()))
 }

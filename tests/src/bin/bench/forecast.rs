@@ -1,11 +1,12 @@
 //! `forecast.*`: how often forecasts of full disks are right, and how early, beside the linear rule that people use today.
 //!
 //! On seeded traces that no rule was tuned on ([`cloud_doctor_tests::traces`]); each figure with its 95 % interval. There is no
-//! single "accuracy": on hosts that never fill up, saying never is always right.
+//! single "accuracy": on hosts that never fill up, saying never is always right. Nor is there a coverage of memory, for which
+//! there are no traces.
 
-use anyhow::Result;
-use cloud_doctor_checks::forecast::Rule;
-use cloud_doctor_tests::traces::{Score, TUNING, measure as forecasts, measure_linear, wilson};
+use anyhow::{Context as _, Result, ensure};
+use cloud_doctor_checks::forecast::{CONFIDENCE, Reach, Rule};
+use cloud_doctor_tests::traces::{Coverage, Score, TUNING, coverage, measure as forecasts, measure_linear, wilson};
 
 use crate::report::{Aim, Beside, Figure, Report};
 
@@ -17,6 +18,8 @@ pub(crate) const NAMES: &[&str] = &[
     "forecast.burst.precision",
     "forecast.burst.recall",
     "forecast.burst.lead",
+    "forecast.disk.trend.coverage",
+    "forecast.disk.burst.coverage",
 ];
 
 /// Traces to measure with.
@@ -51,7 +54,40 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         let spread = format!("median; a tenth has {:.1} h or less", lead(score, 10));
         add("lead", lead(score, 50), lead(&linear, 50), "h", Aim::Nothing, spread)?;
     }
+    measure_coverage(report)
+}
+
+/// Of forecasts that came true, how many did within their interval, beside the confidence that it is told with.
+fn measure_coverage(report: &mut Report) -> Result<()> {
+    let (tuning, test) = (coverage(0..TUNING), coverage(TUNING..TUNING + TRACES));
+    for rule in [Rule::Trend, Rule::Burst] {
+        let (Some(fitted), Some(Coverage { came_true, held, early, .. })) = (tuning.get(&rule), test.get(&rule)) else {
+            continue;
+        };
+        let (low, share, high) = wilson(*held, *came_true);
+        let reach = fitted_reach(rule, fitted)?;
+        let runs = format!(
+            "{held} of {came_true} that came true, 95 % in {low:.0} to {high:.0}, {early} earlier; tuning {} of {}, ratios {reach}",
+            fitted.held, fitted.came_true
+        );
+        let name = format!("forecast.disk.{}.coverage", rule.id());
+        let peer = Some(Beside { name: "confidence told", value: Some(100.0 * CONFIDENCE) });
+        report.add(&Figure { name, ours: Some(share), peer, unit: "%", aim: Aim::RatioAtLeast(1.0), runs })?;
+    }
     Ok(())
+}
+
+/// What the tuning seeds say, as text. An interval that is told by other numbers has no measured confidence.
+fn fitted_reach(rule: Rule, fitted: &Coverage) -> Result<String> {
+    let (low, high) = fitted.reach().context("too few forecasts of the tuning seeds came true")?;
+    let (Reach { earliest, latest }, reach) = (rule.reach(), format!("{low:.4} to {high:.4}"));
+    let is_rounded = (low - 0.001..=low).contains(&earliest) && (high..=high + 0.01).contains(&latest);
+    let id = rule.id();
+    ensure!(
+        is_rounded,
+        "{id} tells {earliest} to {latest} times its estimate, the tuning seeds say {reach}: write those"
+    );
+    Ok(reach)
 }
 
 /// Hours before, of those that were foreseen.
