@@ -133,7 +133,7 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
             assert_eq!(answer.body, unknown.body, "{method} {url}: not yours and not there are the same");
         }
     }
-    assert_eq!(refused, 42, "routes that name something");
+    assert_eq!(refused, 43, "routes that name something");
     assert_eq!(world.get(&checks, &ann).await, known);
     assert_eq!(state(&world, &ann).await, before);
     world.stop().await;
