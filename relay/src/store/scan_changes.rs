@@ -1,18 +1,15 @@
 //! Any two scans side by side, and which checks have surely looked at each server of a scan: without that, what one scan
 //! does not list would be taken for good. Never: a guess; what one of the two cannot tell is said to be so.
 
-use super::rows::count;
 use super::scan_findings::{self, CheckCount, ScanFinding, WhichFindings};
-use super::scan_servers::{Rank, rank};
 use super::scans::ScanRef;
 use super::{Scoped, StoreError, TenantRef};
 use cloud_doctor_proto::ids::AgentId;
 use sha2::{Digest as _, Sha256};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite, Transaction};
+use sqlx::{Sqlite, Transaction};
 
 /// A scan (?2) beside another one (?3) of a customer (?1): what is not as it should be there, how that stood in the other,
-/// and what has gone since. `unsure`: one of the two has not looked. Ranks are those of [`Rank`].
+/// and what has gone since. `unsure`: one of the two has not looked. Ranks are those of [`super::scan_servers::Rank`].
 macro_rules! beside {
     ($of:literal) => {
         concat!(
@@ -49,17 +46,7 @@ impl Scoped<'_> {
         );
         let query = sqlx::query(sql).bind(self.tenant.0).bind(scan.0).bind(since.0);
         let rows = query.fetch_all(&self.store.readers).await?;
-        let read = |row: &SqliteRow| {
-            Ok::<_, sqlx::Error>(CheckCount {
-                check: row.try_get("check_id")?,
-                rank: rank(row)?,
-                waived: row.try_get("waived")?,
-                change: row.try_get("change")?,
-                findings: count(row, "findings")?,
-                servers: count(row, "servers")?,
-            })
-        };
-        Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(scan_findings::counted).collect::<Result<_, _>>()?)
     }
 
     /// Findings of a scan beside another scan, the worst first, then by check; at most `most`.
@@ -81,21 +68,8 @@ impl Scoped<'_> {
              AND (?9 IS NULL OR (f.rank, f.check_id, f.agent_id, f.subject) > (?9, ?10, ?11, ?12)) \
              ORDER BY f.rank, f.check_id, f.agent_id, f.subject LIMIT ?13"
         );
-        let after = which.after.as_ref();
-        let query = sqlx::query(sql)
-            .bind(self.tenant.0)
-            .bind(scan.0)
-            .bind(since.0)
-            .bind(which.rank.map(Rank::number))
-            .bind(which.check.as_deref())
-            .bind(which.agent.map(|agent| agent.0.to_vec()))
-            .bind(which.change.as_deref())
-            .bind(which.waived)
-            .bind(after.map(|place| place.rank.number()))
-            .bind(after.map(|place| place.check.as_str()))
-            .bind(after.map(|place| place.agent.0.to_vec()))
-            .bind(after.map(|place| place.subject.as_str()))
-            .bind(i64::from(most));
+        let query = sqlx::query(sql).bind(self.tenant.0).bind(scan.0).bind(since.0);
+        let query = which.bound(query).bind(i64::from(most));
         let rows = query.fetch_all(&self.store.readers).await?;
         Ok(rows.iter().map(scan_findings::finding).collect::<Result<_, _>>()?)
     }

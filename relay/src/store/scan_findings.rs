@@ -7,8 +7,9 @@ use super::scans::ScanRef;
 use super::{Scoped, StoreError, TenantRef};
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::time::UnixTime;
+use sqlx::query::Query;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite, Transaction};
+use sqlx::{Database, Row as _, Sqlite, Transaction};
 
 /// A finding as a scan keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,9 @@ pub struct FindingPlace {
     pub subject: String,
 }
 
+/// A question with what is bound to it so far.
+type Asking<'q> = Query<'q, Sqlite, <Sqlite as Database>::Arguments>;
+
 /// Findings of a scan, counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckCount {
@@ -111,6 +115,34 @@ pub(super) fn finding(row: &SqliteRow) -> Result<ScanFinding, sqlx::Error> {
     })
 }
 
+pub(super) fn counted(row: &SqliteRow) -> Result<CheckCount, sqlx::Error> {
+    Ok(CheckCount {
+        check: row.try_get("check_id")?,
+        rank: rank(row)?,
+        waived: row.try_get("waived")?,
+        change: row.try_get("change")?,
+        findings: count(row, "findings")?,
+        servers: count(row, "servers")?,
+    })
+}
+
+impl WhichFindings {
+    /// Binds rank, check, server, change, waived, and the four parts of the place, in this order.
+    pub(super) fn bound<'q>(&'q self, query: Asking<'q>) -> Asking<'q> {
+        let after = self.after.as_ref();
+        query
+            .bind(self.rank.map(Rank::number))
+            .bind(self.check.as_deref())
+            .bind(self.agent.map(|agent| agent.0.to_vec()))
+            .bind(self.change.as_deref())
+            .bind(self.waived)
+            .bind(after.map(|place| place.rank.number()))
+            .bind(after.map(|place| place.check.as_str()))
+            .bind(after.map(|place| place.agent.0.to_vec()))
+            .bind(after.map(|place| place.subject.as_str()))
+    }
+}
+
 impl Scoped<'_> {
     /// Findings of a scan, the worst first, then by check; at most `most`.
     ///
@@ -128,20 +160,8 @@ impl Scoped<'_> {
                    AND (?5 IS NULL OR f.agent_id = ?5) AND (?6 IS NULL OR f.change = ?6) AND (?7 IS NULL OR f.waived = ?7) \
                    AND (?8 IS NULL OR (f.rank, f.check_id, f.agent_id, f.subject) > (?8, ?9, ?10, ?11)) \
                    ORDER BY f.rank, f.check_id, f.agent_id, f.subject LIMIT ?12";
-        let after = which.after.as_ref();
-        let query = sqlx::query(sql)
-            .bind(self.tenant.0)
-            .bind(scan.0)
-            .bind(which.rank.map(Rank::number))
-            .bind(which.check.as_deref())
-            .bind(which.agent.map(|agent| agent.0.to_vec()))
-            .bind(which.change.as_deref())
-            .bind(which.waived)
-            .bind(after.map(|place| place.rank.number()))
-            .bind(after.map(|place| place.check.as_str()))
-            .bind(after.map(|place| place.agent.0.to_vec()))
-            .bind(after.map(|place| place.subject.as_str()))
-            .bind(i64::from(most));
+        let query = sqlx::query(sql).bind(self.tenant.0).bind(scan.0);
+        let query = which.bound(query).bind(i64::from(most));
         Ok(query.fetch_all(&self.store.readers).await?.iter().map(finding).collect::<Result<_, _>>()?)
     }
 
@@ -167,17 +187,7 @@ impl Scoped<'_> {
                    FROM scan_findings WHERE tenant_id = ? AND scan_no = ? GROUP BY rank, check_id, waived, change \
                    ORDER BY rank, servers DESC, check_id";
         let rows = sqlx::query(sql).bind(self.tenant.0).bind(scan.0).fetch_all(&self.store.readers).await?;
-        let read = |row: &SqliteRow| {
-            Ok::<_, sqlx::Error>(CheckCount {
-                check: row.try_get("check_id")?,
-                rank: rank(row)?,
-                waived: row.try_get("waived")?,
-                change: row.try_get("change")?,
-                findings: count(row, "findings")?,
-                servers: count(row, "servers")?,
-            })
-        };
-        Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(counted).collect::<Result<_, _>>()?)
     }
 }
 

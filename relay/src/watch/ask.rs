@@ -20,6 +20,7 @@ use cloud_doctor_proto::metrics::{
 };
 use cloud_doctor_proto::pack;
 use cloud_doctor_proto::refusal::{Refusal, Refused, one_line};
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -238,17 +239,8 @@ impl Watch {
         who: &Who,
         count: u32,
     ) -> Result<Processes, AnswerError> {
-        let wanted = MetricsRequest::Processes { count };
-        let mut answer = self.ask((tenant, agent), who, &wanted, PROCESSES_WAIT).await?;
-        let frame = answer.next().await?.ok_or(AnswerError::Broke)?;
-        if frame.kind == Kind::Refused {
-            return Err(no(&answer, &frame));
-        }
-        if frame.kind != Kind::Processes {
-            return Err(answer.dropped(Cut::Kind));
-        }
-        let read = pack::from_bytes(frame.body(), Kind::Processes.bytes_max());
-        let processes: Processes = read.map_err(|_| answer.dropped(Cut::Malformed))?;
+        let (place, wanted) = ((tenant, agent), MetricsRequest::Processes { count });
+        let (_, processes): (_, Processes) = self.one(place, who, &wanted, PROCESSES_WAIT, Kind::Processes).await?;
         Ok(bounded(processes))
     }
 
@@ -262,20 +254,36 @@ impl Watch {
         who: &Who,
         asked: EventsRequest,
     ) -> Result<Events, AnswerError> {
-        let mut answer = self.ask((tenant, agent), who, &MetricsRequest::Events(asked), EVENTS_WAIT).await?;
+        let (place, wanted) = ((tenant, agent), MetricsRequest::Events(asked));
+        // The question is well formed: an agent that cannot read it does not know it yet.
+        let is_older = |no: &AnswerError| matches!(no, AnswerError::Refused(no) if no.code == Refusal::Malformed);
+        let answered = self.one(place, who, &wanted, EVENTS_WAIT, Kind::Events).await;
+        let (answer, events): (Answer, Events) =
+            answered.map_err(|no| if is_older(&no) { AnswerError::Older } else { no })?;
+        if events.is_bounded(&asked) { Ok(events) } else { Err(answer.dropped(Cut::Malformed)) }
+    }
+
+    /// Asks what is answered in one frame of a kind.
+    async fn one<T: DeserializeOwned>(
+        self: &Arc<Self>,
+        place: (TenantRef, &AgentId),
+        who: &Who,
+        wanted: &MetricsRequest,
+        wait: Duration,
+        kind: Kind,
+    ) -> Result<(Answer, T), AnswerError> {
+        let mut answer = self.ask(place, who, wanted, wait).await?;
         let frame = answer.next().await?.ok_or(AnswerError::Broke)?;
         if frame.kind == Kind::Refused {
-            // The question is well formed: an agent that cannot read it does not know it yet.
-            let no = no(&answer, &frame);
-            let is_older = matches!(&no, AnswerError::Refused(refused) if refused.code == Refusal::Malformed);
-            return Err(if is_older { AnswerError::Older } else { no });
+            return Err(no(&answer, &frame));
         }
-        if frame.kind != Kind::Events {
+        if frame.kind != kind {
             return Err(answer.dropped(Cut::Kind));
         }
-        let read = pack::from_bytes(frame.body(), Kind::Events.bytes_max());
-        let events: Events = read.map_err(|_| answer.dropped(Cut::Malformed))?;
-        if events.is_bounded(&asked) { Ok(events) } else { Err(answer.dropped(Cut::Malformed)) }
+        match pack::from_bytes(frame.body(), kind.bytes_max()) {
+            Ok(read) => Ok((answer, read)),
+            Err(_) => Err(answer.dropped(Cut::Malformed)),
+        }
     }
 
     async fn ask(
