@@ -8,5 +8,7 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 90_000,
     hookTimeout: 90_000,
+    // As .config/nextest.toml: machines are shared and noisy.
+    retry: 1,
   },
 });

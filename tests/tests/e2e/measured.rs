@@ -68,7 +68,10 @@ fn lb_20_r_17_a_relays_run_measures_probes_where_the_ceiling_lets_it_watch() {
     let measured = value.unwrap();
     eprintln!("MEASURED haproxy inter {INTERVAL} s: {measured:.3} s through the relay, {summary}");
     assert!((measured / INTERVAL - 1.0).abs() < 0.15 && status == "ok", "{found:#?}");
-    assert!(summary.contains(&format!("({WATCH_SECS} s of watching)")), "{summary}");
+    let watched = summary.split_once('(').and_then(|(_, rest)| rest.split_once(" s of watching)"));
+    let watched: f64 = watched.and_then(|(seconds, _)| seconds.parse().ok()).unwrap_or_default();
+    // No shorter than the ceiling says; a busy machine ends it later.
+    assert!((f64::from(WATCH_SECS)..f64::from(WATCH_SECS) + 5.0).contains(&watched), "{summary}");
     assert!(found.has(CHECK, WATCHED));
     site.nothing_left();
 }

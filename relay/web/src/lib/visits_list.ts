@@ -252,8 +252,11 @@ export async function pastVisits(before?: number): Promise<readonly VisitView[]>
 async function endedVisits(alive: ReadonlySet<string>): Promise<VisitView[]> {
   const lines = [...past.values()].filter(({ purpose }) => TYPING.includes(purpose));
   const known = await knownOf(lines, false);
-  return groups(lines, known, channelsOf(lines, []))
-    .filter(({ id }) => !alive.has(id))
-    .map((group) => viewOf(group, known, [], true))
-    .sort((a, b) => b.startedAt - a.startedAt);
+  return (
+    groups(lines, known, channelsOf(lines, []))
+      .filter(({ id }) => !alive.has(id))
+      .map((group) => viewOf(group, known, [], true))
+      // The relay tells whole seconds: of two that began in one, the one that ended last is the newer.
+      .sort((a, b) => b.startedAt - a.startedAt || (b.endedAt ?? 0) - (a.endedAt ?? 0))
+  );
 }
