@@ -18,6 +18,10 @@ use crate::proc;
 use crate::report::{Aim, Beside, Figure, Report};
 use crate::stats::median;
 
+/// Figures of [`measure`].
+pub(crate) const NAMES: &[&str] = &["cat.throughput", "cat.throughput.terminal", BOUND];
+/// What a terminal of this machine gives whoever reads it with nothing in between: no road carries more.
+const BOUND: &str = "cat.throughput.bound";
 /// Figures of [`measure_memory`].
 pub(crate) const MEMORY_NAMES: &[&str] =
     &["cat.memory.relay", "cat.memory.tunnel", "cat.memory.guard", "cat.memory.holder", "cat.memory.client"];
@@ -45,13 +49,17 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours, ssh: Option
         ("cat.throughput", Output::Pipe, Aim::RatioAtLeast(1.5)),
         ("cat.throughput.terminal", Output::Terminal, Aim::Nothing),
     ];
-    for (name, output, aim) in views {
+    let mut local = Command::new("/bin/bash");
+    local.arg("--norc").env("TERM", "xterm-256color");
+    let bound = (BOUND, Output::Terminal, Aim::Nothing);
+    for (name, output, aim) in views.into_iter().chain([bound]) {
         if !report.wants(name) {
             continue;
         }
+        let mine = if name == BOUND { &local } else { &ours.shell() };
         let (mut us, mut them) = (Vec::new(), Vec::new());
         for _ in 0..plan.cat_runs {
-            us.push(megabytes_per_second(&ours.shell(), output, &texts.whole).context("our side")?);
+            us.push(megabytes_per_second(mine, output, &texts.whole).context("our side")?);
             if let Some(ssh) = ssh {
                 them.push(megabytes_per_second(&ssh.direct(), output, &texts.whole).context("ssh")?);
             }

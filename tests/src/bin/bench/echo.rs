@@ -23,7 +23,13 @@ pub(crate) const NAMES: &[&str] = &[
     "echo.paced.p50.jump",
     "echo.paced.p99.jump",
     "echo.closed.p50.jump",
+    BOUND,
 ];
+/// The least that so many processes take to wake one another, whatever they do: what remains of the first figure when all
+/// of our own work is taken away.
+const BOUND: &str = "echo.paced.p50.bound";
+/// Processes that a key wakes on our road: client, relay, tunnel, holder, the program, and all but it once more.
+const WOKEN: usize = 9;
 /// Between two keys of a fast typist with several fingers.
 const PACE: Duration = Duration::from_millis(20);
 /// Keys before the first that counts.
@@ -69,7 +75,31 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours, ssh: Option
         add("paced.p99", plan.keys_paced, Aim::Nothing, |session| session.paced_p99)?;
         add("closed.p50", plan.keys_closed, Aim::Nothing, |session| session.closed_p50)?;
     }
-    Ok(())
+    let direct: Vec<f64> = direct.iter().map(|session| session.paced_p50).collect();
+    measure_bound(report, plan, median(&direct))
+}
+
+/// A chain of programs that only pass a key on, each woken by the one before.
+fn measure_bound(report: &mut Report, plan: &Plan, direct: Option<f64>) -> Result<()> {
+    let script = format!("stty raw -echo; printf 'READY\r\n'; exec {}", ["cat"; WOKEN].join(" | "));
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(script).env("PATH", "/usr/bin:/bin");
+    let mut times = Vec::new();
+    for _ in 0..plan.echo_runs {
+        let mut console = Console::start(&command, Output::Terminal)?;
+        console.wait_for(rawecho::READY)?;
+        type_keys(&mut console, WARM_UP, PACE)?;
+        let paced = type_keys(&mut console, plan.keys_paced, PACE)?;
+        times.push(percentile_us(&paced, 50).context("no key was typed")?);
+    }
+    report.add(&Figure {
+        name: BOUND.to_owned(),
+        ours: median(&times),
+        peer: Some(Beside { name: "openssh; a bare chain of as many processes as our road wakes", value: direct }),
+        unit: "us",
+        aim: Aim::Nothing,
+        runs: format!("{} of {} keys", times.len(), plan.keys_paced),
+    })
 }
 
 /// A login shell that becomes the echo program; then keys.

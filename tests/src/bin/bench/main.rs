@@ -42,7 +42,7 @@ const GROUPS: &[(&[&str], Measure)] = &[
     (&["footprint.agent.pss", "footprint.agent.cpu"], |report, plan, ours, _| footprint::measure(report, plan, ours)),
     (echo::NAMES, echo::measure),
     (&["prompt.cold"], prompt::measure),
-    (&["cat.throughput", "cat.throughput.terminal"], cat::measure),
+    (cat::NAMES, cat::measure),
     (cat::MEMORY_NAMES, |report, _, ours, _| cat::measure_memory(report, ours)),
     (browser::SIZES, |report, _, _, _| browser::measure_sizes(report)),
     (browser::NAMES, |report, plan, ours, _| browser::measure(report, plan, ours)),
