@@ -4,7 +4,7 @@
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-export const PATIENCE_MS = 10_000;
+export const PATIENCE_MS = 20_000;
 /** What hangs is ended, and says where. */
 const WALK_MS = Number(process.env.WALK_MS ?? 600_000);
 
