@@ -35,6 +35,8 @@ use cloud_doctor_proto::metrics::RangeRequest;
 use cloud_doctor_tests::process::descendants;
 use history::{Answer, History};
 use kept::Buffer;
+use rustix::time::{ClockId, clock_gettime};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use table::Table;
@@ -47,12 +49,22 @@ use crate::report::{Aim, Beside, Figure, Report};
 use crate::stats::median;
 
 /// Figures of sampling.
-pub(crate) const NAMES: &[&str] = &["metrics.agent.cpu", "metrics.agent.cpu.alone", "metrics.agent.pss"];
+pub(crate) const NAMES: &[&str] =
+    &["metrics.agent.cpu", "metrics.agent.cpu.alone", "metrics.agent.cpu.bound", "metrics.agent.pss"];
 /// Figures of the history.
 pub(crate) const HISTORY: &[&str] = &["history.bytes_per_point", "history.range_14d"];
 
 /// After the start, so that connecting is not counted as sampling.
 const SETTLE: Duration = Duration::from_secs(10);
+/// What the sampler reads each second while nobody looks.
+const EACH_SECOND: [&str; 6] = [
+    "/proc/stat",
+    "/proc/pressure/cpu",
+    "/proc/pressure/memory",
+    "/proc/pressure/io",
+    "/proc/diskstats",
+    "/proc/net/dev",
+];
 /// Real seconds that are recorded, and played again until fourteen days are full.
 const RECORDED: usize = 120;
 const DAYS: u64 = 14;
@@ -71,7 +83,11 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<(
     std::thread::sleep(SETTLE);
     let exporter_cpu = || exporter.as_ref().map(|exporter| proc::cpu_seconds(exporter.pid())).transpose();
     let (begun, before, theirs) = (Instant::now(), proc::cpu_seconds(tunnel)?, exporter_cpu()?);
-    scrape(exporter.as_ref(), begun, plan.idle)?;
+    let bare = std::thread::scope(|scope| {
+        let bare = scope.spawn(|| read_each_second(begun, plan.idle));
+        scrape(exporter.as_ref(), begun, plan.idle)?;
+        Ok::<_, anyhow::Error>(bare.join().expect("it reads and does nothing else"))
+    })?;
     let hours = begun.elapsed().as_secs_f64() / 3_600.0;
     let used = (proc::cpu_seconds(tunnel)? - before) / hours;
     let theirs = exporter_cpu()?.zip(theirs).map(|(now, before)| (now - before) / hours);
@@ -87,13 +103,30 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<(
     let beside = Beside { name: "node-exporter scraped each second", value: theirs };
     report.add(&figure(NAMES[0], used, Some(beside), "s/h", Aim::RatioAtMost(0.1)))?;
     report.add(&figure(NAMES[1], used, None, "s/h", Aim::AtMost(0.5)))?;
+    report.add(&figure(NAMES[2], bare? / hours, None, "s/h: a bare loop that only reads the files", Aim::Nothing))?;
     let memory = netdata.map(|netdata| {
         let below = descendants(netdata.pid()).into_iter().map(|seen| seen.pid);
         // What has just ended has no memory.
         below.chain([netdata.pid()]).filter_map(|pid| proc::pss_kib(pid).ok()).sum()
     });
     let beside = Beside { name: "netdata with its plugins", value: memory };
-    report.add(&figure(NAMES[2], proc::pss_kib(tunnel)?, Some(beside), "kB", Aim::RatioAtMost(0.1)))
+    report.add(&figure(NAMES[3], proc::pss_kib(tunnel)?, Some(beside), "kB", Aim::RatioAtMost(0.1)))
+}
+
+/// Reads the files that the sampler reads, as cheaply as the kernel gives them, and does nothing with them; returns the
+/// thread's seconds of processor time. A second of history for an hour costs no less.
+fn read_each_second(begun: Instant, time: Duration) -> Result<f64> {
+    let files = EACH_SECOND.iter().filter_map(|path| std::fs::File::open(path).ok()).collect::<Vec<_>>();
+    let used = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime));
+    let (before, mut buffer, mut next) = (used()?, vec![0; 64 << 10], begun);
+    while begun.elapsed() < time {
+        for file in &files {
+            file.read_at(&mut buffer, 0)?;
+        }
+        next += Duration::from_secs(1);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    Ok((used()? - before).as_secs_f64())
 }
 
 /// Lets the time pass; node-exporter is asked each second.
