@@ -57,11 +57,12 @@ pub(crate) const HISTORY: &[&str] = &["history.bytes_per_point", "history.range_
 /// After the start, so that connecting is not counted as sampling.
 const SETTLE: Duration = Duration::from_secs(10);
 /// What the sampler reads each second while nobody looks.
-const EACH_SECOND: [&str; 6] = [
+const EACH_SECOND: [&str; 7] = [
     "/proc/stat",
     "/proc/pressure/cpu",
     "/proc/pressure/memory",
     "/proc/pressure/io",
+    "/proc/meminfo",
     "/proc/diskstats",
     "/proc/net/dev",
 ];
