@@ -211,9 +211,19 @@ struct Enrol {
     dry_run: bool,
 }
 
+/// Reads the arguments, on a stack of its own: it takes 130 kB of that, which the main thread would keep for as long as
+/// a role runs.
+fn parse() -> clap::error::Result<Arguments> {
+    std::thread::scope(|scope| {
+        let parsing = std::thread::Builder::new().spawn_scoped(scope, Arguments::try_parse);
+        // No thread to be had: then it stays.
+        parsing.ok().and_then(|parsing| parsing.join().ok()).unwrap_or_else(Arguments::try_parse)
+    })
+}
+
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) => return check::usage(&error),
     };

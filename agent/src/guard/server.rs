@@ -24,8 +24,9 @@ use tokio::task::{JoinSet, LocalSet};
 
 /// Between two looks at deadlines while something waits for one.
 const TICK_BUSY: Duration = Duration::from_secs(1);
-/// The first one: by then the tunnel has asked what it asks at its start.
-const TICK_FIRST: Duration = Duration::from_secs(5);
+/// The first one, and the next after somebody asked for something: by then whoever did, a tunnel at its start for one,
+/// has asked for the rest too, and the code for it can go.
+const TICK_SOON: Duration = Duration::from_secs(5);
 /// The same while nothing does.
 const TICK_IDLE: Duration = Duration::from_secs(60);
 
@@ -160,14 +161,18 @@ async fn serve(
     ready();
     let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
     // Set once per pause and asked before the sockets: whoever connects without end cannot keep it from ringing.
-    let mut timer = std::pin::pin!(tokio::time::sleep(TICK_FIRST));
-    let mut pause = TICK_FIRST;
-    let (mut stopping, mut idle) = (false, false);
+    let mut timer = std::pin::pin!(tokio::time::sleep(TICK_SOON));
+    let mut pause = TICK_SOON;
+    let (mut stopping, mut idle, mut asked) = (false, false, false);
     loop {
         if stopping && guard.with(|core, _| core.is_deserted()) {
             return;
         }
-        let tick = if guard.with(|core, _| core.is_busy()) { TICK_BUSY } else { TICK_IDLE };
+        let tick = match guard.with(|core, _| core.is_busy()) {
+            true => TICK_BUSY,
+            false if asked => TICK_SOON,
+            false => TICK_IDLE,
+        };
         let tick = watchdog.map_or(tick, |watchdog| watchdog.min(tick));
         if tick < pause {
             pause = tick;
@@ -181,9 +186,12 @@ async fn serve(
             }
             () = tokio::time::sleep(GOODBYE), if stopping => return,
             () = guard.sooner.notified() => {}
-            done = join_next(&guard) => crate::tasks::resume(done),
+            done = join_next(&guard) => {
+                crate::tasks::resume(done);
+                asked = true;
+            }
             () = timer.as_mut() => {
-                pause = Duration::MAX;
+                (pause, asked) = (Duration::MAX, false);
                 guard.with(|core, moment| core.sweep(moment));
                 notify(&[NotifyState::Watchdog]);
                 idle = !guard.with(|core, _| core.is_busy());
