@@ -19,10 +19,10 @@ pub enum Gap {
 #[macro_export]
 macro_rules! words {
     ($en:literal, $zh:literal $(, $($argument:tt)*)?) => {
-        ::cloud_doctor_proto::finding::Words {
-            en: format!($en $(, $($argument)*)?),
-            zh: format!($zh $(, $($argument)*)?),
-        }
+        ::cloud_doctor_proto::finding::Words::of(
+            format_args!($en $(, $($argument)*)?),
+            format_args!($zh $(, $($argument)*)?),
+        )
     };
 }
 
@@ -76,12 +76,17 @@ impl Found {
     /// What was read. `source` is a file, with `:line` where there is one.
     #[must_use]
     pub fn evidence(mut self, source: impl Into<String>, text: impl AsRef<str>) -> Self {
-        if self.evidence.len() < EVIDENCE_MAX {
-            let lines: Vec<_> = text.as_ref().lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            let text = lines.join(" / ").chars().take(EVIDENCE_CHARS_MAX).collect();
-            self.evidence.push(Evidence { source: source.into(), text });
-        }
+        self.add_evidence(source.into(), text.as_ref());
         self
+    }
+
+    /// Apart from [`Self::evidence`], so that it is there once and not for each kind of text.
+    fn add_evidence(&mut self, source: String, text: &str) {
+        if self.evidence.len() < EVIDENCE_MAX {
+            let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let text = lines.join(" / ").chars().take(EVIDENCE_CHARS_MAX).collect();
+            self.evidence.push(Evidence { source, text });
+        }
     }
 
     /// What it costs in this case.
