@@ -197,11 +197,18 @@ async fn serve(
                 idle = !guard.with(|core, _| core.is_busy());
             }
             accepted = sockets.admin.accept() => match accepted {
-                Ok((stream, _)) => admission::root(&guard, stream),
+                Ok((stream, _)) => {
+                    admission::root(&guard, stream);
+                    asked = true;
+                }
                 Err(error) => accept_failed(&error).await,
             },
+            // Some stay open for as long as a tunnel does.
             accepted = sockets.guard.accept() => match accepted {
-                Ok((stream, _)) => admission::peer(&guard, stream),
+                Ok((stream, _)) => {
+                    admission::peer(&guard, stream);
+                    asked = true;
+                }
                 Err(error) => accept_failed(&error).await,
             },
         }
