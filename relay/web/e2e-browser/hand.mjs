@@ -42,6 +42,7 @@ export class Hand {
 
   /** Fails when it took more than was promised. */
   promised(what, most) {
-    if (this.actions > most) throw new Error(`${what}: ${this.actions} actions, at most ${most} are promised`);
+    if (this.actions > most)
+      throw new Error(`${what}: ${this.actions} actions, at most ${most} are promised`);
   }
 }

@@ -14,10 +14,10 @@ async function fillSetup(page) {
 async function setUp(page, to) {
   await fillSetup(page);
   await page.keyboard.press("Enter");
-  const key = page.locator("button.primary:not([type=submit])");
-  await key.waitFor();
-  if (to === 1) return;
-  await key.click();
+  if (to === 1) {
+    await page.locator("button.primary:not([type=submit]):enabled").waitFor();
+    return;
+  }
   await page.locator("details").waitFor();
   const [download] = await Promise.all([
     page.waitForEvent("download"),
@@ -29,7 +29,7 @@ async function setUp(page, to) {
   await page.locator("dialog").waitFor();
   if (to === 3) return;
   await page.locator("dialog button.primary").click();
-  await page.locator(".waits a").waitFor();
+  await page.locator(".waits button").waitFor();
 }
 
 /** Opens a terminal and waits until it has drawn. */
@@ -285,7 +285,7 @@ export const PAGES = [
       await page.locator(".note").waitFor();
     },
   },
-  { name: "setup-key", world: "out", at: "setup/K7QX9M2P", steps: (page) => setUp(page, 1) },
+  { name: "setup-key", world: "out&refuses", at: "setup/K7QX9M2P", steps: (page) => setUp(page, 1) },
   { name: "setup-file", world: "out", at: "setup/K7QX9M2P", steps: (page) => setUp(page, 2) },
   { name: "setup-touch", world: "out", at: "setup/K7QX9M2P", steps: (page) => setUp(page, 3) },
   { name: "setup-server", world: "out", at: "setup/K7QX9M2P", steps: (page) => setUp(page, 4) },
@@ -296,14 +296,42 @@ export const PAGES = [
     steps: (page) => page.locator("[role=alert]").waitFor(),
   },
   { name: "join", world: "out", at: "join/T0ken", steps: (page) => page.locator("#account").waitFor() },
+  { name: "join-trial", world: "out", at: "join/trial", steps: (page) => page.locator("#account").waitFor() },
+  {
+    name: "join-key",
+    world: "out&refuses",
+    at: "join/trial",
+    async steps(page) {
+      await page.locator("form button[type=submit]").click();
+      await page.locator("button.primary:not([type=submit]):enabled").waitFor();
+    },
+  },
   {
     name: "join-waiting",
     world: "out",
     at: "join/T0ken",
     async steps(page) {
       await page.locator("form button[type=submit]").click();
-      await page.locator("button.primary:not([type=submit])").click();
       await page.locator(".words").waitFor();
+    },
+  },
+  {
+    name: "join-in",
+    world: "out&letsin",
+    at: "join/T0ken",
+    async steps(page) {
+      await page.locator("form button[type=submit]").click();
+      await page.locator(".state svg, .state .mark").first().waitFor();
+    },
+  },
+  {
+    // Taken along to the only server: the question is there by itself.
+    name: "join-first-visit",
+    world: "out&letsin&one",
+    at: "join/T0ken?user=deploy",
+    async steps(page) {
+      await page.locator("form button[type=submit]").click();
+      await page.locator("dialog button.primary").waitFor();
     },
   },
   {

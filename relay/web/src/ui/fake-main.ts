@@ -12,6 +12,8 @@ world.second = asked.has("second");
 world.root = !asked.has("rootless");
 world.approver = world.root;
 world.passkeys = !asked.has("keyless");
+world.refuses = asked.has("refuses");
+world.letsIn = asked.has("letsin");
 world.inside = asked.get("inside") ?? "";
 world.totp = asked.has("totp");
 if (asked.has("untrusted")) {
@@ -27,6 +29,7 @@ if (asked.has("sealed"))
   }));
 if (asked.has("empty"))
   Object.assign(world, { servers: [], approvals: [], ahead: [], running: [], past: [], tokens: [] });
+if (asked.has("one")) world.servers = world.servers.slice(0, 1);
 if (asked.has("newcomer")) {
   const since = Date.now() - 120_000;
   const key = {
