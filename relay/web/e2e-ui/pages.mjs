@@ -166,6 +166,41 @@ export const PAGES = [
     },
   },
   {
+    // The widths of emoji come late: plain letters do not wait for them, what may be wide waits and keeps its place.
+    name: "terminal-wide-late",
+    at: DEEP,
+    widths: [1280],
+    async before(page) {
+      const come = new Promise((resolve) => {
+        page.bringWidths = resolve;
+      });
+      await page.route("**/addon-unicode-graphemes-*.js", (route) => come.then(() => route.continue()));
+      // Rows of text can be read: WebGL never comes.
+      await page.route("**/addon-webgl-*.js", () => {});
+    },
+    async steps(page) {
+      await openTerminal(page);
+      const print = (text) => page.evaluate((said) => globalThis.made.shells[0].print(said), text);
+      const shows = () => page.locator(".xterm-rows > div").allTextContents();
+      const family = "\u{1f469}\u200d\u{1f469}\u200d\u{1f467}";
+      await print("\x1b[2J\x1b[Hplain\r\n");
+      await page.waitForFunction(() =>
+        document.querySelector(".xterm-rows > div").textContent.includes("plain"),
+      );
+      await print(`${family}\x1b[6n|\r\n`);
+      await print("after\r\n");
+      await page.waitForTimeout(300);
+      if ((await shows()).join("").includes("after")) throw new Error("it did not wait");
+      page.bringWidths();
+      await page.waitForFunction(() => document.querySelector(".xterm-rows").textContent.includes("after"));
+      const [first, second, third] = (await shows()).map((row) => row.trimEnd());
+      if (first !== "plain" || second !== `${family}|` || third !== "after")
+        throw new Error(JSON.stringify([first, second, third]));
+      // Two cells, not six: the cursor stands in the third column when asked.
+      await page.waitForFunction(() => globalThis.made.shells[0].typed.join("").endsWith("\x1b[2;3R"));
+    },
+  },
+  {
     name: "terminal-root",
     at: DEEP.replace("deploy", "root"),
     async steps(page) {
