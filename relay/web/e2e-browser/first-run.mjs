@@ -45,8 +45,12 @@ async function question() {
   const yes = dialog.getByRole("button", { name: "Sign with passkey" });
   await yes.waitFor();
   const said = await dialog.textContent();
-  for (const fact of ["web-1", "root", "First look", customerOf(way)])
+  for (const fact of ["web-1", "root", "First look"])
     if (!said.includes(fact)) throw new Error(`the question does not say ${fact}: ${said}`);
+  // Whoever is alone meets no customer, no log of keys, and nobody who must agree.
+  if (said.includes(customerOf(way))) throw new Error(`the question names a customer: ${said}`);
+  const places = await page.locator("header nav a").allTextContents();
+  if (places.length !== 3) throw new Error(`more is in sight than one needs: ${places.join(", ")}`);
   await look(page, "the question");
   await hand.click(yes);
 }

@@ -246,6 +246,29 @@ export const WALKS = {
     if (page.url().includes("join")) throw new Error("back at the link");
   },
 
+  async "what is only between people comes into sight with the second one"(page, url) {
+    await page.clock.install();
+    const places = () => page.locator("header nav a").count();
+    await page.goto(`${url}/?alone#/servers/${"01".repeat(32)}`);
+    await page.locator("#user").waitFor();
+    await page.clock.fastForward(60_000);
+    const strip = await page.locator(".strip").textContent();
+    if ((await places()) !== 3 || strip.includes("ACME Logistics")) throw new Error(`in sight: ${strip}`);
+    // Links lead there all the same.
+    await page.goto(`${url}/?alone#/trust`);
+    await page.locator("dl").first().waitFor();
+    await page.goto(`${url}/?alone#/servers/${"01".repeat(32)}`);
+    await page.locator("#user").waitFor();
+    await page.evaluate(() => {
+      globalThis.world.invitations = [
+        { id: "i1", account: "peggy", role: "engineer", by: "olga", expiresAt: 0 },
+      ];
+    });
+    await page.clock.fastForward(60_000);
+    await page.locator("header nav a[href='#/trust']").waitFor();
+    if ((await places()) !== 5) throw new Error(`${await places()} places`);
+  },
+
   async "servers by keyboard"(page, url) {
     await page.goto(`${url}/#/trust`);
     await page.locator("dl").waitFor();
