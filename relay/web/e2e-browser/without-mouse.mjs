@@ -97,7 +97,7 @@ await walk(it, async () => {
   await account(page, hand, { link, way: "password", kind: "passkey", password });
   await file(page, hand, { folder });
   await ask("install", await page.locator(".command code").textContent());
-  await page.locator(".waits a").waitFor({ timeout: 20_000 });
+  await page.locator(".waits button").waitFor({ timeout: 20_000 });
   await page.context().clearCookies();
   await page.goto("about:blank");
   await page.goto(url);
