@@ -154,10 +154,12 @@ start_agent() {
 # invite NAME: a link that makes whoever opens it an engineer, once; this waits here for that browser's key and lets it in.
 # The link also says as whom to open the first shell here.
 invite() {
+  # What an earlier one said must not be taken for this one's.
+  rm -f "$demo/invite.out"
   "$demo/cloud-doctor" tenant engineer invite --name "$1" --device --wait --console "$console" \
     </dev/null >"$demo/invite.out" 2>"$demo/invite.log" &
   invite_pid=$!
-  until_true 10 "the link is there" grep -q '/#/join/' "$demo/invite.out"
+  until_true 10 "the link is there" grep -qs '/#/join/' "$demo/invite.out"
   link=$(grep -m 1 -o 'http[^ ]*/#/join/[^ ]*' "$demo/invite.out")"?user=$user"
 }
 
