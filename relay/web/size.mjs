@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 
 const FIRST_KB_MAX = 90;
 const TERMINAL_KB_MAX = 200;
-/** What the first look at metrics fetches beyond the first load: 22 kB of it draw charts. */
+/** What the first look at metrics fetches beyond the list of servers: 22 kB of it draw charts. */
 const METRICS_KB_MAX = 70;
 /** Said by the made-up world alone. */
 const MADE_UP = "ACME Logistics";
@@ -41,18 +41,21 @@ function together(names) {
   return kb(all);
 }
 
-// The first sight is the sign-in. A terminal needs its page besides, and the question before a passkey's touch, but no
-// sign-in. What nobody waits for is left out: the other language, searching, the words to compare, the other rooms, and
-// drawing by WebGL, which is fetched behind the terminal and said by itself.
-const first = together(["SignIn", "english"]);
-const whole = together(["Server", "view", "TouchDialog", "english"]);
-const behind = together(["Server", "view", "TouchDialog", "english", "addon-webgl"]) - whole;
-const metrics = together(["SignIn", "english", "Metrics", "plot", "metrics", "english.rooms"]) - first;
+// The first sight is the sign-in, with the list of servers behind it. A terminal needs its page besides, all that is sealed, and the question before a passkey's
+// touch, but no sign-in. What nobody waits for is left out: the other language, searching, the words to compare, a second signature, the
+// other rooms; and drawing by WebGL and the widths of emoji, which are fetched behind the terminal and said by themselves.
+const first = together(["SignIn", "Servers", "english"]);
+const terminal = ["Server", "view", "TouchDialog", "shells", "own_keys", "english"];
+const whole = together(terminal);
+const behind = together([...terminal, "addon-webgl", "addon-unicode-graphemes"]) - whole;
+// What is sealed comes with the list of servers, before anybody can look at one's metrics.
+const listed = ["SignIn", "Servers", "english", "shells"];
+const metrics = together([...listed, "Metrics", "plot", "metrics", "english.rooms"]) - together(listed);
 const madeUp = assets.filter((name) => text(name).includes(MADE_UP));
 const lines = [
   `first load ${first.toFixed(1)} kB gz (at most ${FIRST_KB_MAX})`,
   `with the terminal ${whole.toFixed(1)} kB gz (at most ${TERMINAL_KB_MAX}), and ${behind.toFixed(1)} kB behind it`,
-  `metrics ${metrics.toFixed(1)} kB gz more than the first load (at most ${METRICS_KB_MAX})`,
+  `metrics ${metrics.toFixed(1)} kB gz more than the list of servers (at most ${METRICS_KB_MAX})`,
 ];
 // For `make bench`.
 if (process.argv.includes("--json")) lines.splice(0, 3, JSON.stringify({ first, whole, behind, metrics }));

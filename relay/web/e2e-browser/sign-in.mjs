@@ -2,7 +2,8 @@
 // authenticator offers; such a passkey counts for nothing at the relay; nor does one whose holder was not verified. Driven
 // by tests/tests/console/first_run.rs.
 import { person, start, walk } from "./console.mjs";
-import { account, file, Hand, key, look } from "./owner.mjs";
+import { Hand } from "./hand.mjs";
+import { account, file, look } from "./owner.mjs";
 import { authenticator } from "./passkeys.mjs";
 
 const [link, folder] = process.argv.slice(2);
@@ -70,9 +71,8 @@ const sentByHand = () =>
   });
 
 await walk(it, async () => {
-  const hand = new Hand();
-  await account(page, hand, { link, way: "passkey" });
-  await key(page, hand, { kind: "passkey" });
+  const hand = new Hand(passkeys);
+  await account(page, hand, { link, way: "passkey", kind: "passkey" });
   await file(page, hand, { folder });
   const all = await passkeys.credentials();
   const [signIn] = all.filter(({ isResidentCredential }) => isResidentCredential);

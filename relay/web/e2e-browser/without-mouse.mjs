@@ -1,15 +1,16 @@
 // Everything by keyboard, in both languages: sign in, find the server, open a shell, type, end it, sign out. Driven by
 // tests/tests/console/first_run.rs.
 import { ask, shown, start, waitFor, walk } from "./console.mjs";
+import { Hand } from "./hand.mjs";
 import { focused, tabTo } from "./keyboard.mjs";
-import { account, file, Hand, key, look } from "./owner.mjs";
+import { account, file, look } from "./owner.mjs";
 import { authenticator } from "./passkeys.mjs";
 
 const [link, password, folder] = process.argv.slice(2);
 const url = link.slice(0, link.indexOf("/#"));
 const it = await start();
 const { page } = it;
-await authenticator(page);
+const passkeys = await authenticator(page);
 const keys = page.keyboard;
 
 /** The page in each language: what tells it from the other one. */
@@ -92,12 +93,11 @@ async function signOut() {
 }
 
 await walk(it, async () => {
-  const hand = new Hand();
-  await account(page, hand, { link, way: "password", password });
-  await key(page, hand, { kind: "passkey" });
+  const hand = new Hand(passkeys);
+  await account(page, hand, { link, way: "password", kind: "passkey", password });
   await file(page, hand, { folder });
   await ask("install", await page.locator(".command code").textContent());
-  await page.locator(".waits a").waitFor({ timeout: 20_000 });
+  await page.locator(".waits button").waitFor({ timeout: 20_000 });
   await page.context().clearCookies();
   await page.goto("about:blank");
   await page.goto(url);

@@ -38,6 +38,18 @@ async function look(page, { name, language, theme, width }) {
   for (const violation of await violations(page)) complaints.push(`${where}: ${violation}`);
 }
 
+/** Whoever wants no motion sees none. */
+async function rest(page, where) {
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  const moving = await page.evaluate(() =>
+    document
+      .getAnimations()
+      .filter((one) => one.playState === "running" && (one.effect?.getComputedTiming().endTime ?? 0) > 1)
+      .map((one) => one.animationName ?? one.transitionProperty),
+  );
+  if (moving.length > 0) complaints.push(`${where}: moves without being wanted to: ${moving.join(", ")}`);
+}
+
 /** Goes there and does what a person does, once for each language; themes and widths change under the finished page. */
 async function visit(one, language) {
   const context = await browser.newContext({
@@ -69,6 +81,7 @@ async function visit(one, language) {
         await look(page, { name: one.name, language, theme, width });
       }
     }
+    await rest(page, where);
   } catch (error) {
     complaints.push(`${where}: ${error.message}`);
     if (shots) await page.screenshot({ path: `${shots}/failed-${one.name}-${language}.png` });

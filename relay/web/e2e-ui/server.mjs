@@ -11,9 +11,10 @@ export const POLICY = [
   "font-src 'self'",
   "img-src 'self' data:",
   "connect-src 'self'",
+  "manifest-src 'self'",
   "frame-ancestors 'none'",
   "base-uri 'none'",
-  "form-action 'self'",
+  "form-action 'none'",
   "require-trusted-types-for 'script'",
   "trusted-types svelte-trusted-html",
 ].join("; ");

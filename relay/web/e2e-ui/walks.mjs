@@ -187,15 +187,18 @@ export const WALKS = {
   },
 
   async "set-up by keyboard"(page, url) {
-    await page.goto(`${url}/?out#/setup/K7QX9M2P`);
+    // A browser that wants a click for each passkey: the second one is asked for by a button.
+    await page.goto(`${url}/?out&refuses#/setup/K7QX9M2P`);
     await focused(page, "#account");
+    // What is proposed gives way to what one types.
     await page.keyboard.type("olga@acme.example");
     await page.keyboard.press("Tab");
     await focused(page, "#customer");
     await page.keyboard.type("ACME Logistics");
     await page.keyboard.press("Enter");
-    await page.locator("button.primary:not([type=submit])").waitFor();
+    await page.locator("button.primary:not([type=submit]):enabled").waitFor();
     await focused(page, "h1");
+    if ((await page.locator("[role=alert]").count()) > 0) throw new Error("nobody has said no");
     await tabTo(page, "main button.primary");
     await page.keyboard.press("Enter");
     await page.locator("details").waitFor();
@@ -206,19 +209,64 @@ export const WALKS = {
     await tabTo(page, "main button.primary");
     await page.keyboard.press("Enter");
     await touch(page);
-    await page.locator(".waits a").waitFor();
-    await tabTo(page, ".waits a");
+    await page.locator(".waits button").waitFor();
+    await tabTo(page, ".waits button");
     await page.keyboard.press("Enter");
     await page.waitForFunction(() => location.hash.startsWith("#/servers/"));
-    await focused(page, "#user");
+    // The question is there at once; whoever says no finds the form, filled.
+    await focused(page, "dialog button.primary");
+    const said = await page.locator("dialog dl").textContent();
+    for (const fact of ["root", "First look"]) if (!said.includes(fact)) throw new Error(said);
+    await page.keyboard.press("Escape");
+    await page.locator("dialog").waitFor({ state: "detached" });
+    await page.locator("main").focus();
+    await tabTo(page, "#user");
     await page.keyboard.type("deploy");
-    await page.keyboard.press("Tab");
-    await page.keyboard.press("Tab");
-    await focused(page, "#reason");
-    await page.keyboard.type("first look");
     await page.keyboard.press("Enter");
     await touch(page);
     await page.locator(".xterm-helper-textarea:focus").waitFor();
+  },
+
+  async "a link from elsewhere asks for no signature, and a browser's own key for a yes"(page, url) {
+    const filled = `servers/${"01".repeat(32)}?user=deploy&reason=to%20try%20it`;
+    await page.goto(`${url}/#/${filled}`);
+    await focused(page, "#reason");
+    await page.waitForTimeout(300);
+    if ((await page.locator("dialog").count()) > 0) throw new Error("a link asked for a signature");
+    await page.goto(`${url}/?out&letsin&one#/join/trial?user=deploy`);
+    await page.locator("input[value=device]").check({ force: true });
+    await page.locator("form button[type=submit]").click();
+    await page.waitForFunction(() => location.hash.startsWith("#/servers/"));
+    await focused(page, "#reason");
+    await page.waitForTimeout(300);
+    if (await page.evaluate(() => globalThis.made.shells.length > 0))
+      throw new Error("a shell without a yes");
+    // The link was used up; going back does not lead to it.
+    await page.goBack();
+    if (page.url().includes("join")) throw new Error("back at the link");
+  },
+
+  async "what is only between people comes into sight with the second one"(page, url) {
+    await page.clock.install();
+    const places = () => page.locator("header nav a").count();
+    await page.goto(`${url}/?alone#/servers/${"01".repeat(32)}`);
+    await page.locator("#user").waitFor();
+    await page.clock.fastForward(60_000);
+    const strip = await page.locator(".strip").textContent();
+    if ((await places()) !== 3 || strip.includes("ACME Logistics")) throw new Error(`in sight: ${strip}`);
+    // Links lead there all the same.
+    await page.goto(`${url}/?alone#/trust`);
+    await page.locator("dl").first().waitFor();
+    await page.goto(`${url}/?alone#/servers/${"01".repeat(32)}`);
+    await page.locator("#user").waitFor();
+    await page.evaluate(() => {
+      globalThis.world.invitations = [
+        { id: "i1", account: "peggy", role: "engineer", by: "olga", expiresAt: 0 },
+      ];
+    });
+    await page.clock.fastForward(60_000);
+    await page.locator("header nav a[href='#/trust']").waitFor();
+    if ((await places()) !== 5) throw new Error(`${await places()} places`);
   },
 
   async "servers by keyboard"(page, url) {

@@ -4,7 +4,6 @@ import * as relay from "./api_sign_in";
 import { ConsoleError } from "./errors";
 import type { Access } from "./facade";
 import { inside } from "./inside";
-import { answer } from "./passkey_login";
 import * as seat from "./seat";
 
 /** WebAuthn knows hosts by name only. */
@@ -13,6 +12,8 @@ const ADDRESS = /^[0-9.]+$|^\[/;
 const OIDC = "oidc";
 /** Where it sends browsers back to. */
 const CALLBACK = "/oidc/callback";
+
+const login = () => import("./passkey_login");
 
 /** What people know the provider as. */
 let provider = "";
@@ -34,7 +35,7 @@ export const access: Access = {
   },
   passkeys,
   async passkey() {
-    const { id, options } = await relay.beginPasskeyLogin();
+    const [{ answer }, { id, options }] = await Promise.all([login(), relay.beginPasskeyLogin()]);
     await relay.passkeyLogin(id, await answer(options));
     await seat.look();
   },

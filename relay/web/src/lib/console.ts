@@ -4,24 +4,17 @@ import { access, comeBack } from "./access";
 import * as relay from "./api";
 import { book } from "./book";
 import { type Bytes, hex } from "./bytes";
-import { Channel } from "./channel";
 import { hasEd25519 } from "./ed25519";
 import { decode, entryHash, LogError } from "./entry";
 import { ConsoleError } from "./errors";
-import type { Api, Facade, Here, OpenShell, Server, Shell, Trust, TrustView } from "./facade";
+import type { Api, Facade, Here, Server, Trust, TrustView } from "./facade";
 import { agentOf, parseId, short } from "./ids";
 import { keyView, policyView } from "./key_view";
-import { type Signer, signers } from "./keys";
 import { later } from "./later";
-import { exchangePair } from "./noise";
-import * as own from "./own";
 import * as seat from "./seat";
-import { open, TERM } from "./shell";
-import { fingerprint } from "./ssh";
 import * as store from "./store";
 import { onTouch } from "./touch";
 import { faultOf, type TrustStore } from "./trust_store";
-import { hold } from "./window";
 import { matches, parsePin, words } from "./words";
 
 export const api: Api = {
@@ -43,6 +36,8 @@ export const api: Api = {
     seat.leave();
   },
   async servers() {
+    // Whoever sees servers is likely to open one.
+    void sealed().catch(() => {});
     const lines = await relay.servers();
     const here = await whoIsWhere(lines);
     return lines.map((line) => {
@@ -122,91 +117,9 @@ function viewOf({ log }: TrustStore): TrustView {
   };
 }
 
-/** Opens a visit and a shell in it. */
-export async function openShell(wish: OpenShell): Promise<Shell> {
-  // Somebody else may have signed in meanwhile, in another window of this browser.
-  if ((await relay.me()).account !== seat.account()) throw new ConsoleError("signed_out");
-  const copy = seat.pinned();
-  // A key or server that was added since this copy was fetched.
-  if (!copy.log.agents.has(wish.server.id)) await copy.sync();
-  const key = await engineersKey(copy, wish.key);
-  const shell = await open({ account: seat.account(), trust: copy, key }, wish);
-  mark(shell);
-  return shell;
-}
-
-/** The account's key here that the log lets open visits: the one that was wished for, else a passkey before a device key. */
-async function engineersKey(copy: TrustStore, wished?: string): Promise<Signer> {
-  const mine = await signers(seat.account());
-  const able = () =>
-    mine.find(
-      ({ id }) =>
-        (wished === undefined || hex(id) === wished) && copy.log.person(id, "engineer") !== undefined,
-    );
-  if (able() === undefined) await copy.sync();
-  const key = able();
-  if (key !== undefined) return key;
-  const [first] = mine;
-  if (first === undefined) throw new ConsoleError("no_signing_key");
-  throw new ConsoleError("device_not_trusted", fingerprint(first.blob));
-}
-
-/** Notes that this window has a shell until it is over. */
-function mark(shell: Shell): void {
-  held.add(shell.id);
-  own.mark(shell);
-  shell.onState((state) => {
-    if (state.kind === "ended") held.delete(shell.id);
-  });
-}
-
-/**
- * Takes up again the shells that this browser has open on a server, after a reload. Output begins with what was there
- * before (marked `past`), all of it or the last 256 KiB. Shells that another window has are left to it.
- */
-export async function resumeShells(server: Pick<Server, "id">): Promise<Shell[]> {
-  const copy = seat.pinned();
-  const kept = await store.shells();
-  const ofTenant = kept.filter(
-    (one) => one.tenant === hex(copy.log.tenant) && one.account === seat.account(),
-  );
-  const here = ofTenant.filter((one) => one.server === server.id);
-  const resumed = await Promise.all(here.map(({ id }) => resume(id)));
-  return resumed.filter((shell) => shell !== undefined);
-}
-
-/** Shells that this window has: asking twice must not make two views of one. */
-const held = new Set<string>();
-
-async function resume(id: string): Promise<Shell | undefined> {
-  if (held.has(id)) return undefined;
-  held.add(id);
-  const letGo = await hold(id);
-  // Read only now: another window may have used the secret a moment ago.
-  const kept = letGo && (await store.shell(id));
-  if (kept?.secret === undefined) {
-    letGo?.();
-    held.delete(id);
-    return undefined;
-  }
-  const { server, visit, binding, ours, theirs, user, secret, unanswered, received } = kept;
-  const request = { user, attach: true, abandoned: [], term: TERM, lang: "", argv: [] };
-  const shell = Channel.resume({
-    passage: { server, visit, binding, ours, theirs, request },
-    account: kept.account,
-    tenant: kept.tenant,
-    user,
-    size: { cols: 80, rows: 24 },
-    endsInSecs: Math.max(0, Math.ceil((kept.endsAt - Date.now()) / 1000)),
-    unanswered,
-    release: letGo ?? (() => undefined),
-    received,
-    secret,
-    joins: true,
-  });
-  mark(shell);
-  return shell;
-}
+/** All that is sealed: nobody needs it before there is a server to open something on. */
+const sealed = () => import("./shells");
+const shells = later(sealed);
 
 const setup = later(async () => (await import("./first_steps")).setup);
 const account = later(async () => (await import("./account")).account);
@@ -215,14 +128,14 @@ const joining = later(async () => (await import("./joining")).joining);
 const keys = later(async () => (await import("./own_keys")).keys);
 const fleet = later(async () => (await import("./fleet")).fleet);
 const approvals = later(async () => (await import("./approvals")).approvals);
-const visits = later(async () => (await import("./visits")).visits(resumeShells));
+const visits = later(async () => (await import("./visits")).visits(shells.resumeShells));
 const audit = later(async () => (await import("./audit_log")).auditLog);
 const checks = later(async () => (await import("./checks")).checks);
 const metrics = later(async () => (await import("./metrics")).metrics);
 const scans = later(async () => (await import("./api_scans")).scans);
 
 async function hasX25519(): Promise<boolean> {
-  return exchangePair().then(
+  return crypto.subtle.generateKey({ name: "X25519" }, false, ["deriveBits"]).then(
     () => true,
     () => false,
   );
@@ -239,8 +152,8 @@ export async function connect(): Promise<Facade> {
   return {
     api,
     trust,
-    openShell,
-    resumeShells,
+    openShell: shells.openShell,
+    resumeShells: shells.resumeShells,
     access,
     setup,
     joining,

@@ -26,21 +26,23 @@ export class ConsoleError extends Error implements Sentence {
   }
 }
 
-/** The words of a sentence. `table` is messages.en.json, messages.zh.json or what holds them. */
-export function say(sentence: Sentence, table: Readonly<Record<string, string>>): string {
-  const words = wordsOf(sentence.id, table) ?? sentence.id;
-  const filled = words.replace(/\{([0-9])\}/g, (_, place: string) => {
-    const arg = sentence.args[Number(place)];
-    if (arg === undefined) return "";
-    return typeof arg === "string" ? arg : say(arg, table);
-  });
-  return filled.trimEnd();
+/** The text of an id, with what stands in its places `{0}`, `{1}` ...; `undefined`: there is no such text. */
+export type Texts = (id: string, args: readonly string[]) => string | undefined;
+
+/** The words of a sentence. */
+export function say(sentence: Sentence, texts: Texts): string {
+  const args = sentence.args.map((arg) => (typeof arg === "object" ? say(arg, texts) : String(arg)));
+  // Whatever is missing is nothing.
+  const all = Array.from({ length: PLACES }, (_, place) => args[place] ?? "");
+  return (texts(sentence.id, all) ?? texts(instead(sentence.id), all) ?? sentence.id).trimEnd();
 }
 
+/** Places of a text have one digit. */
+const PLACES = 10;
+
 /** A refusal, or part of one, that a newer server gives has words that say so. */
-function wordsOf(id: string, table: Readonly<Record<string, string>>): string | undefined {
-  if (Object.hasOwn(table, id)) return table[id];
-  return table[id.startsWith("told_") ? "told_unknown" : id.startsWith("refusal_") ? "refusal_unknown" : ""];
+function instead(id: string): string {
+  return id.startsWith("told_") ? "told_unknown" : id.startsWith("refusal_") ? "refusal_unknown" : id;
 }
 
 /** Longest value in a sentence. */

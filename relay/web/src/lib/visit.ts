@@ -25,11 +25,11 @@ import {
 } from "./grant";
 import { agentOf, visitOf } from "./ids";
 import type { Signer } from "./keys";
+import { later } from "./later";
 import { CONTROL_BYTES_MAX, ENTRIES_PAGE, PROTO_VERSION, PROTO_VERSION_MIN } from "./limits";
 import { body, Cut, outOfTurn, refusal } from "./link";
 import { type Binding, Broken, type ExchangePair, exchangePair } from "./noise";
 import { wallSecs } from "./outside";
-import { second } from "./second";
 import { NAMESPACE_GRANT } from "./ssh";
 import { FrameStream, type StreamNote } from "./stream";
 import type { TrustStore } from "./trust_store";
@@ -37,6 +37,9 @@ import * as wire from "./wire";
 
 /** Guard answers from memory; a server that needs longer is not there. */
 export const ANSWER_MS = 15_000;
+
+/** Most visits need nobody else. */
+const asking = later(() => import("./second"));
 
 /** Whose hands a visit is opened with. */
 export interface Hands {
@@ -239,7 +242,7 @@ async function ask(
 async function answer(stream: FrameStream, hands: Hands, wish: VisitWish, asked: Asked): Promise<number> {
   let frame = await next(stream);
   if (frame.kind === Kind.NeedSecond) {
-    frame = await second(stream, hands, wish, asked, body(wire.needSecond, frame));
+    frame = await asking.second(stream, hands, wish, asked, body(wire.needSecond, frame));
   }
   if (frame.kind !== Kind.VisitOpened) throw outOfTurn(frame);
   const opened = body(wire.visitOpened, frame);

@@ -1,7 +1,7 @@
 // The pages over the made-up world, for screenshots and axe: what the address says after `?` changes that world.
 import { ConsoleError } from "../lib/errors";
 import { fake, someWorld } from "./fake";
-import { KEY_WORDS, print } from "./fake/world";
+import { KEY_WORDS, ME, print } from "./fake/world";
 import { start } from "./start";
 
 const asked = new URLSearchParams(location.search);
@@ -12,6 +12,8 @@ world.second = asked.has("second");
 world.root = !asked.has("rootless");
 world.approver = world.root;
 world.passkeys = !asked.has("keyless");
+world.refuses = asked.has("refuses");
+world.letsIn = asked.has("letsin");
 world.inside = asked.get("inside") ?? "";
 world.totp = asked.has("totp");
 if (asked.has("untrusted")) {
@@ -27,6 +29,17 @@ if (asked.has("sealed"))
   }));
 if (asked.has("empty"))
   Object.assign(world, { servers: [], approvals: [], ahead: [], running: [], past: [], tokens: [] });
+if (asked.has("alone"))
+  Object.assign(world, {
+    roots: world.roots.filter(({ name }) => name === ME),
+    people: [],
+    accounts: world.accounts.slice(0, 1),
+    invitations: [],
+    candidates: [],
+    approvals: [],
+    keys: world.keys.slice(0, 1),
+  });
+if (asked.has("one")) world.servers = world.servers.slice(0, 1);
 if (asked.has("newcomer")) {
   const since = Date.now() - 120_000;
   const key = {

@@ -4,6 +4,7 @@ import App from "../App.svelte";
 import type { Facade } from "../lib/facade";
 import "../theme.css";
 import { useFacade } from "./facade";
+import { fetchNamed } from "./rooms";
 import { begin, failed } from "./session.svelte";
 import { askBeforeTouches } from "./touch.svelte";
 import { words } from "./words.svelte";
@@ -13,6 +14,7 @@ export async function start(connect: () => Promise<Facade>): Promise<void> {
   if (!target) return;
   await words();
   mount(App, { target });
+  fetchNamed();
   try {
     useFacade(await connect());
     askBeforeTouches();

@@ -1,6 +1,9 @@
-// Texts in two languages: a table of one language at a time, filled here. i18next does the same with plurals and
-// nesting, which these texts do without, for 16 kB of what a first visit fetches. What only the later rooms say comes
-// with the first of them. Never: a sentence in code, or HTML.
+// Texts in two languages, by i18next: the tables of the reader's language at a time. What only the later rooms say comes
+// with the first of them.
+//
+// i18next looks texts up and says where a value goes; the values are filled in here, so that nothing that a stranger wrote is
+// ever read for places, nesting or formats of its own. Never: a sentence in code, or HTML.
+import { createInstance } from "i18next";
 import { ConsoleError, type Sentence, say } from "../lib/errors";
 
 export type TextId =
@@ -21,7 +24,27 @@ function wanted(): Language {
   return navigator.languages.find((tag) => /^(zh|en)\b/i.test(tag))?.startsWith("zh") ? "zh-CN" : "en";
 }
 
-const start: { language: Language; table: Table } = { language: wanted(), table: {} };
+/** Stands around the name of a value until the value takes its place; no text holds one. */
+const MARK = "\u0001";
+const NAMESPACE = "texts";
+
+const tables = createInstance();
+void tables.init({
+  // Nothing is fetched by it.
+  initAsync: false,
+  resources: {},
+  ns: NAMESPACE,
+  defaultNS: NAMESPACE,
+  // Both languages have every text, or the build fails.
+  fallbackLng: false,
+  // Ids are plain words: nothing in one means anything.
+  keySeparator: false,
+  nsSeparator: false,
+  interpolation: { prefix: "{", suffix: "}", escapeValue: false },
+  missingInterpolationHandler: (_text: string, [, name]: RegExpExecArray) => MARK + name + MARK,
+});
+
+const start: { language: Language } = { language: wanted() };
 let shown = $state.raw(start);
 let all = false;
 
@@ -37,9 +60,10 @@ export async function words(): Promise<void> {
 /** Fetches the texts of the later rooms as well; awaited before one is drawn. */
 export async function roomWords(): Promise<void> {
   if (all) return;
-  const fetched: Table = (await ROOMS[shown.language]()).default;
+  const { language } = shown;
+  add(language, (await ROOMS[language]()).default);
   all = true;
-  shown = { language: shown.language, table: { ...shown.table, ...fetched } };
+  show(shown.language);
 }
 
 export async function setLanguage(language: Language): Promise<void> {
@@ -49,30 +73,50 @@ export async function setLanguage(language: Language): Promise<void> {
 
 async function fetchWords(language: Language): Promise<void> {
   const [first, rooms] = await Promise.all([FIRST[language](), all ? ROOMS[language]() : undefined]);
-  shown = { language, table: { ...first.default, ...rooms?.default } };
+  add(language, { ...first.default, ...rooms?.default });
+  show(language);
+}
+
+function add(language: Language, table: Table): void {
+  tables.addResourceBundle(language, NAMESPACE, table);
+}
+
+/** Whoever has read a text in a template reads it again. */
+function show(language: Language): void {
+  shown = { language };
 }
 
 /** The text in the reader's language; whoever reads it in a template sees it change with the language. */
 export function t(id: TextId, values: Values = {}): string {
-  return pieces(id, values)
-    .map(({ text }) => text)
-    .join("");
+  return joined(pieces(id, values));
+}
+
+interface Piece {
+  readonly text: string;
+  readonly filled: boolean;
+}
+
+function joined(all: readonly Piece[]): string {
+  return all.map(({ text }) => text).join("");
 }
 
 /** The same in pieces: what was filled in, which may be a stranger's text, apart from what is ours. */
-export function pieces(id: TextId, values: Values): readonly { text: string; filled: boolean }[] {
-  // One pass: a value that looks like a place to fill stays what it is.
-  const parts = (shown.table[id] ?? id).split(/\{(\w+)\}/g);
+export function pieces(id: string, values: Values | readonly Value[]): readonly Piece[] {
+  const { language } = shown;
+  const parts = tables.t(id, { lng: language, replace: {}, nest: false }).split(MARK);
   return parts.map((part, at) => {
     if (at % 2 === 0) return { text: part, filled: false };
     const filled = Object.hasOwn(values, part);
-    return { text: filled ? String(values[part]) : `{${part}}`, filled };
+    return { text: filled ? String((values as Values)[part]) : `{${part}}`, filled };
   });
 }
 
 /** A sentence of the library. */
 export function told(sentence: Sentence): string {
-  return say(sentence, shown.table);
+  const { language } = shown;
+  return say(sentence, (id, args) =>
+    tables.exists(id, { lng: language }) ? joined(pieces(id, args)) : undefined,
+  );
 }
 
 /** The sentence of whatever was thrown. */

@@ -46,6 +46,7 @@ export function fakeSetup(world: World, sign: Sign): Setup {
     },
     async makeKey() {
       await soon();
+      refuseOnce(world);
       return {
         name: "cloud-doctor-recovery-acme.txt",
         text: "Cloud Doctor recovery key of ACME Logistics\n-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n-----END OPENSSH PRIVATE KEY-----\n",
@@ -70,6 +71,12 @@ export function fakeSetup(world: World, sign: Sign): Setup {
   };
 }
 
+function refuseOnce(world: World) {
+  const { refuses } = world;
+  world.refuses = false;
+  if (refuses) throw new ConsoleError("passkey_cancelled");
+}
+
 export function fakeJoining(world: World): Joining {
   return {
     async look(token) {
@@ -81,7 +88,7 @@ export function fakeJoining(world: World): Joining {
         account: "peggy@acme.example",
         role: "engineer",
         expiresAt: Date.now() + DAY,
-        deviceAllowed: false,
+        deviceAllowed: token === "trial",
       };
     },
     async begin() {
@@ -94,6 +101,8 @@ export function fakeJoining(world: World): Joining {
     },
     async offer() {
       await soon();
+      const trusted = { engineer: Date.now() + DAY, root: false };
+      if (world.letsIn) world.keys = world.keys.map((key) => ({ ...key, trusted }));
     },
   };
 }
@@ -186,6 +195,7 @@ export function fakeKeys(world: World): Facade["keys"] {
     async makePasskey(label) {
       await soon();
       if (!world.passkeys) throw new ConsoleError("passkey_missing");
+      refuseOnce(world);
       return make("passkey", label);
     },
     makeDevice: async () => make("device", "Chromium on Linux"),

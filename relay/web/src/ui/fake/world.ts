@@ -46,6 +46,10 @@ export interface World {
   /** A passkey in this browser may approve. */
   approver: boolean;
   passkeys: boolean;
+  /** The browser wants a click for each passkey: the first one that nobody clicked for is refused. */
+  refuses: boolean;
+  /** Whoever joins is let in at once. */
+  letsIn: boolean;
   inside: string;
   /** The password has a second step. */
   totp: boolean;
@@ -393,6 +397,8 @@ export function someWorld(now: number): World {
     root: true,
     approver: true,
     passkeys: true,
+    refuses: false,
+    letsIn: false,
     inside: "",
     totp: false,
     arrivesMs: 2500,

@@ -50,6 +50,7 @@ export class Look {
   #earlier = $state.raw<Past>(NONE);
   #shift = $state(0);
   readonly #chooser = new Chooser();
+  #turn: Promise<unknown> = Promise.resolve();
   #live: Feed | undefined;
 
   constructor(
@@ -166,7 +167,8 @@ export class Look {
     const { span, mode } = this;
     if (mode !== "range" || !span) return undefined;
     return later(() =>
-      this.fetching.run(async () => {
+      this.#inTurn(async () => {
+        if (this.span !== span) return;
         const past = await this.#range(span);
         if (this.span === span) this.#past = past;
       }),
@@ -185,7 +187,8 @@ export class Look {
       return undefined;
     }
     return later(() =>
-      this.fetching.run(async () => {
+      this.#inTurn(async () => {
+        if (this.behind !== behind) return;
         // A live view goes on: the time behind goes on with it.
         const to = still ? at.to : at.to + Math.min(shift, HOUR);
         const past = await this.#range({ from: at.from - shift, to: to - shift });
@@ -194,6 +197,11 @@ export class Look {
         this.#earlier = past;
       }),
     );
+  }
+
+  /** What is asked for while another is under way comes after it, and is not forgotten. */
+  #inTurn(work: () => Promise<void>): void {
+    this.#turn = this.#turn.then(() => this.fetching.run(work));
   }
 
   #range({ from, to }: Span): Promise<Past> {

@@ -2,7 +2,6 @@
 // page opens, not before. Never: a connection of its own.
 import { FitAddon } from "@xterm/addon-fit";
 import type { SearchAddon } from "@xterm/addon-search";
-import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 import { type IDisposable, Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import "./terminal.css";
@@ -30,6 +29,22 @@ const webglFetched = import("@xterm/addon-webgl").then(
   },
   () => {},
 );
+
+/**
+ * How wide emoji and letters of several code points are: fetched behind this code as well. Output that holds one waits for
+ * it, any other does not; without it they are as wide as xterm.js by itself thinks.
+ */
+let graphemes: typeof import("@xterm/addon-unicode-graphemes") | undefined;
+const graphemesFetched = import("@xterm/addon-unicode-graphemes").then(
+  (code) => {
+    graphemes = code;
+  },
+  () => {},
+);
+/** From the first combining mark on; below, every letter is one cell wide. */
+const MAY_BE_WIDE = /[\u0300-\u{10ffff}]/u;
+/** Output is worth more than its widths. */
+const WIDTHS_MS_MAX = 3000;
 
 /** What the page does for the terminal. */
 export interface Hooks {
@@ -72,6 +87,8 @@ export class TerminalView {
   readonly #ends: (() => void)[] = [];
   #opened = false;
   #disposed = false;
+  /** Output waits, in its order, until it is known how wide it is. */
+  #widths: Promise<unknown> | undefined;
   /** Chunks of old output that are not drawn yet: nothing is answered meanwhile. */
   #past = 0;
 
@@ -169,7 +186,8 @@ export class TerminalView {
     this.#opened = true;
     const terminal = this.#terminal;
     terminal.loadAddon(this.#fit);
-    terminal.loadAddon(new UnicodeGraphemesAddon());
+    if (graphemes) this.#measure();
+    else void graphemesFetched.then(() => this.#measure());
     terminal.open(this.element);
     // The Tab key is the shell's, so whoever tabs along would be caught here: its tab leads into it, by Enter.
     if (terminal.textarea) terminal.textarea.tabIndex = -1;
@@ -177,6 +195,10 @@ export class TerminalView {
     if (!webgl) void webglFetched.then(() => this.#changeOver());
     this.fit();
     this.#wire();
+  }
+
+  #measure(): void {
+    if (graphemes && !this.#disposed) this.#terminal.loadAddon(new graphemes.UnicodeGraphemesAddon());
   }
 
   #changeOver(): void {
@@ -228,10 +250,21 @@ export class TerminalView {
 
   #show(bytes: Uint8Array, drawn: () => void, past: boolean): void {
     if (past) this.#past += 1;
-    this.#terminal.write(this.#filter.push(bytes), () => {
-      if (past) this.#past -= 1;
-      drawn();
-    });
+    const text = this.#filter.push(bytes);
+    const write = () =>
+      this.#terminal.write(text, () => {
+        if (past) this.#past -= 1;
+        drawn();
+      });
+    if (!this.#widths && !graphemes && MAY_BE_WIDE.test(text)) this.#widths = this.#waitForWidths();
+    if (this.#widths) void this.#widths.then(write);
+    else write();
+  }
+
+  async #waitForWidths(): Promise<void> {
+    await Promise.race([graphemesFetched, new Promise((resolve) => setTimeout(resolve, WIDTHS_MS_MAX))]);
+    // What waits is written first; what comes later finds nothing to wait for.
+    this.#widths = undefined;
   }
 
   #send(data: string): void {
