@@ -45,36 +45,6 @@ export interface ServerFacts {
   /** How the tunnel travels. */
   readonly carrier?: "quic" | "websocket";
   readonly rttMs?: number;
-  readonly ceiling?: CeilingView;
-}
-
-/** What the server's own file allows; for reading only. */
-export interface CeilingView {
-  readonly preset: string;
-  readonly limits: {
-    readonly seconds: number;
-    readonly detachedSeconds: number;
-    /** 0: never. */
-    readonly idleSeconds: number;
-    readonly channels: number;
-  };
-  /** In order: the first that fits decides. What none names is never allowed. */
-  readonly rules: readonly CeilingRule[];
-  /** Root on the server has locked it down. */
-  readonly locked: boolean;
-}
-
-export interface CeilingRule {
-  readonly scope: "shell" | "exec" | "files-read" | "files-write" | "checks" | "metrics" | "remedy" | "watch";
-  readonly mode: "never" | "ask" | "allow";
-  /** `*`: everybody but root. Empty: any but root. */
-  readonly users: readonly string[];
-  /** As in the file: `Mon-Fri 08:00-18:00`. Empty: always. */
-  readonly hours: readonly string[];
-  readonly seconds?: number;
-  readonly signers: readonly ("sshsig" | "webauthn" | "device" | "local")[];
-  /** Who may sign second where the mode is `ask`. */
-  readonly second: readonly ("sshsig" | "webauthn" | "device" | "local")[];
 }
 
 /** How a server gets in. */

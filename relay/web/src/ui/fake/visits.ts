@@ -48,50 +48,6 @@ export function fakeFleet(world: World, sign: Sign): Fleet {
       address: "198.51.100.40",
       carrier: "quic",
       rttMs: 23,
-      ...(id.startsWith("02")
-        ? {}
-        : {
-            ceiling: {
-              preset: "vendor",
-              locked: false,
-              limits: { seconds: 14_400, detachedSeconds: 900, idleSeconds: 3600, channels: 8 },
-              rules: [
-                {
-                  scope: "shell",
-                  mode: "ask",
-                  users: ["root"],
-                  hours: ["Mon-Fri 08:00-18:00"],
-                  seconds: 3600,
-                  signers: ["sshsig", "webauthn"],
-                  second: ["local", "webauthn"],
-                },
-                {
-                  scope: "shell",
-                  mode: "allow",
-                  users: ["*"],
-                  hours: [],
-                  signers: ["sshsig", "webauthn", "device"],
-                  second: ["local"],
-                },
-                {
-                  scope: "watch",
-                  mode: "allow",
-                  users: [],
-                  hours: [],
-                  signers: ["webauthn"],
-                  second: ["local"],
-                },
-                {
-                  scope: "exec",
-                  mode: "never",
-                  users: ["root", "*"],
-                  hours: [],
-                  signers: ["sshsig"],
-                  second: ["local"],
-                },
-              ],
-            },
-          }),
     }),
     async install({ preset, ...wish }) {
       const until = Date.now() + wish.seconds * 1000;
