@@ -297,6 +297,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::metrics::history::full_disk::Disk;
+    use crate::metrics::past::shares;
+    use cloud_doctor_checks::forecast::STEP_SECS;
 
     #[test]
     fn samples_are_taken_after_full_seconds_and_never_twice() {
@@ -395,5 +397,19 @@ mod tests {
         history.flush();
         let found = History::look(&folder).unwrap();
         assert_eq!(sampling.known(&found), 3_600, "on the disk, whatever is in memory");
+    }
+
+    #[test]
+    fn mem_09_what_is_sampled_is_what_forecasts_of_memory_and_file_systems_are_made_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sampling = Sampling::of(folder.path());
+        sampling.minutes(16);
+        sampling.sampler.shared.history.flush();
+        let shares = shares(folder.path(), sampling.now.wall / 1_000);
+        let memory = &shares["memory"];
+        assert!(memory.len() >= 3 && memory.iter().all(|(_, used)| (0.0..=1.0).contains(used)), "{memory:?}");
+        let step = memory[1].0 - memory[0].0;
+        assert!((STEP_SECS..STEP_SECS + 20).contains(&step), "whole steps of ten seconds: {step}");
+        assert!(shares.keys().all(|thing| ["memory", "space", "inodes"].contains(&thing.split(' ').next().unwrap())));
     }
 }

@@ -19,17 +19,14 @@ pub(crate) const CHECK: Check = Check {
     remedy: Text {
         en: "Find what grows: `du -xh --max-depth=2 MOUNT | sort -h | tail` now and in an hour. Give it room, or remove what \
              nobody needs, before the earliest time. Look how often such forecasts came true here before you wake somebody: the \
-             confidence is about when it fills up, if it does. It was measured on made-up disks, and inodes are taken for such.",
+             confidence is about when it fills up, if it does, and was measured on made-up disks.",
         zh: "查找增长来源：现在和一小时后各运行一次 `du -xh --max-depth=2 挂载点 | sort -h | tail`。请在最早时间之前扩容或清理不再需要的内容。\
              通知他人之前，请先查看此类预测在此主机上的应验情况：置信度只表示若确会用尽时的时间范围，\
-             由模拟磁盘数据测得，inode 按磁盘规则处理。",
+             由模拟磁盘数据测得。",
     },
     run,
 };
 
 fn run(_: &Host, settings: &Settings<'_>) -> Outcome {
-    forecast::tell(settings, forecast::Of::Disks, |thing| {
-        let inodes = thing.strip_prefix("inodes ").map(|mount| format!("inodes of {mount}"));
-        thing.strip_prefix("space ").map(str::to_owned).or(inodes)
-    })
+    forecast::tell(settings, &[forecast::Of::Space, forecast::Of::Inodes])
 }

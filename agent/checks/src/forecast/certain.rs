@@ -70,7 +70,7 @@ impl Span {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "moments in seconds, far below 2^53")]
-fn secs(secs: u64) -> f64 {
+pub(super) fn secs(secs: u64) -> f64 {
     secs.min(1 << 50) as f64
 }
 
@@ -119,6 +119,7 @@ fn see(ledger: &mut Ledger, check: &str, subject: &str, now: UnixTime, span: Spa
         used: span.used(now.0),
         earliest: span.until,
         latest: Some(span.until),
+        confidence: Some(1.0),
         judged_at: span.until,
         outcome: Outcome::Open,
         known_at: None,
@@ -144,7 +145,7 @@ fn judged(entry: &Entry, now: UnixTime, span: Span) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forecast::{Forecast, Rule};
+    use crate::forecast::{Forecast, Of, Rule, Seen};
 
     const DAY: u64 = DAY_SECS;
     const CHECK: &str = "tls.expiry";
@@ -202,12 +203,13 @@ mod tests {
             rule: Rule::Burst,
             earliest_secs: 1.0,
             likely_secs: 2.0,
-            latest_secs: Some(3.0),
+            latest_secs: 3.0,
             judged_secs: 3.0,
-            confidence: None,
+            confidence: 0.8,
             used: 0.9,
         };
-        ledger.see("disk.fills-up", "/", 1_065 * DAY, 0.9, Some(&burst));
+        let seen = Seen { now: 1_065 * DAY, used: 0.9, full_at: None };
+        ledger.see("disk.fills-up", "/", seen, Some(&burst));
         for number in 0..300 {
             see(&mut ledger, CHECK, &format!("host {number}"), at(1_065), FIRST);
         }
@@ -218,7 +220,13 @@ mod tests {
         assert_eq!(record(&ledger), (0, ENTRIES_MAX, 0));
         for rule in Rule::ALL {
             assert_ne!(rule.id(), ID);
-            assert_eq!(ledger.record(rule), (0, 0), "certificates that ran out are no forecasts that came true");
+            for of in Of::ALL {
+                assert_eq!(
+                    ledger.record(of, rule),
+                    (0, 0),
+                    "certificates that ran out are no forecasts that came true"
+                );
+            }
         }
         assert_eq!(ledger.entries.iter().filter(|entry| entry.rule == Rule::Burst.id()).count(), 1);
     }

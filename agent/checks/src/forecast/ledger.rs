@@ -4,7 +4,7 @@
 //! it was emptied before: then it was *averted*, which is neither a hit nor a miss. Bounded; the oldest that are over go
 //! first. It must never change what an entry said when it was made.
 
-use super::{FULL, Forecast, Rule};
+use super::{Forecast, Of, Rule};
 use serde::{Deserialize, Serialize};
 
 /// Entries kept.
@@ -47,6 +47,9 @@ pub struct Entry {
     pub earliest: u64,
     /// Its end; none: open.
     pub latest: Option<u64>,
+    /// How sure that interval is, 0 to 1; none: version 1 did not keep it.
+    #[serde(default)]
+    pub confidence: Option<f64>,
     /// When it is judged at the latest.
     pub judged_at: u64,
     /// See there.
@@ -62,19 +65,31 @@ pub struct Ledger {
     pub entries: Vec<Entry>,
 }
 
+/// One thing as it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen {
+    /// Unix seconds.
+    pub now: u64,
+    /// Share used.
+    pub used: f64,
+    /// When it was full the last time, as far as its history goes: nobody may have looked then, and memory is given back when
+    /// the kernel ends what took it.
+    pub full_at: Option<u64>,
+}
+
 impl Ledger {
-    /// Takes what is seen of one thing at `now`: its share used, and what is forecast of it.
-    pub fn see(&mut self, check: &str, subject: &str, now: u64, used: f64, forecast: Option<&Forecast>) {
+    /// Takes what is seen of one thing, and what is forecast of it.
+    pub fn see(&mut self, check: &str, subject: &str, seen: Seen, forecast: Option<&Forecast>) {
         let same = |entry: &&mut Entry| entry.check == check && entry.subject == subject;
         for entry in self.entries.iter_mut().filter(same).filter(|entry| entry.outcome == Outcome::Open) {
-            let outcome = judged(entry, now, used);
+            let outcome = judged(entry, seen);
             if outcome != Outcome::Open {
                 entry.outcome = outcome;
-                entry.known_at = Some(now);
+                entry.known_at = Some(seen.now);
             }
         }
         if let Some(forecast) = forecast {
-            self.make(check, subject, now, forecast);
+            self.make(check, subject, seen.now, forecast);
         }
     }
 
@@ -96,7 +111,8 @@ impl Ledger {
             made_at: now,
             used: forecast.used,
             earliest: after(forecast.earliest_secs),
-            latest: forecast.latest_secs.map(after),
+            latest: Some(after(forecast.latest_secs)),
+            confidence: Some(forecast.confidence),
             judged_at: after(forecast.judged_secs),
             outcome: Outcome::Open,
             known_at: None,
@@ -112,81 +128,120 @@ impl Ledger {
         }
     }
 
-    /// How many came true and did not, of all that a rule's present version said and that are known.
+    /// How many of a rule's came to that, of what its present version said about such things.
     #[must_use]
-    pub fn record(&self, rule: Rule) -> (usize, usize) {
-        let of = |outcome: Outcome| {
-            let known =
-                |entry: &&Entry| entry.rule == rule.id() && entry.version == Rule::VERSION && entry.outcome == outcome;
-            self.entries.iter().filter(known).count()
+    pub fn count(&self, of: Of, rule: Rule, outcome: Outcome) -> usize {
+        let is_such = |entry: &&Entry| {
+            let is_rules = entry.rule == rule.id() && entry.version == Rule::VERSION && entry.outcome == outcome;
+            is_rules && Of::told_by(&entry.check, &entry.subject) == Some(of)
         };
-        (of(Outcome::True), of(Outcome::False))
+        self.entries.iter().filter(is_such).count()
+    }
+
+    /// How many came true and did not, of those that are known.
+    #[must_use]
+    pub fn record(&self, of: Of, rule: Rule) -> (usize, usize) {
+        (self.count(of, rule, Outcome::True), self.count(of, rule, Outcome::False))
     }
 }
 
-fn judged(entry: &Entry, now: u64, used: f64) -> Outcome {
-    if used >= FULL {
+fn judged(entry: &Entry, seen: Seen) -> Outcome {
+    let last = entry.judged_at.saturating_add(GRACE_SECS);
+    if let Some(full) = seen.full_at.filter(|full| *full >= entry.made_at) {
         // Full after its time is no hit.
-        return if now <= entry.judged_at.saturating_add(GRACE_SECS) { Outcome::True } else { Outcome::False };
+        return if full <= last { Outcome::True } else { Outcome::False };
     }
-    if used < entry.used - EMPTIED {
+    if seen.used < entry.used - EMPTIED {
         return Outcome::Averted;
     }
-    if now > entry.judged_at.saturating_add(GRACE_SECS) { Outcome::False } else { Outcome::Open }
+    if seen.now > last { Outcome::False } else { Outcome::Open }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
-fn whole(secs: f64) -> u64 {
+pub(super) fn whole(secs: f64) -> u64 {
     secs.clamp(0.0, 1e12) as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecast::FULL;
 
     const FORECAST: Forecast = Forecast {
         rule: Rule::Burst,
         earliest_secs: 3_600.0,
         likely_secs: 7_200.0,
-        latest_secs: Some(9_000.0),
+        latest_secs: 9_000.0,
         judged_secs: 10_800.0,
-        confidence: Some(0.8),
+        confidence: 0.8,
         used: 0.9,
     };
 
-    fn after(later: &[(u64, f64)]) -> Outcome {
+    /// Somebody looks at 1,000 s and so many later.
+    fn seen(secs: u64, used: f64) -> Seen {
+        let now = 1_000 + secs;
+        Seen { now, used, full_at: (used >= FULL).then_some(now) }
+    }
+
+    fn after(later: &[Seen]) -> Outcome {
         let mut ledger = Ledger::default();
-        ledger.see("disk.fills-up", "/", 1_000, 0.9, Some(&FORECAST));
-        for (secs, used) in later {
-            ledger.see("disk.fills-up", "/", 1_000 + secs, *used, Some(&FORECAST));
+        ledger.see("disk.fills-up", "/", seen(0, 0.9), Some(&FORECAST));
+        for seen in later {
+            ledger.see("disk.fills-up", "/", *seen, Some(&FORECAST));
         }
-        assert!(ledger.entries[0].used.to_bits() == 0.9_f64.to_bits(), "what was said stays");
+        let Entry { used, confidence, .. } = &ledger.entries[0];
+        assert!(used.to_bits() == 0.9_f64.to_bits() && *confidence == Some(0.8), "what was said stays");
         ledger.entries[0].outcome
     }
 
     #[test]
     fn a_forecast_comes_true_does_not_or_was_averted_and_what_it_said_stays() {
-        assert_eq!(after(&[(600, 0.92)]), Outcome::Open);
-        assert_eq!(after(&[(600, 0.92), (7_000, 0.995)]), Outcome::True);
-        assert_eq!(after(&[(13_500, 0.93)]), Outcome::Open, "its interval has passed, and it is not judged yet");
-        assert_eq!(after(&[(14_500, 0.93)]), Outcome::False);
-        assert_eq!(after(&[(14_500, 1.0)]), Outcome::False, "full after its time");
-        assert_eq!(after(&[(600, 0.79)]), Outcome::Averted);
+        assert_eq!(after(&[seen(600, 0.92)]), Outcome::Open);
+        assert_eq!(after(&[seen(600, 0.92), seen(7_000, 0.995)]), Outcome::True);
+        assert_eq!(after(&[seen(13_500, 0.93)]), Outcome::Open, "its interval has passed, and it is not judged yet");
+        assert_eq!(after(&[seen(14_500, 0.93)]), Outcome::False);
+        assert_eq!(after(&[seen(14_500, 1.0)]), Outcome::False, "full after its time");
+        assert_eq!(after(&[seen(600, 0.79)]), Outcome::Averted);
+    }
+
+    #[test]
+    fn mem_09_what_was_used_up_while_nobody_looked_came_true_though_it_is_free_again() {
+        let later = |full_at: u64| after(&[Seen { full_at: Some(full_at), ..seen(86_400, 0.3) }]);
+        assert_eq!(later(8_000), Outcome::True, "the kernel ended what took it");
+        assert_eq!(later(20_000), Outcome::False, "that was after its time");
+        assert_eq!(later(900), Outcome::Averted, "that was before it was said");
     }
 
     #[test]
     fn an_episode_is_one_entry_and_the_oldest_that_are_over_go() {
         let mut ledger = Ledger::default();
         for minute in 0..10 {
-            ledger.see("disk.fills-up", "/", minute * 60, 0.9, Some(&FORECAST));
+            ledger.see("disk.fills-up", "/", seen(minute * 60, 0.9), Some(&FORECAST));
         }
         assert_eq!(ledger.entries.len(), 1);
         for number in 0..300 {
-            ledger.see("disk.fills-up", &format!("/mnt/{number}"), 1_000, 0.9, Some(&FORECAST));
+            ledger.see("disk.fills-up", &format!("/mnt/{number}"), seen(0, 0.9), Some(&FORECAST));
         }
         assert_eq!(ledger.entries.len(), ENTRIES_MAX);
-        assert_eq!(ledger.record(Rule::Burst), (0, 0));
-        ledger.see("disk.fills-up", "/mnt/299", 2_000, 1.0, None);
-        assert_eq!((ledger.record(Rule::Burst), ledger.record(Rule::Trend)), ((1, 0), (0, 0)));
+        assert_eq!(ledger.record(Of::Space, Rule::Burst), (0, 0));
+        ledger.see("disk.fills-up", "/mnt/299", seen(1_000, 1.0), None);
+        assert_eq!((ledger.record(Of::Space, Rule::Burst), ledger.record(Of::Space, Rule::Trend)), ((1, 0), (0, 0)));
+    }
+
+    #[test]
+    fn what_came_true_of_one_kind_of_thing_says_nothing_about_another() {
+        let mut ledger = Ledger::default();
+        let all = [
+            ("disk.fills-up", "/", Of::Space),
+            ("disk.fills-up", "inodes of /", Of::Inodes),
+            ("memory.fills-up", "memory", Of::Memory),
+        ];
+        for (number, (check, subject, of)) in all.into_iter().enumerate() {
+            ledger.see(check, subject, seen(0, 0.9), Some(&FORECAST));
+            ledger.see(check, subject, seen(600, 1.0), None);
+            assert_eq!(ledger.record(of, Rule::Burst), (1, 0));
+            let came_true = all.iter().filter(|(.., of)| ledger.record(*of, Rule::Burst) == (1, 0)).count();
+            assert_eq!(came_true, number + 1);
+        }
     }
 }

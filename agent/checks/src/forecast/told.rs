@@ -4,7 +4,9 @@
 //! one form. It must never call a forecast critical that has only the short history for it: what writes for hours is often
 //! taken away again. Nor may an end of the interval decide: critical is what the median says is soon.
 
-use super::{FULL, Forecast, Ledger, Outcome, Rule, certain, forecast};
+use super::certain::secs;
+use super::ledger::whole;
+use super::{FULL, Forecast, Ledger, Of, Outcome, Rule, Seen, certain, forecast};
 use crate::check::Param;
 use crate::found::{Found, Gap, Outcome as Findings};
 use crate::number::span;
@@ -19,11 +21,16 @@ pub(super) const RULE: &str = "rule";
 pub(super) const EARLIEST: &str = "earliest_s";
 pub(super) const LIKELY: &str = "likely_s";
 pub(super) const LATEST: &str = "latest_s";
-/// How sure the interval is, 0 to 1: said of what is certain and of what was measured. The spread of a rule's slopes is no such
-/// figure, since disks fill up outside of it more often than it says.
+/// How sure the interval is, 0 to 1: of what is certain, 1; else as it was measured.
 pub(super) const CONFIDENCE: &str = "confidence";
 /// Until when it has come true or not.
 const JUDGED: &str = "judged_s";
+/// Unix seconds when it was full the last time, if it was in its history.
+const FULL_AT: &str = "full_at";
+/// The checks that forecast, and what the second calls inodes.
+const DISK: &str = "disk.fills-up";
+const MEMORY: &str = "memory.fills-up";
+const INODES: &str = "inodes of ";
 /// The check whose ends are certain.
 const CERTAIN: &str = "tls.expiry";
 
@@ -31,25 +38,36 @@ const CERTAIN: &str = "tls.expiry";
 pub(crate) const SOON: Param =
     Param::plain("critical", 24.0, "h", "a day is what people need who are not woken for it");
 
-/// What a check forecasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Of {
-    /// What the intervals were measured on.
-    Disks,
-    /// Without a confidence: nobody has traces of memory that was used up.
-    Memory,
+impl Of {
+    /// What a check's finding is about, or an entry; none: not a forecast of a rule.
+    pub(super) fn told_by(check: &str, subject: &str) -> Option<Self> {
+        match check {
+            MEMORY => Some(Of::Memory),
+            DISK if subject.starts_with(INODES) => Some(Of::Inodes),
+            DISK => Some(Of::Space),
+            _ => None,
+        }
+    }
+
+    /// What a finding about `thing` of the history is about; none: it is not of this.
+    fn subject(self, thing: &str) -> Option<String> {
+        match self {
+            Of::Space => thing.strip_prefix("space ").map(str::to_owned),
+            Of::Inodes => thing.strip_prefix("inodes ").map(|mount| format!("{INODES}{mount}")),
+            Of::Memory => (thing == "memory").then(|| thing.to_owned()),
+        }
+    }
 }
 
-/// What `named` calls of the history, each with its finding. `named` gives a subject for what a check is about.
-pub(crate) fn tell(settings: &Settings<'_>, of: Of, named: impl Fn(&str) -> Option<String>) -> Findings {
+/// All that the history has of these, each with its finding.
+pub(crate) fn tell(settings: &Settings<'_>, about: &[Of]) -> Findings {
     let mut found = Vec::new();
     for (thing, points) in &settings.wanted().history {
-        if let (Some(subject), Some((_, used))) = (named(thing), points.last()) {
-            let said = forecast(points).map(|said| match of {
-                Of::Disks => said.calibrated(),
-                Of::Memory => said,
-            });
-            found.push(one(settings, &subject, *used, said.as_ref(), points));
+        let of = about.iter().find_map(|of| Some((*of, of.subject(thing)?)));
+        if let (Some((of, subject)), Some((_, used))) = (of, points.last()) {
+            let full = points.iter().rfind(|(_, used)| *used >= FULL);
+            let one = one(settings, (of, &subject), *used, points);
+            found.push(full.into_iter().fold(one, |one, (at, _)| one.detail(FULL_AT, secs(*at))));
         }
     }
     if found.is_empty() {
@@ -61,17 +79,17 @@ pub(crate) fn tell(settings: &Settings<'_>, of: Of, named: impl Fn(&str) -> Opti
     Ok(found)
 }
 
-fn one(settings: &Settings<'_>, subject: &str, used: f64, said: Option<&Forecast>, points: &[(u64, f64)]) -> Found {
+fn one(settings: &Settings<'_>, (of, subject): (Of, &str), used: f64, points: &[(u64, f64)]) -> Found {
     let percent = used * 100.0;
-    let Some(said) = said else {
+    let Some(said) = forecast(of, points) else {
         let text = words!(
             "{subject} has no end in sight: {percent:.0} % used",
             "{subject} 暂无用尽迹象：已使用 {percent:.0}%"
         );
         return Found::new(subject, Status::Ok, text).value(percent, "%").detail(USED, used);
     };
-    let ledger = &settings.wanted().ledger;
-    let text = sentence(subject, percent, said, &record(ledger, said.rule));
+    let became = Became::of(&settings.wanted().ledger, of, said.rule);
+    let text = sentence(subject, percent, &said, &became.words());
     let soon = said.likely_secs <= settings.number(SOON.name) * 3_600.0;
     let status = if said.rule == Rule::Trend && soon { Status::Critical } else { Status::Warning };
     let first = points.first().map_or(0, |(at, _)| *at);
@@ -80,25 +98,14 @@ fn one(settings: &Settings<'_>, subject: &str, used: f64, said: Option<&Forecast
         format!("{} points from {first} to {last}, rule {} version {}", points.len(), said.rule.id(), Rule::VERSION);
     let found = Found::new(subject, status, text).value(said.likely_secs, "s").evidence("history of metrics", seen);
     let found = found.detail(USED, used).detail(EARLIEST, said.earliest_secs).detail(LIKELY, said.likely_secs);
+    let found = found.detail(LATEST, said.latest_secs).detail(CONFIDENCE, said.confidence);
     let found = found.detail(RULE, said.rule.id()).detail(JUDGED, said.judged_secs);
-    let found = became(ledger, said.rule).into_iter().fold(found, |found, (name, count)| found.detail(name, count));
-    let rest = [(LATEST, said.latest_secs), (CONFIDENCE, said.confidence)];
-    rest.into_iter().fold(found, |found, (name, known)| match known {
-        Some(number) => found.detail(name, number),
-        None => found,
-    })
+    became.details().into_iter().fold(found, |found, (name, count)| found.detail(name, count))
 }
 
 fn sentence(subject: &str, percent: f64, said: &Forecast, record: &Words) -> Words {
-    let (likely, earliest) = (span(said.likely_secs), span(said.earliest_secs));
-    let Words { en, zh } = record;
-    let Some((sure, latest)) = said.confidence.zip(said.latest_secs) else {
-        return words!(
-            "{subject} is {percent:.0} % used and fills up in {likely}, in {earliest} at the earliest; {en}",
-            "{subject} 已使用 {percent:.0}%，预计 {likely} 后用尽，最早 {earliest} 后；{zh}"
-        );
-    };
-    let (sure, latest) = (sure * 100.0, span(latest));
+    let (likely, earliest, latest) = (span(said.likely_secs), span(said.earliest_secs), span(said.latest_secs));
+    let (sure, Words { en, zh }) = (said.confidence * 100.0, record);
     words!(
         "{subject} is {percent:.0} % used and fills up in {likely}; if it does, then with {sure:.0} % confidence \
          in {earliest} to {latest}; {en}",
@@ -107,31 +114,35 @@ fn sentence(subject: &str, percent: f64, said: &Forecast, record: &Words) -> Wor
     )
 }
 
-/// What became of the rule's forecasts here, as a part of a sentence.
-fn record(ledger: &Ledger, rule: Rule) -> Words {
-    match ledger.record(rule) {
-        (0, 0) => words!("no such forecast was judged here yet", "本机尚无此类预测得到验证"),
-        (came_true, did_not) => words!(
+/// What became of a rule's forecasts of such things here.
+struct Became([(&'static str, usize); 4]);
+
+impl Became {
+    fn of(ledger: &Ledger, of: Of, rule: Rule) -> Self {
+        let names = [
+            ("came_true", Outcome::True),
+            ("did_not", Outcome::False),
+            ("averted", Outcome::Averted),
+            ("open", Outcome::Open),
+        ];
+        Self(names.map(|(name, outcome)| (name, ledger.count(of, rule, outcome))))
+    }
+
+    /// As a part of a sentence: those that are known.
+    fn words(&self) -> Words {
+        let [(_, came_true), (_, did_not), ..] = self.0;
+        if came_true + did_not == 0 {
+            return words!("no such forecast was judged here yet", "本机尚无此类预测得到验证");
+        }
+        words!(
             "of such forecasts here {came_true} came true and {did_not} did not",
             "本机此类预测已应验 {came_true} 次，未应验 {did_not} 次"
-        ),
+        )
     }
-}
 
-/// The same in numbers, with those that are neither.
-fn became(ledger: &Ledger, rule: Rule) -> [(&'static str, f64); 4] {
-    let of = |outcome: Outcome| {
-        let count = ledger.entries.iter().filter(|entry| entry.rule == rule.id() && entry.outcome == outcome).count();
-        u32::try_from(count).map_or(f64::MAX, f64::from)
-    };
-    let (came_true, did_not) = ledger.record(rule);
-    let count = |count: usize| u32::try_from(count).map_or(f64::MAX, f64::from);
-    [
-        ("came_true", count(came_true)),
-        ("did_not", count(did_not)),
-        ("averted", of(Outcome::Averted)),
-        ("open", of(Outcome::Open)),
-    ]
+    fn details(&self) -> [(&'static str, f64); 4] {
+        self.0.map(|(name, count)| (name, u32::try_from(count).map_or(f64::MAX, f64::from)))
+    }
 }
 
 /// A number among a finding's details.
@@ -153,21 +164,21 @@ pub(crate) fn learn(ledger: &mut Ledger, check: &str, findings: &[Finding], now:
             Some(Detail::Text(id)) => Rule::ALL.into_iter().find(|rule| rule.id() == id),
             Some(Detail::Flag(_) | Detail::Number(_)) | None => None,
         };
-        // A check's own id says that it forecasts.
-        let Some(used) = number(USED).filter(|used| check.ends_with(".fills-up") && (0.0..=1.0).contains(used)) else {
-            continue;
-        };
-        let said = rule.zip(number(EARLIEST)).zip(number(LIKELY)).zip(number(JUDGED)).filter(|_| used < FULL);
-        let said = said.map(|(((rule, earliest_secs), likely_secs), judged_secs)| Forecast {
-            rule,
-            earliest_secs,
-            likely_secs,
-            latest_secs: number(LATEST),
-            judged_secs,
-            confidence: number(CONFIDENCE),
-            used,
+        let used = number(USED).filter(|used| (0.0..=1.0).contains(used));
+        let Some((used, _)) = used.zip(Of::told_by(check, &finding.subject)) else { continue };
+        let said = rule.filter(|_| used < FULL).and_then(|rule| {
+            Some(Forecast {
+                rule,
+                earliest_secs: number(EARLIEST)?,
+                likely_secs: number(LIKELY)?,
+                latest_secs: number(LATEST)?,
+                judged_secs: number(JUDGED)?,
+                confidence: number(CONFIDENCE)?,
+                used,
+            })
         });
-        ledger.see(check, &finding.subject, now.0, used, said.as_ref());
+        let full_at = number(FULL_AT).map(whole).or_else(|| (used >= FULL).then_some(now.0));
+        ledger.see(check, &finding.subject, Seen { now: now.0, used, full_at }, said.as_ref());
     }
 }
 
@@ -226,7 +237,7 @@ mod tests {
         later[0].details.insert(USED.into(), Detail::Number(0.995));
         record.learn(&mut [(by_id("disk.fills-up").unwrap(), Ran::Findings(later))], full);
         record.tell(&mut wanted, full);
-        assert_eq!(wanted.ledger.record(Rule::Trend), (1, 0));
+        assert_eq!(wanted.ledger.record(Of::Space, Rule::Trend), (1, 0));
         let told = found(&wanted).into_iter().find(|one| one.subject == "/").unwrap();
         assert!(told.summary.en.ends_with("; of such forecasts here 1 came true and 0 did not"), "{told:?}");
         assert!(told.summary.zh.ends_with("；本机此类预测已应验 1 次，未应验 0 次"), "{told:?}");
@@ -235,30 +246,50 @@ mod tests {
     }
 
     #[test]
-    fn dsk_an_interval_has_a_confidence_where_it_was_measured_and_decides_nothing() {
+    fn dsk_mem_an_interval_has_the_confidence_that_was_measured_and_decides_nothing() {
         let mut wanted = Wanted::default();
         for thing in ["space /", "inodes /", "memory"] {
-            wanted.history.insert(thing.into(), leak(40.0 * 3_600.0));
+            // A tenth of it is left, and as much was used in two days.
+            wanted.history.insert(thing.into(), leak(23.0 * 3_600.0));
         }
-        let disks = found(&wanted);
-        assert_eq!(disks.len(), 2);
-        for told in &disks {
+        let mut all = found(&wanted);
+        all.extend(found_by("memory.fills-up", &wanted));
+        assert_eq!(all.len(), 3);
+        for told in &all {
             let detail = |name: &str| number(told, name).unwrap();
-            assert_eq!(
-                (detail(CONFIDENCE), told.status),
-                (0.8, Status::Warning),
-                "the earliest time is soon: {told:?}"
-            );
-            assert!(detail(EARLIEST) < 4.0 * 3_600.0 && detail(LATEST) > 80.0 * 3_600.0, "{told:?}");
+            let reach = Rule::Trend.reach(Of::told_by(&told.check, &told.subject).unwrap()).unwrap();
+            assert_eq!((detail(CONFIDENCE), told.status), (0.8, Status::Critical), "{told:?}");
+            for (name, times) in [(EARLIEST, reach.earliest), (LATEST, reach.latest)] {
+                assert!((detail(name) / detail(LIKELY) - times).abs() < 1e-9, "{told:?}");
+            }
+            assert!(detail(EARLIEST) < detail(LIKELY) && detail(LIKELY) < detail(LATEST), "{told:?}");
             let (earliest, latest) = (span(detail(EARLIEST)), span(detail(LATEST)));
             let en = format!("; if it does, then with 80 % confidence in {earliest} to {latest}; no such");
             let zh = format!("则有 80% 的置信度在 {earliest} 至 {latest} 后发生；");
             assert!(told.summary.en.contains(&en) && told.summary.zh.contains(&zh), "{told:?}");
         }
-        let memory = found_by("memory.fills-up", &wanted);
-        assert_eq!((number(&memory[0], CONFIDENCE), memory[0].status), (None, Status::Warning), "{memory:?}");
-        assert!(memory[0].summary.en.contains(" at the earliest; "), "{memory:?}");
-        assert!(number(&memory[0], EARLIEST).unwrap() > 30.0 * 3_600.0, "of slopes: {memory:?}");
+        // The earliest time is soon, the median is not.
+        wanted.history.insert("space /".into(), leak(40.0 * 3_600.0));
+        let told = found(&wanted).into_iter().find(|one| one.subject == "/").unwrap();
+        assert!(number(&told, EARLIEST).unwrap() < 4.0 * 3_600.0 && told.status == Status::Warning, "{told:?}");
+    }
+
+    #[test]
+    fn mem_what_ran_out_between_two_looks_is_learnt_from_its_history() {
+        let mut wanted = Wanted::default();
+        wanted.history.insert("memory".into(), leak(20.0 * 3_600.0));
+        let mut record = Record::default();
+        let first = found_by("memory.fills-up", &wanted);
+        assert_eq!(number(&first[0], FULL_AT), None, "{first:?}");
+        record.learn(&mut [(by_id("memory.fills-up").unwrap(), Ran::Findings(first))], UnixTime(NOW));
+        let killed = NOW + 19 * 3_600;
+        wanted.history.insert("memory".into(), vec![(killed, 1.0), (killed + STEP_SECS, 0.3), (killed + 9_000, 0.35)]);
+        let later = found_by("memory.fills-up", &wanted);
+        assert_eq!((later[0].status, number(&later[0], FULL_AT)), (Status::Ok, Some(secs(killed))), "{later:?}");
+        record.learn(&mut [(by_id("memory.fills-up").unwrap(), Ran::Findings(later))], UnixTime(killed + 9_000));
+        record.tell(&mut wanted, UnixTime(killed + 9_000));
+        assert_eq!(wanted.ledger.record(Of::Memory, Rule::Trend), (1, 0), "{:?}", wanted.ledger);
+        assert_eq!(wanted.ledger.record(Of::Space, Rule::Trend), (0, 0));
     }
 
     #[test]
