@@ -16,9 +16,11 @@ use cloud_doctor_proto::refusal::Refused;
 use cloud_doctor_proto::session::FinReason;
 use sd_notify::NotifyState;
 use std::cell::RefCell;
+use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, LocalSet};
 
@@ -47,7 +49,7 @@ pub(crate) enum GuardError {
     LongPath(PathBuf),
     /// The kernel has no room for a signal handler or socket.
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
 }
 
 /// What all tasks share.
@@ -113,10 +115,9 @@ pub(crate) async fn run(places: &Places, ready: impl FnOnce()) -> Result<(), Gua
         return Err(GuardError::LongPath(places.run.clone()));
     }
     // Keys live in this process: no core file, no look from outside.
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-        .map_err(std::io::Error::from)?;
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
     let _lock = Lock::take(&places.guard).map_err(|error| {
-        let held = error.source.kind() == std::io::ErrorKind::WouldBlock;
+        let held = error.source.kind() == io::ErrorKind::WouldBlock;
         if held { GuardError::Running(places.guard.clone()) } else { error.into() }
     })?;
     let tunnel = TunnelUser::find(places)?;
@@ -159,23 +160,15 @@ async fn serve(
     let mut status = guard.with(|core, _| core.status_line());
     notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
     ready();
-    let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
     // Set once per pause and asked before the sockets: whoever connects without end cannot keep it from ringing.
     let mut timer = std::pin::pin!(tokio::time::sleep(TICK_SOON));
-    let mut pause = TICK_SOON;
-    let (mut stopping, mut idle, mut asked) = (false, false, false);
+    let mut rhythm = Rhythm::new();
+    let (mut stopping, mut idle) = (false, false);
     loop {
         if stopping && guard.with(|core, _| core.is_deserted()) {
             return;
         }
-        let tick = match guard.with(|core, _| core.is_busy()) {
-            true => TICK_BUSY,
-            false if asked => TICK_SOON,
-            false => TICK_IDLE,
-        };
-        let tick = watchdog.map_or(tick, |watchdog| watchdog.min(tick));
-        if tick < pause {
-            pause = tick;
+        if let Some(tick) = rhythm.sooner(guard.with(|core, _| core.is_busy())) {
             timer.set(tokio::time::sleep(tick));
         }
         tokio::select! {
@@ -188,29 +181,23 @@ async fn serve(
             () = guard.sooner.notified() => {}
             done = join_next(&guard) => {
                 crate::tasks::resume(done);
-                asked = true;
+                rhythm.asked = true;
             }
             () = timer.as_mut() => {
-                (pause, asked) = (Duration::MAX, false);
+                rhythm.rang();
                 guard.with(|core, moment| core.sweep(moment));
                 notify(&[NotifyState::Watchdog]);
                 idle = !guard.with(|core, _| core.is_busy());
             }
-            accepted = sockets.admin.accept() => match accepted {
-                Ok((stream, _)) => {
-                    admission::root(&guard, stream);
-                    asked = true;
-                }
-                Err(error) => accept_failed(&error).await,
-            },
+            accepted = sockets.admin.accept() => {
+                rhythm.asked = true;
+                admit(&guard, accepted, admission::root).await;
+            }
             // Some stay open for as long as a tunnel does.
-            accepted = sockets.guard.accept() => match accepted {
-                Ok((stream, _)) => {
-                    admission::peer(&guard, stream);
-                    asked = true;
-                }
-                Err(error) => accept_failed(&error).await,
-            },
+            accepted = sockets.guard.accept() => {
+                rhythm.asked = true;
+                admit(&guard, accepted, admission::peer).await;
+            }
         }
         let line = guard.with(|core, _| core.status_line());
         if line != status {
@@ -224,6 +211,48 @@ async fn serve(
     }
 }
 
+/// How long until the next look at deadlines.
+struct Rhythm {
+    /// The pause that runs.
+    pause: Duration,
+    /// Somebody asked for something since the last look.
+    asked: bool,
+    watchdog: Option<Duration>,
+}
+
+impl Rhythm {
+    fn new() -> Self {
+        let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+        Self { pause: TICK_SOON, asked: false, watchdog }
+    }
+
+    /// The pause that should run, when it is shorter than the one that does.
+    fn sooner(&mut self, is_busy: bool) -> Option<Duration> {
+        let tick = match (is_busy, self.asked) {
+            (true, _) => TICK_BUSY,
+            (false, true) => TICK_SOON,
+            (false, false) => TICK_IDLE,
+        };
+        let tick = self.watchdog.map_or(tick, |watchdog| watchdog.min(tick));
+        (tick < self.pause).then(|| {
+            self.pause = tick;
+            tick
+        })
+    }
+
+    fn rang(&mut self) {
+        (self.pause, self.asked) = (Duration::MAX, false);
+    }
+}
+
+/// Takes in who connected.
+async fn admit<A>(guard: &Rc<Guard>, accepted: io::Result<(UnixStream, A)>, admit: fn(&Rc<Guard>, UnixStream)) {
+    match accepted {
+        Ok((stream, _)) => admit(guard, stream),
+        Err(error) => accept_failed(&error).await,
+    }
+}
+
 /// The next task that ended. Pending while there is none: the loop's other arms wake it often enough.
 async fn join_next(guard: &Guard) -> Result<(), tokio::task::JoinError> {
     std::future::poll_fn(|cx| match guard.tasks.borrow_mut().poll_join_next(cx) {
@@ -234,7 +263,7 @@ async fn join_next(guard: &Guard) -> Result<(), tokio::task::JoinError> {
 }
 
 /// The kernel has no descriptor or memory left: a moment later it may.
-pub(super) async fn accept_failed(error: &std::io::Error) {
+pub(super) async fn accept_failed(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted");
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
