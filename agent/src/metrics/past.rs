@@ -17,6 +17,8 @@ const DAYS: u64 = 4;
 const THINGS_MAX: usize = 200;
 /// A process that is ended for want of memory with less used ran into a limit of its own service.
 const NEARLY: f64 = 0.9;
+/// Less that is free after it, as a share of all, was no want of the host's: what the kernel ends is the largest of all.
+const GIVEN_BACK: f64 = 0.05;
 
 /// Shares used of each thing, by `space MOUNTPOINT`, `inodes MOUNTPOINT` and `memory`, as (Unix seconds, 0 to 1), up to `now`.
 /// Empty where there is no history that may be read.
@@ -121,11 +123,11 @@ struct Memory<'a> {
 
 impl Memory<'_> {
     /// Of memory and swap together: what is moved from one to the other changes nothing, and processes are ended when both
-    /// are used up. When one was, while there was nearly nothing, nothing was left for a moment that a mean does not show.
+    /// are used up. When one was, while there was nearly nothing, and much was free after it, nothing was left for a moment that
+    /// a mean does not show. The kernel counts those too that reached a limit of their own: these give the host little back.
     fn shares(&self, killed: &Points) -> Vec<(u64, f64)> {
         let (limit, killed) = (by_time(self.limit), by_time(killed));
         let [used, free] = self.swap.map(by_time);
-        let mut nearly = false;
         let share = |(at, memory): &(u64, f64)| {
             // All are read together; older kernels' hosts may have no swap to tell of.
             let [used, free] =
@@ -133,14 +135,16 @@ impl Memory<'_> {
             let (used, all) = (memory + used?, limit.get(at)? + used? + free?);
             (all > 0.0).then_some((*at, used / all))
         };
-        let mut shares: Vec<_> = self.used.iter().filter_map(share).collect();
-        for (at, share) in &mut shares {
-            let was = std::mem::replace(&mut nearly, *share >= NEARLY);
-            if (was || nearly) && killed.get(at).is_some_and(|rate| *rate > 0.0) {
-                *share = 1.0;
-            }
-        }
-        shares
+        let shares: Vec<(u64, f64)> = self.used.iter().filter_map(share).collect();
+        let near = |place: Option<usize>| place.and_then(|place| shares.get(place)).map(|(_, share)| *share);
+        let as_it_was = |(place, (at, share)): (usize, &(u64, f64))| {
+            let before = near(place.checked_sub(1)).map_or(*share, |before| before.max(*share));
+            let after = near(place.checked_add(1)).map_or(*share, |after| after.min(*share));
+            let was_used_up = before >= NEARLY && before - after >= GIVEN_BACK;
+            let was_killed = killed.get(at).is_some_and(|rate| *rate > 0.0);
+            (*at, if was_used_up && was_killed { 1.0 } else { *share })
+        };
+        shares.iter().enumerate().map(as_it_was).collect()
     }
 }
 
@@ -167,6 +171,9 @@ mod tests {
         let killed = of([0.0, 0.01, 0.0, 0.01]);
         assert_eq!(none.shares(&killed), of([0.25, 0.5, 0.9375, 1.0]), "it was over before the mean was taken");
         assert_eq!(both.shares(&killed), both.shares(&[]), "services reached limits of their own");
+        let (high, kills) = (of([7.5, 7.6, 7.5, 7.6]), of([0.01; 4]));
+        let busy = Memory { used: &high, ..none };
+        assert_eq!(busy.shares(&kills), busy.shares(&[]), "they did on a host that has little left");
         let gap = Memory { used: &used, limit: &limit[..2], swap: [&swapped[1..], &free] };
         assert_eq!(gap.shares(&[]), [(1, 0.5)], "at the times of all");
     }

@@ -97,7 +97,8 @@ impl Ledger {
     fn make(&mut self, check: &str, subject: &str, now: u64, forecast: &Forecast) {
         let rule = forecast.rule.id();
         let goes_on = self.entries.iter().any(|entry| {
-            entry.outcome == Outcome::Open && entry.check == check && entry.subject == subject && entry.rule == rule
+            let is_open = entry.outcome == Outcome::Open && entry.version == Rule::VERSION;
+            is_open && entry.check == check && entry.subject == subject && entry.rule == rule
         });
         if goes_on {
             return;

@@ -6,7 +6,7 @@
 
 use super::certain::secs;
 use super::ledger::whole;
-use super::{FULL, Forecast, Ledger, Of, Outcome, Rule, Seen, certain, forecast};
+use super::{FULL, Forecast, Ledger, Of, Outcome, Rule, STEP_SECS, Seen, certain, forecast};
 use crate::check::Param;
 use crate::found::{Found, Gap, Outcome as Findings};
 use crate::number::span;
@@ -67,7 +67,8 @@ pub(crate) fn tell(settings: &Settings<'_>, about: &[Of]) -> Findings {
         if let (Some((of, subject)), Some((_, used))) = (of, points.last()) {
             let full = points.iter().rfind(|(_, used)| *used >= FULL);
             let one = one(settings, (of, &subject), *used, points);
-            found.push(full.into_iter().fold(one, |one, (at, _)| one.detail(FULL_AT, secs(*at))));
+            // By the end of its step: what ran out in the one in which it was forecast came true.
+            found.push(full.into_iter().fold(one, |one, (at, _)| one.detail(FULL_AT, secs(*at + STEP_SECS))));
         }
     }
     if found.is_empty() {
@@ -186,7 +187,6 @@ pub(crate) fn learn(ledger: &mut Ledger, check: &str, findings: &[Finding], now:
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::forecast::STEP_SECS;
     use crate::run::{Ran, Wanted};
     use crate::{Host, Record, by_id, run};
 
@@ -285,7 +285,11 @@ mod tests {
         let killed = NOW + 19 * 3_600;
         wanted.history.insert("memory".into(), vec![(killed, 1.0), (killed + STEP_SECS, 0.3), (killed + 9_000, 0.35)]);
         let later = found_by("memory.fills-up", &wanted);
-        assert_eq!((later[0].status, number(&later[0], FULL_AT)), (Status::Ok, Some(secs(killed))), "{later:?}");
+        assert_eq!(
+            (later[0].status, number(&later[0], FULL_AT)),
+            (Status::Ok, Some(secs(killed + STEP_SECS))),
+            "{later:?}"
+        );
         record.learn(&mut [(by_id("memory.fills-up").unwrap(), Ran::Findings(later))], UnixTime(killed + 9_000));
         record.tell(&mut wanted, UnixTime(killed + 9_000));
         assert_eq!(wanted.ledger.record(Of::Memory, Rule::Trend), (1, 0), "{:?}", wanted.ledger);
