@@ -15,8 +15,8 @@ const FIRST: Duration = Duration::from_secs(5);
 /// The longest pause: what a visit or a lost relay left mapped may stay for so long.
 const EVERY: Duration = Duration::from_secs(120);
 /// Pages that are mapped together when one of them is touched, instead of the kernel's sixteen. What idling uses lies
-/// scattered: of sixteen pages it needs one or two. An area costs the kernel 200 bytes.
-const TOGETHER: usize = 4;
+/// scattered: of sixteen pages it needs one or two. An area costs the kernel 200 bytes, so single pages would gain nothing.
+const TOGETHER: usize = 2;
 
 /// Gives back what a tunnel's idling does not use, again and again. Runs for ever.
 pub(crate) async fn keep_small() {
