@@ -39,6 +39,7 @@ if (asked.has("alone"))
     approvals: [],
     keys: world.keys.slice(0, 1),
   });
+if (asked.has("plain")) world.screen = "$ ";
 if (asked.has("one")) world.servers = world.servers.slice(0, 1);
 if (asked.has("newcomer")) {
   const since = Date.now() - 120_000;
