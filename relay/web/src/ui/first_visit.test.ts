@@ -36,8 +36,8 @@ test("a link that comes before the form does raises no question", async () => {
   }
 });
 
-test("who joins is asked for the user that was named, and never for root's", () => {
-  const joined = { reason: "First look", joined: true };
+test("who joins is asked for the user that was named, and by a link that was passed on never for root's", () => {
+  const joined = { reason: "First look", passedOn: true };
   firstVisit(SERVER, { ...joined, user: "deploy" });
   expect(isFirstVisit()).toBe(true);
   for (const user of ["", " ", "root", " root ", `root${" ".repeat(70)}x`]) {

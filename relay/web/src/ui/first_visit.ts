@@ -14,16 +14,16 @@ let led = "";
 export interface Proposal {
   readonly user: string;
   readonly reason: string;
-  /** The user stood in somebody's link. */
-  readonly joined?: boolean;
+  /** The user stood in a link that anybody can have passed on. */
+  readonly passedOn?: boolean;
 }
 
 /** Goes to a server's page, without a step in the history that would lead back to a one-time link. */
-export function firstVisit(server: string, { user, reason, joined = false }: Proposal): void {
+export function firstVisit(server: string, { user, reason, passedOn = false }: Proposal): void {
   const as = user.trim().slice(0, USER_CHARS_MAX).trim();
   replace(`#/servers/${server}?${new URLSearchParams(as ? { user: as, reason } : { reason })}`);
   // Who was not named here is whoever was kept from before, perhaps by another account.
-  led = as === "" || (joined && as === "root") ? "" : location.hash;
+  led = as === "" || (passedOn && as === "root") ? "" : location.hash;
 }
 
 /** Whether somebody was just led to the page that is shown, to be asked; once. */
