@@ -168,6 +168,7 @@ export const PAGES = [
   {
     // The widths of emoji come late: plain letters do not wait for them, what may be wide waits and keeps its place.
     name: "terminal-wide-late",
+    world: "plain",
     at: DEEP,
     widths: [1280],
     async before(page) {

@@ -252,6 +252,7 @@ export const WALKS = {
     await page.goto(`${url}/?alone#/servers/${"01".repeat(32)}`);
     await page.locator("#user").waitFor();
     await page.clock.fastForward(60_000);
+    await page.waitForFunction(() => document.querySelectorAll("header nav a").length === 3);
     const strip = await page.locator(".strip").textContent();
     if ((await places()) !== 3 || strip.includes("ACME Logistics")) throw new Error(`in sight: ${strip}`);
     // Links lead there all the same.
@@ -267,6 +268,18 @@ export const WALKS = {
     await page.clock.fastForward(60_000);
     await page.locator("header nav a[href='#/trust']").waitFor();
     if ((await places()) !== 5) throw new Error(`${await places()} places`);
+    // So does whom the log has, under whatever name, though the relay shows neither an account nor a link.
+    await page.goto(`${url}/?alone=2#/servers/${"01".repeat(32)}`);
+    await page.locator("#user").waitFor();
+    await page.clock.fastForward(60_000);
+    await page.waitForFunction(() => document.querySelectorAll("header nav a").length === 3);
+    await page.evaluate(() => {
+      const [own] = globalThis.world.people;
+      globalThis.world.people = [own, { ...own, fingerprint: "SHA256:another" }];
+    });
+    await page.clock.fastForward(60_000);
+    await page.locator("header nav a[href='#/trust']").waitFor();
+    if ((await places()) !== 5) throw new Error(`${await places()} places by the log`);
   },
 
   async "servers by keyboard"(page, url) {

@@ -1,17 +1,18 @@
 // A link from one browser to another and the key that comes back by it, over a relay that may lie.
 
 import "fake-indexeddb/auto";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import { type Bytes, base64url, hex, random, unbase64url, unhex } from "./bytes";
 import { decode, entryHash } from "./entry";
 import { ConsoleError } from "./errors";
 import { linkId } from "./join_link";
 import { candidates, joining, settle } from "./joining";
 import { deviceKey } from "./keys";
+import { work } from "./log_write";
 import { outside } from "./outside";
 import { people } from "./people";
 import * as seat from "./seat";
-import { ed25519Blob, openssh } from "./ssh";
+import { ed25519Blob, fingerprint, openssh } from "./ssh";
 import * as store from "./store";
 import vectors from "./vectors.json";
 
@@ -200,6 +201,45 @@ test("a key that the relay has swapped is broken, and one by another browser's l
   await relay.signIn("else");
   await seat.pin(genesis, tenant);
   expect((await candidates()).map(({ proof }) => proof)).toEqual(["words"]);
+});
+
+test("a relay that hides a link, or calls it over, gets its own key refused all the same", async () => {
+  await join(await invite());
+  await relay.signIn("root");
+  const [line = {}] = relay.links;
+  const key = line.key as Json;
+  relay.links.length = 0;
+  expect(await people.invitations()).toEqual([]);
+  for (const state of ["expired", "revoked", "refused", "accepted"]) {
+    relay.links.splice(0, 1, { ...line, state });
+    expect(await people.invitations()).toEqual([]);
+  }
+  const evil = ed25519Blob(tenant);
+  relay.links.splice(0, 1, { ...line, key: { ...key, key: openssh(evil) } });
+  expect((await candidates()).map(({ proof }) => proof)).toEqual(["broken"]);
+  const change = { name: "New", role: "engineer", until: Date.now() + 86_400_000 } as const;
+  const signed = work.sign({ kind: "add-person", key: fingerprint(evil), ...change });
+  expect(await signed.catch(failure)).toBe("candidate_broken");
+});
+
+test("links that this browser made are forgotten by its own clock alone", async () => {
+  await invite();
+  const [first] = await store.joins("root");
+  const clock = vi.spyOn(Date, "now");
+  try {
+    const until = first?.until ?? 0;
+    expect(until).toBeGreaterThan(Date.now() + 3_600_000);
+    clock.mockReturnValue(until);
+    await invite();
+    expect((await store.joins("root")).length).toBe(2);
+    clock.mockReturnValue(until + 1000);
+    await invite();
+    const left = (await store.joins("root")).map(({ id }) => id);
+    expect(left.length).toBe(2);
+    expect(left).not.toContain(first?.id);
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 test("a relay that shows another customer than the link pins nothing", async () => {

@@ -18,7 +18,7 @@ import { make } from "./passkey_login";
 import * as seat from "./seat";
 import { fingerprint, openssh, parseKey, parseOpenssh } from "./ssh";
 import * as store from "./store";
-import { words } from "./words";
+import { wordsKept } from "./words";
 
 const OVER: readonly relay.JoinLine["state"][] = ["refused", "revoked", "expired"];
 
@@ -170,7 +170,7 @@ async function newcomer(
     account,
     key: fingerprint(blob),
     kind: KINDS[signer],
-    words: await wordsOf(keyOf(blob)),
+    words: await wordsKept(keyOf(blob)),
     role: as,
     since: createdAt,
     link: hex(id),
@@ -179,15 +179,6 @@ async function newcomer(
     signer,
     proof: good === undefined ? "words" : good ? "link" : "broken",
   };
-}
-
-/** Pages look every few seconds, and words are slow on purpose. */
-const seen = new Map<string, Promise<string>>();
-
-function wordsOf(key: Bytes): Promise<string> {
-  const known = seen.get(hex(key)) ?? words(key);
-  seen.set(hex(key), known);
-  return known;
 }
 
 /** A browser's key must not come as one that asks for a touch or a file. */

@@ -1,21 +1,12 @@
 // The account's signing keys in plain values: which are here, and what the log trusts each for.
 
-import { type Bytes, hex } from "./bytes";
+import { hex } from "./bytes";
 import { ConsoleError } from "./errors";
 import type { OwnKey, SigningKeys } from "./facade";
 import { deviceKey, forget as forgetKey, makePasskey as make, type Signer, signers } from "./keys";
 import * as seat from "./seat";
 import { fingerprint, openssh } from "./ssh";
-import { words } from "./words";
-
-/** Pages look at their keys again and again, and words are slow on purpose. */
-const said = new Map<string, Promise<string>>();
-
-function wordsOf(id: Bytes): Promise<string> {
-  const known = said.get(hex(id)) ?? words(id);
-  said.set(hex(id), known);
-  return known;
-}
+import { wordsKept } from "./words";
 
 async function view({ id, blob, kind, label, madeAt }: Signer): Promise<OwnKey> {
   const log = seat.pinnedIfAny()?.log;
@@ -27,7 +18,7 @@ async function view({ id, blob, kind, label, madeAt }: Signer): Promise<OwnKey> 
     label,
     fingerprint: fingerprint(blob),
     openssh: openssh(blob),
-    words: await wordsOf(id),
+    words: await wordsKept(id),
     here: true,
     ...(madeAt === undefined ? {} : { madeAt }),
     trusted: {

@@ -102,6 +102,8 @@ export interface StoredJoin {
   readonly tenant: Bytes;
   /** The key that was shown with it: key id in hexadecimal. */
   readonly shown?: string;
+  /** Of one that was made here: milliseconds since 1970 by this browser's clock, after which nobody needs it. */
+  readonly until?: number;
 }
 
 function asked<T>(request: IDBRequest<T>): Promise<T> {

@@ -3,7 +3,7 @@
 // Never: the page blocked for long; it breathes every few milliseconds of hashing.
 
 import { sha256 as hasher } from "@noble/hashes/sha2.js";
-import { type Bytes, equal, utf8 } from "./bytes";
+import { type Bytes, equal, hex, utf8 } from "./bytes";
 import { parseId, sha256 } from "./ids";
 
 const ROUNDS = 1 << 16;
@@ -28,6 +28,21 @@ export async function words(hash: Uint8Array): Promise<string> {
     for (let at = 0; at < BITS_PER_WORD; at++) index = (index << 1) | bit(word * BITS_PER_WORD + at);
     return all[index] ?? "";
   }).join(" ");
+}
+
+/** What was asked for before: pages look every few seconds, and words are slow on purpose. */
+const said = new Map<string, Promise<string>>();
+
+/** The six words of a hash whose words are asked for again and again. */
+export function wordsKept(hash: Uint8Array): Promise<string> {
+  const id = hex(hash);
+  const known = said.get(id);
+  if (known !== undefined) return known;
+  const asked = words(hash);
+  said.set(id, asked);
+  // The list of words may be fetched at the next try.
+  asked.catch(() => said.delete(id));
+  return asked;
 }
 
 async function stretch(hash: Uint8Array): Promise<Bytes> {

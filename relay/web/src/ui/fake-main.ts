@@ -31,14 +31,15 @@ if (asked.has("empty"))
   Object.assign(world, { servers: [], approvals: [], ahead: [], running: [], past: [], tokens: [] });
 if (asked.has("alone"))
   Object.assign(world, {
-    roots: world.roots.filter(({ name }) => name === ME),
-    people: [],
+    roots: [{ name: ME, fingerprint: print("E"), kind: "passkey" }],
+    people: world.people.slice(0, 1),
     accounts: world.accounts.slice(0, 1),
     invitations: [],
     candidates: [],
     approvals: [],
     keys: world.keys.slice(0, 1),
   });
+if (asked.has("plain")) world.screen = "$ ";
 if (asked.has("one")) world.servers = world.servers.slice(0, 1);
 if (asked.has("newcomer")) {
   const since = Date.now() - 120_000;

@@ -124,7 +124,7 @@ async function openShell(world: World, made: Made, sign: Sign, wish: OpenShell):
   await answered(world, made, wish);
   const id = (made.shells.length + 1).toString(16).padStart(32, "0");
   const shell = new FakeShell(id, server.id, user, Date.now() + seconds * 1000);
-  shell.print(SCREEN);
+  shell.print(world.screen ?? SCREEN);
   made.shells.push(shell);
   return shell;
 }

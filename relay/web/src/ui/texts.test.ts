@@ -65,6 +65,11 @@ test("sentences of the library, newer ones and errors have words", async () => {
     "The server could not start the shell: user $t(sign-in) {0} does not exist on this server.",
   );
   expect(told({ id: "refusal_moonlight" as "refusal_no_user", args: [] })).toMatch(/does not know/);
+  // What every object has is no text.
+  for (const id of ["constructor", "__proto__", "toString"]) {
+    expect(told({ id: id as "refusal_no_user", args: [] })).toBe(id);
+    expect(told({ id: `refusal_${id}` as "refusal_no_user", args: [] })).toMatch(/does not know/);
+  }
   expect(told(new ConsoleError("refusal_no_user"))).toBe("The server has no user .");
   expect(sentence(new Error("{detail}"))).toContain("happened: {detail}.");
   await setLanguage("zh-CN");

@@ -56,6 +56,8 @@ export interface World {
   /** A server comes this long after its install command. */
   arrivesMs: number;
   customer: string;
+  /** What a shell shows at first, if it is not what it usually does. */
+  screen?: string;
   servers: Server[];
   roots: KeyView[];
   people: PersonView[];

@@ -10,6 +10,7 @@ import { isAnswer, linkAddress, OutputFilter, replyPasses } from "./filter";
 import { DARK, LIGHT } from "./palette";
 import { asks, look, type Paste } from "./paste";
 import { constructStyles } from "./sheets";
+import { Queue, Wait } from "./wait";
 
 /** Lines that one can scroll back. */
 const SCROLLBACK = 10_000;
@@ -43,8 +44,8 @@ const graphemesFetched = import("@xterm/addon-unicode-graphemes").then(
 );
 /** From the first combining mark on; below, every letter is one cell wide. */
 const MAY_BE_WIDE = /[\u0300-\u{10ffff}]/u;
-/** Output is worth more than its widths. */
-const WIDTHS_MS_MAX = 3000;
+/** Output is worth more than its widths: it waits for them once, in whichever terminal, and never again. */
+const widths = new Wait(graphemesFetched, 3000);
 
 /** What the page does for the terminal. */
 export interface Hooks {
@@ -88,7 +89,7 @@ export class TerminalView {
   #opened = false;
   #disposed = false;
   /** Output waits, in its order, until it is known how wide it is. */
-  #widths: Promise<unknown> | undefined;
+  readonly #written = new Queue(widths);
   /** Chunks of old output that are not drawn yet: nothing is answered meanwhile. */
   #past = 0;
 
@@ -251,20 +252,12 @@ export class TerminalView {
   #show(bytes: Uint8Array, drawn: () => void, past: boolean): void {
     if (past) this.#past += 1;
     const text = this.#filter.push(bytes);
-    const write = () =>
+    this.#written.push(!graphemes && MAY_BE_WIDE.test(text), () =>
       this.#terminal.write(text, () => {
         if (past) this.#past -= 1;
         drawn();
-      });
-    if (!this.#widths && !graphemes && MAY_BE_WIDE.test(text)) this.#widths = this.#waitForWidths();
-    if (this.#widths) void this.#widths.then(write);
-    else write();
-  }
-
-  async #waitForWidths(): Promise<void> {
-    await Promise.race([graphemesFetched, new Promise((resolve) => setTimeout(resolve, WIDTHS_MS_MAX))]);
-    // What waits is written first; what comes later finds nothing to wait for.
-    this.#widths = undefined;
+      }),
+    );
   }
 
   #send(data: string): void {
