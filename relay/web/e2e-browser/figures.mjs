@@ -8,6 +8,7 @@ const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
 /** Between two keys: a fast typist's time, never in step with the screen's frames. */
 const paceMs = (number) => 20 + ((number * 7) % 17);
 const WARM_UP_KEYS = 20;
+const READING_MS = 2_000;
 
 /** Runs in every page: watches what is drawn. */
 function watch() {
@@ -73,8 +74,8 @@ async function inTurn(times, run) {
   for (let time = 0; time < times; time++) {
     for (const [name, it] of Object.entries(sides)) {
       await it.prepare();
-      // The terminal's code is fetched while a person still reads.
-      await it.page.waitForLoadState("networkidle");
+      // The terminal's code is fetched while a person still reads. The network is never idle: pages wait for news.
+      await it.page.waitForTimeout(READING_MS);
       const opened = await timed(it.page, "click", "prompt", "", it.click);
       all[name].push(await run(it.page, opened));
       await it.page.keyboard.press("Control+D");
