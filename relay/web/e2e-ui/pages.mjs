@@ -33,6 +33,16 @@ async function setUp(page, to) {
 }
 
 /** Opens a terminal and waits until it has drawn. */
+/** Keeps files from the page until what is returned is called. */
+async function heldBack(page, files) {
+  let bring;
+  const come = new Promise((resolve) => {
+    bring = resolve;
+  });
+  await page.route(files, (route) => come.then(() => route.continue()));
+  return bring;
+}
+
 async function openTerminal(page) {
   await page.locator("button[type=submit]").click();
   await page.locator("dialog button.primary").click();
@@ -149,10 +159,7 @@ export const PAGES = [
     at: DEEP,
     widths: [1280],
     async before(page) {
-      const come = new Promise((resolve) => {
-        page.bringWebgl = resolve;
-      });
-      await page.route("**/addon-webgl-*.js", (route) => come.then(() => route.continue()));
+      page.bringWebgl = await heldBack(page, "**/addon-webgl-*.js");
     },
     async steps(page) {
       await openTerminal(page);
@@ -172,10 +179,7 @@ export const PAGES = [
     at: DEEP,
     widths: [1280],
     async before(page) {
-      const come = new Promise((resolve) => {
-        page.bringWidths = resolve;
-      });
-      await page.route("**/addon-unicode-graphemes-*.js", (route) => come.then(() => route.continue()));
+      page.bringWidths = await heldBack(page, "**/addon-unicode-graphemes-*.js");
       // Rows of text can be read: WebGL never comes.
       await page.route("**/addon-webgl-*.js", () => {});
     },
