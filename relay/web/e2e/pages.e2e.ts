@@ -36,6 +36,14 @@ async function shot(name: string): Promise<void> {
   if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, `real-${name}.png`) });
 }
 
+/** As on a slow line: the terminal's code comes last, and whoever then reads "connected" may type at once. */
+async function slowTerminal(): Promise<void> {
+  await page.route(/assets\/view-.*\.js$/, async (file) => {
+    await new Promise((done) => setTimeout(done, 2000));
+    await file.continue();
+  });
+}
+
 test("a person signs in, trusts, opens a terminal, reloads and goes on", async () => {
   await page.goto(road.url);
   await page.fill("#account", ACCOUNT);
@@ -61,6 +69,7 @@ test("a person signs in, trusts, opens a terminal, reloads and goes on", async (
   await key.getByText(/opens visits until/).waitFor();
   await shot("keys");
 
+  await slowTerminal();
   await page.goto(`${road.url}/#/servers`);
   await page.locator("a.line").click();
   await page.fill("#user", USER);
