@@ -1,17 +1,20 @@
 //! The console: files that were built before and lie in this program. There is no path to the disk here.
 //!
-//! A file is found by its exact name or not at all, so no spelling of a path leads anywhere else (WEB-14). Names
-//! below `assets/` carry a hash of what they hold and may be kept for a year; the page that names them may not be
-//! kept at all. A relay that was built without the console says so in one short page.
+//! A path means a file by its exact name, a place inside the page, or nothing, so no spelling of a path leads anywhere else
+//! (WEB-14). Names below `assets/` carry a hash of what they hold and may be kept for a year; the page that names them
+//! may not be kept at all. A relay that was built without the console says so in one short page.
 
 use super::problem::{Code, Problem, language};
 use super::{Api, page};
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use cloud_doctor_proto::refusal::Language;
-use std::sync::Arc;
+use memory_serve::{Asset, CacheControl, MemoryServe};
+use std::sync::{Arc, OnceLock};
+use tower::ServiceExt as _;
 
 /// What the page may do (H-01): load our own files and speak to this relay; never a script that stands in the page,
 /// never markup made from text but by the one policy of its framework.
@@ -19,91 +22,86 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       font-src 'self'; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
                       form-action 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html";
 const KEPT: &str = "public, max-age=31536000, immutable";
-const ASSETS: &str = "assets/";
-const INDEX: &str = "index.html";
+const ASSETS: &str = "/assets/";
+const INDEX: &str = "/index.html";
 /// Longest path that may mean a place inside the page.
 const PLACE_CHARS_MAX: usize = 256;
 
-/// A built file, with its packed forms.
-#[derive(Debug, Clone, Copy)]
-struct File {
-    path: &'static str,
-    plain: &'static [u8],
-    br: Option<&'static [u8]>,
-    gz: Option<&'static [u8]>,
-}
-
 /// The files of a console.
-#[derive(Debug, Clone, Copy)]
-pub struct Console(&'static [File]);
+#[derive(Debug, Clone)]
+pub struct Console {
+    files: &'static [Asset],
+    /// Packs them for those who take that; made for the first visitor, kept for good.
+    router: Arc<OnceLock<Router>>,
+}
 
 impl Console {
     /// What this program was built with; no files when the console was not built.
     #[must_use]
     pub fn embedded() -> Self {
-        Self(include!(concat!(env!("OUT_DIR"), "/console.rs")))
+        let folders: &[(&str, &[Asset])] = include!(concat!(env!("OUT_DIR"), "/memory_serve_assets.rs"));
+        Self::of(folders.first().map_or(&[], |(_, files)| files))
+    }
+
+    fn of(files: &'static [Asset]) -> Self {
+        Self { files, router: Arc::default() }
     }
 
     /// Whether there is one.
     #[must_use]
-    pub fn is_there(self) -> bool {
-        self.file(INDEX).is_some()
+    pub fn is_there(&self) -> bool {
+        self.has(INDEX)
     }
 
-    /// The paths of all its files.
-    pub fn paths(self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|file| file.path)
+    /// The paths of all its files, with the slash before them.
+    pub fn paths(&self) -> impl Iterator<Item = &'static str> {
+        self.files.iter().map(|file| file.route)
     }
 
-    fn file(self, path: &str) -> Option<&'static File> {
-        self.0.iter().find(|file| file.path == path)
+    fn has(&self, path: &str) -> bool {
+        self.paths().any(|known| known == path)
     }
 
     /// The file that a request path means. Places inside the page have no dot and look like words.
-    fn find(self, path: &str) -> Option<&'static File> {
-        let path = path.strip_prefix('/')?;
+    fn find<'a>(&self, path: &'a str) -> Option<&'a str> {
+        if self.has(path) {
+            return Some(path);
+        }
+        let rest = path.strip_prefix('/')?;
         let place = |c: char| c.is_ascii_alphanumeric() || "-_/".contains(c);
-        let is_place = path.len() <= PLACE_CHARS_MAX && path.chars().all(place) && !path.starts_with("api/");
-        self.file(path).or_else(|| self.file(INDEX).filter(|_| is_place && path != "api"))
+        let is_place = rest.len() <= PLACE_CHARS_MAX && rest.chars().all(place);
+        let is_api = rest == "api" || rest.starts_with("api/");
+        (is_place && !is_api && self.is_there()).then_some(INDEX)
     }
 
-    fn answer(self, path: &str, headers: &HeaderMap) -> Option<Response> {
+    async fn answer(&self, path: &str, headers: &HeaderMap) -> Option<Response> {
         if path == "/" && !self.is_there() {
             return Some(without_console(language(headers)));
         }
         let file = self.find(path)?;
-        let mut answer = Response::new(Body::empty());
-        let mut set = |name: HeaderName, value: &'static str| {
-            answer.headers_mut().insert(name, HeaderValue::from_static(value));
-        };
-        set(header::CONTENT_TYPE, content_type(file.path));
-        if file.path.starts_with(ASSETS) {
-            set(header::CACHE_CONTROL, KEPT);
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::try_from(file).ok()?;
+        *request.headers_mut() = headers.clone();
+        let router = self.router.get_or_init(|| packed(self.files)).clone();
+        let mut answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+        if !file.starts_with(ASSETS) {
+            // Whatever goes around all answers forbids keeping.
+            answer.headers_mut().remove(header::CACHE_CONTROL);
         }
-        if file.br.is_some() || file.gz.is_some() {
-            set(header::VARY, "accept-encoding");
-        }
-        let bytes = match (file.br, file.gz) {
-            (Some(packed), _) if takes(headers, "br") => {
-                set(header::CONTENT_ENCODING, "br");
-                packed
-            }
-            (_, Some(packed)) if takes(headers, "gzip") => {
-                set(header::CONTENT_ENCODING, "gzip");
-                packed
-            }
-            (Some(_) | None, Some(_) | None) => file.plain,
-        };
-        *answer.body_mut() = Body::from(bytes);
         Some(answer)
     }
+}
+
+/// All files, packed as well where this is a program for production: packing takes an unoptimised one seconds.
+fn packed(files: &'static [Asset]) -> Router {
+    MemoryServe::new(files).cache_control(CacheControl::Custom(KEPT)).into_router()
 }
 
 /// Whatever no route has.
 pub(super) async fn serve(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (path, headers) = (request.uri().path(), request.headers());
     let found = match *request.method() {
-        Method::GET | Method::HEAD => api.console.answer(path, headers),
+        Method::GET | Method::HEAD => api.console.answer(path, headers).await,
         _ => None,
     };
     let Some(mut answer) = found else { return Problem::from(Code::Unknown).into_response() };
@@ -122,33 +120,7 @@ fn without_console(language: Language) -> Response {
     let page = format!(
         "<!doctype html>\n<html lang=\"{tag}\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<p>{text}</p>\n</html>\n"
     );
-    (StatusCode::OK, [(header::CONTENT_TYPE, content_type(INDEX))], page).into_response()
-}
-
-fn content_type(path: &str) -> &'static str {
-    match path.rsplit('.').next().unwrap_or_default() {
-        "html" => "text/html; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        "ico" => "image/x-icon",
-        "woff2" => "font/woff2",
-        "json" => "application/json",
-        "webmanifest" => "application/manifest+json",
-        "txt" => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
-    }
-}
-
-/// Whether a client takes this packing; a weight of zero means no.
-fn takes(headers: &HeaderMap, packing: &str) -> bool {
-    let lists = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).any(|wish| {
-        let (name, weight) = wish.split_once(';').unwrap_or((wish, "q=1"));
-        let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
-        name.trim().eq_ignore_ascii_case(packing) && weight.is_some_and(|weight| weight > 0.0)
-    })
+    (StatusCode::OK, [(header::CONTENT_TYPE, "text/html")], page).into_response()
 }
 
 #[cfg(test)]
@@ -156,40 +128,32 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const FILES: &[File] = &[
-        File { path: "assets/main-a1b2.js", plain: b"plain", br: Some(b"br"), gz: Some(b"gz") },
-        File { path: "favicon.svg", plain: b"<svg/>", br: None, gz: None },
-        File { path: "index.html", plain: b"<!doctype html>", br: None, gz: Some(b"gz") },
+    const fn file(route: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
+        let (path, etag, bytes) = ("", "0", Some(bytes));
+        Asset { route, path, etag, content_type, bytes, is_compressed: false, should_compress: false }
+    }
+
+    const FILES: &[Asset] = &[
+        file("/assets/main-a1b2.js", "text/javascript", b"plain"),
+        file("/favicon.svg", "image/svg+xml", b"<svg/>"),
+        file("/index.html", "text/html", b"<!doctype html>"),
     ];
 
-    async fn get(path: &str, wish: &str) -> Option<(HeaderMap, Vec<u8>)> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT_ENCODING, wish.parse().unwrap());
-        let (head, body) = Console(FILES).answer(path, &headers)?.into_parts();
+    async fn get(path: &str) -> Option<(HeaderMap, Vec<u8>)> {
+        let (head, body) = Console::of(FILES).answer(path, &HeaderMap::new()).await?.into_parts();
         Some((head.headers, axum::body::to_bytes(body, 1000).await.unwrap().to_vec()))
     }
 
     #[tokio::test]
-    async fn files_come_packed_as_asked_and_hashed_names_are_kept() {
-        for (wish, expected) in [
-            ("gzip, deflate, br", "br"),
-            ("gzip;q=0.8", "gz"),
-            ("br;q=0, gzip", "gz"),
-            ("identity", "plain"),
-            ("br;q=0, gzip;q=0.0", "plain"),
-            ("brotli", "plain"),
-        ] {
-            let (headers, body) = get("/assets/main-a1b2.js", wish).await.unwrap();
-            assert_eq!(body, expected.as_bytes(), "{wish}");
-            assert_eq!(headers.get(header::CONTENT_ENCODING).is_some(), expected != "plain");
-            assert_eq!(headers[header::CONTENT_TYPE], "text/javascript; charset=utf-8");
-            assert_eq!(
-                (&headers[header::CACHE_CONTROL], &headers[header::VARY]),
-                (&KEPT.parse().unwrap(), &"accept-encoding".parse().unwrap())
-            );
-        }
+    async fn hashed_names_are_kept_and_nothing_else() {
+        let (headers, body) = get("/assets/main-a1b2.js").await.unwrap();
+        assert_eq!(body, b"plain");
+        assert_eq!(
+            (&headers[header::CONTENT_TYPE], &headers[header::CACHE_CONTROL]),
+            (&HeaderValue::from_static("text/javascript"), &HeaderValue::from_static(KEPT))
+        );
         for unkept in ["/", "/index.html", "/favicon.svg"] {
-            let (headers, _) = get(unkept, "identity").await.unwrap();
+            let (headers, _) = get(unkept).await.unwrap();
             assert!(!headers.contains_key(header::CACHE_CONTROL), "{unkept}: the edge forbids keeping it");
         }
     }
@@ -197,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn web_14_a_path_means_a_file_a_place_in_the_page_or_nothing() {
         for place in ["/", "/servers", "/servers/abc-12/terminal", "/dashboard", "/ASSETS"] {
-            assert_eq!(get(place, "identity").await.unwrap().1, b"<!doctype html>", "{place}");
+            assert_eq!(get(place).await.unwrap().1, b"<!doctype html>", "{place}");
         }
         let long = format!("/{}", "a".repeat(257));
         for nothing in [
@@ -226,17 +190,17 @@ mod tests {
             "",
             &long,
         ] {
-            assert!(get(nothing, "br").await.is_none(), "{nothing}");
+            assert!(get(nothing).await.is_none(), "{nothing}");
         }
     }
 
-    #[test]
-    fn a_relay_without_a_console_says_so_and_has_nothing_else() {
-        let none = Console(&[]);
-        let answer = none.answer("/", &HeaderMap::new()).unwrap();
+    #[tokio::test]
+    async fn a_relay_without_a_console_says_so_and_has_nothing_else() {
+        let none = Console::of(&[]);
+        let answer = none.answer("/", &HeaderMap::new()).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         for path in ["/index.html", "/servers", "/assets/x.js"] {
-            assert!(none.answer(path, &HeaderMap::new()).is_none(), "{path}");
+            assert!(none.answer(path, &HeaderMap::new()).await.is_none(), "{path}");
         }
     }
 }

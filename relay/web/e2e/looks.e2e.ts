@@ -58,6 +58,16 @@ function type(shell: Shell, text: string): void {
   shell.input(new TextEncoder().encode(text));
 }
 
+/** As if another browser had it: forgotten here, and again after a late word of how far it is. */
+async function leaveToAnother(shell: Shell): Promise<void> {
+  await until("it is kept", async () => (await store.shell(shell.id))?.secret !== undefined);
+  await until("it stays forgotten", async () => {
+    await store.forgetShell(shell.id);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return (await store.shell(shell.id)) === undefined;
+  });
+}
+
 test("a shell is watched as it is drawn, by name, and again without a new grant", async () => {
   const shell = await open();
   const mine = drawn(shell);
@@ -101,10 +111,7 @@ test("a shell is watched as it is drawn, by name, and again without a new grant"
 
 test("a shell of one's own that another browser has is ended over a look", async () => {
   const shell = await open();
-  // As if another browser had it.
-  await until("it is kept", async () => (await store.shell(shell.id))?.secret !== undefined);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  await store.forgetShell(shell.id);
+  await leaveToAnother(shell);
   const [visit] = await visits.running();
   await visits.end(visit?.id ?? "");
   await until("it is closed", () => shell.state.kind === "ended");
@@ -120,10 +127,8 @@ test("a shell of one's own that another browser has is ended over a look", async
 
 test("an approver ends a visit, whoever opened it", async () => {
   const shell = await open();
-  await until("it is kept", async () => (await store.shell(shell.id))?.secret !== undefined);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  // Another browser, with a key of its own.
-  await store.forgetShell(shell.id);
+  await leaveToAnother(shell);
+  // That one has a key of its own.
   await store.forgetDeviceKey(ACCOUNT);
   for (const { id } of await store.looks()) await store.forgetLook(id);
   await letIn("approver", "boss");
