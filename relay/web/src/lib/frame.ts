@@ -81,24 +81,17 @@ export function message<T>(kind: Kind, codec: Codec<T>, value: T): Bytes {
   return encode(kind, pack(codec, value));
 }
 
-/** Cuts a byte stream into frames, whatever the pieces it arrives in. Holds at most one incomplete frame and a piece. */
+/**
+ * Cuts a byte stream into frames, whatever the pieces it arrives in. Holds at most one incomplete frame and a piece. Frames are
+ * views of the pieces, which must not change any more.
+ */
 export class Decoder {
-  private buffer: Bytes = new Uint8Array(128 << 10);
+  private buffer: Bytes = new Uint8Array(0);
   private start = 0;
-  private end = 0;
 
-  push(bytes: Uint8Array): void {
-    const kept = this.end - this.start;
-    if (this.end + bytes.length > this.buffer.length) {
-      const needed = kept + bytes.length;
-      const room = needed > this.buffer.length ? new Uint8Array(2 * needed) : this.buffer;
-      room.set(this.buffer.subarray(this.start, this.end));
-      this.buffer = room;
-      this.start = 0;
-      this.end = kept;
-    }
-    this.buffer.set(bytes, this.end);
-    this.end += bytes.length;
+  push(bytes: Bytes): void {
+    this.buffer = this.start === this.buffer.length ? bytes : concat(this.buffer.subarray(this.start), bytes);
+    this.start = 0;
   }
 
   /** The next whole frame of a known kind, if there is one. */
@@ -107,8 +100,8 @@ export class Decoder {
       const head = this.header();
       if (head === undefined) return undefined;
       const end = this.start + FRAME_HEADER_BYTES + head.length;
-      if (this.end < end) return undefined;
-      const body = this.buffer.slice(this.start + FRAME_HEADER_BYTES, end);
+      if (this.buffer.length < end) return undefined;
+      const body = this.buffer.subarray(this.start + FRAME_HEADER_BYTES, end);
       this.start = end;
       if (head.kind !== undefined) return { kind: head.kind, body };
     }
@@ -116,8 +109,8 @@ export class Decoder {
 
   /** The next frame's header, checked: nothing is waited for that may not be read. */
   private header(): { length: number; kind: Kind | undefined } | undefined {
-    if (this.end - this.start < FRAME_HEADER_BYTES) return undefined;
-    const view = new DataView(this.buffer.buffer, this.start, FRAME_HEADER_BYTES);
+    if (this.buffer.length - this.start < FRAME_HEADER_BYTES) return undefined;
+    const view = new DataView(this.buffer.buffer, this.buffer.byteOffset + this.start, FRAME_HEADER_BYTES);
     const [length, number, flags] = [view.getUint32(0), view.getUint16(4), view.getUint8(6)];
     const kind = kindOf(number);
     const max = kind === undefined ? CONTROL_BYTES_MAX : BYTES_MAX[kind];

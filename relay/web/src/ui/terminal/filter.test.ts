@@ -7,6 +7,7 @@ import {
   OutputFilter,
   replyPasses,
   SEQUENCE_MAX,
+  type Shown,
   TITLE_MAX,
   titleText,
 } from "./filter";
@@ -14,18 +15,45 @@ import {
 const ST = "\x1b\\";
 const BEL = "\x07";
 
+const decoder = new TextDecoder();
+const textOf = (out: Shown): string => (typeof out === "string" ? out : decoder.decode(out));
+
 /** What is shown of a text, in one piece and byte by byte; and the titles it set. */
 function filtered(text: string | Uint8Array): { shown: string; titles: string[] } {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   const titles: string[] = [];
-  const shown = new OutputFilter((title) => titles.push(title)).push(bytes);
+  const shown = textOf(new OutputFilter((title) => titles.push(title)).push(bytes));
   const single = new OutputFilter(() => {});
-  const pieces = Array.from(bytes, (byte) => single.push(Uint8Array.of(byte))).join("");
+  const pieces = Array.from(bytes, (byte) => textOf(single.push(Uint8Array.of(byte)))).join("");
   expect(pieces).toBe(shown);
   return { shown, titles };
 }
 
 const shown = (text: string) => filtered(text).shown;
+
+test("plain bytes pass as they came, wherever they lie, and nothing else does", () => {
+  for (let offset = 0; offset < 4; offset += 1) {
+    for (const length of [0, 1, 7, 63, 64, 65, 71]) {
+      const memory = new Uint8Array(offset + length + 8).fill(0xff);
+      const plain = memory.subarray(offset, offset + length).fill(0x61);
+      expect(new OutputFilter(() => {}).push(plain)).toBe(plain);
+      for (let at = 0; at < length; at += 1) {
+        for (const other of [0x1b, 0x80, 0xc3, 0xff]) {
+          plain[at] = other;
+          expect(typeof new OutputFilter(() => {}).push(plain)).toBe("string");
+          plain[at] = 0x61;
+        }
+      }
+    }
+  }
+});
+
+test("a letter that is torn apart keeps its place before plain bytes, also when it is never whole", () => {
+  const filter = new OutputFilter(() => {});
+  const push = (...bytes: number[]) => textOf(filter.push(Uint8Array.from(bytes)));
+  expect([push(0xe8, 0xaf), push(), push(0x8a, 0x61), push(0x62)]).toEqual(["", "", "诊a", "b"]);
+  expect([push(0xe8), push(0x63), push(0x64)]).toEqual(["", "\ufffdc", "d"]);
+});
 
 test("PTY-08: counts that would keep the terminal busy for minutes are dropped", () => {
   for (const final of ["b", "S", "T", "L", "M", "P", "X", "@"]) {
@@ -159,11 +187,11 @@ describe("PTY-08 nothing without an end costs memory", () => {
     "%j",
     (start) => {
       const filter = new OutputFilter(() => expect.unreachable());
-      let out = filter.push(new TextEncoder().encode(start));
+      let out = textOf(filter.push(new TextEncoder().encode(start)));
       const chunk = new TextEncoder().encode("1".repeat(65_536));
-      for (let i = 0; i < 32; i += 1) out += filter.push(chunk);
+      for (let i = 0; i < 32; i += 1) out += textOf(filter.push(chunk));
       expect(out).toBe("");
-      expect(filter.push(new TextEncoder().encode(`m${BEL}${ST}after`))).toMatch(/after$/);
+      expect(textOf(filter.push(new TextEncoder().encode(`m${BEL}${ST}after`)))).toMatch(/after$/);
     },
   );
 
@@ -197,7 +225,7 @@ test("no random bytes let anything else through", () => {
   const letters = "\x1b\x1b\x1b[]P_^\\?>$;:0152\x07\x18tnchm qpy\u009b\u009d\u0090a诊";
   for (let round = 0; round < 3000; round += 1) {
     const text = Array.from({ length: 24 }, () => letters[next() % letters.length]).join("");
-    const out = new OutputFilter(() => {}).push(new TextEncoder().encode(text));
+    const out = textOf(new OutputFilter(() => {}).push(new TextEncoder().encode(text)));
     expect(out).not.toMatch(
       /[\x80-\x9f]|\x1b[P_^X]|\x1b\](?!4;|8;|10;|11;|12;|104|110|111|112)|\x1b\[[^@-~]*[tpy]/,
     );

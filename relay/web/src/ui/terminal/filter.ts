@@ -70,25 +70,55 @@ export function linkAddress(text: string): string | undefined {
   }
 }
 
+/** What may be shown, as text or as plain bytes, which a flood mostly is. */
+export type Shown = string | Uint8Array;
+
+/** The highest bit of each of four bytes. */
+const HIGH_BITS = 0x80808080;
+/** Below this, words are not worth looking for. */
+const WORDS_FROM_BYTES = 64;
+
+/** Whether these are ASCII without an escape: nothing to decode and nothing to filter. A flood is looked at by words. */
+function isPlain(bytes: Uint8Array): boolean {
+  if (bytes.includes(0x1b)) return false;
+  if (bytes.length < WORDS_FROM_BYTES) return bytes.every(isAscii);
+  const head = -bytes.byteOffset & 3;
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset + head, (bytes.length - head) >> 2);
+  let seen = 0;
+  for (let at = 0; at < words.length; at += 1) seen |= words[at] as number;
+  if ((seen & HIGH_BITS) !== 0) return false;
+  const rest = head + words.length * 4;
+  return bytes.subarray(0, head).every(isAscii) && bytes.subarray(rest).every(isAscii);
+}
+
+function isAscii(byte: number): boolean {
+  return byte < 0x80;
+}
+
 export class OutputFilter {
   #decoder = new TextDecoder("utf-8");
   #state: State = "ground";
   #held = "";
   #over = false;
+  /** The last byte was part of a longer letter, which may not be whole. */
+  #torn = false;
   readonly #title: (title: string) => void;
 
   constructor(title: (title: string) => void) {
     this.#title = title;
   }
 
-  /** What may be shown of these bytes; what is not whole yet is kept. */
-  push(bytes: Uint8Array): string {
+  /** What may be shown of these bytes; what is not whole yet is kept. Plain letters are returned as they came. */
+  push(bytes: Uint8Array): Shown {
+    if (this.#state === "ground" && !this.#torn && isPlain(bytes)) return bytes;
+    this.#torn = (bytes.at(-1) ?? (this.#torn ? 0x80 : 0)) >= 0x80;
     return this.#text(this.#decoder.decode(bytes, { stream: true }));
   }
 
   /** Forgets a half sequence, for when bytes were left out. */
   reset(): void {
     this.#decoder = new TextDecoder("utf-8");
+    this.#torn = false;
     this.#leave();
   }
 

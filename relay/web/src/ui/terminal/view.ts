@@ -9,6 +9,7 @@ import type { Screen, Shell, Watched } from "../../lib/facade";
 import { isAnswer, linkAddress, OutputFilter, replyPasses } from "./filter";
 import { DARK, LIGHT } from "./palette";
 import { asks, look, type Paste } from "./paste";
+import { Pour } from "./pour";
 import { constructStyles } from "./sheets";
 import { Queue, Wait } from "./wait";
 
@@ -90,6 +91,7 @@ export class TerminalView {
   #disposed = false;
   /** Output waits, in its order, until it is known how wide it is. */
   readonly #written = new Queue(widths);
+  readonly #pour = new Pour((piece, done) => this.#terminal.write(piece, done));
   /** Chunks of old output that are not drawn yet: nothing is answered meanwhile. */
   #past = 0;
 
@@ -251,9 +253,9 @@ export class TerminalView {
 
   #show(bytes: Uint8Array, drawn: () => void, past: boolean): void {
     if (past) this.#past += 1;
-    const text = this.#filter.push(bytes);
-    this.#written.push(!graphemes && MAY_BE_WIDE.test(text), () =>
-      this.#terminal.write(text, () => {
+    const shown = this.#filter.push(bytes);
+    this.#written.push(!graphemes && typeof shown === "string" && MAY_BE_WIDE.test(shown), () =>
+      this.#pour.push(shown, () => {
         if (past) this.#past -= 1;
         drawn();
       }),

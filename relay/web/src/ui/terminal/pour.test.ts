@@ -1,0 +1,76 @@
+// Output and the terminal: what is given when, and that nothing is lost or overtakes.
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Shown } from "./filter";
+import { APART_MS, FLOOD, PIECE_MAX, Pour } from "./pour";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** A terminal that is done when it is told so. */
+function terminal() {
+  const given: Shown[] = [];
+  const works: (() => void)[] = [];
+  const pour = new Pour((piece, done) => {
+    given.push(piece);
+    works.push(done);
+  });
+  return { pour, given, finish: () => works.shift()?.() };
+}
+
+const ofLength = (length: number) => new Uint8Array(length).fill(0x61);
+
+test("what is little is given at once, and what comes meanwhile in one piece after it", () => {
+  const { pour, given, finish } = terminal();
+  const taken: string[] = [];
+  const push = (shown: Shown, name: string) => pour.push(shown, () => taken.push(name));
+  push("a", "a");
+  push(Uint8Array.of(0x62), "b");
+  push("诊", "c");
+  expect([given, taken]).toEqual([["a"], []]);
+  finish();
+  expect([given, taken]).toEqual([["a", "b诊"], ["a"]]);
+  finish();
+  expect(taken).toEqual(["a", "b", "c"]);
+  push(Uint8Array.of(0x64), "d");
+  push(Uint8Array.of(0x65), "e");
+  push(Uint8Array.of(0x66), "f");
+  finish();
+  expect(given.slice(2)).toEqual([Uint8Array.of(0x64), Uint8Array.of(0x65, 0x66)]);
+});
+
+test("a flood's pieces are apart, and no longer than they may be", () => {
+  const { pour, given, finish } = terminal();
+  const lengths = () => given.map(({ length }) => length);
+  const push = (length: number) => pour.push(ofLength(length), () => {});
+  push(FLOOD);
+  finish();
+  push(5);
+  expect(lengths()).toEqual([FLOOD]);
+  vi.advanceTimersByTime(APART_MS - 1);
+  expect(lengths()).toEqual([FLOOD]);
+  vi.advanceTimersByTime(1);
+  expect(lengths()).toEqual([FLOOD, 5]);
+  push(PIECE_MAX - 1);
+  expect(lengths()).toEqual([FLOOD, 5]);
+  push(1);
+  expect(lengths()).toEqual([FLOOD, 5, PIECE_MAX]);
+});
+
+test("what was given early does not give the next too soon", () => {
+  const { pour, given, finish } = terminal();
+  pour.push(ofLength(FLOOD), () => {});
+  finish();
+  pour.push(ofLength(PIECE_MAX), () => {});
+  expect(given.length).toBe(2);
+  vi.advanceTimersByTime(APART_MS);
+  pour.push("late", () => {});
+  expect(given.length).toBe(2);
+  finish();
+  vi.advanceTimersByTime(APART_MS);
+  expect(given.at(-1)).toBe("late");
+});
