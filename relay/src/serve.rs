@@ -173,6 +173,9 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let run = (tasks.clone(), stop.clone());
     let watch = Watch::new(broker.clone(), registry.clone(), metrics.clone(), run, Pace::default());
     let recorder = Recorder::new(watch.clone(), store.clone(), config.metrics.recorder_bytes, RecorderPace::default());
+    let console = Console::embedded();
+    let first = console.clone();
+    drop(tokio::task::spawn_blocking(move || drop(first.pack().clone())));
     let api = Api::new(http::Parts {
         access: Access::new(store.clone(), Passwords::new(), second_step, oidc, door, clock::instant()),
         logs: Logs::new(store.clone(), heads, registry.clone()),
@@ -183,7 +186,7 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
         recorder,
         tasks: tasks.clone(),
         guests: tunnels.guests(),
-        console: Console::embedded(),
+        console,
         tls: config.certificate.is_some(),
         public_name: config.public_name.clone(),
         console_origins: config.console_origins.clone(),

@@ -44,7 +44,7 @@ case "${1:?build, check, e2e or screenshots}" in
   e2e)
     # As .config/nextest.toml: machines are shared and noisy. Each run has a relay and a browser of its own.
     npm run --silent e2e -- --reporter=dot || {
-      printf 'FLAKY or broken: what failed above is tried once more\n'
+      printf 'FLAKY or broken: all of this is tried once more\n'
       npm run --silent e2e -- --reporter=dot
     }
     ;;

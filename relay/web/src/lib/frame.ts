@@ -88,10 +88,27 @@ export function message<T>(kind: Kind, codec: Codec<T>, value: T): Bytes {
 export class Decoder {
   private buffer: Bytes = new Uint8Array(0);
   private start = 0;
+  /** What came behind an incomplete frame: joined once, when that is whole. */
+  private behind: Bytes[] = [];
+  private behindBytes = 0;
 
   push(bytes: Bytes): void {
-    this.buffer = this.start === this.buffer.length ? bytes : concat(this.buffer.subarray(this.start), bytes);
-    this.start = 0;
+    if (this.start === this.buffer.length && this.behindBytes === 0) {
+      [this.buffer, this.start] = [bytes, 0];
+      return;
+    }
+    this.behind.push(bytes);
+    this.behindBytes += bytes.length;
+  }
+
+  /** Whether so many bytes are here, then as one. */
+  private holds(length: number): boolean {
+    const here = this.buffer.length - this.start;
+    if (here >= length) return true;
+    if (here + this.behindBytes < length) return false;
+    this.buffer = concat(this.buffer.subarray(this.start), ...this.behind);
+    [this.start, this.behind, this.behindBytes] = [0, [], 0];
+    return true;
   }
 
   /** The next whole frame of a known kind, if there is one. */
@@ -99,17 +116,17 @@ export class Decoder {
     for (;;) {
       const head = this.header();
       if (head === undefined) return undefined;
-      const end = this.start + FRAME_HEADER_BYTES + head.length;
-      if (this.buffer.length < end) return undefined;
-      const body = this.buffer.subarray(this.start + FRAME_HEADER_BYTES, end);
-      this.start = end;
+      const length = FRAME_HEADER_BYTES + head.length;
+      if (!this.holds(length)) return undefined;
+      const body = this.buffer.subarray(this.start + FRAME_HEADER_BYTES, this.start + length);
+      this.start += length;
       if (head.kind !== undefined) return { kind: head.kind, body };
     }
   }
 
   /** The next frame's header, checked: nothing is waited for that may not be read. */
   private header(): { length: number; kind: Kind | undefined } | undefined {
-    if (this.buffer.length - this.start < FRAME_HEADER_BYTES) return undefined;
+    if (!this.holds(FRAME_HEADER_BYTES)) return undefined;
     const view = new DataView(this.buffer.buffer, this.buffer.byteOffset + this.start, FRAME_HEADER_BYTES);
     const [length, number, flags] = [view.getUint32(0), view.getUint16(4), view.getUint8(6)];
     const kind = kindOf(number);

@@ -195,7 +195,7 @@ export class OutputFilter {
     const passed = !this.#over && code < 0x7f && csiPasses(body, char);
     this.#leave();
     if (code > 0x7f) return char;
-    return passed ? `${ESC}[${body}${char}` : "";
+    return passed ? `${ESC}[${bounded(body, char)}${char}` : "";
   }
 
   #osc(char: string, code: number): string {
@@ -239,6 +239,16 @@ export class OutputFilter {
 
 /** Largest number in a sequence: more than any screen has rows or columns, and modes have at most four digits. */
 const COUNT_MAX = 9999;
+
+/** Scrolling, inserting and deleting lines, repeating: the terminal does each as often as it is told, line by line. */
+const REPEATED = "STLMb";
+/** More than a screen has lines; further ones change nothing that is seen. */
+const REPEATED_MAX = 500;
+
+/** The sequence's numbers, with no more work than a screen is worth (PTY-08). */
+function bounded(body: string, final: string): string {
+  return REPEATED.includes(final) && Number(body) > REPEATED_MAX ? String(REPEATED_MAX) : body;
+}
 
 function csiPasses(body: string, final: string): boolean {
   const parts = /^([<=>?]?)([\d:;]*)([ -/]*)$/.exec(body);

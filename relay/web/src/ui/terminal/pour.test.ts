@@ -24,7 +24,7 @@ function terminal() {
 
 const ofLength = (length: number) => new Uint8Array(length).fill(0x61);
 
-test("what is little is given at once, and what comes meanwhile in one piece after it", () => {
+test("what is little is given at once, and what comes meanwhile after it, plain bytes in one piece", () => {
   const { pour, given, finish } = terminal();
   const taken: string[] = [];
   const push = (shown: Shown, name: string) => pour.push(shown, () => taken.push(name));
@@ -33,14 +33,18 @@ test("what is little is given at once, and what comes meanwhile in one piece aft
   push("诊", "c");
   expect([given, taken]).toEqual([["a"], []]);
   finish();
-  expect([given, taken]).toEqual([["a", "b诊"], ["a"]]);
+  expect([given, taken]).toEqual([["a", Uint8Array.of(0x62), "诊"], ["a"]]);
+  finish();
+  expect(taken).toEqual(["a", "b"]);
   finish();
   expect(taken).toEqual(["a", "b", "c"]);
   push(Uint8Array.of(0x64), "d");
   push(Uint8Array.of(0x65), "e");
   push(Uint8Array.of(0x66), "f");
   finish();
-  expect(given.slice(2)).toEqual([Uint8Array.of(0x64), Uint8Array.of(0x65, 0x66)]);
+  expect(given.slice(3)).toEqual([Uint8Array.of(0x64), Uint8Array.of(0x65, 0x66)]);
+  finish();
+  expect(taken).toEqual(["a", "b", "c", "d", "e", "f"]);
 });
 
 test("a flood's pieces are apart, and no longer than they may be", () => {
@@ -48,10 +52,11 @@ test("a flood's pieces are apart, and no longer than they may be", () => {
   const lengths = () => given.map(({ length }) => length);
   const push = (length: number) => pour.push(ofLength(length), () => {});
   push(FLOOD);
+  vi.advanceTimersByTime(1);
   finish();
   push(5);
   expect(lengths()).toEqual([FLOOD]);
-  vi.advanceTimersByTime(APART_MS - 1);
+  vi.advanceTimersByTime(APART_MS - 2);
   expect(lengths()).toEqual([FLOOD]);
   vi.advanceTimersByTime(1);
   expect(lengths()).toEqual([FLOOD, 5]);
@@ -59,6 +64,18 @@ test("a flood's pieces are apart, and no longer than they may be", () => {
   expect(lengths()).toEqual([FLOOD, 5]);
   push(1);
   expect(lengths()).toEqual([FLOOD, 5, PIECE_MAX]);
+});
+
+test("a terminal that is slow with a flood gets less of it at a time", () => {
+  const { pour, given, finish } = terminal();
+  pour.push(ofLength(PIECE_MAX), () => {});
+  vi.advanceTimersByTime(1000);
+  finish();
+  pour.push("x", () => {});
+  pour.push(ofLength(FLOOD - 1), () => {});
+  expect(given.length).toBe(2);
+  pour.push(ofLength(1), () => {});
+  expect(given.map(({ length }) => length)).toEqual([PIECE_MAX, 1, FLOOD]);
 });
 
 test("what was given early does not give the next too soon", () => {

@@ -1,24 +1,35 @@
 // Output on its way into the terminal. A flood that is drawn sixty times a second is mostly drawing, and nobody reads it: what
-// comes meanwhile is given to the terminal in one piece. All else is given at once. Never: a piece out of order.
+// comes meanwhile is given to the terminal together. All else is given at once.
+//
+// Only plain bytes are joined, and no more of them than the terminal has lately taken in one turn: it gives keys and the
+// screen theirs between pieces, and an escape sequence may cost as much as thousands of letters. Never: a piece out of order.
 import type { Shown } from "./filter";
 
-/** Length of one piece: some 20 ms of work, so that keys and the screen get their turn. */
+/** Most that is held back or joined. */
 export const PIECE_MAX = 512 << 10;
-/** A piece of this length is a flood's: more than any screen holds. */
+/** What is given together is a flood from this length on: more than any screen holds. */
 export const FLOOD = 32 << 10;
-/** A flood's pieces are so far apart: 20 pictures a second. */
+/** A flood is given so far apart: 20 pictures a second. */
 export const APART_MS = 50;
+/** The longest that one piece may take. */
+const TURN_MS = 25;
 
 type Write = (piece: Shown, done: () => void) => void;
 
+interface Piece {
+  readonly shown: Shown;
+  readonly done: () => void;
+}
+
 export class Pour {
   readonly #write: Write;
-  #held: Shown[] = [];
+  #held: Piece[] = [];
   #length = 0;
-  #done: (() => void)[] = [];
-  /** The last piece is being worked on, or was too much for another one so soon. */
+  /** Most that is joined now. */
+  #most = 2 * FLOOD;
+  /** What was given last is being worked on, or was too much for more so soon. */
   #waits = false;
-  #pieces = 0;
+  #given = 0;
 
   constructor(write: Write) {
     this.#write = write;
@@ -26,46 +37,67 @@ export class Pour {
 
   /** `done`: the terminal has taken it in. */
   push(shown: Shown, done: () => void): void {
-    this.#held.push(shown);
+    this.#held.push({ shown, done });
     this.#length += shown.length;
-    this.#done.push(done);
-    if (!this.#waits || this.#length >= PIECE_MAX) this.#give();
+    if (!this.#waits || this.#length >= this.#most) this.#give();
   }
 
   #give(): void {
-    const [piece, done, began] = [joined(this.#held, this.#length), this.#done, performance.now()];
-    [this.#held, this.#length, this.#done] = [[], 0, []];
-    this.#waits = true;
-    const number = ++this.#pieces;
-    this.#write(piece, () => {
-      for (const one of done) one();
-      const rest = piece.length < FLOOD ? 0 : began + APART_MS - performance.now();
-      if (rest > 0) setTimeout(() => this.#next(number), rest);
+    const [pieces, length, began] = [joined(this.#held), this.#length, performance.now()];
+    [this.#held, this.#length, this.#waits] = [[], 0, true];
+    const number = ++this.#given;
+    const last = pieces.pop();
+    for (const { shown, done } of pieces) this.#write(shown, done);
+    if (!last) return this.#next(number);
+    this.#write(last.shown, () => {
+      last.done();
+      if (length < FLOOD) return this.#next(number);
+      const took = performance.now() - began;
+      this.#most = Math.min(PIECE_MAX, Math.max(FLOOD, (length * TURN_MS) / took));
+      if (took < APART_MS) setTimeout(() => this.#next(number), APART_MS - took);
       else this.#next(number);
     });
   }
 
   #next(after: number): void {
-    if (after !== this.#pieces) return;
+    if (after !== this.#given) return;
     this.#waits = false;
-    if (this.#done.length > 0) this.#give();
+    if (this.#held.length > 0) this.#give();
   }
 }
 
-const decoder = new TextDecoder();
+/** The same with plain neighbours as one. */
+function joined(held: readonly Piece[]): Piece[] {
+  const out: Piece[] = [];
+  let plain: Piece[] = [];
+  const close = () => {
+    if (plain.length > 0) out.push(one(plain));
+    plain = [];
+  };
+  for (const piece of held) {
+    if (typeof piece.shown !== "string") plain.push(piece);
+    else {
+      close();
+      out.push(piece);
+    }
+  }
+  close();
+  return out;
+}
 
-/** One after the other, as bytes where all are. */
-function joined(held: readonly Shown[], length: number): Shown {
-  const [first] = held;
-  if (held.length === 1 && first !== undefined) return first;
-  if (held.some((shown) => typeof shown === "string")) {
-    return held.map((shown) => (typeof shown === "string" ? shown : decoder.decode(shown))).join("");
-  }
-  const all = new Uint8Array(length);
+function one(plain: readonly Piece[]): Piece {
+  const [first] = plain;
+  if (first && plain.length === 1) return first;
+  const all = new Uint8Array(plain.reduce((sum, { shown }) => sum + shown.length, 0));
   let at = 0;
-  for (const bytes of held as readonly Uint8Array[]) {
-    all.set(bytes, at);
-    at += bytes.length;
+  for (const { shown } of plain) {
+    all.set(shown as Uint8Array, at);
+    at += shown.length;
   }
-  return all;
+  return {
+    shown: all,
+    done: () => {
+      for (const { done } of plain) done();
+    },
+  };
 }
