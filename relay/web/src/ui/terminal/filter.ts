@@ -111,7 +111,8 @@ export class OutputFilter {
   /** What may be shown of these bytes; what is not whole yet is kept. Plain letters are returned as they came. */
   push(bytes: Uint8Array): Shown {
     if (this.#state === "ground" && !this.#torn && isPlain(bytes)) return bytes;
-    this.#torn = (bytes.at(-1) ?? (this.#torn ? 0x80 : 0)) >= 0x80;
+    const last = bytes.at(-1);
+    if (last !== undefined) this.#torn = !isAscii(last);
     return this.#text(this.#decoder.decode(bytes, { stream: true }));
   }
 
