@@ -174,8 +174,8 @@ pub async fn serve(config: RelayConfig) -> Result<Running, ServeError> {
     let watch = Watch::new(broker.clone(), registry.clone(), metrics.clone(), run, Pace::default());
     let recorder = Recorder::new(watch.clone(), store.clone(), config.metrics.recorder_bytes, RecorderPace::default());
     let console = Console::embedded();
-    let first = console.clone();
-    drop(tokio::task::spawn_blocking(move || drop(first.pack().clone())));
+    let packed_early = console.clone();
+    drop(tokio::task::spawn_blocking(move || packed_early.pack()));
     let api = Api::new(http::Parts {
         access: Access::new(store.clone(), Passwords::new(), second_step, oidc, door, clock::instant()),
         logs: Logs::new(store.clone(), heads, registry.clone()),
