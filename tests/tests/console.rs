@@ -161,7 +161,7 @@ fn pty_drawn_by_webgl_and_without_it() {
 #[test]
 fn flt_01_flt_02_flt_03_flt_09_no_line_is_lost_or_doubled_on_a_page() {
     if is_there() {
-        let lines = scale::pick("1500", "6000");
+        let lines = scale::pick("2500", "6000");
         let said = walk(&mut Site::planned(plan(), allow_device), "faults.mjs", &[lines]);
         assert!(said.contains("reconnecting"), "{said}");
     }

@@ -1,5 +1,6 @@
-// What goes wrong on the way, in a real Chromium: relay, tunnel and guard killed and the line silent in the middle of
-// numbered lines, none of which may be missing or come twice. Driven by tests/tests/console.rs.
+// What goes wrong on the way, in a real Chromium: relay, tunnel and guard killed, the line silent, the browser offline and
+// the page reloaded in the middle of numbered lines, none of which may be missing or come twice. Driven by
+// tests/tests/console.rs.
 import {
   ask,
   end,
@@ -17,7 +18,7 @@ import {
 const [url, account, password, words, lines] = process.argv.slice(2);
 const LINES = Number(lines);
 const it = await start();
-const { page } = it;
+const { page, context } = it;
 const state = page.locator(".panel-of-tab.shown footer .words");
 /** What the line of state said, in order. */
 const said = [];
@@ -83,6 +84,15 @@ await walk(it, async () => {
     await ask("silence-relay");
     await page.locator(".panel-of-tab.shown footer .words:has-text('reconnecting')").waitFor();
     await ask("wake-relay");
+  });
+  await cut("the browser was offline", async () => {
+    await context.setOffline(true);
+    await page.locator(".panel-of-tab.shown footer .words:has-text('reconnecting')").waitFor();
+    await context.setOffline(false);
+  });
+  await cut("the page was reloaded", async () => {
+    await page.reload();
+    await waitFor(page, "the shell after a reload", (text) => /^line-\d+-$/m.test(text));
   });
   await waitFor(page, "what was typed", (text) => /^typed-once-42-$/m.test(text), 60_000);
   const text = await shown(page);
