@@ -139,7 +139,7 @@ const HOSTILE: &[u8] = b"\x1bP$qm\x1b\\\x1b[?2004$p\x1b[4$p\x1b]10;?\x07\x1b]11;
     \x1b]8;;https://example.com/path\x1b\\good-link\x1b]8;;\x1b\\\r\n\x1b]8;;javascript:alert(1)\x1b\\evil-link\x1b]8;;\x1b\\\r\n";
 
 #[test]
-fn pty_01_pty_05_pty_07_pty_08_pty_09_a_terminal_in_chromium_is_one() {
+fn pty_01_pty_02_pty_05_pty_07_pty_08_pty_09_a_terminal_in_chromium_is_one() {
     if !is_there() {
         return;
     }

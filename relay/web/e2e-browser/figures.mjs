@@ -9,6 +9,8 @@ const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const paceMs = (number) => 20 + ((number * 7) % 17);
 const WARM_UP_KEYS = 20;
 const READING_MS = 2_000;
+/** Buffers on the way are full by then. */
+const FLOOD_MS = 1_000;
 
 /** Runs in every page: watches what is drawn. */
 function watch() {
@@ -107,6 +109,36 @@ const MEASURES = {
     inTurn(plan.catRuns, async (page) => {
       await page.keyboard.insertText(`cat '${plan.text}'`);
       return timed(page, "keydown", "line", plan.mark, () => page.keyboard.press("Enter"));
+    }),
+  /** Ctrl-C while the screen floods, until the program is told: from the key to what it says, by the machine's one clock. */
+  interrupt: () =>
+    inTurn(plan.promptRuns, async (page) => {
+      await page.keyboard.insertText("clear; (trap 'date +at-%s%3N; exit' INT; yes)");
+      await page.keyboard.press("Enter");
+      await page.waitForFunction(() =>
+        [...document.querySelectorAll(".xterm-rows > div")].every((row) => row.textContent.trim() === "y"),
+      );
+      await page.waitForTimeout(FLOOD_MS);
+      await page.evaluate(() => {
+        addEventListener(
+          "keydown",
+          function pressed({ code, timeStamp }) {
+            if (code !== "KeyC") return;
+            removeEventListener("keydown", pressed, true);
+            globalThis.pressedAt = performance.timeOrigin + timeStamp;
+          },
+          true,
+        );
+      });
+      await page.keyboard.press("Control+C");
+      const said = await page.waitForFunction(() => {
+        const rows = [...document.querySelectorAll(".xterm-rows > div")].map((row) =>
+          row.textContent.trimEnd(),
+        );
+        const at = rows.map((row) => /at-(\d{13})$/.exec(row)?.[1]).find((time) => time !== undefined);
+        return at && Number(at) - globalThis.pressedAt;
+      });
+      return said.jsonValue();
     }),
   /** From the click to the prompt. */
   prompt: () => inTurn(plan.promptRuns, (_, opened) => opened.ms),

@@ -1,5 +1,5 @@
-// The first run of a relay in a real Chromium: from the link that it printed to a prompt on one's own server, and on after a
-// reload. Driven by tests/tests/console/first_run.rs.
+// The first run of a relay in a real Chromium: from the link that it printed to a prompt on one's own server, on after a
+// reload, and the server named, labelled and taken off the list. Driven by tests/tests/console/first_run.rs.
 import { ask, end, start, type, waitFor, walk } from "./console.mjs";
 import { Hand } from "./hand.mjs";
 import { account, customerOf, file, look } from "./owner.mjs";
@@ -99,6 +99,50 @@ async function rooms() {
   await waitFor(page, "the shell is still there", (text) => text.includes("49-again"));
 }
 
+/** Signs the change that was asked for, which the question names first. */
+async function signed(fact) {
+  const dialog = page.locator("dialog[open]");
+  const yes = dialog.getByRole("button", { name: "Sign with passkey" });
+  await yes.waitFor();
+  const said = await dialog.textContent();
+  if (!said.includes(fact)) throw new Error(`the question does not say ${fact}: ${said}`);
+  await yes.click();
+}
+
+/** The server gets a name and labels, is found by one of them, and is taken off the list. */
+async function changes() {
+  const main = page.locator("main");
+  const place = new URL(page.url()).hash.replace(/\?.*/, "");
+  const to = (hash) =>
+    page.evaluate((wanted) => {
+      location.hash = wanted;
+    }, hash);
+  await to(`${place}/about`);
+  await main.getByLabel("Name", { exact: true }).fill("front-1");
+  await main.getByRole("button", { name: "Rename", exact: true }).click();
+  await signed("front-1");
+  await main.getByText("It has a new name.").waitFor();
+  await main.getByLabel("Labels", { exact: true }).fill("prod zone:eu");
+  await main.getByRole("button", { name: "Save labels" }).click();
+  await signed("zone:eu");
+  await main.getByText("The labels are saved.").waitFor();
+  await to("#/servers");
+  const line = page.locator("a.line", { hasText: "front-1" });
+  await line.locator("bdi.tag", { hasText: "zone:eu" }).waitFor();
+  await main.getByRole("button", { name: "prod", exact: true }).click();
+  await page.waitForFunction(() => location.hash.includes(encodeURIComponent("label:prod")));
+  await line.waitFor();
+  await to(`${place}/about`);
+  await main.locator("summary", { hasText: "Remove this server" }).click();
+  await main.getByRole("button", { name: "Remove server" }).click();
+  await signed("front-1");
+  await page.waitForFunction(() => location.hash === "#/servers");
+  await page.reload();
+  await answered();
+  if ((await line.count()) > 0) await line.getByText("not in the customer's list").waitFor();
+  else await main.getByRole("link", { name: "Add a server" }).first().waitFor();
+}
+
 await walk(it, async () => {
   const begun = Date.now();
   const times = [];
@@ -116,4 +160,5 @@ await walk(it, async () => {
   await reload();
   if (way === "passkey") await rooms();
   await end(page);
+  if (way === "passkey") await changes();
 });

@@ -1,6 +1,7 @@
 // biome-ignore-all lint/suspicious/noControlCharactersInRegex: controls are what a terminal is about.
 // A terminal as a person uses it, in a real Chromium: a link that fills the form, sizes, letters, full-screen programs, copy
 // and paste, hostile output, much output, several shells, leaving and coming back. Driven by tests/tests/console.rs.
+import { existsSync } from "node:fs";
 import { end, letIn, openShell, shown, signIn, start, toServer, type, waitFor, walk } from "./console.mjs";
 
 const [url, account, password, words, folder, catBytes, endlessBytes] = process.argv.slice(2);
@@ -39,7 +40,7 @@ const copied = (text) => page.evaluate((value) => navigator.clipboard.writeText(
 /** What the clipboard holds: pasted where one searches, because pages may not read it. */
 async function clipboard() {
   await page.keyboard.press("Control+Shift+F");
-  const field = pane(".find input");
+  const field = pane(".find input:focus");
   await field.fill("");
   await page.keyboard.press("Control+V");
   const text = await field.inputValue();
@@ -271,6 +272,38 @@ async function muchText() {
   must("the page drew meanwhile", beats > 3);
 }
 
+/** While text comes without end, the page does what it is asked to. */
+async function endlessText() {
+  await type(page, "clear; base64 -w 99 /dev/urandom");
+  await waitFor(page, "much text", (text) => /^[A-Za-z0-9+/]{99}$/m.test(text));
+  const begun = Date.now();
+  await page.keyboard.press("Control+Shift+F");
+  await pane(".find input:focus").waitFor();
+  await page.keyboard.type("+/");
+  must("it was typed there", (await pane(".find input").inputValue()) === "+/");
+  await page.keyboard.press("Escape");
+  await pane(".xterm-helper-textarea:focus").waitFor();
+  process.stderr.write(`a search was opened, typed and closed meanwhile in ${Date.now() - begun} ms\n`);
+  await page.keyboard.press("Control+C");
+  await answered("echo ali''ve", /^alive$/m);
+}
+
+/** PTY-02: bytes that mean nothing and everything; the shell is whole after `reset`. */
+async function rawBytes() {
+  const over = `${folder}/raw-bytes-are-over`;
+  await type(page, `clear; head -c ${catBytes} /dev/urandom; touch '${over}'`);
+  const until = Date.now() + 120_000;
+  while (!existsSync(over)) {
+    must("the bytes come to an end", Date.now() < until);
+    await page.waitForTimeout(50);
+  }
+  // What the terminal answered to them stands on the line as if it had been typed.
+  await page.keyboard.press("Control+C");
+  await type(page, "reset");
+  await plainPrompt();
+  await answered("echo ali''ve", /^alive$/m);
+}
+
 /** Several shells of one server, leaving one and finding it again. */
 async function several() {
   const [, first] = await answered("tty", /^\/dev\/(pts\/\d+)$/m);
@@ -313,6 +346,8 @@ await walk(it, async () => {
     hostile,
     interrupt,
     muchText,
+    endlessText,
+    rawBytes,
     several,
   ]) {
     const begun = Date.now();

@@ -20,11 +20,22 @@ use cloud_doctor_tests::children::run;
 /// What is fetched.
 pub(crate) const SIZES: &[&str] = &["console.first_load.kb", "console.terminal.kb"];
 /// What is timed.
-pub(crate) const NAMES: &[&str] =
-    &["echo.browser.paced.p50", "echo.browser.paced.p99", "cat.browser", "cat.browser.gap", "console.click_to_prompt"];
+pub(crate) const NAMES: &[&str] = &[
+    "echo.browser.paced.p50",
+    "echo.browser.paced.p99",
+    "cat.browser",
+    "cat.browser.gap",
+    "interrupt.browser",
+    "console.click_to_prompt",
+];
 /// The peer's name in the report.
 const PEER: &str = "node-pty, ws, xterm.js";
 const NODE_PTY: &str = "1.1.0";
+/// A page that draws this often is one that answers, in milliseconds: what RAIL has for the answer to an input
+/// (<https://web.dev/articles/rail>).
+const GAP_MS: f64 = 100.0;
+/// A Ctrl-C is told to the program this much later at most, in milliseconds; the round trip, here a few, is counted in.
+const INTERRUPT_MS: f64 = 50.0;
 
 /// What was measured on both sides: what each run said.
 #[derive(Debug, Deserialize)]
@@ -46,6 +57,7 @@ struct Shown {
 struct Measured {
     echo: Option<Sides<Vec<f64>>>,
     cat: Option<Sides<Shown>>,
+    interrupt: Option<Sides<f64>>,
     prompt: Option<Sides<f64>>,
     cols: u16,
     rows: u16,
@@ -66,7 +78,8 @@ pub(crate) fn measure_sizes(report: &mut Report) -> Result<()> {
 /// Takes the times that were asked for.
 pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<()> {
     let peer = Peer::start(ours)?;
-    let wanted = [("echo", &NAMES[..2]), ("cat", &NAMES[2..4]), ("prompt", &NAMES[4..])];
+    let wanted =
+        [("echo", &NAMES[..2]), ("cat", &NAMES[2..4]), ("interrupt", &NAMES[4..5]), ("prompt", &NAMES[5..])];
     let wanted = wanted.into_iter().filter(|(_, names)| names.iter().any(|name| report.wants(name)));
     let figures: Vec<&str> = wanted.map(|(what, _)| what).collect();
     let text = if figures.contains(&"cat") { Texts::write(ours.folder())?.whole } else { PathBuf::new() };
@@ -81,6 +94,7 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<(
     let measured = drive(ours, &settings)?;
     add_echo(report, &measured, keys)?;
     add_cat(report, &measured)?;
+    add_interrupt(report, &measured)?;
     add_prompt(report, &measured)
 }
 
@@ -101,17 +115,23 @@ fn add_cat(report: &mut Report, measured: &Measured) -> Result<()> {
     let of = |side: &[Shown], of: fn(&Shown) -> f64| median(&side.iter().map(of).collect::<Vec<_>>());
     for (name, value, aim) in [
         (NAMES[2], (|shown| shown.ms) as fn(&Shown) -> f64, Aim::RatioAtMost(1.0)),
-        (NAMES[3], |shown| shown.gap_ms, Aim::Nothing),
+        (NAMES[3], |shown| shown.gap_ms, Aim::AtMost(GAP_MS)),
     ] {
         add(report, name, [of(&cat.ours, value), of(&cat.peer, value)], aim, runs.clone())?;
     }
     Ok(())
 }
 
+fn add_interrupt(report: &mut Report, measured: &Measured) -> Result<()> {
+    let Some(interrupt) = &measured.interrupt else { return Ok(()) };
+    let values = [median(&interrupt.ours), median(&interrupt.peer)];
+    add(report, NAMES[4], values, Aim::AtMost(INTERRUPT_MS), interrupt.ours.len().to_string())
+}
+
 fn add_prompt(report: &mut Report, measured: &Measured) -> Result<()> {
     let Some(prompt) = &measured.prompt else { return Ok(()) };
     let values = [median(&prompt.ours), median(&prompt.peer)];
-    add(report, NAMES[4], values, Aim::AtMost(300.0), prompt.ours.len().to_string())
+    add(report, NAMES[5], values, Aim::AtMost(300.0), prompt.ours.len().to_string())
 }
 
 fn add(report: &mut Report, name: &str, [ours, peer]: [Option<f64>; 2], aim: Aim, runs: String) -> Result<()> {
