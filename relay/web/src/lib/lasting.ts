@@ -6,7 +6,8 @@
 //
 // A stream that ends before Fin was cut, whatever the relay says about it. Never: output out of order or twice, an
 // acknowledgement of bytes that were not drawn, or a handshake's secret used before it is kept (a reload in between would
-// come back with a dead one, and the server would take us for a thief).
+// come back with a dead one, and the server would take us for a thief), or anything kept or begun once it is over (whoever
+// has the shell then would be taken for one).
 
 import { type Bytes, hex } from "./bytes";
 import { ConsoleError } from "./errors";
@@ -50,7 +51,8 @@ export interface Footing {
 type Phase =
   | { readonly at: "up"; readonly link: Link }
   | { readonly at: "waiting"; readonly timer: ReturnType<typeof setTimeout> }
-  | { readonly at: "dialling" }
+  /** `dial`: takes it back. */
+  | { readonly at: "dialling"; readonly dial: AbortController }
   | { readonly at: "over" };
 
 export abstract class Lasting implements Screen {
@@ -68,7 +70,7 @@ export abstract class Lasting implements Screen {
   protected received: number;
   /** Output below this was there before this view. */
   protected pastEnd = 0;
-  private phase: Phase = { at: "dialling" };
+  private phase: Phase = { at: "dialling", dial: new AbortController() };
   private exit: Exit | undefined;
   private heard = performance.now();
   private pinged: { readonly number: number; readonly at: number } | undefined;
@@ -295,26 +297,30 @@ export abstract class Lasting implements Screen {
   }
 
   private finish(state: ShellState): void {
-    if (this.phase.at === "over") return;
-    if (this.phase.at === "up") this.phase.link.stream.leave();
-    if (this.phase.at === "waiting") clearTimeout(this.phase.timer);
+    const { phase } = this;
+    if (phase.at === "over") return;
     this.phase = { at: "over" };
+    if (phase.at === "up") phase.link.stream.leave();
+    if (phase.at === "waiting") clearTimeout(phase.timer);
+    if (phase.at === "dialling") phase.dial.abort();
     clearInterval(this.pulse);
-    // Not before everything is kept: another window would read an older secret, or find its newer one overwritten.
+    // Not before everything is kept: another window would read an older secret, or find its newer one overwritten. A dial
+    // that is still on its way keeps and sends nothing any more.
     void this.saving.finally(this.footing.release);
     this.tell(state);
   }
 
   /** A handshake was answered: its secret is kept, then the first record says where to go on. */
   private async up(link: Link, handed: Handed): Promise<void> {
-    this.secret = handed;
     try {
+      this.stillWanted();
+      this.secret = handed;
       await this.save();
+      this.stillWanted();
     } catch (error) {
       link.stream.leave();
       throw error;
     }
-    if (this.phase.at !== "dialling") return link.stream.leave();
     this.heard = performance.now();
     this.pinged = undefined;
     this.output.rewind();
@@ -323,13 +329,20 @@ export abstract class Lasting implements Screen {
     link.stream.listen(() => this.hear(link));
   }
 
+  private stillWanted(): void {
+    if (this.phase.at === "over") throw new ConsoleError("cancelled");
+  }
+
   protected dial(): void {
-    this.phase = { at: "dialling" };
+    const dial = new AbortController();
+    this.phase = { at: "dialling", dial };
     const noted = async (ephemeral: Bytes): Promise<void> => {
+      this.stillWanted();
       this.unanswered = remember(this.unanswered, ephemeral);
       await this.save();
+      this.stillWanted();
     };
-    Link.dial(this.passage, this.secret, this.unanswered, noted)
+    Link.dial(this.passage, this.secret, this.unanswered, noted, dial.signal)
       .then(({ link, handed }) => this.up(link, handed))
       .catch((error: unknown) => this.lost(error));
   }
