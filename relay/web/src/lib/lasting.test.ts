@@ -1,10 +1,13 @@
 // A shell that loses its connection: who may still say something for it, and how often it is tried again.
 
-import { beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { RelayError } from "./api";
 import { Channel } from "./channel";
+import type { ShellState } from "./facade";
+import { Cut, Link } from "./link";
 import { type ExchangePair, exchangePair } from "./noise";
 import type * as store from "./store";
-import { FrameStream } from "./stream";
+import { FrameStream, StreamError } from "./stream";
 
 const kept: store.StoredShell[] = [];
 vi.mock("./store", () => ({
@@ -51,6 +54,11 @@ beforeAll(async () => {
 
 beforeEach(() => {
   kept.length = 0;
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
   vi.restoreAllMocks();
 });
 
@@ -121,4 +129,86 @@ test("who detaches while a handshake waits for its answer leaves it at once", as
   expect(kept.at(-1)?.unanswered.length).toBe(1);
   shell.detach();
   expect(stream.abandoned).toBe(true);
+});
+
+/** A shell whose dials fail, in a page with its events, after a time in which no wait is short any more. */
+async function away(fails: (noted: (ephemeral: Uint8Array<ArrayBuffer>) => Promise<void>) => Promise<never>) {
+  vi.useFakeTimers();
+  const page = new EventTarget();
+  vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
+  vi.stubGlobal("document", { visibilityState: "visible" });
+  const navigator = { onLine: true };
+  vi.stubGlobal("navigator", navigator);
+  const dial = vi.spyOn(Link, "dial").mockImplementation((_, __, ___, noted) => fails(noted));
+  const shell = resumed(() => undefined);
+  await vi.advanceTimersByTimeAsync(120_000);
+  const waiting = async (): Promise<ShellState & { kind: "reconnecting" }> => {
+    // Right after a try, the next one is seconds away.
+    const before = dial.mock.calls.length;
+    while (dial.mock.calls.length === before) await vi.advanceTimersByTimeAsync(100);
+    if (shell.state.kind !== "reconnecting") throw new Error(shell.state.kind);
+    return shell.state;
+  };
+  return { shell, dial, page, navigator, waiting };
+}
+
+const behind =
+  (code: "close_4404" | "close_4429") => async (noted: (one: Uint8Array<ArrayBuffer>) => Promise<void>) => {
+    await noted(new Uint8Array(32));
+    throw new Cut(true, new StreamError(true, "stream_closed", { id: code, args: [] }));
+  };
+
+test("the state says what does not answer, since when, and when the next try is", async () => {
+  const { shell, navigator, waiting } = await away(behind("close_4404"));
+  const state = await waiting();
+  expect(state.broke).toBe("server");
+  expect(Date.now() - state.since).toBeGreaterThan(100_000);
+  expect(state.again).toBeGreaterThan(Date.now() + 2_000);
+  navigator.onLine = false;
+  expect((await waiting()).broke).toBe("network");
+  shell.detach();
+  const relay = await away(() => Promise.reject(new RelayError(true, "relay_unreachable", "")));
+  expect((await relay.waiting()).broke).toBe("relay");
+  relay.shell.detach();
+});
+
+test("a network that is back is tried at once, and then in short waits again", async () => {
+  const { shell, dial, page, waiting } = await away(behind("close_4404"));
+  await waiting();
+  const before = dial.mock.calls.length;
+  page.dispatchEvent(new Event("online"));
+  expect(dial.mock.calls.length).toBe(before + 1);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(dial.mock.calls.length).toBeGreaterThanOrEqual(before + 4);
+  shell.detach();
+  const left = dial.mock.calls.length;
+  page.dispatchEvent(new Event("online"));
+  expect(dial.mock.calls.length).toBe(left);
+});
+
+test("whoever types or looks again waits no longer, but does not try with every key", async () => {
+  const { shell, dial, page, waiting } = await away(behind("close_4404"));
+  const acts = [
+    () => shell.input(Uint8Array.of(13)),
+    () => page.dispatchEvent(new Event("visibilitychange")),
+    () => shell.end(),
+  ];
+  for (const act of acts) {
+    await waiting();
+    const before = dial.mock.calls.length;
+    act();
+    expect(dial.mock.calls.length).toBe(before);
+    await vi.advanceTimersByTimeAsync(3_000);
+    act();
+    act();
+    expect(dial.mock.calls.length).toBe(before + 1);
+  }
+  shell.detach();
+});
+
+test("an account that opened too many streams waits at once as long as it ever does", async () => {
+  const { shell, dial } = await away(behind("close_4429"));
+  // In two minutes.
+  expect(dial.mock.calls.length).toBeLessThanOrEqual(17);
+  shell.detach();
 });

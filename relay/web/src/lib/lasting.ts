@@ -1,17 +1,19 @@
 // What a screen is drawn from, as one thing that survives its connections: a shell of one's own, or one that is watched.
 //
-//   up ──cut──▶ waiting (jitter ≤ 1 s) ──▶ dialling ──handshake, secret kept, first record──▶ up
-//    │                 ▲────── failed ──────────┘│
-//    └─Fin─▶ over ◀──── refused for good ────────┘
+//   up ──cut──▶ waiting (≤ 1 s, later ≤ 15 s) ──▶ dialling ──handshake, secret kept, first record──▶ up
+//    │                 ▲───────── failed ──────────────┘│
+//    └─Fin─▶ over ◀──────── refused for good ───────────┘
 //
 // A stream that ends before Fin was cut, whatever the relay says about it. Never: output out of order or twice, an
 // acknowledgement of bytes that were not drawn, or a handshake's secret used before it is kept (a reload in between would
 // come back with a dead one, and the server would take us for a thief), or anything kept or begun once it is over (whoever
 // has the shell then would be taken for one).
 
+import { isOffline, onSigns, waitMs } from "./again";
+import { RelayError } from "./api";
 import { type Bytes, hex } from "./bytes";
 import { ConsoleError } from "./errors";
-import type { Exit, Screen, ShellState } from "./facade";
+import type { Broke, Exit, Screen, ShellState } from "./facade";
 import { VISIT_SECS_MAX } from "./limits";
 import { Cut, Link, type Passage, remember, toldSentence } from "./link";
 import type { Handed } from "./noise";
@@ -23,8 +25,8 @@ const PULSE_MS = 1_000;
 const QUIET_MS = 2_000;
 /** A ping without an answer for this long: the link is dead. */
 const DEAD_MS = 4_000;
-/** Reconnects are at most this far apart. */
-const BACKOFF_MS_MAX = 1_000;
+/** Whoever does something need not wait for the next try, unless the last one was so short a time ago. */
+const HURRY_MS = 3_000;
 /** Reconnecting goes on this long after the visit should have ended: the server's clock decides, not ours. */
 const GRACE_MS = 60_000;
 /** How often it is noted how far the output came. */
@@ -77,6 +79,11 @@ export abstract class Lasting implements Screen {
   private pings = 0;
   private rttMs: number | undefined;
   private attempts = 0;
+  private dialledAt = performance.now();
+  /** Where it broke, as far as the relay's answers show. */
+  private broke: Broke = "relay";
+  /** Since when it is not connected, in milliseconds since 1970. */
+  private since = Date.now();
   private noted = performance.now();
   /** What is being kept, one after the other. Never fails. */
   private saving: Promise<void> = Promise.resolve();
@@ -84,6 +91,7 @@ export abstract class Lasting implements Screen {
   private listener: Listener | undefined;
   private readonly stateListeners = new Set<(state: ShellState) => void>();
   private readonly pulse: ReturnType<typeof setInterval>;
+  private readonly living = new AbortController();
 
   /** `from`: the first output byte that is wanted. */
   protected constructor(
@@ -99,7 +107,13 @@ export abstract class Lasting implements Screen {
     this.received = from;
     this.output = new Output(from);
     this.endsAt = Date.now() + visitMs(footing.endsInSecs);
-    this.state = { kind: "reconnecting", since: Date.now() };
+    this.state = { kind: "reconnecting", since: this.since };
+    const network = () => {
+      // What just came back may need a moment: short waits again.
+      this.attempts = Math.min(this.attempts, 1);
+      this.again();
+    };
+    onSigns(network, () => this.hurry(), this.living.signal);
     this.pulse = setInterval(() => this.turn(() => this.feelPulse()), PULSE_MS);
   }
 
@@ -304,6 +318,7 @@ export abstract class Lasting implements Screen {
     if (phase.at === "waiting") clearTimeout(phase.timer);
     if (phase.at === "dialling") phase.dial.abort();
     clearInterval(this.pulse);
+    this.living.abort();
     // Not before everything is kept: another window would read an older secret, or find its newer one overwritten. A dial
     // that is still on its way keeps and sends nothing any more.
     void this.saving.finally(this.footing.release);
@@ -336,8 +351,11 @@ export abstract class Lasting implements Screen {
   protected dial(): void {
     const dial = new AbortController();
     this.phase = { at: "dialling", dial };
+    this.dialledAt = performance.now();
     const noted = async (ephemeral: Bytes): Promise<void> => {
       this.stillWanted();
+      // The relay is there and let us in: what fails from here on is behind it.
+      this.broke = "server";
       this.unanswered = remember(this.unanswered, ephemeral);
       await this.save();
       this.stillWanted();
@@ -365,10 +383,30 @@ export abstract class Lasting implements Screen {
       const error = new ConsoleError("lost_for_good", cut.error);
       return this.finish({ kind: "ended", reason: "error", error });
     }
-    const longest = Math.min(50 * 2 ** Math.min(this.attempts, 5), BACKOFF_MS_MAX);
+    if (wasUp || cut.error instanceof RelayError) this.broke = "relay";
+    this.rest(cut.isLimit);
+  }
+
+  /** Waits for the next try, and says so. */
+  private rest(limited: boolean): void {
+    if (this.attempts === 0) this.since = Date.now();
     this.attempts += 1;
-    this.phase = { at: "waiting", timer: setTimeout(() => this.dial(), Math.random() * longest) };
-    if (wasUp) this.tell({ kind: "reconnecting", since: Date.now() });
+    const wait = waitMs(this.attempts, Date.now() - this.since, limited, Math.random());
+    this.phase = { at: "waiting", timer: setTimeout(() => this.again(), wait) };
+    const broke = isOffline() ? "network" : this.broke;
+    this.tell({ kind: "reconnecting", since: this.since, broke, again: Date.now() + wait });
+  }
+
+  /** Ends the wait for the next try. */
+  private again(): void {
+    if (this.phase.at !== "waiting") return;
+    clearTimeout(this.phase.timer);
+    this.dial();
+  }
+
+  /** Somebody does something: who waits for the next try need not. */
+  protected hurry(): void {
+    if (performance.now() - this.dialledAt >= HURRY_MS) this.again();
   }
 
   private save(): Promise<void> {

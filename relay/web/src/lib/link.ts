@@ -48,6 +48,12 @@ export class Cut extends Error {
     super(error.id);
   }
 
+  /** The relay asked to wait: this account opened too many streams. */
+  get isLimit(): boolean {
+    const [why] = this.error.args;
+    return this.error.id === "too_many_tries" || (typeof why === "object" && why.id === "close_4429");
+  }
+
   /** Whatever was thrown, as a cut; bugs stay what they are. */
   static of(error: unknown): Cut {
     if (error instanceof Cut) return error;
