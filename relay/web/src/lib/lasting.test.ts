@@ -3,9 +3,12 @@
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { RelayError } from "./api";
 import { Channel } from "./channel";
+import { ConsoleError } from "./errors";
 import type { ShellState } from "./facade";
+import { OUTPUT_WINDOW_BYTES, RECORD_DATA_BYTES_MAX } from "./limits";
 import { Cut, Link } from "./link";
 import { type ExchangePair, exchangePair } from "./noise";
+import type { ToClient, ToHolder, Welcome } from "./session";
 import type * as store from "./store";
 import { FrameStream, StreamError } from "./stream";
 
@@ -210,5 +213,110 @@ test("an account that opened too many streams waits at once as long as it ever d
   const { shell, dial } = await away(behind("close_4429"));
   // In two minutes.
   expect(dial.mock.calls.length).toBeLessThanOrEqual(17);
+  shell.detach();
+});
+
+/** A link that is up, driven by the test. */
+class Wire {
+  readonly said: ToHolder[] = [];
+  private readonly queue: (ToClient | Cut)[] = [];
+  private heard: () => void = () => undefined;
+  readonly stream = {
+    listen: (heard: () => void) => {
+      this.heard = heard;
+    },
+    leave: () => undefined,
+    hasRoom: () => true,
+  };
+
+  say(said: ToHolder): void {
+    this.said.push(said);
+  }
+
+  take(): ToClient | undefined {
+    const found = this.queue.shift();
+    if (found instanceof Cut) throw found;
+    return found;
+  }
+
+  hears(...said: (ToClient | Cut)[]): void {
+    this.queue.push(...said);
+    this.heard();
+  }
+
+  /** Output `from..to`, in whole records. */
+  prints(from: number, to: number): void {
+    for (let offset = from; offset < to; offset += RECORD_DATA_BYTES_MAX) {
+      const data = new Uint8Array(RECORD_DATA_BYTES_MAX);
+      this.hears({ type: "output", stream: "out", offset, data });
+    }
+  }
+}
+
+/** A shell that is up, and its links. */
+async function connected() {
+  vi.useFakeTimers();
+  const wires: Wire[] = [];
+  vi.spyOn(Link, "dial").mockImplementation(async () => {
+    const wire = new Wire();
+    wires.push(wire);
+    const handed = { index: wires.length, secret: new Uint8Array(32) };
+    return { link: wire as unknown as Link, handed };
+  });
+  const shell = resumed(() => undefined);
+  await vi.advanceTimersByTimeAsync(0);
+  const welcome = { pid: 1, input_applied: 0, out_end: 0, err_end: 0, ends_in_secs: 600, notice: null };
+  const up = (number: number): Wire => {
+    const wire = wires[number];
+    if (wire === undefined) throw new Error("not dialled");
+    wire.hears({ type: "welcome", welcome: welcome as Welcome });
+    return wire;
+  };
+  return { shell, wires, up };
+}
+
+test("what a server sends beyond its windows is left out and said, and fills no page", async () => {
+  const { shell, up } = await connected();
+  const wire = up(0);
+  const most = 2 * OUTPUT_WINDOW_BYTES;
+  const skipped: number[] = [];
+  shell.onState((state) => {
+    if (state.kind === "skipped") skipped.push(state.bytes);
+  });
+  wire.prints(0, most);
+  expect(skipped).toEqual([]);
+  wire.prints(most, most + 2 * RECORD_DATA_BYTES_MAX);
+  expect(skipped).toEqual([RECORD_DATA_BYTES_MAX, RECORD_DATA_BYTES_MAX]);
+  let bytes = 0;
+  shell.onOutput((piece, drawn) => {
+    bytes += piece.length;
+    drawn();
+  });
+  expect(bytes).toBe(most);
+  expect(shell.state.kind).toBe("connected");
+  wire.prints(most + 2 * RECORD_DATA_BYTES_MAX, most + 3 * RECORD_DATA_BYTES_MAX);
+  expect(bytes).toBe(most + RECORD_DATA_BYTES_MAX);
+  shell.detach();
+});
+
+test("a shell comes back only once its screen has room for another window, and loses nothing", async () => {
+  const { shell, wires, up } = await connected();
+  const cut = new Cut(true, new ConsoleError("stream_lost"));
+  up(0).prints(0, OUTPUT_WINDOW_BYTES);
+  wires[0]?.hears(cut);
+  await vi.advanceTimersByTimeAsync(1_000);
+  up(1).prints(OUTPUT_WINDOW_BYTES, 2 * OUTPUT_WINDOW_BYTES);
+  wires[1]?.hears(cut);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(wires.length).toBe(2);
+  let bytes = 0;
+  shell.onOutput((piece, drawn) => {
+    bytes += piece.length;
+    drawn();
+  });
+  await vi.advanceTimersByTimeAsync(0);
+  expect(wires.length).toBe(3);
+  expect(up(2).said[0]).toMatchObject({ type: "begin", begin: { out_from: 2 * OUTPUT_WINDOW_BYTES } });
+  expect(bytes).toBe(2 * OUTPUT_WINDOW_BYTES);
   shell.detach();
 });

@@ -5,16 +5,16 @@
 //    └─Fin─▶ over ◀──────── refused for good ───────────┘
 //
 // A stream that ends before Fin was cut, whatever the relay says about it. Never: output out of order or twice, an
-// acknowledgement of bytes that were not drawn, or a handshake's secret used before it is kept (a reload in between would
-// come back with a dead one, and the server would take us for a thief), or anything kept or begun once it is over (whoever
-// has the shell then would be taken for one).
+// acknowledgement of bytes that were not drawn, more than two windows of bytes that wait to be drawn, a handshake's secret
+// used before it is kept (a reload in between would come back with a dead one, and the server would take us for a thief), or
+// anything kept or begun once it is over (whoever has the shell then would be taken for one).
 
 import { isOffline, onSigns, waitMs } from "./again";
 import { RelayError } from "./api";
 import { type Bytes, hex } from "./bytes";
 import { ConsoleError } from "./errors";
 import type { Broke, Exit, Screen, ShellState } from "./facade";
-import { VISIT_SECS_MAX } from "./limits";
+import { OUTPUT_WINDOW_BYTES, VISIT_SECS_MAX } from "./limits";
 import { Cut, Link, type Passage, remember, toldSentence } from "./link";
 import type { Handed } from "./noise";
 import { Gap, Output } from "./offsets";
@@ -29,6 +29,11 @@ const DEAD_MS = 4_000;
 const HURRY_MS = 3_000;
 /** Reconnecting goes on this long after the visit should have ended: the server's clock decides, not ours. */
 const GRACE_MS = 60_000;
+/**
+ * What waits to be drawn. To one's own shell an honest server never sends more: a window, and one on the next link. A watcher
+ * who is slow gets more than that, as what a server leaves out for one counts as drawn.
+ */
+const UNDRAWN_BYTES_MAX = 2 * OUTPUT_WINDOW_BYTES;
 /** How often it is noted how far the output came. */
 const NOTE_MS = 2_000;
 
@@ -79,6 +84,8 @@ export abstract class Lasting implements Screen {
   private pings = 0;
   private rttMs: number | undefined;
   private attempts = 0;
+  /** The next try waits for the screen. */
+  private full = false;
   private dialledAt = performance.now();
   /** Where it broke, as far as the relay's answers show. */
   private broke: Broke = "relay";
@@ -232,9 +239,7 @@ export abstract class Lasting implements Screen {
         return this.took(said);
       case "skipped":
         this.output.skipped(said.stream, said.from, said.to);
-        if (this.expects(said.to)) return;
-        this.tell({ kind: "skipped", bytes: said.to - said.from });
-        return this.tell(this.connected());
+        return this.expects(said.to) ? undefined : this.missed(said.to - said.from);
       case "exit":
         this.exit = exitOf(said.status);
         return link.say({ type: "bye" });
@@ -264,10 +269,20 @@ export abstract class Lasting implements Screen {
     void this.save().catch(() => undefined);
   }
 
+  /** So many bytes are never drawn. */
+  private missed(bytes: number): void {
+    this.tell({ kind: "skipped", bytes });
+    this.tell(this.connected());
+  }
+
   private took(said: ToClient & { type: "output" }): void {
     this.output.arrived(said.stream, said.offset, said.data.length);
     // A shell has one stream; what else comes is nothing to draw, but must not stop the window.
     if (said.stream === "err") return this.output.took("err", said.data.length);
+    if (this.output.undrawn() > UNDRAWN_BYTES_MAX) {
+      this.output.took("out", said.data.length);
+      return this.missed(said.data.length);
+    }
     const past = said.offset + said.data.length <= this.pastEnd;
     const chunk = { bytes: said.data, past };
     if (this.listener === undefined) this.chunks.push(chunk);
@@ -280,6 +295,7 @@ export abstract class Lasting implements Screen {
       if (counted) return;
       counted = true;
       this.output.took("out", bytes.length);
+      if (this.full) this.again();
       this.turn(() => undefined);
     };
     apart(() => this.listener?.(bytes, drawn, past));
@@ -401,7 +417,9 @@ export abstract class Lasting implements Screen {
   private again(): void {
     if (this.phase.at !== "waiting") return;
     clearTimeout(this.phase.timer);
-    this.dial();
+    // A new link begins with a whole window: what is here is drawn first.
+    this.full = this.output.undrawn() > OUTPUT_WINDOW_BYTES;
+    if (!this.full) this.dial();
   }
 
   /** Somebody does something: who waits for the next try need not. */
