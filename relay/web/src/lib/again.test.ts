@@ -1,4 +1,4 @@
-// How often a lost connection is tried again: quickly at first, and never so often that an account can open nothing else.
+// How often a lost connection is tried again: quickly at first, never so often that an account can open nothing else.
 
 import { expect, test } from "vitest";
 import { waitMs } from "./again";

@@ -13,8 +13,8 @@ const AGE_TO_WAIT = 3;
 const LONGEST_MS = 15_000;
 
 /**
- * Milliseconds until the next try, after so many that failed. `cutMs`: how long the cut has lasted; `limited`: the relay
- * asked to wait; `chance`: 0 to 1.
+ * Milliseconds until the next try, after so many that failed. `cutMs`: how long the cut has lasted; `limited`: the
+ * relay asked to wait; `chance`: 0 to 1.
  */
 export function waitMs(failed: number, cutMs: number, limited: boolean, chance: number): number {
   const bearable = Math.min(LONGEST_MS, Math.max(YOUNG_MS, cutMs / AGE_TO_WAIT));

@@ -5,9 +5,9 @@
 //    └─Fin─▶ over ◀──────── refused for good ───────────┘
 //
 // A stream that ends before Fin was cut, whatever the relay says about it. Never: output out of order or twice, an
-// acknowledgement of bytes that were not drawn, more than two windows of bytes that wait to be drawn, a handshake's secret
-// used before it is kept (a reload in between would come back with a dead one, and the server would take us for a thief), or
-// anything kept or begun once it is over (whoever has the shell then would be taken for one).
+// acknowledgement of bytes that were not drawn, more than two windows of bytes that wait to be drawn, a handshake's
+// secret used before it is kept (a reload in between would come back with a dead one, and the server would take us for
+// a thief), or anything kept or begun once it is over (whoever has the shell then would be taken for one).
 
 import { isOffline, onSigns, waitMs } from "./again";
 import { RelayError } from "./api";
@@ -30,8 +30,8 @@ const HURRY_MS = 3_000;
 /** Reconnecting goes on this long after the visit should have ended: the server's clock decides, not ours. */
 const GRACE_MS = 60_000;
 /**
- * What waits to be drawn. To one's own shell an honest server never sends more: a window, and one on the next link. A watcher
- * who is slow gets more than that, as what a server leaves out for one counts as drawn.
+ * What waits to be drawn. To one's own shell an honest server never sends more: a window, and one on the next link. A
+ * watcher who is slow gets more than that, as what a server leaves out for one counts as drawn.
  */
 const UNDRAWN_BYTES_MAX = 2 * OUTPUT_WINDOW_BYTES;
 /** How often it is noted how far the output came. */
