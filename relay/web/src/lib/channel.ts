@@ -66,6 +66,7 @@ export class Channel extends Lasting implements Shell {
     if (this.isOver()) return;
     if (bytes.length > this.input_.room()) throw new ConsoleError("input_full", INPUT_BUFFER_BYTES);
     this.input_.push(bytes);
+    this.hurry();
     this.turn(() => undefined);
   }
 
@@ -82,6 +83,7 @@ export class Channel extends Lasting implements Shell {
 
   end(): void {
     this.closing = true;
+    this.hurry();
     this.turn(() => undefined);
   }
 

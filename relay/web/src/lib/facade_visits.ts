@@ -163,9 +163,18 @@ export type EndReason =
   /** See `error`. */
   | "error";
 
+/** What does not answer: this computer's network, the relay, or the server behind it. */
+export type Broke = "network" | "relay" | "server";
+
 export type ShellState =
   | { readonly kind: "connected"; readonly rttMs?: number }
-  | { readonly kind: "reconnecting"; readonly since: number }
+  /** `broke`: known once a try failed. `again`: when the next one is. Both times in milliseconds since 1970. */
+  | {
+      readonly kind: "reconnecting";
+      readonly since: number;
+      readonly broke?: Broke;
+      readonly again?: number;
+    }
   | {
       readonly kind: "ended";
       readonly reason: EndReason;

@@ -1,17 +1,20 @@
 // What a screen is drawn from, as one thing that survives its connections: a shell of one's own, or one that is watched.
 //
-//   up ──cut──▶ waiting (jitter ≤ 1 s) ──▶ dialling ──handshake, secret kept, first record──▶ up
-//    │                 ▲────── failed ──────────┘│
-//    └─Fin─▶ over ◀──── refused for good ────────┘
+//   up ──cut──▶ waiting (≤ 1 s, later ≤ 15 s) ──▶ dialling ──handshake, secret kept, first record──▶ up
+//    │                 ▲───────── failed ──────────────┘│
+//    └─Fin─▶ over ◀──────── refused for good ───────────┘
 //
 // A stream that ends before Fin was cut, whatever the relay says about it. Never: output out of order or twice, an
-// acknowledgement of bytes that were not drawn, or a handshake's secret used before it is kept (a reload in between would
-// come back with a dead one, and the server would take us for a thief).
+// acknowledgement of bytes that were not drawn, more than two windows of bytes that wait to be drawn, a handshake's
+// secret used before it is kept (a reload in between would come back with a dead one, and the server would take us for
+// a thief), or anything kept or begun once it is over (whoever has the shell then would be taken for one).
 
+import { isOffline, onSigns, waitMs } from "./again";
+import { RelayError } from "./api";
 import { type Bytes, hex } from "./bytes";
 import { ConsoleError } from "./errors";
-import type { Exit, Screen, ShellState } from "./facade";
-import { VISIT_SECS_MAX } from "./limits";
+import type { Broke, Exit, Screen, ShellState } from "./facade";
+import { OUTPUT_WINDOW_BYTES, VISIT_SECS_MAX } from "./limits";
 import { Cut, Link, type Passage, remember, toldSentence } from "./link";
 import type { Handed } from "./noise";
 import { Gap, Output } from "./offsets";
@@ -22,10 +25,15 @@ const PULSE_MS = 1_000;
 const QUIET_MS = 2_000;
 /** A ping without an answer for this long: the link is dead. */
 const DEAD_MS = 4_000;
-/** Reconnects are at most this far apart. */
-const BACKOFF_MS_MAX = 1_000;
+/** Whoever does something need not wait for the next try, unless the last one was so short a time ago. */
+const HURRY_MS = 3_000;
 /** Reconnecting goes on this long after the visit should have ended: the server's clock decides, not ours. */
 const GRACE_MS = 60_000;
+/**
+ * What waits to be drawn. To one's own shell an honest server never sends more: a window, and one on the next link. A
+ * watcher who is slow gets more than that, as what a server leaves out for one counts as drawn.
+ */
+const UNDRAWN_BYTES_MAX = 2 * OUTPUT_WINDOW_BYTES;
 /** How often it is noted how far the output came. */
 const NOTE_MS = 2_000;
 
@@ -50,7 +58,8 @@ export interface Footing {
 type Phase =
   | { readonly at: "up"; readonly link: Link }
   | { readonly at: "waiting"; readonly timer: ReturnType<typeof setTimeout> }
-  | { readonly at: "dialling" }
+  /** `dial`: takes it back. */
+  | { readonly at: "dialling"; readonly dial: AbortController }
   | { readonly at: "over" };
 
 export abstract class Lasting implements Screen {
@@ -68,13 +77,20 @@ export abstract class Lasting implements Screen {
   protected received: number;
   /** Output below this was there before this view. */
   protected pastEnd = 0;
-  private phase: Phase = { at: "dialling" };
+  private phase: Phase = { at: "dialling", dial: new AbortController() };
   private exit: Exit | undefined;
   private heard = performance.now();
   private pinged: { readonly number: number; readonly at: number } | undefined;
   private pings = 0;
   private rttMs: number | undefined;
   private attempts = 0;
+  /** The next try waits for the screen. */
+  private full = false;
+  private dialledAt = performance.now();
+  /** Where it broke, as far as the relay's answers show. */
+  private broke: Broke = "relay";
+  /** Since when it is not connected, in milliseconds since 1970. */
+  private since = Date.now();
   private noted = performance.now();
   /** What is being kept, one after the other. Never fails. */
   private saving: Promise<void> = Promise.resolve();
@@ -82,6 +98,7 @@ export abstract class Lasting implements Screen {
   private listener: Listener | undefined;
   private readonly stateListeners = new Set<(state: ShellState) => void>();
   private readonly pulse: ReturnType<typeof setInterval>;
+  private readonly living = new AbortController();
 
   /** `from`: the first output byte that is wanted. */
   protected constructor(
@@ -97,7 +114,13 @@ export abstract class Lasting implements Screen {
     this.received = from;
     this.output = new Output(from);
     this.endsAt = Date.now() + visitMs(footing.endsInSecs);
-    this.state = { kind: "reconnecting", since: Date.now() };
+    this.state = { kind: "reconnecting", since: this.since };
+    const network = () => {
+      // What just came back may need a moment: short waits again.
+      this.attempts = Math.min(this.attempts, 1);
+      this.again();
+    };
+    onSigns(network, () => this.hurry(), this.living.signal);
     this.pulse = setInterval(() => this.turn(() => this.feelPulse()), PULSE_MS);
   }
 
@@ -216,9 +239,7 @@ export abstract class Lasting implements Screen {
         return this.took(said);
       case "skipped":
         this.output.skipped(said.stream, said.from, said.to);
-        if (this.expects(said.to)) return;
-        this.tell({ kind: "skipped", bytes: said.to - said.from });
-        return this.tell(this.connected());
+        return this.expects(said.to) ? undefined : this.missed(said.to - said.from);
       case "exit":
         this.exit = exitOf(said.status);
         return link.say({ type: "bye" });
@@ -248,10 +269,20 @@ export abstract class Lasting implements Screen {
     void this.save().catch(() => undefined);
   }
 
+  /** So many bytes are never drawn. */
+  private missed(bytes: number): void {
+    this.tell({ kind: "skipped", bytes });
+    this.tell(this.connected());
+  }
+
   private took(said: ToClient & { type: "output" }): void {
     this.output.arrived(said.stream, said.offset, said.data.length);
     // A shell has one stream; what else comes is nothing to draw, but must not stop the window.
     if (said.stream === "err") return this.output.took("err", said.data.length);
+    if (this.output.undrawn() > UNDRAWN_BYTES_MAX) {
+      this.output.took("out", said.data.length);
+      return this.missed(said.data.length);
+    }
     const past = said.offset + said.data.length <= this.pastEnd;
     const chunk = { bytes: said.data, past };
     if (this.listener === undefined) this.chunks.push(chunk);
@@ -264,6 +295,7 @@ export abstract class Lasting implements Screen {
       if (counted) return;
       counted = true;
       this.output.took("out", bytes.length);
+      if (this.full) this.again();
       this.turn(() => undefined);
     };
     apart(() => this.listener?.(bytes, drawn, past));
@@ -295,26 +327,31 @@ export abstract class Lasting implements Screen {
   }
 
   private finish(state: ShellState): void {
-    if (this.phase.at === "over") return;
-    if (this.phase.at === "up") this.phase.link.stream.leave();
-    if (this.phase.at === "waiting") clearTimeout(this.phase.timer);
+    const { phase } = this;
+    if (phase.at === "over") return;
     this.phase = { at: "over" };
+    if (phase.at === "up") phase.link.stream.leave();
+    if (phase.at === "waiting") clearTimeout(phase.timer);
+    if (phase.at === "dialling") phase.dial.abort();
     clearInterval(this.pulse);
-    // Not before everything is kept: another window would read an older secret, or find its newer one overwritten.
+    this.living.abort();
+    // Not before everything is kept: another window would read an older secret, or find its newer one overwritten. A dial
+    // that is still on its way keeps and sends nothing any more.
     void this.saving.finally(this.footing.release);
     this.tell(state);
   }
 
   /** A handshake was answered: its secret is kept, then the first record says where to go on. */
   private async up(link: Link, handed: Handed): Promise<void> {
-    this.secret = handed;
     try {
+      this.stillWanted();
+      this.secret = handed;
       await this.save();
+      this.stillWanted();
     } catch (error) {
       link.stream.leave();
       throw error;
     }
-    if (this.phase.at !== "dialling") return link.stream.leave();
     this.heard = performance.now();
     this.pinged = undefined;
     this.output.rewind();
@@ -323,13 +360,23 @@ export abstract class Lasting implements Screen {
     link.stream.listen(() => this.hear(link));
   }
 
+  private stillWanted(): void {
+    if (this.phase.at === "over") throw new ConsoleError("cancelled");
+  }
+
   protected dial(): void {
-    this.phase = { at: "dialling" };
+    const dial = new AbortController();
+    this.phase = { at: "dialling", dial };
+    this.dialledAt = performance.now();
     const noted = async (ephemeral: Bytes): Promise<void> => {
+      this.stillWanted();
+      // The relay is there and let us in: what fails from here on is behind it.
+      this.broke = "server";
       this.unanswered = remember(this.unanswered, ephemeral);
       await this.save();
+      this.stillWanted();
     };
-    Link.dial(this.passage, this.secret, this.unanswered, noted)
+    Link.dial(this.passage, this.secret, this.unanswered, noted, dial.signal)
       .then(({ link, handed }) => this.up(link, handed))
       .catch((error: unknown) => this.lost(error));
   }
@@ -352,10 +399,32 @@ export abstract class Lasting implements Screen {
       const error = new ConsoleError("lost_for_good", cut.error);
       return this.finish({ kind: "ended", reason: "error", error });
     }
-    const longest = Math.min(50 * 2 ** Math.min(this.attempts, 5), BACKOFF_MS_MAX);
+    if (wasUp || cut.error instanceof RelayError) this.broke = "relay";
+    this.rest(cut.isLimit);
+  }
+
+  /** Waits for the next try, and says so. */
+  private rest(limited: boolean): void {
+    if (this.attempts === 0) this.since = Date.now();
     this.attempts += 1;
-    this.phase = { at: "waiting", timer: setTimeout(() => this.dial(), Math.random() * longest) };
-    if (wasUp) this.tell({ kind: "reconnecting", since: Date.now() });
+    const wait = waitMs(this.attempts, Date.now() - this.since, limited, Math.random());
+    this.phase = { at: "waiting", timer: setTimeout(() => this.again(), wait) };
+    const broke = isOffline() ? "network" : this.broke;
+    this.tell({ kind: "reconnecting", since: this.since, broke, again: Date.now() + wait });
+  }
+
+  /** Ends the wait for the next try. */
+  private again(): void {
+    if (this.phase.at !== "waiting") return;
+    clearTimeout(this.phase.timer);
+    // A new link begins with a whole window: what is here is drawn first.
+    this.full = this.output.undrawn() > OUTPUT_WINDOW_BYTES;
+    if (!this.full) this.dial();
+  }
+
+  /** Somebody does something: who waits for the next try need not. */
+  protected hurry(): void {
+    if (performance.now() - this.dialledAt >= HURRY_MS) this.again();
   }
 
   private save(): Promise<void> {

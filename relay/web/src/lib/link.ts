@@ -48,6 +48,12 @@ export class Cut extends Error {
     super(error.id);
   }
 
+  /** The relay asked to wait: this account opened too many streams. */
+  get isLimit(): boolean {
+    const [why] = this.error.args;
+    return this.error.id === "too_many_tries" || (typeof why === "object" && why.id === "close_4429");
+  }
+
   /** Whatever was thrown, as a cut; bugs stay what they are. */
   static of(error: unknown): Cut {
     if (error instanceof Cut) return error;
@@ -159,17 +165,24 @@ export class Link {
     return { link: new Link(stream, sealed), handed: secret };
   }
 
-  /** A new link, with the newest secret that is known. `noted` keeps the handshake before it is sent. */
+  /**
+   * A new link, with the newest secret that is known. `noted` keeps the handshake before it is sent. Throws once `signal`
+   * takes it back.
+   */
   static async dial(
     passage: Passage,
     resume: Handed | undefined,
     unanswered: readonly Bytes[],
     noted: (ephemeral: Bytes) => Promise<void>,
+    signal: AbortSignal,
   ): Promise<{ readonly link: Link; readonly handed: Handed }> {
     const purpose = purposeOf(passage.binding.kind, resume);
     const note = { purpose, channel: hex(passage.binding.channel), visit: hex(passage.visit) } as const;
     const stream = await FrameStream.open(passage.server, note);
+    const abandon = () => stream.abandon();
+    signal.addEventListener("abort", abandon);
     try {
+      signal.throwIfAborted();
       const { initiated, frame } = await knock(passage, resume, unanswered);
       await noted(initiated.ephemeral);
       stream.send(frame);
@@ -177,6 +190,8 @@ export class Link {
     } catch (error) {
       stream.leave();
       throw error;
+    } finally {
+      signal.removeEventListener("abort", abandon);
     }
   }
 

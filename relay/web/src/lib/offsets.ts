@@ -97,6 +97,11 @@ export class Output {
     this.taken[stream] = Math.min(this.taken[stream] + length, this.received[stream]);
   }
 
+  /** Output bytes that came and were not drawn. */
+  undrawn(): number {
+    return this.received.out - this.taken.out;
+  }
+
   /** Next bytes wanted, per stream. */
   wanted(): Readonly<PerStream> {
     return { ...this.received };

@@ -91,6 +91,24 @@ test("frames come in any pieces; text is nothing", async () => {
   expect(stream.take()).toBeUndefined();
 });
 
+test("part of a frame, or one that is skipped, is waited on with, and not beyond the time", async () => {
+  const [stream, socket] = await opened();
+  const page = encode(Kind.ChannelReply, new Uint8Array(48 << 10).fill(7));
+  const next = stream.next(1000).catch(fault);
+  // Of a newer server: kind 0x7fff, one byte, need not be understood.
+  socket.says(Uint8Array.of(0, 0, 0, 1, 0x7f, 0xff, 0, 9));
+  await vi.advanceTimersByTimeAsync(400);
+  socket.says(page.slice(0, 32 << 10));
+  await vi.advanceTimersByTimeAsync(400);
+  socket.says(page.slice(32 << 10));
+  expect(await next).toMatchObject({ kind: Kind.ChannelReply, body: { length: 48 << 10 } });
+  const silent = stream.next(1000).catch(fault);
+  await vi.advanceTimersByTimeAsync(900);
+  socket.says(page.slice(0, 32 << 10));
+  await vi.advanceTimersByTimeAsync(101);
+  expect(await silent).toEqual(["stream_lost", { id: "lost_silent", args: [] }]);
+});
+
 test("what is cut into nonsense ends the stream for good", async () => {
   for (const nonsense of [
     Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1, 0x0a, 0),

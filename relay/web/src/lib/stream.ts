@@ -124,7 +124,8 @@ export class FrameStream {
       return this.fail(new StreamError(false, "stream_framing", why));
     }
     if (this.queued > QUEUE_BYTES_MAX) return this.fail(new StreamError(false, "stream_framing", "window"));
-    this.wake?.();
+    // Part of a frame, or one that is skipped, is nothing to take: whoever waits waits on.
+    if (this.ready) this.wake?.();
   }
 
   private fail(error: StreamError): void {

@@ -3,8 +3,10 @@ import type { EndReason, ShellState } from "../lib/facade";
 import { clockTime, roundTrip, span } from "./times.svelte";
 import { sentence, type TextId, t, told } from "./words.svelte";
 
-/** From then on it is the server that cannot be reached, not the line that hiccups. */
-const UNREACHABLE_MS = 60_000;
+/** From then on something is away, it is not the line that hiccups. */
+const AWAY_MS = 60_000;
+/** Shorter waits for the next try are not worth a word. */
+const WAIT_MS = 1_500;
 
 const ENDS: Record<EndReason, TextId> = {
   exited: "end-exited",
@@ -33,14 +35,31 @@ export function stateWords(state: ShellState, now: number): string {
         ? t("state-connected")
         : `${t("state-connected")} · ${roundTrip(state.rttMs)}`;
     case "reconnecting":
-      return now - state.since > UNREACHABLE_MS
-        ? t("state-unreachable", { time: clockTime(state.since) })
-        : `${t("state-reconnecting")} · ${span(now - state.since)}`;
+      return reconnectWords(state, now);
     case "skipped":
       return t("state-connected");
     case "ended":
       return `${t("state-ended")} · ${endWords(state)}`;
   }
+}
+
+type Reconnecting = Extract<ShellState, { kind: "reconnecting" }>;
+
+function isAway(state: Reconnecting, now: number): boolean {
+  return now - state.since > AWAY_MS;
+}
+
+function reconnectWords(state: Reconnecting, now: number): string {
+  const what = isAway(state, now)
+    ? awayWords(state)
+    : `${t("state-reconnecting")} · ${span(now - state.since)}`;
+  const left = (state.again ?? now) - now;
+  return left < WAIT_MS ? what : `${what} · ${t("state-again", { time: span(left) })}`;
+}
+
+function awayWords({ since, broke }: Reconnecting): string {
+  if (broke === "network") return t("state-offline");
+  return broke === "relay" ? t("relay-away") : t("state-unreachable", { time: clockTime(since) });
 }
 
 function endWords(state: Extract<ShellState, { kind: "ended" }>): string {
@@ -59,7 +78,10 @@ export function stateMark(state: ShellState, now: number): "ok" | "warning" | "c
     case "skipped":
       return "ok";
     case "reconnecting":
-      return now - state.since > UNREACHABLE_MS ? "critical" : "warning";
+      // Only the server itself is what people come for; the rest says nothing about it.
+      return isAway(state, now) && state.broke !== "network" && state.broke !== "relay"
+        ? "critical"
+        : "warning";
     case "ended":
       return "unknown";
   }
