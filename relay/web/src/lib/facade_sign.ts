@@ -122,7 +122,7 @@ export type EntryWhat =
       readonly key: KeyView;
       readonly role: "engineer" | "approver";
       readonly until: number;
-      /** The key was listed already. */
+      /** The key is listed as a person's already, and was not removed. */
       readonly renewed: boolean;
     }
   | { readonly kind: "remove-person"; readonly key: KeyView }
