@@ -69,11 +69,11 @@ test("what is approved runs, and the list says who approved it", async () => {
   });
   expect([request.fault, request.hindrance]).toEqual([undefined, undefined]);
   await until("it tells the same words", () => command.printed().includes(request.words));
-  await approvals.approve(request.id);
+  await approvals.approve(request.id, request.grant);
   expect(await command.code, command.printed()).toBe(0);
   expect(command.printed()).toContain("it ran");
   expect((await approvals.list())[0]).toMatchObject({ state: "approved", answeredBy: "carl" });
-  expect(await approvals.approve(request.id).catch(String)).toMatch(/approval_over/);
+  expect(await approvals.approve(request.id, request.grant).catch(String)).toMatch(/approval_over/);
 });
 
 test("what is denied does not run, and whoever asked reads why", async () => {

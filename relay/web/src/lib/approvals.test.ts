@@ -153,6 +153,12 @@ async function request(bytes: Bytes, other: Record<string, unknown> = {}, by = e
   };
 }
 
+/** Approves what the list shows under an id. */
+async function approve(id: string): Promise<void> {
+  const shown = (await approvals.list()).find((one) => one.id === id);
+  await approvals.approve(id, shown?.grant ?? "");
+}
+
 const id = (error: unknown) => (error instanceof ConsoleError ? error.id : String(error));
 
 test("who, what and where come from the signed bytes; the words are the grant's", async () => {
@@ -194,7 +200,7 @@ test("what does not hold says why and is never signed", async () => {
     waiting = [row];
     const [one] = await approvals.list();
     expect(one?.fault?.id).toBe(fault);
-    expect(await approvals.approve("a1").catch(id)).toBe(fault);
+    expect(await approve("a1").catch(id)).toBe(fault);
   }
   expect(asked).toEqual([]);
   expect(calls.every(([method]) => method === "GET")).toBe(true);
@@ -212,7 +218,7 @@ test("who may not approve is told why", async () => {
     waiting = [await request(bytes, other)];
     const [one] = await approvals.list();
     expect(one?.hindrance?.id).toBe(why);
-    expect(await approvals.approve("a1").catch(id)).toBe(why);
+    expect(await approve("a1").catch(id)).toBe(why);
   }
   // An approver's key of the engineer's own, and one past its last day.
   const [twin, late] = [await makeKey(), await makeKey()];
@@ -225,14 +231,14 @@ test("who may not approve is told why", async () => {
   expect((await approvals.list())[0]?.hindrance?.id).toBe("approval_not_yours");
   keys = [twin, late, boss];
   expect((await approvals.list())[0]?.hindrance).toBeUndefined();
-  await approvals.approve("a1");
+  await approve("a1");
   expect(asked.length).toBe(1);
 });
 
 test("approving signs the exact bytes as a second signature, after saying what they mean", async () => {
   const bytes = grant([{ shell: { user: "root" } }]);
   waiting = [await request(bytes)];
-  await approvals.approve("a1");
+  await approve("a1");
   const [method, path, body] = calls.at(-1) ?? [];
   expect([method, path]).toEqual(["POST", "/a1/signature"]);
   const { signature } = body as { signature: string };
@@ -259,10 +265,19 @@ test("approving signs the exact bytes as a second signature, after saying what t
     ["not-second", "not_second"],
   ]) {
     refuse = code;
-    expect(await approvals.approve("a1").catch(id)).toBe(error);
+    expect(await approve("a1").catch(id)).toBe(error);
     expect(await approvals.deny("a1", "no").catch(id)).toBe(error);
     expect(await approvals.withdraw("a1").catch(id)).toBe(error);
   }
+});
+
+test("another grant under the id that was shown is not signed, although it holds", async () => {
+  waiting = [await request(grant([{ exec: { user: "web" } }]))];
+  const [shown] = await approvals.list();
+  waiting = [await request(grant([{ shell: { user: "root" } }]))];
+  expect(await approvals.approve("a1", shown?.grant ?? "").catch(id)).toBe("approval_changed");
+  expect(asked).toEqual([]);
+  expect(calls.every(([method]) => method === "GET")).toBe(true);
 });
 
 test("saying no takes one line; what is over says who said what, and the visit that runs", async () => {
@@ -288,7 +303,7 @@ test("saying no takes one line; what is over says who said what, and the visit t
   expect(all[0]).toMatchObject({ visit, answeredBy: "bob", answeredAt: now * 1000, engineer: "eve" });
   expect(all[1]).toMatchObject({ sentence: "not now" });
   expect(all[3]?.answeredBy).toBeUndefined();
-  expect(await approvals.approve("p1").catch(id)).toBe("approval_over");
+  expect(await approve("p1").catch(id)).toBe("approval_over");
 });
 
 test("waiting for news ends with news, and quietly with the signal", async () => {

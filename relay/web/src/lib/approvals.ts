@@ -1,7 +1,8 @@
 // Requests for a second signature, as a person decides about them: everything is read from the exact bytes that are signed,
 // which the engineer and the server must have signed before, as relay/cli/src/commands/approve.rs does it.
 //
-// The relay brings them; it cannot make them mean anything else. Never: a signature under bytes that do not hold.
+// The relay brings them; it cannot make them mean anything else. Never: a signature under bytes that do not hold, or under
+// others than were shown.
 
 import * as relay from "./api_approvals";
 import { type Bytes, equal, hex } from "./bytes";
@@ -151,6 +152,7 @@ async function viewOf(
     ...(grant === undefined
       ? { engineer: "", scopes: [], seconds: 0, reason: "", ticket: "" }
       : saidBy(log, grant)),
+    grant: hex(hash),
     // Nobody compares words of what is over.
     words: waits && fault === undefined ? await wordsOf(hash) : "",
     ...(hindrance === undefined ? {} : { hindrance }),
@@ -207,13 +209,16 @@ async function changed(signal: AbortSignal): Promise<void> {
   await Promise.race([news(), gone]);
 }
 
-async function approve(id: string): Promise<void> {
+async function approve(id: string, shown: string): Promise<void> {
   const trust = seat.pinned();
   // An approver or a server that was added since this copy was fetched.
   await trust.sync();
   const { log } = trust;
   const request = await relay.request(id);
   if (request.state !== "waiting") throw new ConsoleError("approval_over");
+  const hash = grantHash(request.grant);
+  // Another grant under the same id may hold as well: what a person has read is what counts.
+  if (hex(hash) !== shown) throw new ConsoleError("approval_changed");
   const grant = grantOf(request.grant);
   const fault = await faultOf(log, grant, request);
   if (fault !== undefined || grant === undefined) throw new ConsoleError(fault?.id ?? "approval_fault_form");
@@ -223,7 +228,7 @@ async function approve(id: string): Promise<void> {
   if (hindrance !== undefined || key === undefined) throw new ConsoleError(hindrance?.id ?? "approval_own");
   const { engineer, scopes, seconds, reason, ticket } = saidBy(log, grant);
   const user = [...new Set(scopes.map((one) => one.user))].filter((one) => one !== "").join(", ");
-  const six = await wordsOf(grantHash(request.grant));
+  const six = await wordsOf(hash);
   const signature = await key.sign(NAMESPACE_SECOND, request.grant, {
     what: { kind: "approve", engineer, user, scopes, seconds, reason, ticket, words: six },
     customer: log.name,

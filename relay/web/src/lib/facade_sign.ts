@@ -122,7 +122,7 @@ export type EntryWhat =
       readonly key: KeyView;
       readonly role: "engineer" | "approver";
       readonly until: number;
-      /** The key was listed already. */
+      /** The key is listed as a person's already, and was not removed. */
       readonly renewed: boolean;
     }
   | { readonly kind: "remove-person"; readonly key: KeyView }
@@ -255,6 +255,8 @@ export interface Approval {
   readonly seconds: number;
   readonly reason: string;
   readonly ticket: string;
+  /** Hash of the grant, in hexadecimal: what of all this is signed. */
+  readonly grant: string;
   /** The same six words that the engineer sees. */
   readonly words: string;
   readonly askedAt: number;
@@ -279,8 +281,11 @@ export interface Approvals {
   list(): Promise<readonly Approval[]>;
   /** Comes back when something changed since the last `list`, or after about 25 s. Ends quietly with the signal. */
   changed(signal: AbortSignal): Promise<void>;
-  /** Signs it (by passkey: the touch). Throws `touch_declined`, `passkey_cancelled`, `approval_over`, `not_second`. */
-  approve(id: string): Promise<void>;
+  /**
+   * Signs the grant that was shown (by passkey: the touch). Throws `touch_declined`, `passkey_cancelled`, `approval_over`,
+   * `approval_changed` (the relay has another one under this id now), `not_second`.
+   */
+  approve(id: string, grant: string): Promise<void>;
   /** `sentence` is what the engineer reads; it may be "". Throws `approval_over`. */
   deny(id: string, sentence: string): Promise<void>;
   /** Takes one's own request back. Throws `approval_over`. */

@@ -11,6 +11,9 @@ import type { TrustLog } from "./trust";
 /** What is known before an entry: names of keys and servers that it takes away or changes. */
 class Known {
   readonly keys = new Map<string, NamedKey>();
+  /** Ids of keys that are listed now: roots', and engineers' and approvers'. */
+  private roots = new Set<string>();
+  readonly people = new Set<string>();
   readonly servers = new Map<string, string>();
   /** Install tokens' notes. */
   readonly tokens = new Map<string, string>();
@@ -46,6 +49,7 @@ class Known {
   }
 
   learn({ what, seq }: Entry): void {
+    this.follow(what);
     if ("sign-ahead" in what) this.signed.set(seq, what["sign-ahead"].ahead);
     const keep = (...keys: readonly NamedKey[]) => {
       for (const key of keys) this.keys.set(hex(keyOf(key.key)), key);
@@ -59,6 +63,7 @@ class Known {
       for (const one of first) {
         if ("add-person" in one) keep(one["add-person"].key);
         else token(one["enrol-batch"]);
+        this.follow(one);
       }
     } else if ("add-root" in what) keep(what["add-root"].key);
     else if ("replace-roots" in what) keep(...what["replace-roots"].roots);
@@ -70,6 +75,23 @@ class Known {
     } else if ("rename-agent" in what) {
       this.servers.set(hex(what["rename-agent"].agent), what["rename-agent"].name);
     }
+  }
+
+  /** Who comes and who goes. The key of a root that goes is nobody's any more, as trust.ts has it. */
+  private follow(what: What): void {
+    const ids = (keys: readonly NamedKey[]) => new Set(keys.map(({ key }) => hex(keyOf(key))));
+    if ("genesis" in what) this.roots = ids(what.genesis.roots);
+    else if ("add-root" in what) this.roots.add(hex(keyOf(what["add-root"].key.key)));
+    else if ("remove-root" in what) {
+      const gone = hex(what["remove-root"].key);
+      this.roots.delete(gone);
+      this.people.delete(gone);
+    } else if ("replace-roots" in what) {
+      const roots = ids(what["replace-roots"].roots);
+      for (const id of this.roots) if (!roots.has(id)) this.people.delete(id);
+      this.roots = roots;
+    } else if ("add-person" in what) this.people.add(hex(keyOf(what["add-person"].key.key)));
+    else if ("remove-person" in what) this.people.delete(hex(what["remove-person"].key));
   }
 }
 
@@ -91,7 +113,7 @@ function plain(what: What, known: Known): EntryWhat {
     return { kind: "replace-roots", roots: what["replace-roots"].roots.map(keyView) };
   if ("add-person" in what) {
     const { key, role, until } = what["add-person"];
-    const renewed = known.keys.has(hex(keyOf(key.key)));
+    const renewed = known.people.has(hex(keyOf(key.key)));
     return { kind: "add-person", key: keyView(key), role, until: until * 1000, renewed };
   }
   if ("remove-person" in what) return { kind: "remove-person", key: known.key(what["remove-person"].key) };

@@ -52,17 +52,17 @@ export class Look {
     this.rest();
   }
 
-  /** Asks guard, one question after the other. Throws `ConsoleError`. */
-  ask(asked: Question): Promise<Answer> {
-    const mine = this.turn.then(() => this.askNow(asked));
+  /** Asks guard, one question after the other; `byItself`: by a timer. Throws `ConsoleError`. */
+  ask(asked: Question, byItself = false): Promise<Answer> {
+    const mine = this.turn.then(() => this.askNow(asked, byItself));
     this.turn = mine.catch(() => undefined);
     return mine;
   }
 
-  private async askNow(asked: Question): Promise<Answer> {
+  private async askNow(asked: Question, byItself: boolean): Promise<Answer> {
     clearTimeout(this.leaving);
     try {
-      return (await this.askAgain(asked)) ?? (await this.askAnew(asked));
+      return (await this.askAgain(asked)) ?? (await this.askAnew(asked, byItself));
     } catch (error) {
       this.leave();
       if (error instanceof ConsoleError && error.id === "refusal_no_visit") await forget(this.kept.id);
@@ -84,9 +84,9 @@ export class Look {
     }
   }
 
-  private askAnew(asked: Question): Promise<Answer> {
+  private askAnew(asked: Question, byItself: boolean): Promise<Answer> {
     const { ground } = this.kept;
-    return onStream(ground.server, noteOf(ground), async (stream) => {
+    return onStream(ground.server, { ...noteOf(ground), byItself }, async (stream) => {
       const found = await askOn(stream, ground, asked);
       this.stream = stream;
       return found;
@@ -104,8 +104,8 @@ export class Look {
   }
 
   /** The shells that it may see now. */
-  async shells(): Promise<readonly LivingShell[]> {
-    const said = await this.ask({ shells: {} });
+  async shells(byItself = false): Promise<readonly LivingShell[]> {
+    const said = await this.ask({ shells: {} }, byItself);
     if (!("shells" in said)) throw new ConsoleError("out_of_turn", "answer");
     return said.shells.shells;
   }

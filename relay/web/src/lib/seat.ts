@@ -71,9 +71,9 @@ export async function choose(of: Bytes | undefined): Promise<void> {
 
 /** Pins a customer: its first entry's hash is what a person compared, typed, or got in a link. */
 export async function pin(genesis: Bytes, first: Bytes): Promise<void> {
-  // What is pinned must not be cleared away to make room.
-  await globalThis.navigator?.storage?.persist?.();
   const started = await TrustStore.start(genesis, first);
+  // What is pinned must not be cleared away to make room. Some browsers ask the person, for whom nothing waits.
+  void globalThis.navigator?.storage?.persist?.().catch(() => undefined);
   await started.sync();
   tenant = first;
   current = started;

@@ -2,10 +2,12 @@
 // relay that keeps a log in memory.
 
 import "fake-indexeddb/auto";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import { book } from "./book";
 import { type Bytes, base64url, hex, unbase64url } from "./bytes";
+import { api } from "./console";
 import { decode, entryHash } from "./entry";
+import { ConsoleError } from "./errors";
 import { keyOf } from "./ids";
 import { install } from "./install";
 import { history } from "./log_view";
@@ -13,12 +15,18 @@ import { outside } from "./outside";
 import * as seat from "./seat";
 import { finish, makeKey } from "./setup";
 import { ed25519Blob } from "./ssh";
+import * as store from "./store";
 import { TrustLog } from "./trust";
 
 const TOKEN = { label: "first", uses: 1, seconds: 86_400 };
 
 /** What the relay has. */
 let log: Bytes[] = [];
+/** What becomes of the next entry that is sent. */
+let road: "works" | "answer lost" | "lost" = "works";
+/** Entries that did not arrive. */
+let lost: Bytes[] = [];
+let makesTokens = true;
 
 function answer(value: unknown, status = 200): Response {
   return new Response(value === null ? null : JSON.stringify(value), { status });
@@ -42,10 +50,17 @@ async function relay(url: string, init: RequestInit): Promise<Response> {
     return answer({ head: head(), entries: log.slice(Number(searchParams.get("from"))).map(base64url) });
   }
   if (pathname === "/api/v1/trust-log") {
-    log.push(unbase64url(body.entry) ?? new Uint8Array(0));
+    const entry = unbase64url(body.entry) ?? new Uint8Array(0);
+    const now = road;
+    road = "works";
+    if (now === "lost") lost.push(entry);
+    else if (log.length > 0) return answer({ code: "head-moved", head: head() }, 409);
+    else log.push(entry);
+    if (now !== "works") throw new TypeError("no answer");
     return answer({ head: head() }, 201);
   }
   if (pathname === "/api/v1/enrolment-tokens") {
+    if (!makesTokens) return answer({}, 503);
     const [agents_pin, agents_next_pin] = [`sha256:${"a".repeat(64)}`, `sha256:${"b".repeat(64)}`];
     const secret = base64url(new Uint8Array(32).fill(7));
     const made = {
@@ -62,7 +77,8 @@ async function relay(url: string, init: RequestInit): Promise<Response> {
 }
 
 beforeEach(async () => {
-  log = [];
+  await store.forgetBegun("ann");
+  [log, lost, road] = [[], [], "works"];
   outside.origin = () => "https://relay.example";
   outside.language = () => "en";
   outside.fetch = relay;
@@ -128,4 +144,91 @@ test("without a key in memory nothing is begun", async () => {
   log = [];
   await expect(finish("Ann & Co", TOKEN)).rejects.toMatchObject({ id: "setup_key_first" });
   expect(log).toEqual([]);
+});
+
+const failure = (error: unknown): string => (error instanceof ConsoleError ? error.id : String(error));
+
+/** Everything in memory is gone; what the browser keeps is there. */
+async function reload(): Promise<void> {
+  seat.leave();
+  await seat.choose(undefined);
+}
+
+test("a lost answer to the first entry: another try sends the same one and pins it", async () => {
+  await makeKey("device", "this browser");
+  for (const way of ["lost", "answer lost"] as const) {
+    road = way;
+    expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("relay_unreachable");
+    expect(seat.pinnedIfAny()).toBeUndefined();
+  }
+  makesTokens = false;
+  expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("relay_says_no");
+  makesTokens = true;
+  const { command } = await finish("Ann & Co", TOKEN);
+  expect(command).toContain("cloud-doctor-agent enrol");
+  expect(log.map(hex)).toEqual(lost.map(hex));
+  expect(hex(seat.pinned().log.tenant)).toBe(head()?.hash);
+  expect(await store.begun("ann")).toEqual([]);
+});
+
+test("a lost answer and a reload: the owner finds the log pinned, whether the entry arrived or not", async () => {
+  for (const way of ["lost", "answer lost"] as const) {
+    log = [];
+    await reload();
+    await api.me();
+    await makeKey("device", "this browser");
+    road = way;
+    expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("relay_unreachable");
+    await reload();
+    expect((await api.me()).tenant?.id).toBe(head()?.hash);
+    expect(log.length).toBe(1);
+    expect(hex(seat.pinned().log.tenant)).toBe(head()?.hash);
+  }
+});
+
+test("an earlier try that arrives late is the one that counts, and is said so", async () => {
+  await makeKey("device", "this browser");
+  road = "lost";
+  expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("relay_unreachable");
+  await makeKey("device", "this browser");
+  log = [...lost];
+  for (let tries = 0; tries < 2; tries++) {
+    expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("setup_earlier");
+    expect(hex(seat.pinned().log.tenant)).toBe(head()?.hash);
+  }
+  await reload();
+  await api.me();
+  expect(hex(seat.pinned().log.tenant)).toBe(head()?.hash);
+});
+
+test("a log that was begun elsewhere is not taken for one's own", async () => {
+  await makeKey("device", "this browser");
+  await finish("Ann & Co", TOKEN);
+  const theirs = log;
+  log = [];
+  await reload();
+  await api.me();
+  await makeKey("device", "this browser");
+  road = "lost";
+  expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("relay_unreachable");
+  log = theirs;
+  expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("log_moved");
+  expect(seat.pinnedIfAny()).toBeUndefined();
+});
+
+test("nothing waits for a browser that asks the person whether it may keep things", async () => {
+  const kept: number[] = [];
+  const persist = () => {
+    void store.tenants().then((all) => kept.push(all.length));
+    return new Promise<boolean>(() => undefined);
+  };
+  const before = (await store.tenants()).length;
+  vi.stubGlobal("navigator", { storage: { persist } });
+  try {
+    await makeKey("device", "this browser");
+    await finish("Ann & Co", TOKEN);
+    await vi.waitFor(() => expect(kept).toEqual([before + 1]));
+  } finally {
+    vi.unstubAllGlobals();
+  }
 });

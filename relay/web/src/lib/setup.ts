@@ -2,11 +2,22 @@
 //
 // The recovery key signs that entry and is then forgotten here: it lives in the file alone. With a passkey the passkey is
 // the root, and the file replaces it should it be lost. A browser's own key can be no root, so on that trial road the
-// file holds the root itself. Never: a private half that is kept in the browser, or sent.
+// file holds the root itself. Never: a private half that is kept in the browser, or sent; or an entry that is sent before
+// it is kept: a lost answer would leave an owner whom nothing names.
 
+import { logPage, RelayError } from "./api";
 import { append } from "./api_log";
-import { random } from "./bytes";
-import { type Entry, entryBytes, entryHash, type First, type NamedKey, packEntry, type What } from "./entry";
+import { type Bytes, equal, hex, random } from "./bytes";
+import {
+  decode,
+  type Entry,
+  entryBytes,
+  entryHash,
+  type First,
+  type NamedKey,
+  packEntry,
+  type What,
+} from "./entry";
 import { ConsoleError } from "./errors";
 import type { InstallCommand, SavedFile } from "./facade";
 import { keyOf } from "./ids";
@@ -17,6 +28,7 @@ import { wallSecs } from "./outside";
 import * as seat from "./seat";
 import { makeSeed, type Seed } from "./seed";
 import { NAMESPACE_LOG } from "./ssh";
+import * as store from "./store";
 
 const DAY_SECS = 86_400;
 
@@ -25,6 +37,13 @@ interface Prepared {
   readonly key: Signer;
   /** Private half in the saved file. */
   readonly saved: Seed;
+  made?: Made;
+}
+
+/** A first entry, and the install token's key that it lets in. */
+interface Made {
+  readonly genesis: Bytes;
+  readonly batch: Seed;
 }
 
 let prepared: Prepared | undefined;
@@ -55,6 +74,64 @@ export async function finish(
 ): Promise<InstallCommand> {
   if (prepared === undefined || prepared.account !== seat.account())
     throw new ConsoleError("setup_key_first");
+  const { account } = prepared;
+  // Another try must send the same bytes: the relay may have them, and only its answer was lost.
+  prepared.made ??= await makeFirst(prepared, customer, token);
+  const { genesis, batch } = prepared.made;
+  const tenant = hex(tenantOf(genesis));
+  if (seat.pinnedIfAny() === undefined) {
+    await store.keepBegun({ account, tenant, genesis, madeAt: Date.now() });
+    await deliver(genesis);
+  }
+  if (hex(seat.pinned().log.tenant) !== tenant) throw new ConsoleError("setup_earlier");
+  const command = await commandOf(batch, { ...token, preset: "own" });
+  prepared = undefined;
+  return command;
+}
+
+/**
+ * Goes on after a reload with a first entry that was sent and never answered. Returns whether one stands at the relay now;
+ * then it is pinned. Throws `RelayError` when another try may work.
+ */
+export async function goOn(): Promise<boolean> {
+  const [newest] = await store.begun(seat.account());
+  if (newest === undefined) return false;
+  try {
+    await deliver(newest.genesis);
+  } catch (error) {
+    // What the relay will never take must not keep anybody from beginning anew.
+    if (error instanceof RelayError && error.mayPass) throw error;
+    return false;
+  }
+  return true;
+}
+
+/** Sends a first entry and pins what stands then: it, or one that an earlier try has sent. Throws `log_moved`. */
+async function deliver(genesis: Bytes): Promise<void> {
+  const stands = await append(genesis).then(
+    () => genesis,
+    async (error: unknown) => {
+      if (!(error instanceof ConsoleError && error.id === "log_moved")) throw error;
+      const [first] = (await logPage(0)).entries;
+      const tries = await store.begun(seat.account());
+      const ours = tries.find((one) => first !== undefined && equal(one.genesis, first));
+      if (ours === undefined) throw error;
+      return ours.genesis;
+    },
+  );
+  await seat.pin(stands, tenantOf(stands));
+  await store.forgetBegun(seat.account());
+}
+
+function tenantOf(genesis: Bytes): Bytes {
+  return entryHash(decode(genesis, 0).signed);
+}
+
+async function makeFirst(
+  prepared: Prepared,
+  customer: string,
+  token: { readonly label: string; readonly uses: number; readonly seconds: number },
+): Promise<Made> {
   const { account, key, saved } = prepared;
   const batch = await makeSeed();
   const at = wallSecs();
@@ -73,11 +150,7 @@ export async function finish(
   const entry: Entry = { version: 1, seq: 0, prev: new Uint8Array(32), at, by: keyOf(saved.blob), what };
   const bytes = entryBytes(entry);
   const signature = await saved.sign(NAMESPACE_LOG, bytes);
-  const genesis = packEntry({ entry: bytes, signature });
-  await append(genesis);
-  await seat.pin(genesis, entryHash({ entry: bytes, signature }));
-  prepared = undefined;
-  return commandOf(batch, { ...token, preset: "own" });
+  return { genesis: packEntry({ entry: bytes, signature }), batch };
 }
 
 /** Who changes the log, and who replaces them. */

@@ -1,5 +1,5 @@
-// What this browser keeps, in IndexedDB: pinned logs, which keys sign, links for new people, and open shells and looks
-// with what they need to come back.
+// What this browser keeps, in IndexedDB: pinned logs, which keys sign, links for new people, first entries
+// under way, and open shells and looks with what they need to come back.
 //
 // Private keys are in it as WebCrypto's own, which cannot be read out. A log only grows: an entry that is there is never
 // written again. Never: a password, a cookie, or a byte of a terminal.
@@ -9,7 +9,7 @@ import type { Binding, ExchangePair, Handed } from "./noise";
 import type { Ground } from "./visit";
 
 const NAME = "cloud-doctor";
-const VERSION = 3;
+const VERSION = 4;
 /** Proofs kept: the first ones tell the story. */
 const PROOFS_MAX = 16;
 
@@ -106,6 +106,16 @@ export interface StoredJoin {
   readonly until?: number;
 }
 
+/** The first entry of a customer's log that was made here, until it is known to stand at the relay. */
+export interface StoredBegun {
+  readonly account: string;
+  /** Customer in hexadecimal. */
+  readonly tenant: string;
+  readonly genesis: Bytes;
+  /** Milliseconds since 1970. */
+  readonly madeAt: number;
+}
+
 function asked<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -134,8 +144,11 @@ function database(): Promise<IDBDatabase> {
         request.result.createObjectStore("proofs", { autoIncrement: true });
       }
       if (oldVersion < 2) request.result.createObjectStore("passkeys", { keyPath: "id" });
-      request.result.createObjectStore("joins", { keyPath: ["account", "id"] });
-      request.result.createObjectStore("looks", { keyPath: "id" });
+      if (oldVersion < 3) {
+        request.result.createObjectStore("joins", { keyPath: ["account", "id"] });
+        request.result.createObjectStore("looks", { keyPath: "id" });
+      }
+      request.result.createObjectStore("begun", { keyPath: ["account", "tenant"] });
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -143,7 +156,7 @@ function database(): Promise<IDBDatabase> {
   return opened;
 }
 
-type Table = "entries" | "keys" | "shells" | "proofs" | "passkeys" | "joins" | "looks";
+type Table = "entries" | "keys" | "shells" | "proofs" | "passkeys" | "joins" | "looks" | "begun";
 
 async function read<T>(table: Table, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
   const transaction = (await database()).transaction(table, "readonly");
@@ -167,10 +180,10 @@ export async function tenants(): Promise<string[]> {
   return [...new Set(keys.map((key) => (Array.isArray(key) ? String(key[0]) : "")))];
 }
 
-/** Entries of a log from number `from` on. */
+/** Entries of a log from number `from` on, without a gap between them. */
 export async function entries(tenant: string, from: number): Promise<Bytes[]> {
   const found = await read<StoredEntry[]>("entries", (store) => store.getAll(entriesOf(tenant, from)));
-  return found.map((entry) => entry.bytes);
+  return found.filter(({ seq }, at) => seq === from + at).map((entry) => entry.bytes);
 }
 
 /** Keeps entries of a log, the first of them being number `from`. Those that are there already stay. */
@@ -242,6 +255,24 @@ export async function keepJoin(join: StoredJoin): Promise<void> {
 
 export async function forgetJoin(account: string, id: string): Promise<void> {
   await write("joins", (store) => store.delete([account, id]));
+}
+
+/** First entries that an account has made here and that no answer came to, newest first. */
+export async function begun(account: string): Promise<StoredBegun[]> {
+  const found = await read<StoredBegun[]>("begun", (store) => store.getAll(begunBy(account)));
+  return found.sort((a, b) => b.madeAt - a.madeAt);
+}
+
+export async function keepBegun(begun: StoredBegun): Promise<void> {
+  await write("begun", (store) => store.put(begun));
+}
+
+export async function forgetBegun(account: string): Promise<void> {
+  await write("begun", (store) => store.delete(begunBy(account)));
+}
+
+function begunBy(account: string): IDBKeyRange {
+  return IDBKeyRange.bound([account], [account, "g"]);
 }
 
 export async function shells(): Promise<StoredShell[]> {

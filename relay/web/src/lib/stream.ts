@@ -33,8 +33,8 @@ export class StreamError extends ConsoleError {
   }
 }
 
-/** What the relay notes for its list of sessions. */
-export interface StreamNote {
+/** What the relay notes for its list of sessions, and whether the page opens it by itself. */
+export interface StreamNote extends Pick<api.Manner, "byItself"> {
   readonly purpose: "shell" | "attach" | "watch" | "ask";
   readonly channel?: string;
   readonly visit?: string;
@@ -73,12 +73,17 @@ export class FrameStream {
     const query = new URLSearchParams({ purpose: note.purpose });
     if (note.channel !== undefined) query.set("channel", note.channel);
     if (note.visit !== undefined) query.set("visit", note.visit);
-    return FrameStream.at(server, `stream?${query}`);
+    return FrameStream.at(server, `stream?${query}`, undefined, note);
   }
 
   /** Opens what else a server sends, at its own address; `told` hears what the relay says of it. Throws as `open`. */
-  static async at(server: string, place: string, told?: (text: string) => void): Promise<FrameStream> {
-    const ticket = await api.ticket();
+  static async at(
+    server: string,
+    place: string,
+    told?: (text: string) => void,
+    { byItself = false }: api.Manner = {},
+  ): Promise<FrameStream> {
+    const ticket = await api.ticket({ byItself });
     const url = new URL(`/api/v1/servers/${encodeURIComponent(server)}/${place}`, outside.origin());
     url.protocol = url.protocol === "http:" ? "ws:" : "wss:";
     // The ticket stands in a header, not in the address: addresses are logged.

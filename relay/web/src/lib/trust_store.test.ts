@@ -1,7 +1,7 @@
 // This browser's copy of the log: only ever longer, the same in every window, and proofs of whoever shows another one.
 
 import "fake-indexeddb/auto";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import { type Bytes, base64url, hex, unhex } from "./bytes";
 import { decode, entryHash } from "./entry";
 import { ConsoleError } from "./errors";
@@ -29,6 +29,21 @@ function relay(): void {
     const entries = shown.slice(from, from + 3).map(base64url);
     return new Response(JSON.stringify({ head, entries }), { status: 200 });
   };
+}
+
+/** This browser has kept nothing of the customer. */
+async function emptied(): Promise<void> {
+  const database = await new Promise<IDBDatabase>((resolve, reject) => {
+    const request = indexedDB.open("cloud-doctor");
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  const change = database.transaction("entries", "readwrite");
+  change.objectStore("entries").clear();
+  await new Promise((resolve) => {
+    change.oncomplete = resolve;
+  });
+  database.close();
 }
 
 const failure = (error: unknown): string => (error instanceof ConsoleError ? error.id : String(error));
@@ -83,4 +98,37 @@ test("a damaged copy trusts nobody", async () => {
   const other = tenant.map((byte) => byte ^ 1);
   await store.keepEntries(hex(other), 0, [genesis, first ?? genesis]);
   expect(await TrustStore.load(other).catch(failure)).toBe("trust_damaged");
+});
+
+test("a write that failed leaves no gap: the next one makes up for it", async () => {
+  await emptied();
+  const copy = await TrustStore.start(genesis, tenant);
+  shown = all.slice(0, 4);
+  const put = vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(() => {
+    throw new DOMException("the disk is full", "QuotaExceededError");
+  });
+  try {
+    await expect(copy.sync()).rejects.toThrow();
+    expect(copy.log.head().seq).toBe(3);
+  } finally {
+    put.mockRestore();
+  }
+  // Nothing new, or entries beyond: whatever comes next.
+  await copy.sync();
+  expect((await store.entries(hex(tenant), 0)).map(hex)).toEqual(shown.map(hex));
+  shown = all;
+  await copy.sync();
+  expect((await TrustStore.load(tenant))?.log.head().seq).toBe(all.length - 1);
+});
+
+test("a kept copy with a gap counts up to the gap, and is whole again after it was brought up to date", async () => {
+  await emptied();
+  await store.keepEntries(hex(tenant), 0, all.slice(0, 3));
+  await store.keepEntries(hex(tenant), 5, all.slice(5, 7));
+  const copy = await TrustStore.load(tenant);
+  expect(copy?.log.head().seq).toBe(2);
+  // What is kept behind a gap is not taken for what belongs into it.
+  await copy?.sync();
+  expect(copy?.log.head().seq).toBe(all.length - 1);
+  expect((await store.entries(hex(tenant), 0)).map(hex)).toEqual(all.map(hex));
 });

@@ -39,14 +39,18 @@ export class TrustStore {
   /** One change at a time: entries are verified between looking and taking. */
   private turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(readonly log: TrustLog) {}
+  private constructor(
+    readonly log: TrustLog,
+    /** How many of its entries are known to be kept: a write that failed is made up for by the next. */
+    private kept: number,
+  ) {}
 
-  /** The kept copy, verified from its first entry on. */
+  /** The kept copy, verified from its first entry on; behind a gap it is fetched again. */
   static async load(tenant: Bytes): Promise<TrustStore | undefined> {
     const kept = await store.entries(hex(tenant), 0);
     if (kept.length === 0) return undefined;
     try {
-      return new TrustStore(await TrustLog.replay(kept, tenant));
+      return new TrustStore(await TrustLog.replay(kept, tenant), kept.length);
     } catch (error) {
       throw error instanceof LogError ? new ConsoleError("trust_damaged", faultOf(error)) : error;
     }
@@ -60,7 +64,7 @@ export class TrustStore {
       throw refused(error);
     });
     await store.keepEntries(hex(tenant), 0, [genesis]);
-    return new TrustStore(log);
+    return new TrustStore(log, 1);
   }
 
   private alone<T>(work: () => Promise<T>): Promise<T> {
@@ -75,13 +79,18 @@ export class TrustStore {
   }
 
   private async extendNow(from: number, sent: readonly Bytes[]): Promise<void> {
-    const before = this.log.head().seq;
     try {
       for (const [at, bytes] of sent.entries()) await this.takeEntry(from + at, bytes);
     } finally {
-      const added = this.log.entriesFrom(before + 1, sent.length);
-      if (added.length > 0) await store.keepEntries(hex(this.log.tenant), before + 1, added);
+      await this.keep();
     }
+  }
+
+  private async keep(): Promise<void> {
+    const next = this.log.head().seq + 1;
+    if (next === this.kept) return;
+    await store.keepEntries(hex(this.log.tenant), this.kept, this.log.entriesFrom(this.kept, next));
+    this.kept = next;
   }
 
   private async takeEntry(seq: number, bytes: Bytes): Promise<void> {

@@ -167,7 +167,7 @@ async function challenge(stream: FrameStream, { trust }: Hands, wish: VisitWish)
   });
   if (!equal(value.tenant, trust.log.tenant)) throw new ConsoleError("other_tenant", name);
   sameOffer(value, name);
-  await catchUp(trust, value, reply);
+  await catchUp(trust, head.seq + 1, value, reply);
   // The server may have been taken off the list by the entries that just came.
   const still = trust.log.agents.get(id)?.identity;
   if (still === undefined || !equal(still, value.identity)) throw new ConsoleError("not_that_server", name);
@@ -181,9 +181,17 @@ function sameOffer(value: Challenge, server: string): void {
   if (!offered || !spoken) throw new ConsoleError("other_version", server, value.version);
 }
 
-/** Brings our copy up to the server's: with the entries it sent, else from the relay. */
-async function catchUp(trust: TrustStore, value: Challenge, reply: wire.ChallengeReply): Promise<void> {
-  await trust.extend(trust.log.head().seq + 1, reply.entries);
+/**
+ * Brings our copy up to the server's: with the entries it sent, else from the relay. `from`: number of the first that was
+ * asked for; our copy may have grown meanwhile.
+ */
+async function catchUp(
+  trust: TrustStore,
+  from: number,
+  value: Challenge,
+  reply: wire.ChallengeReply,
+): Promise<void> {
+  await trust.extend(from, reply.entries);
   const theirs = { seq: value.trust_seq, hash: value.trust_head };
   if (trust.log.head().seq < theirs.seq) await trust.sync();
   await trust.agree(theirs);

@@ -24,11 +24,13 @@ let open: Record<string, unknown>[] = [];
 let ended: Record<string, unknown>[] = [];
 let signed: Record<string, unknown>[] = [];
 let calls: string[] = [];
+/** Whether each call for a stream's ticket said that the page asks by itself. */
+let tickets: boolean[] = [];
 let lists: typeof import("./visits_list");
 const NOW = Math.floor(Date.now() / 1000);
 
 beforeEach(async () => {
-  [open, ended, signed, calls] = [[], [], [], []];
+  [open, ended, signed, calls, tickets] = [[], [], [], [], []];
   // What a page has fetched before is another page's.
   vi.resetModules();
   lists = await import("./visits_list");
@@ -39,9 +41,13 @@ beforeEach(async () => {
 function relay(of: typeof outside): void {
   of.origin = () => "https://relay.example";
   of.language = () => "en";
-  of.fetch = async (input) => {
+  of.fetch = async (input, init) => {
     const url = new URL(input);
     calls.push(url.pathname + url.search);
+    if (url.pathname.endsWith("/stream-tickets")) {
+      tickets.push(new Headers(init.headers).has("X-Cloud-Doctor-By-Itself"));
+      return new Response("{}", { status: 503 });
+    }
     const say = (value: unknown) => new Response(JSON.stringify(value), { status: 200 });
     if (url.pathname.endsWith("/approvals/past")) return say({ approvals: signed, more: false });
     if (url.pathname.includes("/servers/")) return say(machine);
@@ -186,6 +192,26 @@ test("what nobody in between knows is empty; one's own shells run without a stre
     shells: [{ id: channel, user: "" }],
   });
   await Promise.all([own.id, "05".repeat(16), "06".repeat(16)].map(store.forgetShell));
+});
+
+test("aut_08 a list that is shown by a timer asks servers by itself, a person's click does not", async () => {
+  const look = {
+    id: "07".repeat(16),
+    account: "me",
+    tenant: hex(tenant),
+    user: "root",
+    approver: false,
+    ground: { server, visit: random(16) },
+    endsAt: Date.now() + 60_000,
+    views: {},
+  } as unknown as store.StoredLook;
+  await store.keepLook(look);
+  await lists.running();
+  expect(tickets).toEqual([true]);
+  const [known] = await (await import("./looking")).looks();
+  await known?.shells().catch(() => undefined);
+  expect(tickets).toEqual([true, false]);
+  await store.forgetLook(look.id);
 });
 
 test("the past goes back in pages, and a visit that two pages hold is named once", async () => {

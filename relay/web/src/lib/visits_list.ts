@@ -44,8 +44,8 @@ async function livingOf(look: Look): Promise<readonly Living[]> {
   const known = answers.get(id);
   if (known !== undefined && Date.now() - known.at < ASKED_MS) return known.shells;
   const at = Date.now();
-  // A server that is away, or a look that is over, tells nothing.
-  const found = await look.shells().catch(() => []);
+  // A server that is away, or a look that is over, tells nothing. Pages show lists by a timer.
+  const found = await look.shells(true).catch(() => []);
   return heard(id, ground.server, found, at);
 }
 

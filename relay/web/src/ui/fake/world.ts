@@ -125,6 +125,7 @@ function someApprovals(now: number): Approval[] {
     seconds: 1800,
     reason: "HAProxy keeps traffic on a dead backend for 15 minutes",
     ticket: "INC-4711",
+    grant: "0a".repeat(32),
     words: "tundra oxygen lantern cargo wisdom apple",
     askedAt: now - 90_000,
     expiresAt: now + 8.5 * MINUTE,
