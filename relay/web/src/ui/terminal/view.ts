@@ -112,6 +112,8 @@ export class TerminalView {
         activate: (event, text) => this.#follow(event, text),
         allowNonHttpProtocols: false,
       },
+      // Bytes that mean nothing are no errors of the page: they would fill the browser's log.
+      logLevel: "off",
       macOptionIsMeta: true,
       minimumContrastRatio: 4.5,
       rescaleOverlappingGlyphs: true,
