@@ -104,7 +104,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
             return Err(Code::Limited.into());
         }
         let client = client.ip().to_string();
-        if needs_touch(found.used_at, now) && !parts.headers.contains_key(&BY_ITSELF) {
+        if needs_touch(found.used_at, now) && !is_by_itself(&parts.headers, by) {
             api.store.touch_login(&login, Some(&client), now).await?;
         }
         Ok(Caller { account: found.account, login, client, by })
@@ -129,6 +129,11 @@ impl FromRequestParts<Arc<Api>> for Fresh {
         caller.must_be_fresh(api).await?;
         Ok(Fresh(caller))
     }
+}
+
+/// Whether nobody is known to be behind a request. A page's socket carries no header of ours: the call for its ticket told.
+fn is_by_itself(headers: &HeaderMap, by: Shown) -> bool {
+    headers.contains_key(&BY_ITSELF) || (by == Shown::Cookie && headers.contains_key(header::UPGRADE))
 }
 
 /// The login that a request shows. One in a cookie changes something only for our own page.

@@ -65,6 +65,16 @@ impl SaidPurpose {
             SaidPurpose::Other => "other",
         }
     }
+
+    /// Whether somebody works on such a stream as long as it is open. A page asks questions by a timer as well.
+    fn is_use(self) -> bool {
+        match self {
+            SaidPurpose::Ask => false,
+            SaidPurpose::Shell | SaidPurpose::Exec | SaidPurpose::Attach | SaidPurpose::Watch | SaidPurpose::Other => {
+                true
+            }
+        }
+    }
 }
 
 /// Somebody who may open a stream from where they ask: a page of ours with a ticket, or no page at all.
@@ -146,7 +156,10 @@ pub(super) async fn open_to(
         channel: purpose.channel.map(|Hex(id)| id),
     };
     caller.scoped(&api).stream_opened(&opened, clock::now()).await?;
-    let place = api.in_use.enter(&caller, opened.stream);
+    let place = match purpose.purpose.is_use() {
+        true => api.in_use.enter(&caller, opened.stream),
+        false => api.in_use.look_on(&caller, opened.stream),
+    };
     let ask = ws::Ask {
         agent,
         account: opened.account.clone(),
@@ -318,6 +331,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::store::{FirstAccount, Store};
+
+    #[test]
+    fn aut_08_questions_that_a_page_asks_again_and_again_are_no_work() {
+        let all = ["shell", "exec", "attach", "watch", "ask", "other"];
+        let read = |text: &str| serde_json::from_value::<SaidPurpose>(text.into()).unwrap();
+        assert_eq!(all.map(|text| read(text).is_use()), [true, true, true, true, false, true]);
+    }
 
     #[tokio::test]
     async fn rly_08_streams_of_a_removed_account_are_cut_and_of_no_other() {

@@ -1,8 +1,9 @@
 //! One's own logins: seen, ended one by one and all together, with their streams.
 
+use crate::browser::OURS;
 use crate::client::{PATIENCE, request};
 use crate::customer::Customer;
-use crate::streams::UPGRADE;
+use crate::streams::{UPGRADE, opened};
 use crate::world::{PASSWORD, PLAIN, World};
 use cloud_doctor_proto::ids::AgentId;
 use cloud_doctor_proto::time::UnixTime;
@@ -153,6 +154,35 @@ async fn aut_08_what_a_page_asks_by_itself_keeps_no_login_from_ending() {
     assert!(used().await > idle);
     let from = logins(&world, &ann).await.into_iter().filter(|login| login["client"] == "127.0.0.1").count();
     assert_eq!(from, 2, "where it was used last, not where it began");
+    store.close().await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn aut_08_a_page_s_socket_is_as_much_use_as_the_call_for_its_ticket() {
+    let (world, ann) = World::with_ann().await;
+    let server = world.add_server(&ann, &mut Customer::new(10)).await;
+    let token = world.old_login(&ann).await;
+    let (store, hash) = (world.store().await, BearerToken::parse(&token).unwrap().hash());
+    let used = async || store.login(&hash).await.unwrap().unwrap().used_at;
+    let page = world.page("ann").await;
+    let cookie = format!("{}={token}", page.split_once('=').unwrap().0);
+    let host = world.running.bound().clients.to_string();
+    let ours = format!("http://{host}");
+    let open = async |extra: &[(&str, &str)]| {
+        let headers = [&[("cookie", cookie.as_str())], &OURS[..], extra].concat();
+        let ticket = world.raw(request("POST", "/api/v1/stream-tickets", &headers, "").as_bytes()).await.ok();
+        let protocol = format!("cloud-doctor.v1, ticket.{}", ticket["ticket"].as_str().unwrap());
+        let page = [("cookie", &*cookie), ("origin", &*ours), ("sec-websocket-protocol", &*protocol)];
+        let path = format!("/api/v1/servers/{server}/stream?purpose=ask");
+        let text = request("GET", &path, &[&page, &UPGRADE[..3]].concat(), "");
+        assert_eq!(opened(&world, &text.replace("relay.test", &host)).await.status, 101);
+    };
+    let idle = used().await;
+    open(&[("x-cloud-doctor-by-itself", "yes")]).await;
+    assert_eq!(used().await, idle, "a page asked by a timer");
+    open(&[]).await;
+    assert!(used().await > idle, "somebody clicked");
     store.close().await;
     world.stop().await;
 }
