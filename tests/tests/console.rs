@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod console {
+    mod elsewhere;
     mod first_run;
     mod vendor;
 }

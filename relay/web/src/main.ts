@@ -1,5 +1,7 @@
 // The console's first line of code: the real library and the pages meet here, and nowhere else.
 import { connect } from "./lib/console";
+import { narrow } from "./lib/outside";
 import { start } from "./ui/start";
 
+narrow();
 void start(connect);

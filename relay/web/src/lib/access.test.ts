@@ -84,6 +84,7 @@ beforeEach(async () => {
     "POST /setup/passkey/start": [200, ASKED],
   };
   outside.origin = () => "https://relay.example";
+  outside.page = outside.origin;
   outside.language = () => "en";
   outside.fetch = async (url, { method, body, headers }) => {
     const route = `${method} ${url.replace("https://relay.example/api/v1", "")}`;
@@ -241,6 +242,13 @@ test("the first run is open once, and its account is the one that was named", as
   expect((await look("")).relay).toBe("relay.example");
   answers["GET /me"] = [200, { account: "me", role: "member", tenant: { name: "x", id: null } }];
   expect(await look("").catch(failure)).toBe("setup_used");
+});
+
+test("a page from another host than the relay offers the password alone", async () => {
+  answers["GET /sign-in"] = [200, { set_up: false, password: true, passkey: true, oidc: { name: "Corp" } }];
+  expect(await access.ways()).toMatchObject({ passkey: true, providers: [{ name: "Corp" }] });
+  outside.page = () => "https://console.example";
+  expect(await access.ways()).toMatchObject({ password: true, passkey: false, providers: [] });
 });
 
 test("aut_10 the way through a provider comes back to where one was, in the tab that began it", async () => {

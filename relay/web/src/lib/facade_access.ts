@@ -7,7 +7,7 @@ import type { InstallCommand } from "./facade_visits";
 /** The ways in that this relay and this browser have. */
 export interface Ways {
   readonly password: boolean;
-  /** The relay takes passkeys; whether this browser can is `passkeys`. */
+  /** The relay takes passkeys from this page; whether this browser can is `passkeys`. */
   readonly passkey: boolean;
   /** Providers by the names that the operator gave them. */
   readonly providers: readonly Provider[];

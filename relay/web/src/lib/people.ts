@@ -40,7 +40,7 @@ export const people: People = {
       tenant,
       until: (wallSecs() + seconds + KEPT_SECS) * 1000,
     });
-    return { link: `${outside.origin()}/#/join/${linkText(link)}`, expiresAt };
+    return { link: `${outside.page()}/#/join/${linkText(link)}`, expiresAt };
   },
   async withdraw(invitation) {
     await relay.withdrawJoin(invitation);
