@@ -88,6 +88,14 @@ impl Relay {
         self.run();
     }
 
+    /// Starts it again with other sections of `relay.toml`.
+    #[track_caller]
+    pub fn configure(&mut self, settings: &str) {
+        self.stop();
+        settings.clone_into(&mut self.settings);
+        self.run();
+    }
+
     /// Starts the program without waiting for anything.
     #[must_use]
     #[track_caller]

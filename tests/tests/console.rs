@@ -5,6 +5,7 @@
 mod console {
     mod elsewhere;
     mod first_run;
+    mod provider;
     mod vendor;
 }
 
