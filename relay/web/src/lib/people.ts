@@ -21,6 +21,10 @@ export const people: People = {
     return (await relay.accounts()).map(view);
   },
   remove: relay.removeAccount,
+  async reset(name) {
+    const { code, endsAt } = await relay.resetAccount(name);
+    return { link: `${outside.page()}/#/reset/${code}`, expiresAt: endsAt };
+  },
   async invitations() {
     return (await relay.joins())
       .filter(({ state }) => state === "open")
