@@ -6,6 +6,7 @@ mod console {
     mod elsewhere;
     mod first_run;
     mod provider;
+    mod reset;
     mod vendor;
 }
 
