@@ -10,6 +10,7 @@ import { connect } from "./console";
 import { ConsoleError } from "./errors";
 import { begin, look } from "./first_run";
 import { outside } from "./outside";
+import { resetting } from "./resetting";
 import * as seat from "./seat";
 import * as store from "./store";
 
@@ -249,6 +250,27 @@ test("a page from another host than the relay offers the password alone", async 
   expect(await access.ways()).toMatchObject({ passkey: true, providers: [{ name: "Corp" }] });
   outside.page = () => "https://console.example";
   expect(await access.ways()).toMatchObject({ password: true, passkey: false, providers: [] });
+});
+
+test("aut_04 a reset's link leads to a password or a passkey, and says when it is over", async () => {
+  answers["POST /reset/start"] = [200, { account: "me", passkey: ASKED }];
+  answers["POST /reset/passkey"] = [201, { account: "me" }];
+  expect(await resetting.look("K7QX")).toEqual({ account: "me", passkey: true });
+  await resetting.finish("K7QX", { account: "me", way: { password: "long enough" } });
+  expect(bodyOf("POST /reset")).toEqual({ code: "K7QX", password: "long enough" });
+  expect(bodyOf("POST /login")).toMatchObject({ account: "me", password: "long enough", browser: true });
+  await resetting.finish("K7QX", { account: "me", way: { passkey: true } });
+  expect(bodyOf("POST /reset/passkey")).toMatchObject({ code: "K7QX", id: "q1", name: "me", browser: true });
+  // A passkey for signing in belongs to the relay's own name, where it has one.
+  outside.page = () => "https://console.example";
+  expect(await resetting.look("K7QX")).toEqual({ account: "me", passkey: false });
+  answers["POST /reset/start"] = [200, { account: "me", passkey: null }];
+  const byPasskey = { account: "me", way: { passkey: true } } as const;
+  expect(await resetting.finish("K7QX", byPasskey).catch(failure)).toBe("passkey_missing");
+  for (const route of ["POST /reset/start", "POST /reset"]) answers[route] = [403, { code: "reset-code" }];
+  expect(await resetting.look("K7QX").catch(failure)).toBe("reset_over");
+  const byPassword = { account: "me", way: { password: "long enough" } };
+  expect(await resetting.finish("K7QX", byPassword).catch(failure)).toBe("reset_over");
 });
 
 test("aut_10 the way through a provider comes back to where one was, in the tab that began it", async () => {
