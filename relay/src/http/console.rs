@@ -148,7 +148,7 @@ mod tests {
             all.sort();
             all
         };
-        // Only a header can forbid frames, and only the page's first line of code knows its relay.
+        // Only a header can forbid frames, and only the page, once it runs, knows its relay.
         let only_in_a_header = |policy: &str| policy.replace("frame-ancestors 'none'; ", "");
         assert_eq!(sorted(policy), sorted(&format!("{}; connect-src *", only_in_a_header(POLICY))));
     }

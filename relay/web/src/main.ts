@@ -3,5 +3,8 @@ import { connect } from "./lib/console";
 import { narrow } from "./lib/outside";
 import { start } from "./ui/start";
 
-narrow();
-void start(connect);
+void start(() => {
+  // Before anything is said to anybody.
+  narrow();
+  return connect();
+});
