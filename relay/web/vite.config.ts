@@ -2,13 +2,14 @@
 // content security policy can forbid everything else.
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
+import { withoutPolicy } from "./policy.ts";
 import { texts } from "./texts.ts";
 
 // A relay on this computer that `npm run dev` sends API calls to.
 const relay = process.env.RELAY ?? "http://127.0.0.1:8440";
 
 export default defineConfig({
-  plugins: [svelte(), texts()],
+  plugins: [svelte(), texts(), withoutPolicy()],
   // Components are tested as a browser runs them.
   ...(process.env.VITEST ? { resolve: { conditions: ["browser"] } } : {}),
   build: {

@@ -42,6 +42,8 @@ pub struct Relay {
     web: Web,
     /// Further lines of its configuration.
     settings: String,
+    /// Origins of consoles that other hosts serve.
+    consoles: Vec<String>,
     /// Everything that it keeps.
     pub data: PathBuf,
     process: Option<Process>,
@@ -57,7 +59,8 @@ impl Relay {
     #[track_caller]
     pub fn start(world: &World, data: PathBuf, web: Web, settings: &str) -> Self {
         let settings = settings.to_owned();
-        let mut relay = Self { world: world.clone(), web, settings, data, process: None, listening: None };
+        let (world, consoles) = (world.clone(), Vec::new());
+        let mut relay = Self { world, web, settings, consoles, data, process: None, listening: None };
         relay.run();
         relay
     }
@@ -75,6 +78,22 @@ impl Relay {
         });
         self.process = Some(process);
         self.listening = Some(listening);
+    }
+
+    /// Names a console at another origin, as an operator does: in the configuration, and by a start.
+    #[track_caller]
+    pub fn name_console(&mut self, origin: &str) {
+        self.stop();
+        self.consoles.push(origin.to_owned());
+        self.run();
+    }
+
+    /// Starts it again with other sections of `relay.toml`.
+    #[track_caller]
+    pub fn configure(&mut self, settings: &str) {
+        self.stop();
+        settings.clone_into(&mut self.settings);
+        self.run();
     }
 
     /// Starts the program without waiting for anything.
@@ -97,9 +116,10 @@ impl Relay {
         let (agents, clients, admin) = (port(|l| l.agents), port(|l| l.clients), port(|l| l.admin));
         format!(
             "[agents]\nlisten = \"127.0.0.1:{agents}\"\n\n\
-             [clients]\nlisten = \"127.0.0.1:{clients}\"\ncertificate = \"{certificate}\"\n\n\
+             [clients]\nlisten = \"127.0.0.1:{clients}\"\ncertificate = \"{certificate}\"\n\
+             console_origins = {:?}\n\n\
              [admin]\nlisten = \"127.0.0.1:{admin}\"\n\n{}",
-            self.settings
+            self.consoles, self.settings
         )
     }
 

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod console {
+    mod elsewhere;
     mod first_run;
+    mod provider;
+    mod reset;
     mod vendor;
 }
 

@@ -137,6 +137,22 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    #[test]
+    fn h_01_the_page_brings_the_same_policy_along_where_another_host_serves_it() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/web/index.html");
+        let page = std::fs::read_to_string(file).unwrap();
+        let (_, policy) = page.split_once("http-equiv=\"Content-Security-Policy\" content=\"").unwrap();
+        let (policy, _) = policy.split_once('"').unwrap();
+        let sorted = |policy: &str| {
+            let mut all: Vec<_> = policy.split("; ").map(str::to_owned).collect();
+            all.sort();
+            all
+        };
+        // Only a header can forbid frames, and only the page, once it runs, knows its relay.
+        let only_in_a_header = |policy: &str| policy.replace("frame-ancestors 'none'; ", "");
+        assert_eq!(sorted(policy), sorted(&format!("{}; connect-src *", only_in_a_header(POLICY))));
+    }
+
     const fn file(route: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
         let (path, etag, bytes) = ("", "0", Some(bytes));
         Asset { route, path, etag, content_type, bytes, is_compressed: false, should_compress: false }

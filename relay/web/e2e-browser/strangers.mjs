@@ -15,6 +15,7 @@ import {
   waitFor,
   walk,
 } from "./console.mjs";
+import { injectedDoesNotRun } from "./injected.mjs";
 
 const [url, account, password, words, folder, hostName] = process.argv.slice(2);
 const source = readFileSync("src/ui/hostile.ts", "utf8").replace(": readonly string[]", "");
@@ -108,56 +109,12 @@ async function outputIsText() {
   if (/[\u202a-\u202e\u2066-\u2069]/.test(await page.title())) throw new Error("a title that turns around");
 }
 
-/** A script that somebody on the way writes into the page, or that a bug of ours would, does not run. */
-async function injectedDoesNotRun() {
-  const other = await context.newPage();
-  const refused = [];
-  other.on("console", (message) => refused.push(message.text()));
-  await other.route(`${url}/`, async (route) => {
-    const answer = await route.fetch();
-    const body = (await answer.text())
-      .replace("</head>", "<script>globalThis.ran = 'inline'</script></head>")
-      .replace("<body", "<body onload=\"globalThis.ran = 'handler'\"");
-    await route.fulfill({ response: answer, body });
-  });
-  await other.goto(`${url}/`);
-  await other.waitForFunction(
-    () => document.querySelector("#app, main, body")?.textContent?.trim().length > 0,
-  );
-  const attempts = await other.evaluate(() => {
-    const tried = (what) => {
-      try {
-        what();
-        return "done";
-      } catch (error) {
-        return error.name;
-      }
-    };
-    return {
-      ran: globalThis.ran ?? "nothing",
-      html: tried(() => document.body.insertAdjacentHTML("beforeend", "<img src=x onerror=alert(1)>")),
-      script: tried(() => {
-        const script = document.createElement("script");
-        script.textContent = "globalThis.ran = 'appended'";
-        document.head.append(script);
-      }),
-      code: tried(() => setTimeout("globalThis.ran = 'code'")),
-      after: globalThis.ran ?? "nothing",
-    };
-  });
-  if (attempts.ran !== "nothing" || attempts.after !== "nothing") throw new Error(JSON.stringify(attempts));
-  if (attempts.html === "done" || attempts.code === "done") throw new Error(JSON.stringify(attempts));
-  if (!refused.some((text) => /inline script/i.test(text)))
-    throw new Error(`no report: ${refused.join("\n")}`);
-  await other.close();
-}
-
 await walk(it, async () => {
   await signIn(page, { url, account, password, words });
   await letIn(page, url);
   await hostNameIsText();
   await outputIsText();
-  await injectedDoesNotRun();
+  await injectedDoesNotRun(context, url);
   if ((await shown(page)) === "") throw new Error("the page is gone");
   await end(page);
 });

@@ -1,13 +1,16 @@
 // A real OpenID provider (oidc-provider) on this machine, for the relay's tests. Whoever comes is signed in at once as
-// "pat"; everything else is as the package does it.
+// "pat", or is asked first; everything else is as the package does it.
 //
-// Arguments: client id, client secret. Says its issuer in one line; ends with its standard input.
+// Arguments: client id, client secret, and `asks` for a page with a yes and a no. Says its issuer in one line; ends with
+// its standard input.
 
 import http from "node:http";
 import Provider from "oidc-provider";
 
-const [clientId, clientSecret] = process.argv.slice(2);
+const [clientId, clientSecret, asks] = process.argv.slice(2);
 const redirect = "http://localhost/oidc/callback";
+const QUESTION = `<!doctype html><html lang="en"><title>Work</title><form method="post">
+  <button>I am pat</button> <button formaction="?no">I am not</button></form></html>`;
 const server = http.createServer();
 server.listen(0, "127.0.0.1", () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
@@ -46,10 +49,14 @@ server.listen(0, "127.0.0.1", () => {
   };
   const handle = provider.callback();
   server.on("request", (request, response) => {
-    if (request.url.startsWith("/person/")) {
-      provider.interactionFinished(request, response, { login: { accountId: "pat" } });
-    } else {
+    if (!request.url.startsWith("/person/")) {
       handle(request, response);
+    } else if (asks && request.method === "GET") {
+      response.setHeader("content-type", "text/html");
+      response.end(QUESTION);
+    } else {
+      const said = request.url.endsWith("?no") ? { error: "access_denied" } : { login: { accountId: "pat" } };
+      provider.interactionFinished(request, response, said);
     }
   });
   process.stdout.write(`${issuer}\n`);

@@ -309,9 +309,39 @@ export const PAGES = [
     name: "settings-remove",
     at: "settings/people",
     async steps(page) {
-      await page.locator(".lines .act button").first().click();
+      await page.locator(".lines .act button:last-child").first().click();
       await page.locator("dialog").waitFor();
     },
+  },
+  {
+    name: "settings-reset",
+    at: "settings/people",
+    async steps(page) {
+      await page.locator(".lines .act button").first().click();
+      await page.locator("dialog button.danger").click();
+      await page.locator("dialog pre").waitFor();
+    },
+  },
+  { name: "reset", world: "out", at: "reset/K7QX9M", steps: (page) => page.locator("form").waitFor() },
+  {
+    name: "reset-password",
+    world: "out&keyless",
+    at: "reset/K7QX9M",
+    async steps(page) {
+      await page.locator("#password").fill("short");
+      await page.keyboard.press("Enter");
+    },
+  },
+  {
+    name: "reset-over",
+    world: "out",
+    at: "reset/over",
+    steps: (page) => page.locator("[role=alert]").waitFor(),
+  },
+  {
+    name: "reset-signed-in",
+    at: "reset/K7QX9M",
+    steps: (page) => page.locator("main button.primary").waitFor(),
   },
   { name: "setup", world: "out", at: "setup/K7QX9M2P", steps: (page) => page.locator("#customer").waitFor() },
   {

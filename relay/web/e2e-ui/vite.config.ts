@@ -2,10 +2,12 @@
 // on what it will meet. `npx vite --config e2e-ui/vite.config.ts` serves them while one works on them.
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
+import { withoutPolicy } from "../policy.ts";
 
 export default defineConfig({
   plugins: [
     svelte(),
+    withoutPolicy(),
     {
       name: "made-up-world",
       transformIndexHtml: {

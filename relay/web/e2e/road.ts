@@ -186,6 +186,7 @@ export class Road {
   /** Makes the library's outside this road: cookies, origin and sockets as a browser has them. */
   open(outside: Outside): void {
     outside.origin = () => this.url;
+    outside.page = () => this.url;
     outside.language = () => "en";
     outside.fetch = async (input, init) => {
       const headers = new Headers(init.headers);

@@ -10,6 +10,7 @@ import { connect } from "./console";
 import { ConsoleError } from "./errors";
 import { begin, look } from "./first_run";
 import { outside } from "./outside";
+import { resetting } from "./resetting";
 import * as seat from "./seat";
 import * as store from "./store";
 
@@ -84,6 +85,7 @@ beforeEach(async () => {
     "POST /setup/passkey/start": [200, ASKED],
   };
   outside.origin = () => "https://relay.example";
+  outside.page = outside.origin;
   outside.language = () => "en";
   outside.fetch = async (url, { method, body, headers }) => {
     const route = `${method} ${url.replace("https://relay.example/api/v1", "")}`;
@@ -241,6 +243,34 @@ test("the first run is open once, and its account is the one that was named", as
   expect((await look("")).relay).toBe("relay.example");
   answers["GET /me"] = [200, { account: "me", role: "member", tenant: { name: "x", id: null } }];
   expect(await look("").catch(failure)).toBe("setup_used");
+});
+
+test("a page from another host than the relay offers the password alone", async () => {
+  answers["GET /sign-in"] = [200, { set_up: false, password: true, passkey: true, oidc: { name: "Corp" } }];
+  expect(await access.ways()).toMatchObject({ passkey: true, providers: [{ name: "Corp" }] });
+  outside.page = () => "https://console.example";
+  expect(await access.ways()).toMatchObject({ password: true, passkey: false, providers: [] });
+});
+
+test("aut_04 a reset's link leads to a password or a passkey, and says when it is over", async () => {
+  answers["POST /reset/start"] = [200, { account: "me", passkey: ASKED }];
+  answers["POST /reset/passkey"] = [201, { account: "me" }];
+  expect(await resetting.look("K7QX")).toEqual({ account: "me", passkey: true });
+  await resetting.finish("K7QX", { account: "me", way: { password: "long enough" } });
+  expect(bodyOf("POST /reset")).toEqual({ code: "K7QX", password: "long enough" });
+  expect(bodyOf("POST /login")).toMatchObject({ account: "me", password: "long enough", browser: true });
+  await resetting.finish("K7QX", { account: "me", way: { passkey: true } });
+  expect(bodyOf("POST /reset/passkey")).toMatchObject({ code: "K7QX", id: "q1", name: "me", browser: true });
+  // A passkey for signing in belongs to the relay's own name, where it has one.
+  outside.page = () => "https://console.example";
+  expect(await resetting.look("K7QX")).toEqual({ account: "me", passkey: false });
+  answers["POST /reset/start"] = [200, { account: "me", passkey: null }];
+  const byPasskey = { account: "me", way: { passkey: true } } as const;
+  expect(await resetting.finish("K7QX", byPasskey).catch(failure)).toBe("passkey_missing");
+  for (const route of ["POST /reset/start", "POST /reset"]) answers[route] = [403, { code: "reset-code" }];
+  expect(await resetting.look("K7QX").catch(failure)).toBe("reset_over");
+  const byPassword = { account: "me", way: { password: "long enough" } };
+  expect(await resetting.finish("K7QX", byPassword).catch(failure)).toBe("reset_over");
 });
 
 test("aut_10 the way through a provider comes back to where one was, in the tab that began it", async () => {

@@ -4,6 +4,7 @@ import * as relay from "./api_sign_in";
 import { ConsoleError } from "./errors";
 import type { Access } from "./facade";
 import { inside } from "./inside";
+import { outside } from "./outside";
 import * as seat from "./seat";
 
 /** WebAuthn knows hosts by name only. */
@@ -24,11 +25,13 @@ export const access: Access = {
   async ways() {
     const { password, passkey, setUp, oidc } = await relay.signInWays();
     provider = oidc ?? "";
+    // Both lead to the relay's own name: a page from another host gets nothing back from there.
+    const here = outside.page() === outside.origin();
     const application = (await passkeys()) ? undefined : inside(navigator.userAgent);
     return {
       password,
-      passkey,
-      providers: oidc === undefined ? [] : [{ id: OIDC, name: oidc }],
+      passkey: passkey && here,
+      providers: oidc === undefined || !here ? [] : [{ id: OIDC, name: oidc }],
       setupOpen: setUp,
       ...(application === undefined ? {} : { inside: application }),
     };

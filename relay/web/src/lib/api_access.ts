@@ -1,7 +1,7 @@
 // The relay's calls about a provider, the first run, and one's own account. Never: a word about what an account may open.
 
 import { array, call, type Json, number, object, said, string } from "./api";
-import { type Asked, ask } from "./api_sign_in";
+import { type Asked, ask, asked } from "./api_sign_in";
 
 /** The page of the provider where a sign-in goes on. */
 export async function beginProviderLogin(): Promise<string> {
@@ -44,6 +44,34 @@ export async function setUpByPasskey(
   credential: Json,
 ): Promise<void> {
   await call("POST", "/api/v1/setup/passkey", { code, id, name, credential, browser: true });
+}
+
+/** Whose account a reset's code lets in, and what to make a passkey with; `undefined`: passkeys do not work here. */
+export interface ResetBegun {
+  readonly account: string;
+  readonly passkey: Asked | undefined;
+}
+
+export async function beginReset(code: string): Promise<ResetBegun> {
+  const { account, passkey } = object(await call("POST", "/api/v1/reset/start", { code }), "reset");
+  return {
+    account: string(account, "account"),
+    passkey: passkey === null || passkey === undefined ? undefined : asked(passkey),
+  };
+}
+
+export async function resetToPassword(code: string, password: string): Promise<void> {
+  await call("POST", "/api/v1/reset", { code, password });
+}
+
+/** Signs in as well. */
+export async function resetToPasskey(
+  code: string,
+  id: string,
+  name: string,
+  credential: Json,
+): Promise<void> {
+  await call("POST", "/api/v1/reset/passkey", { code, id, name, credential, browser: true });
 }
 
 /** A passkey for signing in. Times are milliseconds since 1970. */

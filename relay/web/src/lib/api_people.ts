@@ -52,6 +52,19 @@ export async function removeAccount(name: string): Promise<void> {
   await call("DELETE", `/api/v1/accounts/${encodeURIComponent(name)}`);
 }
 
+/** A code that lets the account's person in again, once. */
+export interface ResetMade {
+  readonly code: string;
+  readonly endsAt: number;
+}
+
+/** Takes every way to sign in from an account. */
+export async function resetAccount(name: string): Promise<ResetMade> {
+  const path = `/api/v1/accounts/${encodeURIComponent(name)}/reset`;
+  const answer = object(await call("POST", path), "reset");
+  return { code: string(answer.code, "code"), endsAt: moment(answer.ends_at) };
+}
+
 /** A link's half. */
 export interface JoinMade {
   readonly token: Bytes;

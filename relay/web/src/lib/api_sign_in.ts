@@ -30,7 +30,12 @@ export interface Asked {
 
 /** Asks for a question. */
 export async function ask(path: string, body?: Json): Promise<Asked> {
-  const answer = object(await call("POST", path, body), "passkey");
+  return asked(await call("POST", path, body));
+}
+
+/** A question as the relay writes it. */
+export function asked(value: unknown): Asked {
+  const answer = object(value, "passkey");
   return { id: string(answer.id, "id"), options: object(answer.options, "options") };
 }
 

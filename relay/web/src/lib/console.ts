@@ -133,6 +133,7 @@ const setup = later(async () => (await import("./first_steps")).setup);
 const account = later(async () => (await import("./account")).account);
 const people = later(async () => (await import("./people")).people);
 const joining = later(async () => (await import("./joining")).joining);
+const resetting = later(async () => (await import("./resetting")).resetting);
 const keys = later(async () => (await import("./own_keys")).keys);
 const fleet = later(async () => (await import("./fleet")).fleet);
 const approvals = later(async () => (await import("./approvals")).approvals);
@@ -165,6 +166,7 @@ export async function connect(): Promise<Facade> {
     access,
     setup,
     joining,
+    resetting,
     account,
     people,
     keys,

@@ -11,7 +11,7 @@
 // facade_checks.ts what servers found in their checks; facade_scans.ts the same of many; facade_metrics.ts what they
 // measure; facade_sign.ts keys, the touch, the log and approvals; facade_visits.ts servers, shells, visits, the host's audit.
 
-import type { Access, Joining, OwnAccount, People, Setup } from "./facade_access";
+import type { Access, Joining, OwnAccount, People, Resetting, Setup } from "./facade_access";
 import type { Checks } from "./facade_checks";
 import type { Metrics } from "./facade_metrics";
 import type { Scans } from "./facade_scans";
@@ -96,8 +96,8 @@ export interface Trust {
 }
 
 /**
- * Everything that pages use, so that they can be tried with another one. Who each part is for: `access`, `setup` and
- * `joining` for whoever is not signed in yet; `people` for admins; all else for everybody who is signed in.
+ * Everything that pages use, so that they can be tried with another one. Who each part is for: `access`, `setup`,
+ * `joining` and `resetting` for whoever is not signed in yet; `people` for admins; all else for everybody who is signed in.
  */
 export interface Facade {
   readonly api: Api;
@@ -113,6 +113,7 @@ export interface Facade {
   readonly access: Access;
   readonly setup: Setup;
   readonly joining: Joining;
+  readonly resetting: Resetting;
   readonly account: OwnAccount;
   readonly people: People;
   readonly keys: SigningKeys;

@@ -7,7 +7,7 @@ import type { InstallCommand } from "./facade_visits";
 /** The ways in that this relay and this browser have. */
 export interface Ways {
   readonly password: boolean;
-  /** The relay takes passkeys; whether this browser can is `passkeys`. */
+  /** The relay takes passkeys from this page; whether this browser can is `passkeys`. */
   readonly passkey: boolean;
   /** Providers by the names that the operator gave them. */
   readonly providers: readonly Provider[];
@@ -111,6 +111,17 @@ export interface Joining {
   offer(key: string): Promise<void>;
 }
 
+/** A way in again by a link that `People.reset` made, for whoever has none. Keys that sign on servers stay as they are. */
+export interface Resetting {
+  /** Whose account it is, and whether a passkey can be the way. Throws `reset_over`. Uses nothing up. */
+  look(code: string): Promise<{ readonly account: string; readonly passkey: boolean }>;
+  /**
+   * Uses the link up: this is the account's one way in from now on, and it is signed in here. `account`: as `look` said.
+   * Throws `reset_over` (used, replaced or too old), `password_weak`, `passkey_cancelled`, `passkey_missing`.
+   */
+  finish(code: string, wish: { account: string; way: Way }): Promise<void>;
+}
+
 /** A passkey for signing in. It never signs anything on a server. */
 export interface SignInKey {
   readonly id: string;
@@ -178,6 +189,11 @@ export interface People {
   accounts(): Promise<readonly AccountView[]>;
   /** The account and its sign-ins end at once. What its keys may sign is the log's affair. Throws `last_admin`. */
   remove(name: string): Promise<void>;
+  /**
+   * Takes every way in from an account and ends its sign-ins. Returns the whole link, `#/reset/…`, shown this once: whoever
+   * opens it first gives the account a way in.
+   */
+  reset(name: string): Promise<{ readonly link: string; readonly expiresAt: number }>;
   invitations(): Promise<readonly InvitationView[]>;
   /** Returns the whole link, `#/join/…`, shown this once; the customer's hash is in it. */
   invite(wish: {

@@ -120,6 +120,7 @@ const failure = (error: unknown): string => (error instanceof ConsoleError ? err
 beforeEach(async () => {
   relay = new FakeRelay();
   outside.origin = () => "https://relay.example";
+  outside.page = () => "https://console.example";
   outside.language = () => "en";
   outside.fetch = async (url, init) => {
     const path = url.replace("https://relay.example/api/v1", "");
@@ -138,7 +139,7 @@ async function invite(): Promise<string> {
   const { link, expiresAt } = await people.invite({ account: "New", role: "engineer", seconds: 3600 });
   expect(expiresAt).toBe(4_600_000);
   const [before, text = ""] = link.split("#/join/");
-  expect(before).toBe("https://relay.example/");
+  expect(before).toBe("https://console.example/");
   return text;
 }
 

@@ -2,7 +2,7 @@
 // Where calls go, and what goes along, when the relay serves the page and when another host does.
 
 import { afterEach, expect, test, vi } from "vitest";
-import { outside } from "./outside";
+import { narrow, outside } from "./outside";
 
 afterEach(() => {
   document.head.replaceChildren();
@@ -16,16 +16,34 @@ async function asked(): Promise<RequestInit | undefined> {
   return fetched.mock.calls[0]?.[1];
 }
 
+function nameRelay(address: string): void {
+  const meta = document.createElement("meta");
+  meta.name = "relay";
+  meta.content = address;
+  document.head.append(meta);
+}
+
 test("the relay that serves the page is asked, with its own cookie only", async () => {
   expect(outside.origin()).toBe(location.origin);
   expect(await asked()).toEqual({ method: "GET", credentials: "same-origin" });
 });
 
 test("a page from another host asks the relay that its file names", async () => {
-  const meta = document.createElement("meta");
-  meta.name = "relay";
-  meta.content = "https://relay.example.com/whatever";
-  document.head.append(meta);
+  nameRelay("https://relay.example.com/whatever");
   expect(outside.origin()).toBe("https://relay.example.com");
   expect(await asked()).toEqual({ method: "GET", credentials: "include" });
+});
+
+test("h_01 the page may speak to its relay alone", () => {
+  const policy = () =>
+    document.querySelector<HTMLMetaElement>("meta[http-equiv=Content-Security-Policy]")?.content;
+  narrow();
+  expect(policy()).toBe(`connect-src ${location.origin} ${location.origin.replace("http", "ws")}`);
+  document.head.replaceChildren();
+  nameRelay("https://relay.example.com:8443; script-src *");
+  expect(narrow).toThrow();
+  document.head.replaceChildren();
+  nameRelay("https://relay.example.com:8443");
+  narrow();
+  expect(policy()).toBe("connect-src https://relay.example.com:8443 wss://relay.example.com:8443");
 });

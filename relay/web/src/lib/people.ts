@@ -21,6 +21,10 @@ export const people: People = {
     return (await relay.accounts()).map(view);
   },
   remove: relay.removeAccount,
+  async reset(name) {
+    const { code, endsAt } = await relay.resetAccount(name);
+    return { link: `${outside.page()}/#/reset/${code}`, expiresAt: endsAt };
+  },
   async invitations() {
     return (await relay.joins())
       .filter(({ state }) => state === "open")
@@ -40,7 +44,7 @@ export const people: People = {
       tenant,
       until: (wallSecs() + seconds + KEPT_SECS) * 1000,
     });
-    return { link: `${outside.origin()}/#/join/${linkText(link)}`, expiresAt };
+    return { link: `${outside.page()}/#/join/${linkText(link)}`, expiresAt };
   },
   async withdraw(invitation) {
     await relay.withdrawJoin(invitation);

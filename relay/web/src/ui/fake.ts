@@ -1,7 +1,15 @@
 // A made-up relay, customer and shell, for looking at the pages and for tests. Never in what is shipped.
 import { ConsoleError } from "../lib/errors";
 import type { Facade, OpenShell, Waiting } from "../lib/facade";
-import { fakeAccess, fakeAccount, fakeJoining, fakeKeys, fakePeople, fakeSetup } from "./fake/access";
+import {
+  fakeAccess,
+  fakeAccount,
+  fakeJoining,
+  fakeKeys,
+  fakePeople,
+  fakeResetting,
+  fakeSetup,
+} from "./fake/access";
 import { fakeChecks } from "./fake/checks";
 import { fakeMetrics } from "./fake/metrics";
 import { fakeScans } from "./fake/scans";
@@ -34,6 +42,7 @@ export function fake(world: World): Made {
     access: fakeAccess(world),
     setup: fakeSetup(world, sign),
     joining: fakeJoining(world),
+    resetting: fakeResetting(world),
     account: fakeAccount(world),
     people: fakePeople(world),
     keys: fakeKeys(world),

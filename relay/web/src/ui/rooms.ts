@@ -6,6 +6,7 @@ import { roomWords } from "./words.svelte";
 const ROOMS = {
   setup: () => import("./pages/Setup.svelte"),
   join: () => import("./pages/Join.svelte"),
+  reset: () => import("./pages/Reset.svelte"),
   pin: () => import("./pages/Pin.svelte"),
   add: () => import("./pages/Add.svelte"),
   about: () => import("./pages/About.svelte"),

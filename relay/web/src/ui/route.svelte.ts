@@ -3,7 +3,13 @@ const PLAIN = ["servers", "add", "scans", "approvals", "visits", "trust", "setti
 const OF_A_SERVER = ["health", "metrics", "audit", "about"] as const;
 
 export interface Route {
-  readonly page: (typeof PLAIN)[number] | (typeof OF_A_SERVER)[number] | "server" | "watch" | "join";
+  readonly page:
+    | (typeof PLAIN)[number]
+    | (typeof OF_A_SERVER)[number]
+    | "server"
+    | "watch"
+    | "join"
+    | "reset";
   /** The server's id on its pages, the code of a one-time link; empty elsewhere. */
   readonly id: string;
   /** The shell that is watched, the part of the settings; empty elsewhere. */
@@ -24,7 +30,7 @@ export function parseRoute(hash: string): Route {
   }
   if (first === "watch" && ID.test(second) && ID.test(third))
     return { ...rest, page: "watch", id: second, part: third };
-  if ((first === "setup" || first === "join") && CODE.test(second))
+  if ((first === "setup" || first === "join" || first === "reset") && CODE.test(second))
     return { ...rest, page: first, id: second };
   const page = PLAIN.find((one) => one === first) ?? "servers";
   return { ...rest, page, part: page === "settings" && /^[a-z]{1,20}$/.test(second) ? second : "" };

@@ -29,6 +29,8 @@ test("addresses lead to pages, and what is no address to the list", () => {
   check("#/join/a_b.c~d", "join", "a_b.c~d", "");
   check("#/join/<img>", "servers", "", "");
   check("#/join", "servers", "", "");
+  check("#/reset/K7QX9M-2P4TZD", "reset", "K7QX9M-2P4TZD", "");
+  check("#/reset", "servers", "", "");
   expect(parseRoute("#/watch/0a/1b").part).toBe("1b");
   expect(parseRoute("#/settings/keys").part).toBe("keys");
   expect(parseRoute("#/settings/<b>").part).toBe("");

@@ -1,6 +1,6 @@
 // Accounts of the made-up world: signing in, the first run, joining, one's own account, other people's.
 import { ConsoleError } from "../../lib/errors";
-import type { Access, Facade, Joining, OwnAccount, People, Setup } from "../../lib/facade";
+import type { Access, Facade, Joining, OwnAccount, People, Resetting, Setup } from "../../lib/facade";
 import type { Sign } from "./sign";
 import { commandOf } from "./visits";
 import { DAY, HOUR, KEY_WORDS, ME, print, soon, type World } from "./world";
@@ -107,6 +107,21 @@ export function fakeJoining(world: World): Joining {
   };
 }
 
+export function fakeResetting(world: World): Resetting {
+  return {
+    async look(code) {
+      await soon();
+      if (code === "over") throw new ConsoleError("reset_over");
+      return { account: ME, passkey: true };
+    },
+    async finish() {
+      await soon();
+      refuseOnce(world);
+      world.signedIn = true;
+    },
+  };
+}
+
 export function fakeAccount(world: World): OwnAccount {
   let codesLeft = 8;
   return {
@@ -157,6 +172,14 @@ export function fakePeople(world: World): People {
     accounts: async () => world.accounts,
     async remove(name) {
       world.accounts = world.accounts.filter((one) => one.name !== name);
+    },
+    async reset(name) {
+      await soon();
+      world.accounts = world.accounts.map((one) => (one.name === name ? { ...one, ways: [] } : one));
+      return {
+        link: "https://relay.acme.example/#/reset/K7QX9M-2P4TZD-8RWN3J-5V6BCF",
+        expiresAt: Date.now() + HOUR / 4,
+      };
     },
     invitations: async () => world.invitations,
     async invite({ account, role, seconds }) {
