@@ -219,6 +219,9 @@ pub(super) async fn servers(
     Ok(Json(Servers { servers: rows.into_iter().map(Server::of).collect(), more }))
 }
 
+/// How a finding may have changed since another scan.
+const CHANGES: [&str; 5] = ["new", "worse", "better", "gone", "unsure"];
+
 /// Which findings.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -264,6 +267,9 @@ pub(super) async fn findings(
     let scoped = caller.scoped(&api);
     let scan = found(&scoped, &id).await?;
     let rank = of.status.as_deref().map(str::parse::<Rank>).transpose();
+    if of.change.as_deref().is_some_and(|change| !CHANGES.contains(&change)) {
+        return Err(Problem::with(Code::BadRequest, "change: no such name"));
+    }
     let which = WhichFindings {
         rank: rank.map_err(|_| Problem::with(Code::BadRequest, "status: no such name"))?,
         check: of.check,

@@ -43,7 +43,7 @@ async fn ended(reports: &Reports) -> StreamClose {
 }
 
 #[tokio::test]
-async fn dos_04_a_message_without_end_and_frames_that_are_none_end_the_stream() {
+async fn dos_04_h_04_a_message_without_end_and_frames_that_are_none_end_the_stream() {
     let world = World::new().await;
     let server = world.enrolled(1).await;
     let agent = Agent::up(&world, &server).await;
