@@ -201,3 +201,10 @@ fn web_06_what_strangers_say_is_text_in_chromium() {
     let folder = open_folder(&site);
     walk(&mut site, "strangers.mjs", &[&folder, HOST_NAME]);
 }
+
+#[test]
+fn web_18_web_19_a_page_runs_what_it_names_and_keeps_no_secret_in_chromium() {
+    if is_there() {
+        walk(&mut Site::planned(plan(), allow_device), "kept.mjs", &[]);
+    }
+}

@@ -292,6 +292,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn h_12_dos_07_two_hundred_calls_at_once_and_then_twenty_a_second() {
+        let (_dir, access, start) = access().await;
+        assert!((0..200).all(|_| access.may_call("ann", start)));
+        assert!(!access.may_call("ann", start));
+        assert!(access.may_call("eve", start), "of each account");
+        let later = start + Duration::from_millis(1_000);
+        assert!((0..20).all(|_| access.may_call("ann", later)));
+        assert!(!access.may_call("ann", later));
+    }
+
+    #[tokio::test]
     async fn aut_08_logins_end_by_idleness_and_by_age() {
         let (_dir, access, start) = access().await;
         for (lasting, idle, age) in [(Lasting::Short, 900, 12 * 3600), (Lasting::Long, 12 * 3600, 30 * DAY_SECS)] {

@@ -21,6 +21,8 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// After so many looks in vain, 30 seconds, it is gone.
 const LOOKS_IN_VAIN: u32 = 6;
+/// Pings and pongs of a client between two looks; it owes one pong in 15 seconds, and each ping costs an answer (DOS-04).
+const SIGNS_MAX: u64 = 100;
 /// Packets of one QUIC stream taken at once: about 32 KiB, what one message to the client should hold.
 const PACKETS_AT_ONCE: usize = 24;
 /// How long a close may take: the frame out, the peer's answer in.
@@ -41,6 +43,30 @@ pub struct Report {
 struct Meter<'a> {
     this: AtomicU64,
     all: &'a AtomicU64,
+}
+
+/// What a client said, whatever it was.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Messages since the beginning.
+    messages: AtomicU64,
+    /// Pings and pongs since the last look.
+    signs: AtomicU64,
+}
+
+impl Heard {
+    /// Counts a message; `false`: it is one sign of life too many.
+    fn count(&self, message: &Result<Message, axum::Error>) -> bool {
+        self.messages.fetch_add(1, Ordering::Relaxed);
+        let sign = matches!(message, Ok(Message::Ping(_) | Message::Pong(_)));
+        !sign || self.signs.fetch_add(1, Ordering::Relaxed) < SIGNS_MAX
+    }
+
+    /// Messages since the beginning; signs of life are counted anew.
+    fn look(&self) -> u64 {
+        self.signs.store(0, Ordering::Relaxed);
+        self.messages.load(Ordering::Relaxed)
+    }
 }
 
 impl<'a> Meter<'a> {
@@ -70,7 +96,7 @@ pub(super) async fn run(
     let (mut to_client, mut from_client) = socket.split();
     let up = Meter::new(&counters.to_agent);
     let down = Meter::new(&counters.to_client);
-    let heard = AtomicU64::new(0);
+    let heard = Heard::default();
     let (client_over, both_over) = oneshot::channel();
     let copied = tokio::select! {
         () = ended.cancelled() => StreamClose::Cut,
@@ -106,13 +132,15 @@ async fn upwards(
     from_client: &mut SplitStream<WebSocket>,
     send: &mut SendStream,
     meter: &Meter<'_>,
-    heard: &AtomicU64,
+    heard: &Heard,
     over: oneshot::Sender<()>,
 ) -> StreamClose {
     let mut over = Some(over);
     let mut wanted = true;
     while let Some(message) = from_client.next().await {
-        heard.fetch_add(1, Ordering::Relaxed);
+        if !heard.count(&message) {
+            return StreamClose::Protocol;
+        }
         match message {
             Ok(Message::Binary(bytes)) if bytes.is_empty() => {
                 drop(send.finish());
@@ -170,11 +198,11 @@ async fn downwards(
 }
 
 /// Ends when the client was silent for too long.
-async fn silence(heard: &AtomicU64) {
+async fn silence(heard: &Heard) {
     let (mut known, mut in_vain) = (0, 0);
     while in_vain < LOOKS_IN_VAIN {
         sleep(LOOK_EVERY).await;
-        let now = heard.load(Ordering::Relaxed);
+        let now = heard.look();
         in_vain = if now == known { in_vain + 1 } else { 0 };
         known = now;
     }

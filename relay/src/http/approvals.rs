@@ -160,6 +160,8 @@ impl Approval {
 
 /// What is known of the list.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Known {
     /// Seconds to wait for news, at most 25; counts with `seen` only.
     #[serde(default)]
@@ -262,6 +264,8 @@ pub(super) struct PastApprovals {
 
 /// From where on.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Before {
     /// Id of the last one that is known; absent for the newest.
     #[param(value_type = Option<String>)]

@@ -3,7 +3,7 @@
 //! the tenant does not compile.
 
 use super::problem::{Code, Problem};
-use super::{Api, page};
+use super::{Api, edge, page};
 use crate::access::{BearerToken, needs_touch};
 use crate::clock;
 use crate::store::{Account, Actor, Role, Scoped};
@@ -179,14 +179,16 @@ impl<A: FromStr, B: FromStr> FromRequestParts<Arc<Api>> for TwoIds<A, B> {
     }
 }
 
-/// The JSON body of a request.
+/// The JSON body of a request, which has come within [`edge::REQUEST`], also where the answer may take longer (DOS-03).
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Body<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
-        match axum::Json::<T>::from_request(request, api).await {
+        let reading = axum::Json::<T>::from_request(request, api);
+        let read = tokio::time::timeout(edge::REQUEST, reading).await.map_err(|_| Code::TooSlow)?;
+        match read {
             Ok(axum::Json(body)) => Ok(Body(body)),
             Err(e) if e.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => Err(Code::TooLarge.into()),
             Err(e) => Err(Problem::with(Code::BadRequest, &e.body_text())),

@@ -270,6 +270,8 @@ pub(super) async fn show(
 
 /// From where on.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct From {
     /// Those that came before this run: the last one of an answer.
     #[param(value_type = Option<String>)]

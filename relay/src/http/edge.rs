@@ -16,7 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 /// Largest body (H-11); the largest honest one is a grant with its challenge and signature, in base64.
 const BODY_BYTES_MAX: usize = 256 << 10;
 /// A request that takes longer is given up (H-11). Two queues of the database fit in it.
-const REQUEST: Duration = Duration::from_secs(10);
+pub(super) const REQUEST: Duration = Duration::from_secs(10);
 
 /// Sent with every answer (H-02).
 const HEADERS: [(HeaderName, &str); 7] = [

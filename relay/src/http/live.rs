@@ -32,6 +32,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 const PING_EVERY: Duration = Duration::from_secs(15);
 /// A watcher that says nothing for so many of those is gone.
 const PINGS_IN_VAIN: u32 = 2;
+/// Pings and pongs of a watcher between two of ours; it owes one, and each ping costs an answer (DOS-04).
+const SIGNS_MAX: u32 = 100;
 /// A message that cannot be written for so long has no reader.
 const WRITE_WAIT: Duration = Duration::from_secs(30);
 
@@ -101,20 +103,23 @@ async fn talk(
     let mut pings = interval(PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
-    let mut in_vain = 0;
+    let (mut in_vain, mut signs) = (0, 0);
     loop {
         let messages = tokio::select! {
             biased;
             said = from_client.next() => match said {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
-                    in_vain = 0;
+                    (in_vain, signs) = (0, signs + 1);
+                    if signs > SIGNS_MAX {
+                        return Some(StreamClose::Protocol);
+                    }
                     continue;
                 }
                 Some(Ok(Message::Text(_) | Message::Binary(_))) => return Some(StreamClose::Protocol),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
             },
             _ = pings.tick() => {
-                in_vain += 1;
+                (in_vain, signs) = (in_vain + 1, 0);
                 if in_vain > PINGS_IN_VAIN {
                     return Some(StreamClose::Silent);
                 }

@@ -135,6 +135,8 @@ fn who(caller: &Caller) -> Who {
 
 /// How many.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Most {
     /// 1 to 200; 50 by default.
     count: Option<u32>,
@@ -211,6 +213,8 @@ pub(super) async fn processes(
 
 /// Which time.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Time {
     /// First millisecond of Unix time, by the server's clock.
     from: Option<u64>,

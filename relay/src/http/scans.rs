@@ -52,6 +52,8 @@ async fn found(scoped: &Scoped<'_>, id: &ScanId) -> Result<Scan, Problem> {
 
 /// From where on.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct From {
     /// Those that began before this scan: the last one of an answer.
     #[param(value_type = Option<String>)]
@@ -95,6 +97,8 @@ fn cut<T>(rows: &mut Vec<T>, page: u32) -> bool {
 
 /// Beside which scan.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Beside {
     /// The scan that this one is compared with. Default: the one of the same selection before it.
     #[param(value_type = Option<String>)]
@@ -171,6 +175,8 @@ pub(super) async fn cancel(
 
 /// Which servers.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct OfServers {
     /// Those in this state.
     state: Option<String>,
@@ -213,8 +219,13 @@ pub(super) async fn servers(
     Ok(Json(Servers { servers: rows.into_iter().map(Server::of).collect(), more }))
 }
 
+/// How a finding may have changed since another scan.
+const CHANGES: [&str; 5] = ["new", "worse", "better", "gone", "unsure"];
+
 /// Which findings.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct OfFindings {
     /// `critical`, `warning`, `unknown`; `ok`: it was bad, and is not any more.
     status: Option<String>,
@@ -256,6 +267,9 @@ pub(super) async fn findings(
     let scoped = caller.scoped(&api);
     let scan = found(&scoped, &id).await?;
     let rank = of.status.as_deref().map(str::parse::<Rank>).transpose();
+    if of.change.as_deref().is_some_and(|change| !CHANGES.contains(&change)) {
+        return Err(Problem::with(Code::BadRequest, "change: no such name"));
+    }
     let which = WhichFindings {
         rank: rank.map_err(|_| Problem::with(Code::BadRequest, "status: no such name"))?,
         check: of.check,
@@ -275,6 +289,8 @@ pub(super) async fn findings(
 
 /// Which reports.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct OfReports {
     /// Ids of servers with commas between them, at most 32.
     #[serde(default)]

@@ -106,6 +106,8 @@ fn texts(labels: &BTreeSet<Label>) -> Vec<String> {
 
 /// Which servers.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Labels that a server must have, all of them, with commas between them. A key without a value means any value.
     #[serde(default)]

@@ -82,6 +82,8 @@ impl Session {
 
 /// Which streams.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// To this server.
     #[param(value_type = Option<String>)]
@@ -150,6 +152,8 @@ pub(super) async fn cut(
 
 /// From where on.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct After {
     /// Number of the last event that is known; 0 for all.
     #[serde(default)]

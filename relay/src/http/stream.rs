@@ -29,6 +29,8 @@ const PATH_CHARS: usize = 200;
 
 /// What the client says about the stream: for lists, never for a decision.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Purpose {
     /// `shell`, `exec` or `attach`.
     #[serde(default)]

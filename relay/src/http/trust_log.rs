@@ -20,6 +20,8 @@ use utoipa::{IntoParams, ToSchema};
 
 /// From where on.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct From {
     /// Number of the first entry to send; 0 is the first of all.
     #[serde(default)]

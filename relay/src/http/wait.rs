@@ -17,6 +17,8 @@ const SECS_MAX: u64 = 25;
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wait {
     /// Seconds to wait for news, at most 25.
     #[serde(default)]

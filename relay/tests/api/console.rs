@@ -98,6 +98,26 @@ async fn h_07_every_file_is_our_own_and_hashed_ones_are_kept() {
     world.stop().await;
 }
 
+/// A page of an older release may ask for files that are gone, and nothing may stand between a page and the relay.
+#[tokio::test]
+async fn web_18_no_old_file_is_answered_and_nothing_works_in_the_background() {
+    let world = World::fresh(PLAIN).await;
+    let console = Console::embedded();
+    for old in ["/assets/index-00000000.js", "/assets/index.js", "/sw.js", "/service-worker.js", "/manifest.json"] {
+        let answer = world.raw(request("GET", old, &[], "").as_bytes()).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (404, "unknown"), "{old}");
+        assert_eq!(header(&answer, "cache-control"), "no-store", "{old}: that it is not there is not kept");
+    }
+    for path in console.paths() {
+        let answer = world.raw(request("GET", path, &[], "").as_bytes()).await;
+        assert!(!answer.body.contains("serviceWorker.register"), "{path}");
+        assert_eq!(header(&answer, "service-worker-allowed"), "", "{path}");
+    }
+    let policy = header(&page(&world).await, "content-security-policy").to_owned();
+    assert!(!policy.contains("worker-src") && policy.contains("default-src 'none'"), "{policy}");
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn web_14_no_spelling_of_a_path_leads_to_the_disk() {
     let world = World::fresh(PLAIN).await;

@@ -186,6 +186,23 @@ async fn a_provider_that_is_away_is_named_and_keeps_nobody_else_out() {
     world.stop().await;
 }
 
+#[tokio::test]
+async fn web_15_a_provider_that_redirects_is_not_followed_and_its_words_are_shown_to_nobody() {
+    for to in ["/inside", "http://169.254.169.254/latest", "file:///etc/passwd", "gopher://127.0.0.1:1/x"] {
+        let provider = Provider::start().await;
+        let (world, _) = World::with_provider(&provider.issuer, "").await;
+        provider.redirects(&if to.starts_with('/') { format!("{}{to}", provider.issuer) } else { to.to_owned() });
+        let refused = world.page_says("POST", "/api/v1/login/oidc/start", "", &json!({})).await;
+        assert_eq!((refused.status, refused.problem().as_str()), (502, "provider-away"), "{to}");
+        for inside in ["a word from inside", "169.254", "passwd", "gopher"] {
+            assert!(!refused.body.contains(inside), "{to}: {refused:?}");
+        }
+        let asked = provider.asked();
+        assert!(asked.iter().any(|path| path == "/keys") && !asked.iter().any(|path| path == "/inside"), "{asked:?}");
+        world.stop().await;
+    }
+}
+
 /// Walks from the provider's page to where it sends the browser, as a browser does; `home` is where it stops.
 async fn walk(issuer: &str, url: &str, home: &str) -> String {
     let (mut url, mut cookies) = (url.to_owned(), Vec::<String>::new());

@@ -29,14 +29,14 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A relay as a process of its own; killed when dropped.
-struct Relay {
-    child: Child,
-    clients: SocketAddr,
+pub(crate) struct Relay {
+    pub(crate) child: Child,
+    pub(crate) clients: SocketAddr,
     said: Vec<String>,
 }
 
 impl Relay {
-    fn start(dir: &Path, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(dir: &Path, environment: &[(&str, &str)]) -> Self {
         let mut command = program();
         command.args(["serve", "--data-dir"]).arg(dir).envs(environment.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -47,7 +47,11 @@ impl Relay {
                 break;
             }
         }
-        let clients = said.iter().find_map(|line| line.split_once("http://")).expect("it listens for clients").1;
+        let clients = said
+            .iter()
+            .find_map(|line| line.split_once("http://").or(line.split_once("https://")))
+            .expect("it listens for clients")
+            .1;
         let end = clients.find(' ').unwrap_or(clients.len());
         Self { clients: clients[..end].parse().unwrap(), child, said }
     }

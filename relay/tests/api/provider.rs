@@ -41,6 +41,9 @@ struct State {
     signed: Signed,
     /// Replace claims, or take them away (`null`).
     claims: Map<String, Value>,
+    /// Where it sends whoever asks for its keys, and what was asked.
+    away: Option<String>,
+    asked: Vec<String>,
     /// By code: nonce and challenge.
     codes: Vec<(String, String, String)>,
 }
@@ -53,7 +56,15 @@ impl Provider {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
-        let state = State { key: key(), kid: 1, signed: Signed::Well, claims: Map::new(), codes: Vec::new() };
+        let state = State {
+            key: key(),
+            kid: 1,
+            signed: Signed::Well,
+            claims: Map::new(),
+            away: None,
+            asked: Vec::new(),
+            codes: Vec::new(),
+        };
         let state = Arc::new(Mutex::new(state));
         let (of_task, at) = (state.clone(), issuer.clone());
         let serving = tokio::spawn(async move {
@@ -68,6 +79,16 @@ impl Provider {
     pub(crate) fn will(&self, signed: Signed, claims: Value) {
         let mut state = self.state.lock().unwrap();
         (state.signed, state.claims) = (signed, claims.as_object().unwrap().clone());
+    }
+
+    /// Sends whoever asks for its keys elsewhere from now on.
+    pub(crate) fn redirects(&self, to: &str) {
+        self.state.lock().unwrap().away = Some(to.to_owned());
+    }
+
+    /// The paths that were asked for.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.state.lock().unwrap().asked.clone()
     }
 
     /// What its page would do once somebody has signed in there: a code for the browser, and the state.
@@ -108,18 +129,22 @@ async fn answer(mut stream: TcpStream, issuer: &str, state: &Mutex<State>) {
         }
     };
     let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
-    let (status, body) = {
+    let (status, body, away) = {
         let mut state = state.lock().unwrap();
-        match path.as_str() {
+        state.asked.push(path.clone());
+        let away = state.away.clone().filter(|_| path == "/keys");
+        let (status, body) = match path.as_str() {
+            "/keys" if away.is_some() => ("302 Found", json!({"inside": "a word from inside"})),
             "/.well-known/openid-configuration" => ("200 OK", configuration(issuer)),
             "/keys" => ("200 OK", state.keys()),
             "/token" => state.token(issuer, &text),
             _ => ("404 Not Found", json!({})),
-        }
+        };
+        (status, body, away.map(|to| format!("location: {to}\r\n")).unwrap_or_default())
     };
     let body = body.to_string();
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", body.len());
-    drop(stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await);
+    drop(stream.write_all(format!("{head}{away}connection: close\r\n\r\n{body}").as_bytes()).await);
 }
 
 fn configuration(issuer: &str) -> Value {

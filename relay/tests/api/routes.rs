@@ -1,9 +1,14 @@
 //! Every route, taken from the relay's own OpenAPI document: what a stranger and another customer get to see.
 
+use crate::authenticator::Authenticator;
 use crate::customer::Customer;
 use crate::world::{World, base64};
+use cloud_doctor_proto::ids::StreamId;
 use cloud_doctor_relay::clock;
+use cloud_doctor_relay::store::StreamOpened;
+use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Method and path of every route of the document.
 pub(crate) fn routes(document: &Value) -> Vec<(String, String, bool)> {
@@ -68,68 +73,32 @@ async fn every_route_needs_a_login_but_those_that_make_one() {
 }
 
 #[tokio::test]
-async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
+async fn web_12_ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
     let (world, ann) = World::with_ann().await;
     let bob = world.add_bob().await;
     let mut customer = Customer::new(10);
-    let server = world.add_server(&ann, &mut customer).await.to_string();
-    let token = world.get("/api/v1/enrolment-tokens", &ann).await["tokens"][0]["id"].as_str().unwrap().to_owned();
-    let ask = body("", &server);
-    let approval = world.call("POST", "/api/v1/approvals", Some(&ann), Some(ask)).await.ok();
-    let approval = approval["id"].as_str().unwrap().to_owned();
-    let wish = json!({"name": "x", "as": "engineer", "valid_secs": 60});
-    let join = world.call("POST", "/api/v1/joins", Some(&ann), Some(wish)).await.ok();
-    let join = join["id"].as_str().unwrap().to_owned();
-    let run = world.check_run(&server, 1, &[]).await;
-    let (checks, until) = (format!("/api/v1/servers/{server}/checks"), clock::now().0 + 60);
-    let wish = json!({"check": "x", "subject": "", "reason": "x", "until": until});
-    let waiver = world.call("POST", &format!("{checks}/waivers"), Some(&ann), Some(wish)).await.ok();
-    let waiver = waiver["waiver"].as_str().unwrap().to_owned();
+    let things = things(&world, &ann, &mut customer).await;
+    let checks = format!("/api/v1/servers/{}/checks", things["servers"]);
     let known = world.get(&checks, &ann).await;
-    let [scan, plan] = of_scans(&world, &ann).await;
     let before = state(&world, &ann).await;
 
     let document = cloud_doctor_relay::http::openapi().to_json().unwrap();
+    let entry = base64(&customer.log.entries_from(0, 1)[0]);
     let mut refused = 0;
     for (method, path, open) in routes(&serde_json::from_str(&document).unwrap()) {
         if open || path.ends_with("/logout") {
             continue;
         }
-        let id = if path.contains("/scans/") {
-            &scan
-        } else if path.contains("/scan-plans/") {
-            &plan
-        } else if path.contains("servers") {
-            &server
-        } else if path.contains("approvals") {
-            &approval
-        } else if path.contains("/joins/") {
-            &join
-        } else {
-            &token
-        };
-        let of_checks = |path: String| path.replace("{run}", &run).replace("{waiver}", &waiver);
-        let url = of_checks(path.replace("{id}", id).replace("{name}", "ann"));
-        let answer = world.call(&method, &url, Some(&bob), Some(body(&url, &server))).await;
-        let own = json!({"name": "Other"});
-        for foreign in [
-            &server,
-            &token,
-            &approval,
-            &join,
-            &run,
-            &waiver,
-            &scan,
-            &plan,
-            &base64(&customer.log.entries_from(0, 1)[0]),
-        ] {
-            assert!(!answer.body.contains(foreign.as_str()), "{method} {url} shows {foreign}: {own} {answer:?}");
+        let [url, none] = [url(&things, &path, false), url(&things, &path, true)];
+        let asked = body(&url, &things["servers"]);
+        let answer = world.call(&method, &url, Some(&bob), Some(asked.clone())).await;
+        for foreign in things.values().chain([&entry]) {
+            assert!(!answer.body.contains(foreign.as_str()), "{method} {url} shows {foreign}: {answer:?}");
         }
         if path.contains('{') {
             assert_eq!((answer.status, answer.problem().as_str()), (404, "unknown"), "{method} {url}");
             refused += 1;
-            let none = of_checks(path.replace("{id}", &"f".repeat(id.len())).replace("{name}", "nobody"));
-            let unknown = world.call(&method, &none, Some(&bob), Some(body(&url, &server))).await;
+            let unknown = world.call(&method, &none, Some(&bob), Some(asked)).await;
             assert_eq!(answer.body, unknown.body, "{method} {url}: not yours and not there are the same");
         }
     }
@@ -137,6 +106,65 @@ async fn ten_01_another_customer_sees_and_changes_nothing_through_any_route() {
     assert_eq!(world.get(&checks, &ann).await, known);
     assert_eq!(state(&world, &ann).await, before);
     world.stop().await;
+}
+
+/// A route's address with the names of somebody's things in it, or with names of nothing. A route that names something
+/// else has no rule here: whoever adds one says whose it is.
+pub(crate) fn url(things: &Things, path: &str, of_nothing: bool) -> String {
+    let of = path.split_once("/{id}").map(|(of, _)| of.strip_prefix("/api/v1/").unwrap());
+    let id = of.map_or("", |of| things.get(of).unwrap_or_else(|| panic!("{path}: no rule says whose {of}/{{id}} is")));
+    let (id, name) = if of_nothing { ("f".repeat(id.len()), "nobody") } else { (id.to_owned(), "ann") };
+    let url = path.replace("{id}", &id).replace("{name}", name);
+    let url = url.replace("{run}", &things["run"]).replace("{waiver}", &things["waiver"]);
+    assert!(!url.contains('{'), "{url}: no rule says what that names");
+    url
+}
+
+/// By what stands before the name in a route.
+pub(crate) type Things = BTreeMap<&'static str, String>;
+
+/// One of everything that has a name, of an admin `ann`.
+pub(crate) async fn things(world: &World, token: &str, customer: &mut Customer) -> Things {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let make = async |path: &str, wish: Value| {
+        world.call("POST", &format!("/api/v1/{path}"), Some(token), Some(wish)).await.ok()
+    };
+    let id = world.add_server(token, customer).await;
+    let server = id.to_string();
+    let wish = json!({"check": "x", "subject": "", "reason": "x", "until": clock::now().0 + 60});
+    let waiver = make(&format!("servers/{server}/checks/waivers"), wish).await;
+    let join = make("joins", json!({"name": "x", "as": "engineer", "valid_secs": 60})).await;
+    let key = SigningKey::from_bytes(&[9; 32]).verifying_key().to_bytes();
+    let key = [&[0, 0, 0, 11][..], b"ssh-ed25519", &[0, 0, 0, 32], &key].concat();
+    let invitation = make("invitations", json!({"engineer_key": base64(&key)})).await;
+    let [scan, plan] = of_scans(world, token).await;
+    let opened = StreamOpened {
+        stream: StreamId([0x5e; 16]),
+        account: "ann".into(),
+        agent: id,
+        client: "192.0.2.1".into(),
+        purpose: "shell".into(),
+        visit: None,
+        channel: None,
+    };
+    let stream = opened.stream.to_string();
+    world.stream(token, "ann", opened).await;
+    world.add_passkey(token, &mut Authenticator::new("of ann")).await.ok();
+    let first = async |path: &str, list: &str| text(&world.get(&format!("/api/v1/{path}"), token).await[list][0]["id"]);
+    Things::from([
+        ("run", world.check_run(&server, 1, &[]).await),
+        ("waiver", text(&waiver["waiver"])),
+        ("approvals", text(&make("approvals", body("", &server)).await["id"])),
+        ("joins", text(&join["id"])),
+        ("invitations", text(&invitation["id"])),
+        ("scans", scan),
+        ("scan-plans", plan),
+        ("sessions", stream),
+        ("enrolment-tokens", first("enrolment-tokens", "tokens").await),
+        ("me/passkeys", first("me/passkeys", "passkeys").await),
+        ("me/logins", first("me/logins", "logins").await),
+        ("servers", server),
+    ])
 }
 
 /// Names of a scan and of a plan that an admin makes.

@@ -16,7 +16,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-const TLS: &str = "[agents]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = ''\n[clients]\nlisten = '127.0.0.1:0'\n";
+pub(crate) const TLS: &str =
+    "[agents]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = ''\n[clients]\nlisten = '127.0.0.1:0'\n";
 
 /// Remembers the pin of whatever it is shown.
 #[derive(Debug, Default)]
@@ -60,6 +61,27 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
+/// A client that trusts anybody.
+pub(crate) fn client_config(alpn: &[&[u8]]) -> Arc<rustls::ClientConfig> {
+    Arc::new(config(&Arc::default(), aws_lc_rs::default_provider(), &[&version::TLS13], alpn))
+}
+
+fn config(
+    anybody: &Arc<Anybody>,
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+    alpn: &[&[u8]],
+) -> rustls::ClientConfig {
+    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(anybody.clone())
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    config
+}
+
 async fn handshake(
     world: &World,
     versions: &[&'static SupportedProtocolVersion],
@@ -75,13 +97,7 @@ async fn handshake_with(
     alpn: &[&[u8]],
 ) -> std::io::Result<(Pin, u16)> {
     let anybody = Arc::new(Anybody::default());
-    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(versions)
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(anybody.clone())
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let config = config(&anybody, provider, versions, alpn);
     let exchange = async {
         let stream = TcpStream::connect(world.running.bound().clients).await?;
         let name = ServerName::try_from("relay.test").unwrap();

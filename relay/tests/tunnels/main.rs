@@ -7,6 +7,7 @@
 mod checks;
 mod enrolment;
 mod faults;
+mod frames;
 mod handmade;
 mod icmp;
 mod identity;

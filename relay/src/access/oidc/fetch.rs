@@ -1,18 +1,24 @@
 //! The way to the identity provider: one request, one answer, over rustls.
 //!
-//! Redirects are not followed: what the provider's documents name is asked and nothing else (SSRF). An answer has a
-//! bound in bytes and in time.
+//! Redirects are not followed: what the provider's documents name is asked and nothing else (SSRF). Where the issuer
+//! lives is the operator's choice; another host that its documents name must have a public address, whatever its name
+//! says, and is connected to at the address that was looked at (WEB-15). An answer has a bound in bytes and in time.
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioExecutor;
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tower::Service;
 
 /// A provider's documents, keys and tokens are a few KiB.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
@@ -22,12 +28,12 @@ const ANSWER: Duration = Duration::from_secs(4);
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Without TLS, to another machine; or no address at all.
-    #[error("the address is neither https nor this machine's")]
+    /// Without TLS, to another machine; not in public, and not the issuer; or no address at all.
+    #[error("the address is neither https nor this machine's, or lies in a private network")]
     Address,
     /// This machine trusts no certificate authority.
     #[error("no certificate authority is trusted here: {0}")]
-    Roots(#[source] std::io::Error),
+    Roots(#[source] io::Error),
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(#[from] hyper_util::client::legacy::Error),
@@ -42,23 +48,33 @@ pub enum FetchError {
 /// A client for one provider.
 #[derive(Debug)]
 pub(super) struct Fetch {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    /// The issuer's.
+    host: String,
     /// The provider runs on this machine, without TLS.
     plain: bool,
 }
 
 impl Fetch {
-    pub(super) fn new(plain: bool) -> Result<Self, FetchError> {
+    pub(super) fn new(issuer: &str) -> Result<Self, FetchError> {
+        let issuer: hyper::Uri = issuer.parse().map_err(|_| FetchError::Address)?;
+        let host = issuer.host().ok_or(FetchError::Address)?.to_owned();
+        let mut http = HttpConnector::new_with_resolver(Resolver { own: host.clone() });
+        http.enforce_http(false);
         let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(crate::tls::provider());
         let builder = builder.map_err(FetchError::Roots)?;
-        let connector = builder.https_or_http().enable_http1().build();
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), plain })
+        let connector = builder.https_or_http().enable_http1().wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, host, plain: issuer.scheme_str() == Some("http") })
     }
 
     fn may_ask(&self, uri: &hyper::Uri) -> bool {
         let here = matches!(uri.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
         match uri.scheme_str() {
-            Some("https") => true,
+            // What is written as an address is never resolved.
+            Some("https") => uri
+                .host()
+                .is_some_and(|host| host.eq_ignore_ascii_case(&self.host) || address(host).is_none_or(is_public)),
             Some("http") => self.plain && here,
             Some(_) | None => false,
         }
@@ -84,6 +100,55 @@ impl<'c> AsyncHttpClient<'c> for Fetch {
     }
 }
 
+/// Finds hosts by their names; of those that the operator did not name, public addresses only.
+#[derive(Debug, Clone)]
+struct Resolver {
+    own: String,
+}
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let any = name.as_str().eq_ignore_ascii_case(&self.own);
+        let finding = GaiResolver::new().call(name);
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = finding.await?.filter(|found| any || is_public(found.ip())).collect();
+            if found.is_empty() {
+                return Err(io::Error::other("the name leads into a private network"));
+            }
+            Ok(found.into_iter())
+        })
+    }
+}
+
+/// A host that is written as an address.
+fn address(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// Neither this machine nor a network that the internet does not reach; there are services there that trust whoever asks.
+fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            let nobody = a == 0 || ip.is_broadcast() || ip.is_multicast();
+            !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || shared || nobody)
+        }
+        IpAddr::V6(ip) => {
+            let nobody = ip.is_unspecified() || ip.is_multicast();
+            !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || nobody)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -91,7 +156,7 @@ mod tests {
 
     #[test]
     fn aut_10_nothing_is_asked_without_tls_but_on_this_machine_when_the_provider_is_here() {
-        let (tls, plain) = (Fetch::new(false).unwrap(), Fetch::new(true).unwrap());
+        let (tls, plain) = (Fetch::new("https://id.example").unwrap(), Fetch::new("http://127.0.0.1:9").unwrap());
         for (uri, expected) in [
             ("https://id.example/keys", [true, true]),
             ("http://127.0.0.1:9/keys", [false, true]),
@@ -103,5 +168,53 @@ mod tests {
             let uri = uri.parse().unwrap();
             assert_eq!([tls.may_ask(&uri), plain.may_ask(&uri)], expected, "{uri}");
         }
+    }
+
+    const INSIDE: [&str; 16] = [
+        "127.0.0.1",
+        "127.9.9.9",
+        "0.0.0.0",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "255.255.255.255",
+        "224.0.0.1",
+        "::1",
+        "::",
+        "fd00:ec2::254",
+        "fe80::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+    ];
+
+    #[tokio::test]
+    async fn web_15_what_the_documents_name_leads_to_no_private_address() {
+        let fetch = Fetch::new("https://id.example").unwrap();
+        for inside in INSIDE {
+            let host = if inside.contains(':') { format!("[{inside}]") } else { inside.to_owned() };
+            assert!(!fetch.may_ask(&format!("https://{host}/keys").parse().unwrap()), "{inside}");
+            let of_issuer = Fetch::new(&format!("https://{host}")).unwrap();
+            assert!(
+                of_issuer.may_ask(&format!("https://{host}/keys").parse().unwrap()),
+                "{inside}: the operator's word"
+            );
+        }
+        for public in ["192.0.2.1", "1.1.1.1", "[2001:db8::1]", "keys.example"] {
+            assert!(fetch.may_ask(&format!("https://{public}/keys").parse().unwrap()), "{public}");
+        }
+        for no_address in ["file:///etc/passwd", "gopher://id.example/", "ftp://id.example/", "//id.example/"] {
+            let uri = no_address.parse();
+            assert!(uri.map_or(true, |uri| !fetch.may_ask(&uri)), "{no_address}");
+        }
+        // Names, and numbers that the system takes for addresses: looked at after they were resolved.
+        for name in ["localhost", "2130706433", "0177.0.0.1", "0x7f.1", "127.1"] {
+            let mut resolver = Resolver { own: "id.example".into() };
+            let refused = resolver.call(name.parse().unwrap()).await;
+            assert!(refused.is_err(), "{name}: {:?}", refused.unwrap().collect::<Vec<_>>());
+        }
+        let mut resolver = Resolver { own: "localhost".into() };
+        assert!(resolver.call("localhost".parse().unwrap()).await.unwrap().all(|found| found.ip().is_loopback()));
     }
 }

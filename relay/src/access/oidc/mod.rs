@@ -192,7 +192,7 @@ impl Oidc {
     /// [`FetchError`] when this machine trusts no certificate authority, or the issuer is no address.
     pub fn new(settings: OidcSettings, secret: Option<String>, now: Instant) -> Result<Self, FetchError> {
         let issuer = IssuerUrl::new(settings.issuer.clone()).map_err(|_| FetchError::Address)?;
-        let fetch = Fetch::new(settings.issuer.starts_with("http://"))?;
+        let fetch = Fetch::new(&settings.issuer)?;
         let secret = secret.map(ClientSecret::new);
         let starts = Mutex::new(Buckets::new(STARTS, now));
         Ok(Self { settings, issuer, secret, fetch, begun: Pending::default(), starts, known: Mutex::new(None) })

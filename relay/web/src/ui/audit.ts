@@ -68,12 +68,21 @@ export function weight(event: string): "ok" | "warning" | "critical" {
   return ALARMS.has(event) ? "critical" : WARNINGS.has(event) ? "warning" : "ok";
 }
 
-/** A field as one reads it; long ids are cut. */
-function plain(value: unknown): string {
+/** Lists in lists that are read; an honest agent has none. */
+const DEPTH_MAX = 4;
+
+/** A field as one reads it; long ids are cut, and what a lying agent nested without end. */
+function plain(value: unknown, depth = 0): string {
   if (typeof value === "string") return value.replaceAll(/\b[0-9a-f]{32,}\b/g, (id) => id.slice(0, 12));
-  if (Array.isArray(value)) return value.map(plain).join(" ");
+  if (Array.isArray(value))
+    return depth < DEPTH_MAX ? value.map((one) => plain(one, depth + 1)).join(" ") : "…";
   if (value === null || value === undefined || value === false) return "";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (typeof value !== "object") return String(value);
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return "…";
+  }
 }
 
 /** The sentence of an entry; `undefined`: an event of a newer agent, which is shown by its name. */

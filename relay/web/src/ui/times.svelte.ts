@@ -1,5 +1,5 @@
 // Times as people read them, and one clock for all that counts seconds.
-import { timeFormat } from "./formats";
+import { dateOf, timeFormat } from "./formats";
 import { language, t } from "./words.svelte";
 
 const clock = $state({ now: Date.now() });
@@ -43,7 +43,7 @@ export function roundTrip(milliseconds: number): string {
 
 /** `14:02` today, with the day otherwise. */
 export function clockTime(milliseconds: number): string {
-  const at = new Date(milliseconds);
+  const at = dateOf(milliseconds);
   const today = at.toDateString() === new Date(clock.now).toDateString();
   const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
   const day = { month: "short", day: "numeric" } as const;
@@ -52,12 +52,12 @@ export function clockTime(milliseconds: number): string {
 
 /** `26 Nov 2026`, for things that last long. */
 export function day(milliseconds: number): string {
-  return timeFormat(language(), { dateStyle: "medium" }).format(new Date(milliseconds));
+  return timeFormat(language(), { dateStyle: "medium" }).format(dateOf(milliseconds));
 }
 
 /** The whole of it, for hovering. */
 export function exactTime(milliseconds: number): string {
-  const at = new Date(milliseconds);
+  const at = dateOf(milliseconds);
   const local = timeFormat(language(), { dateStyle: "full", timeStyle: "long" }).format(at);
   return `${local} · ${at.toISOString().slice(0, 19)}Z`;
 }

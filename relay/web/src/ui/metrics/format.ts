@@ -1,6 +1,6 @@
 // Numbers as engineers write them, for cells, axes and files.
 
-import { timeFormat } from "../formats";
+import { dateOf, timeFormat } from "../formats";
 import { bytes } from "../times.svelte";
 import { language } from "../words.svelte";
 
@@ -51,8 +51,8 @@ export function unitName(unit: Unit): string {
 
 /** `14:02:07`, with the day where it is another. */
 export function moment(at: number, now: number): string {
-  const today = new Date(at).toDateString() === new Date(now).toDateString();
+  const today = dateOf(at).toDateString() === new Date(now).toDateString();
   const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" } as const;
   const day = { month: "short", day: "numeric" } as const;
-  return timeFormat(language(), today ? time : { ...day, ...time }).format(new Date(at));
+  return timeFormat(language(), today ? time : { ...day, ...time }).format(dateOf(at));
 }

@@ -2,7 +2,7 @@
 // apart without colour. Never: a text as markup.
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { timeFormat } from "../formats";
+import { dateOf, timeFormat } from "../formats";
 import { told, type Unit } from "./format";
 import type { Span } from "./look.svelte";
 import { type Line, moved } from "./lookup";
@@ -250,7 +250,7 @@ function clock(plot: uPlot, ticks: readonly number[], language: string): string[
         ? time
         : { ...time, second: "2-digit" },
   );
-  return ticks.map((tick) => format.format(new Date(tick * 1000)));
+  return ticks.map((tick) => format.format(dateOf(tick * 1000)));
 }
 
 function dataOf({ times, lines, earlier }: Picture): uPlot.AlignedData {
