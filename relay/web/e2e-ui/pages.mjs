@@ -553,7 +553,7 @@ export const PAGES = [
     at: "add",
     steps: (page) => page.locator("pre").first().waitFor(),
   },
-  { name: "about", at: `${SERVER}/about`, steps: (page) => page.locator(".rule").first().waitFor() },
+  { name: "about", at: `${SERVER}/about`, steps: (page) => page.locator(".changes").waitFor() },
   {
     name: "about-rename",
     world: "rootless",
