@@ -330,11 +330,11 @@ test.each(ROWS.map((row) => [row.page, row] as const))(
     for (const text of HOSTILE) {
       await open(row, (answer) => strange(answer, row.fields, text));
       await areText([text], row.fields);
-      await unmount(shown ?? {});
-      shown = undefined;
+      await close();
       document.body.innerHTML = "";
     }
   },
+  SIXTY_MS,
 );
 
 /** A server's series, of which each names what is measured. */
@@ -355,32 +355,28 @@ function columnsOf(text: string) {
   });
 }
 
-test.each(HOSTILE)(
-  "WEB-06 disks, networks and services in charts and their table: %j",
-  async (text) => {
-    const { CHARTS, drawn } = await import("./metrics/charts");
-    const { Chooser, Lookup } = await import("./metrics/lookup");
-    const times = Float64Array.of(1000, 2000);
-    const lookup = new Lookup({ times, columns: columnsOf(text), dropped: 0 });
-    const charts = CHARTS.map((chart) => drawn(chart, lookup, new Chooser(), 2000));
-    const look = { cursor: undefined, times, newest: 2000, charts } as unknown as Look;
-    const { default: Values } = await import("./metrics/Values.svelte");
-    shown = mount(Values, { target: document.body, props: { look } });
-    const details = document.querySelector("details");
-    if (details) details.open = true;
-    details?.dispatchEvent(new Event("toggle"));
-    await stand(["mountpoint", "device", "service"].map((key) => `${key} ${text}`));
-    await close();
-    const { default: Chart } = await import("./metrics/Chart.svelte");
-    for (const one of charts.filter(({ lines }) => lines.length > 0)) {
-      const props = { look, drawn: one, events: [], height: 100 };
-      const chart = mount(Chart, { target: document.body, props });
-      await stand(one.lines.map(({ label }) => label));
-      await unmount(chart);
-    }
-  },
-  SIXTY_MS,
-);
+test.each(HOSTILE)("WEB-06 disks, networks and services in charts and their table: %j", async (text) => {
+  const { CHARTS, drawn } = await import("./metrics/charts");
+  const { Chooser, Lookup } = await import("./metrics/lookup");
+  const times = Float64Array.of(1000, 2000);
+  const lookup = new Lookup({ times, columns: columnsOf(text), dropped: 0 });
+  const charts = CHARTS.map((chart) => drawn(chart, lookup, new Chooser(), 2000));
+  const look = { cursor: undefined, times, newest: 2000, charts } as unknown as Look;
+  const { default: Values } = await import("./metrics/Values.svelte");
+  shown = mount(Values, { target: document.body, props: { look } });
+  const details = document.querySelector("details");
+  if (details) details.open = true;
+  details?.dispatchEvent(new Event("toggle"));
+  await stand(["mountpoint", "device", "service"].map((key) => `${key} ${text}`));
+  await close();
+  const { default: Chart } = await import("./metrics/Chart.svelte");
+  for (const one of charts.filter(({ lines }) => lines.length > 0)) {
+    const props = { look, drawn: one, events: [], height: 100 };
+    const chart = mount(Chart, { target: document.body, props });
+    await stand(one.lines.map(({ label }) => label));
+    await unmount(chart);
+  }
+});
 
 test.each(HOSTILE)("WEB-06 approvers, and a file that is looked at: %j", async (text) => {
   const { default: Waiting } = await import("./parts/Waiting.svelte");
