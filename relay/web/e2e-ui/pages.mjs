@@ -141,6 +141,22 @@ export const PAGES = [
     at: "servers",
     steps: (page) => page.locator("main a.button").waitFor(),
   },
+  {
+    name: "servers-empty-command",
+    world: "empty",
+    at: "servers",
+    async steps(page) {
+      await page.locator("main button.primary").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator(".waits a").waitFor();
+    },
+  },
+  {
+    name: "servers-empty-rootless",
+    world: "empty&rootless",
+    at: "servers",
+    steps: (page) => page.locator("pre").first().waitFor(),
+  },
   { name: "server-start", at: DEEP, steps: (page) => page.locator("form").waitFor() },
   {
     name: "server-second",
