@@ -86,8 +86,24 @@ async function drawnCharts(page) {
   await page.locator("h1").first().scrollIntoViewIfNeeded();
 }
 
+/** The relay answers no more. */
+async function loseRelay(page) {
+  await page.evaluate(() => {
+    globalThis.made.facade.api.servers = async () => {
+      throw new globalThis.ConsoleError("relay_unreachable", "Failed to fetch");
+    };
+  });
+}
+
 export const PAGES = [
   { name: "sign-in", world: "out", at: "servers" },
+  { name: "sign-in-new", world: "out&new", at: "servers", steps: (page) => page.locator("form").waitFor() },
+  {
+    name: "failed",
+    world: "broken",
+    at: "servers",
+    steps: (page) => page.locator("[role=alert]").waitFor(),
+  },
   {
     name: "sign-in-refused",
     world: "out",
@@ -156,6 +172,35 @@ export const PAGES = [
     world: "empty&rootless",
     at: "servers",
     steps: (page) => page.locator("pre").first().waitFor(),
+  },
+  {
+    // The relay is gone: what was known stays, and says so.
+    name: "servers-away",
+    at: "servers",
+    async steps(page) {
+      await page.locator("a.line").first().waitFor();
+      await loseRelay(page);
+      await page.locator("[role=alert]").waitFor();
+    },
+  },
+  {
+    name: "server-away",
+    at: DEEP,
+    async steps(page) {
+      await page.locator("form").waitFor();
+      await loseRelay(page);
+      await page.locator(".facts .state", { hasText: /relay|中继/ }).waitFor();
+    },
+  },
+  {
+    name: "server-missing",
+    at: `servers/${"99".repeat(32)}`,
+    steps: (page) => page.locator(".inset p").first().waitFor(),
+  },
+  {
+    name: "server-untrusted",
+    at: `servers/${"06".repeat(32)}`,
+    steps: (page) => page.locator(".inset p").first().waitFor(),
   },
   { name: "server-start", at: DEEP, steps: (page) => page.locator("form").waitFor() },
   {
@@ -285,6 +330,25 @@ export const PAGES = [
     },
   },
   {
+    // A link of the server's is only a question.
+    name: "terminal-link",
+    at: DEEP,
+    async steps(page) {
+      await openTerminal(page);
+      const link = "https://example.com/runbooks/disk-full";
+      await page.evaluate((address) => {
+        const text = `\x1b[2J\x1b[H\x1b]8;;${address}\x07runbook for a full disk\x1b]8;;\x07\r\n$ `;
+        globalThis.made.shells[0].print(text);
+      }, link);
+      const box = await page.locator(".xterm-screen:visible").first().boundingBox();
+      await page.waitForTimeout(300);
+      await page.mouse.move(box.x + 40, box.y + 10);
+      await page.waitForTimeout(300);
+      await page.mouse.click(box.x + 44, box.y + 10);
+      await page.locator("dialog", { hasText: link }).waitFor();
+    },
+  },
+  {
     name: "terminal-find",
     at: DEEP,
     async steps(page) {
@@ -369,6 +433,12 @@ export const PAGES = [
     },
   },
   {
+    name: "join-over",
+    world: "out",
+    at: "join/over",
+    steps: (page) => page.locator("[role=alert]").waitFor(),
+  },
+  {
     name: "join-waiting",
     world: "out",
     at: "join/T0ken",
@@ -424,6 +494,14 @@ export const PAGES = [
     at: "approvals",
     widths: [360, 1280, 3840],
     steps: (page) => page.locator("article").first().waitFor(),
+  },
+  {
+    name: "approvals-answered",
+    at: "approvals",
+    async steps(page) {
+      await page.locator("article:not(.waits)").first().waitFor();
+      await page.locator("article:not(.waits)").last().scrollIntoViewIfNeeded();
+    },
   },
   {
     name: "approvals-empty",
