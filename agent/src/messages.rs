@@ -38,10 +38,10 @@ messages! {
         "已安装的 Agent 由 systemd 运行：`systemctl start cloud-doctor.target`。无 systemd 试用：`cloud-doctor-agent run --standalone --state-dir DIR`。";
     NotEnrolled,
         "This server is not enrolled: {}. Run `cloud-doctor-agent enrol` first.",
-        "此服务器尚未注册：{}。请先运行 `cloud-doctor-agent enrol`。";
+        "此服务器尚未接入：{}。请先运行 `cloud-doctor-agent enrol`。";
     AlreadyEnrolled,
         "This server is enrolled already ({}). To enrol it elsewhere, run `cloud-doctor-agent unenrol` first.",
-        "此服务器已注册（{}）。若要注册到别处，请先运行 `cloud-doctor-agent unenrol`。";
+        "此服务器已接入（{}）。若要接入别处，请先运行 `cloud-doctor-agent unenrol`。";
     CannotStart,
         "The agent cannot start: {}",
         "Agent 无法启动：{}";
@@ -134,40 +134,40 @@ messages! {
         "无法读取令牌文件：{}";
     TokenOtherCustomer,
         "The token is for another customer than --trust says. Nothing was enrolled. Ask whoever gave you both.",
-        "令牌所属客户与 --trust 不一致。未注册任何内容。请向提供者核实。";
+        "令牌所属客户与 --trust 不一致。服务器未接入。请向提供者核实。";
     WrongWords,
         "The relay's trust log is not the one that --trust names. Nothing was enrolled and nothing is trusted. Compare the six words again; if they are right, somebody is in between.",
-        "中继提供的信任日志与 --trust 不符。未注册，也不信任任何人。请重新核对六个词；如果无误，说明有人在中间。";
+        "中继提供的信任日志与 --trust 不符。未接入，也不信任任何人。请重新核对六个词；如果无误，说明有人在中间。";
     LogBroken,
         "The relay's trust log does not verify: {}. Nothing was enrolled.",
-        "中继提供的信任日志无法验证：{}。未注册任何内容。";
+        "中继提供的信任日志无法验证：{}。服务器未接入。";
     BatchUnknown,
         "The token's batch is not in the customer's trust log, or is used up or past its last day. Ask for a new token.",
         "令牌批次不在客户的信任日志中，或已用尽、过期。请索取新的令牌。";
     EnrolFailed,
         "Not enrolled: {}.",
-        "未注册：{}。";
+        "未接入：{}。";
     EnrolToken,
         "Not enrolled: the relay does not accept the token: unknown, expired, used up or revoked; ask for a new one.",
-        "未注册：中继不接受此令牌（未知、已过期、已用尽或已撤销）；请索取新的令牌。";
+        "未接入：中继不接受此令牌（未知、已过期、已用尽或已撤销）；请索取新的令牌。";
     EnrolEntry,
         "Not enrolled: the relay does not accept this server's entry: it may be enrolled already.",
-        "未注册：中继不接受此服务器的条目，可能已经注册。";
+        "未接入：中继不接受此服务器的条目，可能已经接入。";
     EnrolLimited,
         "Not enrolled: too many attempts from this address; wait a minute and try again.",
-        "未注册：来自此地址的尝试过多；请等待一分钟后重试。";
+        "未接入：来自此地址的尝试过多；请等待一分钟后重试。";
     EnrolUnavailable,
         "Not enrolled: the relay cannot enrol servers right now; try again, or ask its operator.",
-        "未注册：中继目前无法注册服务器；请重试，或联系其管理员。";
+        "未接入：中继目前无法接入服务器；请重试，或联系其管理员。";
     EnrolUnknown,
         "Not enrolled: the relay refuses for a reason that this version does not know.",
-        "未注册：中继因此版本未知的原因拒绝。";
+        "未接入：中继因此版本未知的原因拒绝。";
     BadPin,
         "{}",
         "固定值无效：{}";
     EnrolIntro,
         "This will enrol this server as \"{}\" with the relay {}.",
-        "将把此服务器以 \"{}\" 注册到中继 {}。";
+        "将把此服务器以 \"{}\" 接入中继 {}。";
     EnrolCeiling,
         "It writes this ceiling to {}:",
         "将把以下权限上限写入 {}：";
@@ -179,7 +179,7 @@ messages! {
         "离开此服务器的数据：主机名、操作系统、内核和处理器类型；公钥；信任日志进度；连接时间。会话与命令加密后仅工程师可见；中继只能看到其大小和时间。";
     EnrolAsk,
         "Enrol this server? [y/N] ",
-        "注册此服务器？[y/N] ";
+        "接入此服务器？[y/N] ";
     EnrolNo,
         "Nothing was changed.",
         "未做任何更改。";
@@ -188,13 +188,13 @@ messages! {
         "试运行：未做任何更改，也未联系任何人。";
     Enrolled,
         "Enrolled. This server's id is {}, its name is {}.",
-        "注册成功。服务器 ID 为 {}，名称为 {}。";
+        "接入成功。服务器 ID 为 {}，名称为 {}。";
     EnrolNextSystem,
         "Start it: systemctl enable --now cloud-doctor.target",
         "启动：systemctl enable --now cloud-doctor.target";
     TrustBroken,
         "The trust files are damaged, so nobody is trusted: {}. Enrol this server again (`cloud-doctor-agent unenrol`, then `enrol`).",
-        "信任文件已损坏，因此不信任任何人：{}。请重新注册此服务器（先 `cloud-doctor-agent unenrol`，再 `enrol`）。";
+        "信任文件已损坏，因此不信任任何人：{}。请重新接入此服务器（先 `cloud-doctor-agent unenrol`，再 `enrol`）。";
     LockedDown,
         "LOCKED DOWN: nobody gets in. Undo it with: cloud-doctor-agent lockdown --undo",
         "已锁定：任何人都无法进入。解除：cloud-doctor-agent lockdown --undo";
@@ -344,10 +344,10 @@ messages! {
         "本服务器";
     ExplainAskLook,
         "  {} of {}: with an approver's own signature ({}), or an engineer's ({}) and a second one; at most {}",
-        "  {}，对象 {}：批准人签名（{}）即可，或工程师签名（{}）加第二个签名；最长 {}";
+        "  {}，对象 {}：审批人签名（{}）即可，或工程师签名（{}）加第二个签名；最长 {}";
     ExplainAllowLook,
         "  {} of {}: with the signature of an engineer or an approver ({}), at most {} {}",
-        "  {}，对象 {}：工程师或批准人签名（{}）即可，最长 {} {}";
+        "  {}，对象 {}：工程师或审批人签名（{}）即可，最长 {} {}";
     ExplainAllow,
         "  {} as {}: with an engineer's signature ({}), at most {} {}",
         "  {}，用户 {}：需要工程师签名（{}），最长 {} {}";

@@ -168,7 +168,7 @@ fn a_server_that_is_not_enrolled_says_so() {
     assert_eq!(output.status.code(), Some(78));
     assert!(String::from_utf8_lossy(&output.stderr).contains("not enrolled"), "{output:?}");
     command.env("LC_ALL", "zh_CN.UTF-8");
-    assert!(String::from_utf8_lossy(&command.output().unwrap().stderr).contains("尚未注册"));
+    assert!(String::from_utf8_lossy(&command.output().unwrap().stderr).contains("尚未接入"));
 }
 
 /// Ends the supervisor and checks that it took all of its own along.

@@ -52,7 +52,7 @@ codes! {
             "已关闭";
         /// The relay does not know the tunnel's key.
         NotEnrolled = 1, "this relay does not know this server's key: it was never enrolled here, or was removed",
-            "此中继不认识该服务器的密钥：从未在此注册，或已被移除";
+            "此中继不认识该服务器的密钥：从未在此接入，或已被移除";
         /// The peer broke the protocol, or said nothing in time.
         Protocol = 2, "the greeting was malformed, out of order or too late",
             "握手消息格式不对、顺序不对或太迟";

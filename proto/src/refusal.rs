@@ -73,7 +73,7 @@ refusals! {
     /// No rule allows any of the checks that were asked for.
     ChecksNotAllowed, "checks-not-allowed",
         "This server's ceiling allows none of these checks from afar. The customer can add a rule with scope = \"checks\", or run `cloud-doctor-agent check` there.",
-        "此服务器的上限文件不允许远程运行这些检查。客户可添加 scope = \"checks\" 的规则，或在该服务器上运行 `cloud-doctor-agent check`。";
+        "此服务器的权限上限不允许远程运行这些检查。客户可添加 scope = \"checks\" 的规则，或在该服务器上运行 `cloud-doctor-agent check`。";
     /// The last run is too recent, or still goes on.
     ChecksTooOften, "checks-too-often",
         "This server ran checks a moment ago. Ask again in {} s.",
@@ -85,7 +85,7 @@ refusals! {
     /// No rule allows metrics, or not at this hour.
     MetricsNotAllowed, "metrics-not-allowed",
         "This server's ceiling allows no metrics to be shown now. The customer can add a rule with scope = \"metrics\".",
-        "此服务器的上限文件目前不允许显示指标。客户可添加 scope = \"metrics\" 的规则。";
+        "此服务器的权限上限目前不允许显示指标。客户可添加 scope = \"metrics\" 的规则。";
     /// The last look at processes is too recent.
     ProcessesTooOften, "processes-too-often",
         "This server's processes were looked at a moment ago. Ask again in {} s.",
@@ -209,7 +209,7 @@ refusals! {
     /// An approver's key under a grant that does more than look.
     ApproverScope, "approver-scope",
         "An approver's key may watch and read the audit; shells and commands take an engineer's key. Nothing was started.",
-        "批准人的密钥只可用于旁观和读取审计日志；打开会话或运行命令需要工程师的密钥。未启动任何内容。";
+        "审批人的密钥只可用于旁观和读取审计日志；打开会话或运行命令需要工程师的密钥。未启动任何内容。";
     /// A shell that has as many watchers as it may.
     Watched, "watched",
         "This shell already has as many watchers as it may ({}). One of them must leave first.",

@@ -50,7 +50,7 @@ messages! {
         "备份已写入 {}；其中包含中继密钥：请像保护中继一样保护它";
     /// A backup was restored: data directory.
     Restored "restored into {}. Everybody must sign in again and enrolment tokens are revoked; accounts and passwords are those of the backup: check them"
-        "已恢复到 {}。所有人须重新登录，注册令牌已吊销；账号和密码以备份为准：请检查";
+        "已恢复到 {}。所有人须重新登录，接入令牌已吊销；账号和密码以备份为准：请检查";
     /// What was there before was moved: folder.
     MovedAside "what was there before is in {}" "原有内容已移至 {}";
     /// A customer was added: name, account.

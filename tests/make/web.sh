@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the console (relay/web) for the relay to carry, runs its own checks and tests, or has its pages drawn:
-# `web.sh build|check|e2e|screenshots`.
+# `web.sh build|check|e2e|ui|screenshots`.
 #
 # Packages come by `npm ci`, exactly those of package-lock.json, and none of their scripts runs. What is newer than its
 # sources is left alone. Without relay/web, or with CONSOLE=no, nothing is done: the relay is then one without a console.
@@ -27,7 +27,7 @@ if newer_than node_modules/.package-lock.json package-lock.json; then
   touch node_modules/.package-lock.json
 fi
 
-case "${1:?build, check, e2e or screenshots}" in
+case "${1:?build, check, e2e, ui or screenshots}" in
   build)
     sources=()
     for source in index.html package-lock.json ./*.ts ./*.mjs public src; do
@@ -47,6 +47,10 @@ case "${1:?build, check, e2e or screenshots}" in
       printf 'FLAKY or broken: all of this is tried once more\n'
       npm run --silent e2e -- --reporter=dot
     }
+    ;;
+  ui)
+    # Every page once in each language, narrow and dark or wide and light; `screenshots` has all combinations.
+    npm run --silent e2e:ui -- --quick
     ;;
   screenshots)
     shots=../../target/screenshots

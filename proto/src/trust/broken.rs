@@ -48,7 +48,7 @@ rules! {
     RecoveryKind: "the recovery key must not depend on a browser", "恢复密钥不得依赖浏览器";
     PasskeyKind: "this key is a passkey's and must be listed as one, or is none", "该密钥的类型与通行密钥不符";
     FirstCount: "the first entry holds at most eight people and install tokens", "首条中最多另含八项人员与安装令牌";
-    AheadSelf: "nobody signs ahead for themselves: that takes an approver or root who is another person", "不能为自己预先签署：须由另一位批准人或根密钥持有人签署";
+    AheadSelf: "nobody signs ahead for themselves: that takes an approver or root who is another person", "不能为自己预先签署：须由另一位审批人或根密钥持有人签署";
     AheadDevice: "a browser's key cannot sign ahead", "浏览器密钥不能预先签署";
     AheadHours: "what is signed ahead begins within seven days, ends later and lasts at most a day", "预先签署须在七天内开始，且最长一天";
     AheadScopes: "what is signed ahead names one to eight kinds of access, sorted and different", "预先签署须列出一至八项互不相同且已排序的权限";
@@ -57,10 +57,10 @@ rules! {
     Nobody: "nobody has this key", "没有人持有该密钥";
     BatchDays: "a batch lives at most seven days", "批次有效期最长七天";
     BatchUses: "a batch binds 1 to 10,000 servers", "一个批次可绑定 1 至 10,000 台服务器";
-    BatchPast: "the enrolment batch is past its last moment", "注册批次已过期";
+    BatchPast: "the enrolment batch is past its last moment", "接入批次已过期";
     Backdated: "the entry is dated before the log's newest", "条目日期早于日志最新条目";
     NoteLength: "the note is too long", "备注过长";
-    Enrolled: "this server is enrolled already", "该服务器已注册";
+    Enrolled: "this server is enrolled already", "该服务器已接入";
     NoServer: "no such server", "没有该服务器";
     PolicyLength: "the policy is too long", "策略过长";
 }

@@ -114,7 +114,7 @@ impl std::convert::From<AppendRefused> for Problem {
             AppendRefused::Entry(why) => Problem::telling(Code::EntryRefused, |language| why.text(language)),
             AppendRefused::Enrol => Problem::telling(Code::EntryRefused, |language| match language {
                 Language::En => AppendRefused::Enrol.to_string(),
-                Language::Zh => "服务器须通过注册加入".to_owned(),
+                Language::Zh => "服务器须通过接入命令加入".to_owned(),
             }),
             AppendRefused::OtherTenant => Code::OtherTenant.into(),
             AppendRefused::Unreadable(why) => {

@@ -11,7 +11,7 @@ export async function look(page, where) {
 
 /**
  * An account, by `way`, which is `passkey` or `password`, and the key that signs: a `passkey`, or the browser's own, `device`.
- * With a password, names are given as well; without, what is proposed is left as it is.
+ * With a password, a name is given as well; without, what is proposed is left as it is.
  */
 export async function account(page, hand, { link, way, kind, password }) {
   const main = page.locator("main");
@@ -20,7 +20,6 @@ export async function account(page, hand, { link, way, kind, password }) {
   await look(page, "the first page");
   if (way === "password") {
     await hand.fill(page.locator("#account"), "olga");
-    await hand.fill(page.locator("#customer"), "Olga's servers");
     await hand.check(main.getByRole("radio", { name: "Password" }));
     await hand.fill(page.locator("#password"), password);
   }
@@ -28,8 +27,8 @@ export async function account(page, hand, { link, way, kind, password }) {
   await hand.click(main.getByRole("button", { name: "Create account" }));
 }
 
-/** What the customer is called then. */
-export const customerOf = (way) => (way === "password" ? "Olga's servers" : "My servers");
+/** What the customer is called then, without anybody being asked. */
+export const CUSTOMER = "My servers";
 
 /** The recovery file, saved in `folder`; the log has its first entry then, and the command is there. */
 export async function file(page, hand, { folder }) {

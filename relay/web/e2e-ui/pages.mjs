@@ -6,8 +6,8 @@ const DEEP = `${SERVER}?user=deploy&reason=site%20is%20slow&ticket=T-1234`;
 
 async function fillSetup(page) {
   await page.locator("#account").fill("olga@acme.example");
+  await page.locator("form summary").click();
   await page.locator("#customer").fill("ACME Logistics");
-  await page.keyboard.press("Tab");
 }
 
 /** Walks through set-up: 1 the key, 2 the file, 3 the touch, 4 the server that arrived. */
@@ -86,8 +86,24 @@ async function drawnCharts(page) {
   await page.locator("h1").first().scrollIntoViewIfNeeded();
 }
 
+/** The relay answers no more. */
+async function loseRelay(page) {
+  await page.evaluate(() => {
+    globalThis.made.facade.api.servers = async () => {
+      throw new globalThis.ConsoleError("relay_unreachable", "Failed to fetch");
+    };
+  });
+}
+
 export const PAGES = [
   { name: "sign-in", world: "out", at: "servers" },
+  { name: "sign-in-new", world: "out&new", at: "servers", steps: (page) => page.locator("form").waitFor() },
+  {
+    name: "failed",
+    world: "broken",
+    at: "servers",
+    steps: (page) => page.locator("[role=alert]").waitFor(),
+  },
   {
     name: "sign-in-refused",
     world: "out",
@@ -140,6 +156,51 @@ export const PAGES = [
     world: "empty",
     at: "servers",
     steps: (page) => page.locator("main a.button").waitFor(),
+  },
+  {
+    name: "servers-empty-command",
+    world: "empty",
+    at: "servers",
+    async steps(page) {
+      await page.locator("main button.primary").click();
+      await page.locator("dialog button.primary").click();
+      await page.locator(".waits a").waitFor();
+    },
+  },
+  {
+    name: "servers-empty-rootless",
+    world: "empty&rootless",
+    at: "servers",
+    steps: (page) => page.locator("pre").first().waitFor(),
+  },
+  {
+    // The relay is gone: what was known stays, and says so.
+    name: "servers-away",
+    at: "servers",
+    async steps(page) {
+      await page.locator("a.line").first().waitFor();
+      await loseRelay(page);
+      await page.locator("[role=alert]").waitFor();
+    },
+  },
+  {
+    name: "server-away",
+    at: DEEP,
+    async steps(page) {
+      await page.locator("form").waitFor();
+      await loseRelay(page);
+      await page.locator(".facts .state", { hasText: /relay|中继/ }).waitFor();
+    },
+  },
+  {
+    name: "server-missing",
+    at: `servers/${"99".repeat(32)}`,
+    steps: (page) => page.locator(".inset p").first().waitFor(),
+  },
+  {
+    name: "server-untrusted",
+    at: `servers/${"06".repeat(32)}`,
+    steps: (page) => page.locator(".inset p").first().waitFor(),
   },
   { name: "server-start", at: DEEP, steps: (page) => page.locator("form").waitFor() },
   {
@@ -269,6 +330,25 @@ export const PAGES = [
     },
   },
   {
+    // A link of the server's is only a question.
+    name: "terminal-link",
+    at: DEEP,
+    async steps(page) {
+      await openTerminal(page);
+      const link = "https://example.com/runbooks/disk-full";
+      await page.evaluate((address) => {
+        const text = `\x1b[2J\x1b[H\x1b]8;;${address}\x07runbook for a full disk\x1b]8;;\x07\r\n$ `;
+        globalThis.made.shells[0].print(text);
+      }, link);
+      const box = await page.locator(".xterm-screen:visible").first().boundingBox();
+      await page.waitForTimeout(300);
+      await page.mouse.move(box.x + 40, box.y + 10);
+      await page.waitForTimeout(300);
+      await page.mouse.click(box.x + 44, box.y + 10);
+      await page.locator("dialog", { hasText: link }).waitFor();
+    },
+  },
+  {
     name: "terminal-find",
     at: DEEP,
     async steps(page) {
@@ -343,7 +423,7 @@ export const PAGES = [
     at: "reset/K7QX9M",
     steps: (page) => page.locator("main button.primary").waitFor(),
   },
-  { name: "setup", world: "out", at: "setup/K7QX9M2P", steps: (page) => page.locator("#customer").waitFor() },
+  { name: "setup", world: "out", at: "setup/K7QX9M2P", steps: (page) => page.locator("#account").waitFor() },
   {
     name: "setup-keyless",
     world: "out&keyless&inside=WeChat",
@@ -381,6 +461,12 @@ export const PAGES = [
       await page.locator("form button[type=submit]").click();
       await page.locator("button.primary:not([type=submit]):enabled").waitFor();
     },
+  },
+  {
+    name: "join-over",
+    world: "out",
+    at: "join/over",
+    steps: (page) => page.locator("[role=alert]").waitFor(),
   },
   {
     name: "join-waiting",
@@ -438,6 +524,14 @@ export const PAGES = [
     at: "approvals",
     widths: [360, 1280, 3840],
     steps: (page) => page.locator("article").first().waitFor(),
+  },
+  {
+    name: "approvals-answered",
+    at: "approvals",
+    async steps(page) {
+      await page.locator("article:not(.waits)").first().waitFor();
+      await page.locator("article:not(.waits)").last().scrollIntoViewIfNeeded();
+    },
   },
   {
     name: "approvals-empty",
@@ -583,7 +677,7 @@ export const PAGES = [
     at: "add",
     steps: (page) => page.locator("pre").first().waitFor(),
   },
-  { name: "about", at: `${SERVER}/about`, steps: (page) => page.locator(".rule").first().waitFor() },
+  { name: "about", at: `${SERVER}/about`, steps: (page) => page.locator(".changes").waitFor() },
   {
     name: "about-rename",
     world: "rootless",

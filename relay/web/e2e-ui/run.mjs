@@ -1,7 +1,7 @@
 // `npm run e2e:ui`: every page in both languages and themes and several widths, in a real Chromium, under the relay's
 // policy: nothing reported by it, no axe-core violation, nothing wider than the window; and the roads that matter, walked
 // by keyboard alone. `--shots FOLDER` keeps pictures; `--only`, `--widths`, `--languages`, `--themes` and, for the roads,
-// `--walks` narrow it.
+// `--walks` narrow it; `--quick` looks once at each page in each language, narrow and dark or wide and light.
 import { mkdirSync } from "node:fs";
 import { chromium } from "playwright-core";
 import { violations } from "../e2e-browser/axe.mjs";
@@ -16,6 +16,9 @@ const list = (name, all) => (process.argv.includes(name) ? flag(name).split(",")
 const widths = list("--widths", ["360", "1280"]).map(Number);
 const languages = list("--languages", ["en", "zh-CN"]);
 const themes = list("--themes", ["light", "dark"]);
+const quick = process.argv.includes("--quick");
+/** What `--quick` looks at: each page in each language, width and theme, but not in all of their combinations. */
+const QUICK = { en: { themes: ["dark"], widths: [360] }, "zh-CN": { themes: ["light"], widths: [1280] } };
 const HEIGHTS = { 360: 780, 1280: 800, 3840: 2160 };
 /** A machine that does other things too is slow. */
 const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 30_000);
@@ -52,10 +55,16 @@ async function rest(page, where) {
 
 /** Goes there and does what a person does, once for each language; themes and widths change under the finished page. */
 async function visit(one, language) {
+  const asked = quick ? QUICK[language] : { themes, widths };
+  const looked = quick
+    ? asked.widths.filter((width) => one.widths?.includes(width) ?? true)
+    : (one.widths ?? widths);
+  if (looked.length === 0) return;
+  const [first] = asked.widths;
   const context = await browser.newContext({
-    viewport: { width: widths[0], height: HEIGHTS[widths[0]] ?? 800 },
+    viewport: { width: first, height: HEIGHTS[first] ?? 800 },
     locale: language,
-    colorScheme: themes[0],
+    colorScheme: asked.themes[0],
     timezoneId: "Europe/Berlin",
   });
   const page = await context.newPage();
@@ -70,9 +79,9 @@ async function visit(one, language) {
     await page.goto(`${url}/${one.world ? `?${one.world}` : ""}#/${one.at}`);
     await page.locator("h1").first().waitFor();
     await one.steps?.(page, { language });
-    for (const width of one.widths ?? widths) {
+    for (const width of looked) {
       await page.setViewportSize({ width, height: HEIGHTS[width] ?? 800 });
-      for (const theme of themes) {
+      for (const theme of asked.themes) {
         await page.emulateMedia({ colorScheme: theme });
         // Two frames, in which what watches its size has drawn again.
         await page.evaluate(
@@ -90,18 +99,32 @@ async function visit(one, language) {
   }
 }
 
-try {
-  for (const one of PAGES.filter(({ name }) => !only || only.includes(name))) {
-    for (const language of languages) await visit(one, language);
+async function walked(walk) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en" });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  try {
+    await walk(page, url);
+  } finally {
+    await context.close();
   }
+}
+
+try {
+  const pages = PAGES.filter(({ name }) => !only || only.includes(name));
+  // Side by side: much of a visit is waiting.
+  await Promise.all(
+    languages.map(async (language) => {
+      for (const one of pages) await visit(one, language);
+    }),
+  );
   const walks = process.argv.includes("--walks") ? flag("--walks") : only ? undefined : "";
   if (walks !== undefined) {
     for (const [name, walk] of Object.entries(WALKS).filter(([name]) => name.includes(walks))) {
-      const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en" });
-      const page = await context.newPage();
-      page.setDefaultTimeout(PATIENCE_MS);
-      await walk(page, url).catch((error) => complaints.push(`${name}: ${error.message}`));
-      await context.close();
+      // Machines are shared and noisy, and a walk has many steps: what did not go well is walked once more.
+      await walked(walk)
+        .catch(() => walked(walk))
+        .catch((error) => complaints.push(`${name}: ${error.message}`));
     }
   }
 } finally {

@@ -192,8 +192,11 @@ export const WALKS = {
     await focused(page, "#account");
     // What is proposed gives way to what one types.
     await page.keyboard.type("olga@acme.example");
-    await page.keyboard.press("Tab");
-    await focused(page, "#customer");
+    // Whose servers these are is asked only where somebody unfolds it.
+    await tabTo(page, "form summary");
+    await page.keyboard.press("Enter");
+    await tabTo(page, "#customer");
+    await page.keyboard.press("Control+A");
     await page.keyboard.type("ACME Logistics");
     await page.keyboard.press("Enter");
     await page.locator("button.primary:not([type=submit]):enabled").waitFor();
@@ -255,6 +258,15 @@ export const WALKS = {
     await page.waitForFunction(() => document.querySelectorAll("header nav a").length === 3);
     const strip = await page.locator(".strip").textContent();
     if ((await places()) !== 3 || strip.includes("ACME Logistics")) throw new Error(`in sight: ${strip}`);
+    // Keys neither lead there nor say that there is such a place.
+    await page.locator("main").focus();
+    await page.keyboard.press("g");
+    await page.keyboard.press("a");
+    await page.keyboard.press("?");
+    const keys = await page.locator("dialog dl").first().textContent();
+    if (/approvals|trust/.test(keys) || page.url().includes("approvals"))
+      throw new Error(`in sight: ${keys}`);
+    await page.keyboard.press("Escape");
     // Links lead there all the same.
     await page.goto(`${url}/?alone#/trust`);
     await page.locator("dl").first().waitFor();

@@ -193,7 +193,7 @@ fn without_checks(agent: &Agent) {
 #[test]
 fn r_17_a_server_whose_ceiling_lists_no_checks_runs_none_and_says_so() {
     let mut site = Site::with(without_checks);
-    for (lang, words) in [("en", "ceiling allows none of these checks"), ("zh", "上限文件不允许远程运行这些检查")]
+    for (lang, words) in [("en", "ceiling allows none of these checks"), ("zh", "权限上限不允许远程运行这些检查")]
     {
         let (code, out, err) = texts(&site.ask(&["check", "web-1", "--json", "--lang", lang]));
         assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");

@@ -256,7 +256,7 @@ fn heard<'a>(id: &str, wanted: &'a Wanted) -> Result<&'a Heard, Gap> {
     wanted.plugins.get(id).ok_or_else(|| {
         Gap::Unknown(words!(
             "plugin {id} did not run: the ceiling does not declare it, or does not allow it to whoever asked, or this is not the running host",
-            "插件 {id} 未运行：上限文件未声明它，或不允许请求方使用它，或这不是运行中的主机"
+            "插件 {id} 未运行：权限上限未声明它，或不允许请求方使用它，或这不是运行中的主机"
         ))
     })
 }

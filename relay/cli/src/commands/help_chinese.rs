@@ -30,11 +30,11 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("List, attach to and end sessions", "列出、接回和结束会话"),
     (
         "Look what is wrong with a server: the read-only checks that its ceiling allows, and what it signed of them",
-        "查看服务器有什么问题：运行其上限文件允许的只读检查，并显示服务器签名的结果",
+        "查看服务器有什么问题：运行其权限上限允许的只读检查，并显示服务器签名的结果",
     ),
     (
         "Checks: ids, like cpu.usage, or groups, like cpu; default: all that the server's ceiling allows",
-        "检查项：ID（如 cpu.usage）或组（如 cpu）；默认：服务器上限文件允许的全部",
+        "检查项：ID（如 cpu.usage）或组（如 cpu）；默认：服务器权限上限允许的全部",
     ),
     ("Print one line of JSON, as cloud-doctor-agent check does", "打印一行 JSON，格式与 cloud-doctor-agent check 相同"),
     ("Also what is as it should be, and what there is nothing of", "同时显示正常的结果，以及没有对象的检查"),
@@ -43,7 +43,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     (
         super::help::CHECK,
         "\
-无需签名：由服务器的上限文件决定可运行哪些检查，其 Agent 每 20 秒最多运行一次。报告由服务器签名；
+无需签名：由服务器的权限上限决定可运行哪些检查，其 Agent 每 20 秒最多运行一次。报告由服务器签名；
 未能通过您本机信任日志副本验证的报告不予显示。中继上的豁免不会隐藏任何结果：由谁对哪项结果负责，会作为
 中继的说法列在报告下方。
 
@@ -55,7 +55,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("Do not wait for the end: print the scan's id", "不等待结束：打印巡检的编号"),
     (
         "Checks: ids, like cpu.usage, or groups, like cpu; may be repeated; default: all that each server's ceiling allows",
-        "检查项：ID（如 cpu.usage）或组（如 cpu）；可重复；默认：各服务器上限文件允许的全部",
+        "检查项：ID（如 cpu.usage）或组（如 cpu）；可重复；默认：各服务器权限上限允许的全部",
     ),
     (
         "Servers asked at once; one that is silent for a second holds up nobody; default: 128",
@@ -150,7 +150,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
         super::help::TOP,
         "\
 标记：!! 严重，! 需留意，? 未知。按 q 退出。输出不是终端时，以文本打印一屏。
-未连接的服务器显示其最后几分钟的状态，退出状态为 4。服务器显示哪些内容由其上限文件决定。
+未连接的服务器显示其最后几分钟的状态，退出状态为 4。服务器显示哪些内容由其权限上限决定。
 
 示例：cloud-doctor top web-1 --csv --since 6h > web-1.csv",
     ),
@@ -160,11 +160,11 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ),
     (
         "Watch a living shell on a server: look, type nothing; takes an engineer's or an approver's signature",
-        "旁观服务器上正在运行的会话：只看，不输入；需要工程师或批准人签名",
+        "旁观服务器上正在运行的会话：只看，不输入；需要工程师或审批人签名",
     ),
     (
         "Read a server's own audit log from afar and verify it; takes an engineer's or an approver's signature",
-        "远程读取并校验服务器自身的审计日志；需要工程师或批准人签名",
+        "远程读取并校验服务器自身的审计日志；需要工程师或审批人签名",
     ),
     (
         "Shell to watch, by the beginning of its id; not needed when only one lives",
@@ -176,7 +176,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ),
     (
         "End the shell instead of watching it; for an approver this ends the engineer's whole visit",
-        "结束会话而不旁观；由批准人执行时结束该工程师的整个远程协助",
+        "结束会话而不旁观；由审批人执行时结束该工程师的整个远程协助",
     ),
     ("Only list the living shells, as JSON", "仅以 JSON 列出正在运行的会话"),
     (
@@ -196,7 +196,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     (
         super::help::AHEAD,
         "\
-由批准人或根密钥签署，签署者须与该工程师不是同一人。仅在服务器权限上限写明 `ahead = true` 时有效。
+由审批人或根密钥签署，签署者须与该工程师不是同一人。仅在服务器权限上限写明 `ahead = true` 时有效。
 超出其时间的远程协助照常需要第二签名。
 
 示例：cloud-doctor approve ahead web-1 --for erin --user root --from 22:00 --until +4h",

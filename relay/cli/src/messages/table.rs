@@ -212,7 +212,7 @@ messages! {
     RoleRoot: "root", "根密钥";
     RoleRecovery: "recovery", "恢复密钥";
     RoleEngineer: "engineer", "工程师";
-    RoleApprover: "approver", "批准人";
+    RoleApprover: "approver", "审批人";
     StateConnected: "connected · {0} ms", "已连接 · {0} ms";
     StateSeen: "unreachable, seen {0} ago", "失联，{0} 前在线";
     StateNever: "never connected", "从未连接";
@@ -280,7 +280,7 @@ messages! {
     SessionOpen: "open for {0}", "已打开 {0}";
     SessionClosed: "closed {0} ago", "{0} 前关闭";
     SessionEnded: "The session {0} on {1} was ended.", "{1} 上的会话 {0} 已结束。";
-    NotALooker: "None of your keys may watch or read audits for {0}: that takes an engineer's or an approver's key. Ask its owner to run: cloud-doctor tenant approver add KEY.pub --name YOU", "您的密钥均无权为 {0} 旁观或读取审计日志：需要工程师或批准人的密钥。请其所有者运行：cloud-doctor tenant approver add KEY.pub --name YOU";
+    NotALooker: "None of your keys may watch or read audits for {0}: that takes an engineer's or an approver's key. Ask its owner to run: cloud-doctor tenant approver add KEY.pub --name YOU", "您的密钥均无权为 {0} 旁观或读取审计日志：需要工程师或审批人的密钥。请其所有者运行：cloud-doctor tenant approver add KEY.pub --name YOU";
     NoShells: "Nobody has a shell on {0} that you may watch.", "{0} 上没有您可以旁观的会话。";
     NoShell: "No shell on {0} begins with \"{1}\".", "{0} 上没有以 \"{1}\" 开头的会话。";
     ManyShells: "Several shells live on {0}. Say which one: --shell ID", "{0} 上有多个会话。请指明：--shell ID";
@@ -289,7 +289,7 @@ messages! {
     WatchSmall: "The engineer's terminal has {0}x{1} characters, yours {2}x{3}: make it larger to see all.", "工程师的终端为 {0}x{1}，您的为 {2}x{3}：请放大以看到全部。";
     WatchLeft: "Left. The shell goes on.", "已离开。会话继续。";
     WatchKeys: "Ctrl-C, ~.  leave, the shell goes on|~x  end the shell|~?  show these keys", "Ctrl-C、~.  离开，会话继续|~x  结束会话|~?  显示这些按键";
-    WatchMayNotEnd: "You may not end this shell: that takes an approver's key, or its engineer's own.", "您无权结束此会话：需要批准人的密钥或该工程师本人的密钥。";
+    WatchMayNotEnd: "You may not end this shell: that takes an approver's key, or its engineer's own.", "您无权结束此会话：需要审批人的密钥或该工程师本人的密钥。";
     WatchEnded: "The shell of {0} on {1} was ended.", "{1} 上 {0} 的会话已结束。";
     WatchedBy: "watched by {0}", "正被 {0} 旁观";
     WatchedNoMore: "nobody watches any more", "已无人旁观";
@@ -301,18 +301,18 @@ messages! {
     CheckUnverified: "What the relay gave as the report of {0} is not shown: {1}. The relay, or somebody in between, has changed or replaced it.", "中继给出的 {0} 的报告未予显示：{1}。中继或中间人更改或替换了报告。";
     CheckNone: "The relay has no report of {0} yet. Ask for one: cloud-doctor check {0}", "中继尚无 {0} 的报告。请运行：cloud-doctor check {0}";
     CheckLast: "The newest report of {0} is {1} old by that server's clock.", "按该服务器的时钟，{0} 的最新报告距今 {1}。";
-    CheckRefusedSome: "Not run on {0}, because its ceiling does not allow it or its agent does not have it: {1}", "未在 {0} 上运行（上限文件不允许或 Agent 没有该检查）：{1}";
+    CheckRefusedSome: "Not run on {0}, because its ceiling does not allow it or its agent does not have it: {1}", "未在 {0} 上运行（权限上限不允许或 Agent 没有该检查）：{1}";
     CheckAskedSome: "Only these were asked for: {0}.", "仅请求了这些检查：{0}。";
-    CheckLeftOut: "Findings that did not fit into the report: {0}.", "报告容纳不下的结果：{0} 项。";
+    CheckLeftOut: "Findings that did not fit into the report: {0}.", "报告容纳不下的诊断结果：{0} 项。";
     CheckWaived: "{0} is waived by {1} until {2}, says the relay: {3}", "据中继所述，{0} 由 {1} 豁免至 {2}：{3}";
-    CheckWaivedMore: "{1} more findings are waived, says the relay. See: cloud-doctor waiver list {0}", "据中继所述，另有 {1} 项结果已豁免。请看：cloud-doctor waiver list {0}";
-    CheckNoWaivers: "The relay could not be asked who answers for which finding. {0}", "无法向中继询问由谁对哪项结果负责。{0}";
+    CheckWaivedMore: "{1} more findings are waived, says the relay. See: cloud-doctor waiver list {0}", "据中继所述，另有 {1} 项诊断结果已豁免。请看：cloud-doctor waiver list {0}";
+    CheckNoWaivers: "The relay could not be asked who answers for which finding. {0}", "无法向中继询问由谁对哪项诊断结果负责。{0}";
     WaiverAdded: "{0} answers for {1} on {2} until {3}. It stays in every report. Take it back: cloud-doctor waiver remove {2} {4}", "{0} 对 {2} 上的 {1} 负责至 {3}。该结果仍保留在每份报告中。撤销：cloud-doctor waiver remove {2} {4}";
     WaiverRemoved: "Nobody answers for {0} on {1} any more.", "已撤销豁免：不再有人对 {1} 上的 {0} 负责。";
     WaiverNoCheck: "The newest report of {0} has no finding of {1}. See what it has: cloud-doctor check {0} --last --all", "{0} 的最新报告中没有检查项 {1} 的结果。请看其内容：cloud-doctor check {0} --last --all";
     WaiverNoSubject: "The newest report of {0} has no finding of {1} about \"{2}\". It has: {3}.", "{0} 的最新报告中，检查项 {1} 没有关于 \"{2}\" 的结果。现有：{3}。";
     WaiverWhich: "The newest report of {0} has several findings of {1}. Say which one is meant, behind the check: {2}.", "{0} 的最新报告中有多项 {1} 的结果。请在检查项之后写明所指对象：{2}。";
-    NoWaivers: "Nobody answers for a finding of {0}.", "{0} 没有已豁免的结果。";
+    NoWaivers: "Nobody answers for a finding of {0}.", "{0} 没有已豁免的诊断结果。";
     NoWaiver: "{0} has no waiver whose id begins with \"{1}\". See: cloud-doctor waiver list {0}", "{0} 没有 ID 以 \"{1}\" 开头的豁免。请看：cloud-doctor waiver list {0}";
     ManyWaivers: "Several waivers begin with \"{0}\". Write more of the id.", "有多项豁免以 \"{0}\" 开头。请写出更长的 ID。";
     HeadCheck: "CHECK", "检查项";
@@ -329,7 +329,7 @@ messages! {
     ScanRuns: "The scan still runs: {0} servers have no result yet.", "巡检仍在运行：{0} 台服务器尚无结果。";
     ScanWasEnded: "Somebody ended this scan before every server had its turn.", "此巡检被提前结束，部分服务器未被检查。";
     ScanSince: "Since scan {0} of the same servers and checks, by the relay's word: {1} new, {2} worse, {3} better, {4} gone.", "据中继所述，与相同范围的巡检 {0} 相比：新增 {1}，恶化 {2}，好转 {3}，消失 {4}。";
-    ScanWaived: "Waived findings, by the relay's word: {0}. They are shown, and do not count.", "据中继所述，已豁免的结果：{0} 项。仍予显示，但不计入结论。";
+    ScanWaived: "Waived findings, by the relay's word: {0}. They are shown, and do not count.", "据中继所述，已豁免的诊断结果：{0} 项。仍予显示，但不计入结论。";
     ScanLeftOut: "The relay told nothing of these servers, although your trust log has them: {0}", "您的信任日志中有以下服务器，但中继未提及：{0}";
     ScanWrote: "Written: {0}", "已写入：{0}";
     ScanCancelled: "Scan {0} was ended. What servers have found so far stays.", "巡检 {0} 已结束。已有结果仍保留。";
@@ -398,7 +398,7 @@ messages! {
     AheadEnded: "Entry {0} counts no more. What it opened for {1} on {2} ends within seconds.", "条目 {0} 已失效。由其为 {1} 在 {2} 上打开的内容将在数秒内结束。";
     NoAhead: "Nothing is signed ahead.", "没有预先签署。";
     NoAheadSuch: "Nothing that stands is signed ahead as entry {0}. See: cloud-doctor approve list-ahead", "没有编号为 {0} 的有效预先签署。请看：cloud-doctor approve list-ahead";
-    NotAnAheadSigner: "None of your keys may sign ahead for {0} at {1}: that takes an approver's or root's key, no browser's, of another person. Ask its owner to run: cloud-doctor tenant approver add KEY.pub --name YOU", "您的密钥均无权在 {1} 为 {0} 预先签署：须由另一人的批准人密钥或根密钥签署，浏览器密钥除外。请其所有者运行：cloud-doctor tenant approver add KEY.pub --name YOU";
+    NotAnAheadSigner: "None of your keys may sign ahead for {0} at {1}: that takes an approver's or root's key, no browser's, of another person. Ask its owner to run: cloud-doctor tenant approver add KEY.pub --name YOU", "您的密钥均无权在 {1} 为 {0} 预先签署：须由另一人的审批人密钥或根密钥签署，浏览器密钥除外。请其所有者运行：cloud-doctor tenant approver add KEY.pub --name YOU";
     ManyKeys: "{0} has several keys: {1}. Give the fingerprint of the one that is meant.", "{0} 有多把密钥：{1}。请给出所指密钥的指纹。";
     MomentForm: "\"{0}\" is no moment: write now, 22:00, +2h or 2026-11-25T22:00Z.", "\"{0}\" 不是时间：请写 now、22:00、+2h 或 2026-11-25T22:00Z。";
     HeadEntry: "ENTRY", "条目";

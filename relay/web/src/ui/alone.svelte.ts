@@ -1,7 +1,7 @@
 // Whether the owner of these servers is alone with them. Until a second person joins, or is asked to, the pages say nothing
 // of what is only between people: whose servers these are, who is trusted with what, who must agree.
 //
-// Never: a page that cannot be reached because of it (addresses, keys and links go on working), or an owner who is called
+// Never: a page that cannot be reached because of it (addresses and links go on working), or an owner who is called
 // alone before everything that was asked has said so.
 import type { TrustView } from "../lib/facade";
 import { facade } from "./facade";

@@ -16,6 +16,7 @@ world.refuses = asked.has("refuses");
 world.letsIn = asked.has("letsin");
 world.inside = asked.get("inside") ?? "";
 world.totp = asked.has("totp");
+world.setupOpen = asked.has("new");
 if (asked.has("untrusted")) {
   world.trusted = false;
   world.keys = world.keys.map((key) => ({ ...key, trusted: { root: false } }));
@@ -66,5 +67,9 @@ if (asked.has("healthy"))
     changes: [],
   }));
 const made = fake(world);
+if (asked.has("broken"))
+  made.facade.api.me = async () => {
+    throw new ConsoleError("relay_unreachable", "Failed to fetch");
+  };
 Object.assign(window, { made, world, ConsoleError });
 void start(async () => made.facade);

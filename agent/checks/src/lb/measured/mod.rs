@@ -108,7 +108,7 @@ fn logged(host: &Host, settings: &Settings<'_>) -> Outcome {
 fn or_watch(Words { en, zh }: &Words) -> Words {
     words!(
         "{en}; to watch connections too: --set lb.measured-interval.observe=60 on the host, or, for a relay, set = [\"lb.measured-interval.observe=30\"] in a rule of the ceiling",
-        "{zh}；如需同时观察连接：在主机上使用 --set lb.measured-interval.observe=60，由中继运行时则在上限文件的规则中写入 set = [\"lb.measured-interval.observe=30\"]"
+        "{zh}；如需同时观察连接：在主机上使用 --set lb.measured-interval.observe=60，由中继运行时则在权限上限的规则中写入 set = [\"lb.measured-interval.observe=30\"]"
     )
 }
 

@@ -12,7 +12,7 @@ export function fakeAccess(world: World): Access {
         password: true,
         passkey: true,
         providers: [{ id: "corp", name: "ACME 单点登录" }],
-        setupOpen: false,
+        setupOpen: world.setupOpen,
         ...(world.inside ? { inside: world.inside } : {}),
       };
     },

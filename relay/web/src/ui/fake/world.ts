@@ -51,6 +51,8 @@ export interface World {
   /** Whoever joins is let in at once. */
   letsIn: boolean;
   inside: string;
+  /** Nobody has set the relay up yet. */
+  setupOpen: boolean;
   /** The password has a second step. */
   totp: boolean;
   /** A server comes this long after its install command. */
@@ -403,6 +405,7 @@ export function someWorld(now: number): World {
     refuses: false,
     letsIn: false,
     inside: "",
+    setupOpen: false,
     totp: false,
     arrivesMs: 2500,
     customer: "ACME Logistics",

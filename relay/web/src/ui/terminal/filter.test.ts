@@ -60,7 +60,8 @@ test("PTY-08: counts that would keep the terminal busy for minutes are dropped",
     expect(shown(`a\x1b[2147483647${final}c`)).toBe("ac");
   }
   for (const final of "STLMb")
-    expect(shown(`\x1b[9999${final}\x1b[7${final}`)).toBe(`\x1b[500${final}\x1b[7${final}`);
+    for (const more of ["", ";", ";1", ":1"])
+      expect(shown(`\x1b[9999${more}${final}\x1b[7${final}`)).toBe(`\x1b[500${final}\x1b[7${final}`);
   expect(shown("\x1b[38;2;1;2;3m\x1b[9999;1H")).toBe("\x1b[38;2;1;2;3m\x1b[9999;1H");
 });
 

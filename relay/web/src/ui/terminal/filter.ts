@@ -246,9 +246,10 @@ const REPEATED = "STLMb";
 /** More than a screen has lines; further ones change nothing that is seen. */
 const REPEATED_MAX = 500;
 
-/** The sequence's numbers, with no more work than a screen is worth (PTY-08). */
+/** The sequence's numbers, with no more work than a screen is worth (PTY-08). The terminal heeds the first of these. */
 function bounded(body: string, final: string): string {
-  return REPEATED.includes(final) && Number(body) > REPEATED_MAX ? String(REPEATED_MAX) : body;
+  const times = REPEATED.includes(final) ? /^\d+/.exec(body)?.[0] : undefined;
+  return times === undefined ? body : String(Math.min(Number(times), REPEATED_MAX));
 }
 
 function csiPasses(body: string, final: string): boolean {

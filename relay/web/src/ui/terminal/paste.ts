@@ -9,7 +9,7 @@ export interface Paste {
 }
 
 const HIDDEN =
-  /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+  /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
 
 export function look(text: string): Paste {
   const plain = text.replace(/\r\n?/g, "\n");
@@ -29,6 +29,6 @@ export function cleaned(paste: Paste): string {
 /** For showing: each hidden character by its number. */
 export function shown(paste: Paste): string {
   return paste.text.replace(HIDDEN, (char) => {
-    return `⟨U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+    return `⟨U+${char.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });
 }
