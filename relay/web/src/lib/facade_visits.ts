@@ -42,8 +42,6 @@ export interface ServerFacts {
   readonly enrolledAt?: number;
   /** The address that its tunnel comes from. */
   readonly address?: string;
-  /** How the tunnel travels. */
-  readonly carrier?: "quic" | "websocket";
   readonly rttMs?: number;
 }
 

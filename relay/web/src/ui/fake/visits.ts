@@ -46,7 +46,6 @@ export function fakeFleet(world: World, sign: Sign): Fleet {
       build: "0.3.0",
       enrolledAt: Date.now() - 30 * DAY,
       address: "198.51.100.40",
-      carrier: "quic",
       rttMs: 23,
     }),
     async install({ preset, ...wish }) {
