@@ -49,7 +49,7 @@ case "${1:?build, check, e2e, ui or screenshots}" in
     }
     ;;
   ui)
-    # Every page once in each language, narrow and dark or wide and light; `screenshots` has all combinations.
+    # Every page narrow and dark, each second one wide and light too; `screenshots` has all combinations.
     npm run --silent e2e:ui -- --quick
     ;;
   screenshots)
