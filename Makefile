@@ -71,7 +71,7 @@ test: ## All tests, at scaled rates
 	  CLOUD_DOCTOR_NOT_TESTED="$(CURDIR)/target/not-tested" \
 	    cargo nextest run --locked --workspace --show-progress none || status=$$?; \
 	  tests/make/web.sh e2e || status=$$?; \
-  tests/make/web.sh ui || status=$$?; \
+	  tests/make/web.sh ui || status=$$?; \
 	  cut -f 1 target/not-tested | sort -u | paste -s -d ' ' | \
 	    awk '{ print (NF ? "NOT TESTED: " NF ": " $$0 : "every test tested what it names") }'; \
 	  exit $$status
