@@ -139,7 +139,7 @@ async function changes() {
   await page.reload();
   await answered();
   if ((await line.count()) > 0) await line.getByText("not in the customer's list").waitFor();
-  else await main.getByRole("link", { name: "Add a server" }).first().waitFor();
+  else await main.getByText("A server joins when its owner installs the agent there.").waitFor();
 }
 
 await walk(it, async () => {
