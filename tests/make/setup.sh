@@ -193,7 +193,9 @@ case "${1:?which target is this for}" in
     (need_commands sos=sosreport) || say "checks.vs_sos will have no peer"
     ;;
   screenshots)
-    need_commands chromium=chromium
+    need_commands chromium=chromium fc-list=fontconfig
+    # Without a font that has them, pages in Chinese are rows of boxes.
+    [ -n "$(fc-list :lang=zh)" ] || install_packages fonts-wqy-microhei
     exit
     ;;
   demo)
