@@ -90,7 +90,7 @@ async function drawnCharts(page) {
 async function loseRelay(page) {
   await page.evaluate(() => {
     globalThis.made.facade.api.servers = async () => {
-      throw new globalThis.ConsoleError("relay_unreachable", "Failed to fetch");
+      throw new globalThis.ConsoleError("relay_unreachable");
     };
   });
 }

@@ -112,8 +112,9 @@ export function reach(path: string, heldSecs: number): Promise<Response> {
 async function exchange<T>(made: () => Promise<T>): Promise<T> {
   try {
     return await made();
-  } catch (error) {
-    throw new RelayError(true, "relay_unreachable", error instanceof Error ? error.message : "");
+  } catch {
+    // Browsers have one sentence for all of it, and that in English.
+    throw new RelayError(true, "relay_unreachable");
   }
 }
 

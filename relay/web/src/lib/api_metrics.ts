@@ -40,8 +40,8 @@ async function frames(from: string, heard: (frame: Frame) => void): Promise<void
   let length = 0;
   try {
     for (;;) {
-      const { done, value } = await reader.read().catch((error: unknown) => {
-        throw new RelayError(true, "relay_unreachable", error instanceof Error ? error.message : "");
+      const { done, value } = await reader.read().catch(() => {
+        throw new RelayError(true, "relay_unreachable");
       });
       if (done) return;
       length += value.length;

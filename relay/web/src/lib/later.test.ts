@@ -27,5 +27,5 @@ test("it is fetched when somebody asks, and answers as itself", async () => {
 
 test("a part that cannot be fetched says that the relay is away", async () => {
   const part = later<Part>(() => Promise.reject(new TypeError("Failed to fetch")));
-  await expect(part.twice(1)).rejects.toMatchObject({ id: "relay_unreachable", args: ["Failed to fetch"] });
+  await expect(part.twice(1)).rejects.toMatchObject({ id: "relay_unreachable" });
 });

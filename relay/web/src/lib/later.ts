@@ -9,8 +9,8 @@ type Work = (...args: readonly unknown[]) => Promise<unknown>;
 export function later<T extends { readonly [Name in keyof T]: Works }>(fetched: () => Promise<T>): T {
   const work = (name: string | symbol): Work => {
     return async (...args) => {
-      const part = await fetched().catch((error: unknown) => {
-        throw new ConsoleError("relay_unreachable", error instanceof Error ? error.message : "");
+      const part = await fetched().catch(() => {
+        throw new ConsoleError("relay_unreachable");
       });
       return (Reflect.get(part, name) as unknown as Work)(...args);
     };

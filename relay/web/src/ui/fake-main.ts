@@ -69,7 +69,7 @@ if (asked.has("healthy"))
 const made = fake(world);
 if (asked.has("broken"))
   made.facade.api.me = async () => {
-    throw new ConsoleError("relay_unreachable", "Failed to fetch");
+    throw new ConsoleError("relay_unreachable");
   };
 Object.assign(window, { made, world, ConsoleError });
 void start(async () => made.facade);
