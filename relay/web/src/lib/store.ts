@@ -5,6 +5,7 @@
 // written again. Never: a password, a cookie, or a byte of a terminal.
 
 import { type Bytes, equal } from "./bytes";
+import { ConsoleError } from "./errors";
 import type { Binding, ExchangePair, Handed } from "./noise";
 import type { Ground } from "./visit";
 
@@ -140,7 +141,17 @@ function database(): Promise<IDBDatabase> {
       }
       request.result.createObjectStore("begun", { keyPath: ["account", "tenant"] });
     };
-    request.onsuccess = () => resolve(request.result);
+    // Older pages keep it open and do not make way.
+    request.onblocked = () => reject(new ConsoleError("store_blocked"));
+    request.onsuccess = () => {
+      const { result } = request;
+      // A newer page is to change its form.
+      result.onversionchange = () => {
+        result.close();
+        opened = undefined;
+      };
+      resolve(result);
+    };
     request.onerror = () => reject(request.error);
   });
   return opened;

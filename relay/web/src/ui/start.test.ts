@@ -1,14 +1,24 @@
 // @vitest-environment jsdom
 // What keeps the console from starting is said in words, in whichever table they are.
-import { expect, test, vi } from "vitest";
+import "fake-indexeddb/auto";
+import { beforeAll, expect, test, vi } from "vitest";
 import rooms from "../lib/messages.rooms.en.json";
 
-test("a console that cannot start says why, also where only the later rooms have the words", async () => {
+beforeAll(() => {
   vi.stubGlobal("matchMedia", () => ({ matches: false, addEventListener() {} }));
+});
+
+test("a browser whose store an older page keeps busy: the console says so and does not start for ever", async () => {
+  const request = indexedDB.open("cloud-doctor", 3);
+  await new Promise((resolve) => {
+    request.onsuccess = resolve;
+  });
   document.body.innerHTML = '<div id="app"></div>';
-  const { ConsoleError } = await import("../lib/errors");
+  const { connect } = await import("../lib/console");
   const { start } = await import("./start");
-  await start(() => Promise.reject(new ConsoleError("setup_earlier")));
+  await start(connect);
   const said = () => document.querySelector("[role=alert]")?.textContent;
-  await vi.waitFor(() => expect(said()).toContain(rooms.setup_earlier), { timeout: 20_000 });
+  // Only the later rooms have the words.
+  await vi.waitFor(() => expect(said()).toContain(rooms.store_blocked), { timeout: 20_000 });
+  request.result.close();
 });
