@@ -19,9 +19,9 @@ import { matches, parsePin, words } from "./words";
 
 export const api: Api = {
   async me() {
-    let me = await seat.look();
-    if (me.admin && seat.pinnedIfAny() === undefined && (await goOn())) me = await seat.look();
-    const { account: name, admin, tenant: id, tenantName } = me;
+    const { account: name, admin, tenant: id, tenantName } = await seat.look();
+    // The answer to the entry that began the log may have been lost here.
+    if (admin && id !== undefined && seat.pinnedIfAny() === undefined) await (await import("./begun")).goOn();
     return {
       account: name,
       admin,
@@ -48,12 +48,6 @@ export const api: Api = {
     });
   },
 };
-
-/** Whether the first entry of a set-up that was interrupted here stands at the relay, and is pinned, now. */
-async function goOn(): Promise<boolean> {
-  if ((await store.begun(seat.account())).length === 0) return false;
-  return (await import("./setup")).goOn();
-}
 
 /** Who is on which server, where anybody is. The list is worth something without it. */
 async function whoIsWhere(

@@ -38,7 +38,7 @@ export interface Me {
 }
 
 export interface Api {
-  /** Throws `signed_out` when nobody is signed in. */
+  /** Throws `signed_out` when nobody is signed in, `setup_earlier` once: see `Setup.finish`. */
   me(): Promise<Me>;
   /**
    * Signs in; `me` is known then. Throws `sign_in_refused` (account or password, never said which), `code_needed` (the

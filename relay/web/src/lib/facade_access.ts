@@ -78,8 +78,10 @@ export interface Setup {
   /**
    * Delivers and pins the log's first entry, which trusts the key of `makeKey` as root, engineer and approver and holds an
    * install token. Signed by the recovery key, which is in memory still, or by the new key (by passkey: the touch, `what`
-   * is `genesis`). May be called again: it sends the same entry. Where the answer to it was lost, a reload goes on with it
-   * in `me()`. Throws `touch_declined`, `passkey_cancelled`, `log_moved` (somebody else has begun a log), `setup_earlier`.
+   * is `genesis`). May be called again: it sends the same entry. After a reload nothing is sent unasked: an entry that
+   * stands at the relay is pinned by `me()`, and otherwise the set-up begins at `makeKey`. Throws `touch_declined`,
+   * `passkey_cancelled`, `log_moved` (somebody else has begun a log), `setup_earlier` (an entry of an earlier try stands
+   * there and is pinned; its file counts).
    */
   finish(token: { label: string; uses: number; seconds: number }): Promise<InstallCommand>;
 }

@@ -3,6 +3,7 @@
 
 import "fake-indexeddb/auto";
 import { beforeEach, expect, test, vi } from "vitest";
+import { begun, forgetBegun } from "./begun";
 import { book } from "./book";
 import { type Bytes, base64url, hex, unbase64url } from "./bytes";
 import { api } from "./console";
@@ -23,10 +24,12 @@ const TOKEN = { label: "first", uses: 1, seconds: 86_400 };
 /** What the relay has. */
 let log: Bytes[] = [];
 /** What becomes of the next entry that is sent. */
-let road: "works" | "answer lost" | "lost" = "works";
+let road: "works" | "answer lost" | "lost" | "refused" = "works";
 /** Entries that did not arrive. */
 let lost: Bytes[] = [];
 let makesTokens = true;
+/** How many entries were sent. */
+let sent = 0;
 
 function answer(value: unknown, status = 200): Response {
   return new Response(value === null ? null : JSON.stringify(value), { status });
@@ -53,6 +56,8 @@ async function relay(url: string, init: RequestInit): Promise<Response> {
     const entry = unbase64url(body.entry) ?? new Uint8Array(0);
     const now = road;
     road = "works";
+    sent += 1;
+    if (now === "refused") return answer({ code: "entry-refused" }, 422);
     if (now === "lost") lost.push(entry);
     else if (log.length > 0) return answer({ code: "head-moved", head: head() }, 409);
     else log.push(entry);
@@ -77,8 +82,8 @@ async function relay(url: string, init: RequestInit): Promise<Response> {
 }
 
 beforeEach(async () => {
-  await store.forgetBegun("ann");
-  [log, lost, road] = [[], [], "works"];
+  await forgetBegun("ann");
+  [log, lost, road, sent] = [[], [], "works", 0];
   outside.origin = () => "https://relay.example";
   outside.language = () => "en";
   outside.fetch = relay;
@@ -168,22 +173,63 @@ test("a lost answer to the first entry: another try sends the same one and pins 
   expect(command).toContain("cloud-doctor-agent enrol");
   expect(log.map(hex)).toEqual(lost.map(hex));
   expect(hex(seat.pinned().log.tenant)).toBe(head()?.hash);
-  expect(await store.begun("ann")).toEqual([]);
+  expect(await begun("ann")).toEqual([]);
 });
 
-test("a lost answer and a reload: the owner finds the log pinned, whether the entry arrived or not", async () => {
-  for (const way of ["lost", "answer lost"] as const) {
-    log = [];
-    await reload();
-    await api.me();
+test("a lost answer and a reload: the owner finds the log pinned if the entry arrived", async () => {
+  await makeKey("device", "this browser");
+  road = "answer lost";
+  expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("relay_unreachable");
+  await reload();
+  expect((await api.me()).tenant?.id).toBe(head()?.hash);
+  expect(hex(seat.pinned().log.tenant)).toBe(head()?.hash);
+  expect(sent).toBe(1);
+  expect(await begun("ann")).toEqual([]);
+});
+
+test("an entry that never arrived is not sent after a reload: its owner may have given it up", async () => {
+  await makeKey("device", "this browser");
+  road = "lost";
+  expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("relay_unreachable");
+  await reload();
+  expect((await api.me()).tenant).toBeNull();
+  expect([log, sent]).toEqual([[], 1]);
+  expect(seat.pinnedIfAny()).toBeUndefined();
+  // The set-up begins anew, with another file.
+  await makeKey("device", "this browser");
+  await finish("Ann & Co", TOKEN);
+  expect(log.map(hex)).not.toEqual(lost.map(hex));
+  expect(hex(seat.pinned().log.tenant)).toBe(head()?.hash);
+  expect(await begun("ann")).toEqual([]);
+});
+
+test("which of two files counts is said after a reload, once, where the earlier try stands", async () => {
+  const clock = vi.spyOn(Date, "now");
+  for (let tries = 0; tries < 2; tries++) {
     await makeKey("device", "this browser");
-    road = way;
+    road = "lost";
     expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("relay_unreachable");
-    await reload();
-    expect((await api.me()).tenant?.id).toBe(head()?.hash);
-    expect(log.length).toBe(1);
-    expect(hex(seat.pinned().log.tenant)).toBe(head()?.hash);
+    // The later one has the later time.
+    clock.mockReturnValue(Date.now() + 1000);
   }
+  clock.mockRestore();
+  log = lost.slice(0, 1);
+  await reload();
+  expect(await api.me().catch(failure)).toBe("setup_earlier");
+  expect(hex(seat.pinned().log.tenant)).toBe(head()?.hash);
+  await reload();
+  expect((await api.me()).tenant?.id).toBe(head()?.hash);
+  expect(hex(seat.pinned().log.tenant)).toBe(head()?.hash);
+});
+
+test("an entry that the relay refused for good is forgotten, one whose fate is open is not", async () => {
+  await makeKey("device", "this browser");
+  road = "lost";
+  expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("relay_unreachable");
+  await makeKey("device", "this browser");
+  road = "refused";
+  expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("relay_says_no");
+  expect((await begun("ann")).map((one) => hex(one.genesis))).toEqual(lost.map(hex));
 });
 
 test("an earlier try that arrives late is the one that counts, and is said so", async () => {
@@ -214,6 +260,7 @@ test("a log that was begun elsewhere is not taken for one's own", async () => {
   log = theirs;
   expect(await finish("Ann & Co", TOKEN).catch(failure)).toBe("log_moved");
   expect(seat.pinnedIfAny()).toBeUndefined();
+  expect(await begun("ann")).toEqual([]);
 });
 
 test("nothing waits for a browser that asks the person whether it may keep things", async () => {

@@ -5,19 +5,11 @@
 // file holds the root itself. Never: a private half that is kept in the browser, or sent; or an entry that is sent before
 // it is kept: a lost answer would leave an owner whom nothing names.
 
-import { logPage, RelayError } from "./api";
+import { RelayError } from "./api";
 import { append } from "./api_log";
-import { type Bytes, equal, hex, random } from "./bytes";
-import {
-  decode,
-  type Entry,
-  entryBytes,
-  entryHash,
-  type First,
-  type NamedKey,
-  packEntry,
-  type What,
-} from "./entry";
+import { forgetBegun, keepBegun, pinBegun, tenantOf } from "./begun";
+import { type Bytes, hex, random } from "./bytes";
+import { type Entry, entryBytes, type First, type NamedKey, packEntry, type What } from "./entry";
 import { ConsoleError } from "./errors";
 import type { InstallCommand, SavedFile } from "./facade";
 import { keyOf } from "./ids";
@@ -28,7 +20,6 @@ import { wallSecs } from "./outside";
 import * as seat from "./seat";
 import { makeSeed, type Seed } from "./seed";
 import { NAMESPACE_LOG } from "./ssh";
-import * as store from "./store";
 
 const DAY_SECS = 86_400;
 
@@ -80,8 +71,8 @@ export async function finish(
   const { genesis, batch } = prepared.made;
   const tenant = hex(tenantOf(genesis));
   if (seat.pinnedIfAny() === undefined) {
-    await store.keepBegun({ account, tenant, genesis, madeAt: Date.now() });
-    await deliver(genesis);
+    await keepBegun({ account, tenant, genesis, madeAt: Date.now() });
+    await deliver(account, genesis);
   }
   if (hex(seat.pinned().log.tenant) !== tenant) throw new ConsoleError("setup_earlier");
   const command = await commandOf(batch, { ...token, preset: "own" });
@@ -89,42 +80,20 @@ export async function finish(
   return command;
 }
 
-/**
- * Goes on after a reload with a first entry that was sent and never answered. Returns whether one stands at the relay now;
- * then it is pinned. Throws `RelayError` when another try may work.
- */
-export async function goOn(): Promise<boolean> {
-  const [newest] = await store.begun(seat.account());
-  if (newest === undefined) return false;
-  try {
-    await deliver(newest.genesis);
-  } catch (error) {
-    // What the relay will never take must not keep anybody from beginning anew.
-    if (error instanceof RelayError && error.mayPass) throw error;
-    return false;
-  }
-  return true;
-}
-
 /** Sends a first entry and pins what stands then: it, or one that an earlier try has sent. Throws `log_moved`. */
-async function deliver(genesis: Bytes): Promise<void> {
-  const stands = await append(genesis).then(
-    () => genesis,
-    async (error: unknown) => {
-      if (!(error instanceof ConsoleError && error.id === "log_moved")) throw error;
-      const [first] = (await logPage(0)).entries;
-      const tries = await store.begun(seat.account());
-      const ours = tries.find((one) => first !== undefined && equal(one.genesis, first));
-      if (ours === undefined) throw error;
-      return ours.genesis;
-    },
-  );
-  await seat.pin(stands, tenantOf(stands));
-  await store.forgetBegun(seat.account());
-}
-
-function tenantOf(genesis: Bytes): Bytes {
-  return entryHash(decode(genesis, 0).signed);
+async function deliver(account: string, genesis: Bytes): Promise<void> {
+  const tenant = tenantOf(genesis);
+  try {
+    await append(genesis);
+  } catch (error) {
+    if (error instanceof ConsoleError && error.id === "log_moved" && (await pinBegun())) return;
+    // No log stands there, and this will never begin one. Any other refusal leaves open what became of an earlier try.
+    if (error instanceof RelayError && error.code === "entry-refused")
+      await forgetBegun(account, hex(tenant));
+    throw error;
+  }
+  await seat.pin(genesis, tenant);
+  await forgetBegun(account);
 }
 
 async function makeFirst(

@@ -5,6 +5,7 @@
 // written again. Never: a password, a cookie, or a byte of a terminal.
 
 import { type Bytes, equal } from "./bytes";
+import { ConsoleError } from "./errors";
 import type { Binding, ExchangePair, Handed } from "./noise";
 import type { Ground } from "./visit";
 
@@ -106,16 +107,6 @@ export interface StoredJoin {
   readonly until?: number;
 }
 
-/** The first entry of a customer's log that was made here, until it is known to stand at the relay. */
-export interface StoredBegun {
-  readonly account: string;
-  /** Customer in hexadecimal. */
-  readonly tenant: string;
-  readonly genesis: Bytes;
-  /** Milliseconds since 1970. */
-  readonly madeAt: number;
-}
-
 function asked<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -150,7 +141,17 @@ function database(): Promise<IDBDatabase> {
       }
       request.result.createObjectStore("begun", { keyPath: ["account", "tenant"] });
     };
-    request.onsuccess = () => resolve(request.result);
+    // Older pages keep it open and do not make way.
+    request.onblocked = () => reject(new ConsoleError("store_blocked"));
+    request.onsuccess = () => {
+      const { result } = request;
+      // A newer page is to change its form.
+      result.onversionchange = () => {
+        result.close();
+        opened = undefined;
+      };
+      resolve(result);
+    };
     request.onerror = () => reject(request.error);
   });
   return opened;
@@ -158,12 +159,14 @@ function database(): Promise<IDBDatabase> {
 
 type Table = "entries" | "keys" | "shells" | "proofs" | "passkeys" | "joins" | "looks" | "begun";
 
-async function read<T>(table: Table, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+/** For what is kept here and used apart: asks one table. */
+export async function read<T>(table: Table, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
   const transaction = (await database()).transaction(table, "readonly");
   return asked(ask(transaction.objectStore(table)));
 }
 
-async function write(table: Table, change: (store: IDBObjectStore) => void): Promise<void> {
+/** The same for a change. */
+export async function write(table: Table, change: (store: IDBObjectStore) => void): Promise<void> {
   // On disk before it counts: a secret that is lost ends a shell.
   const transaction = (await database()).transaction(table, "readwrite", { durability: "strict" });
   change(transaction.objectStore(table));
@@ -255,24 +258,6 @@ export async function keepJoin(join: StoredJoin): Promise<void> {
 
 export async function forgetJoin(account: string, id: string): Promise<void> {
   await write("joins", (store) => store.delete([account, id]));
-}
-
-/** First entries that an account has made here and that no answer came to, newest first. */
-export async function begun(account: string): Promise<StoredBegun[]> {
-  const found = await read<StoredBegun[]>("begun", (store) => store.getAll(begunBy(account)));
-  return found.sort((a, b) => b.madeAt - a.madeAt);
-}
-
-export async function keepBegun(begun: StoredBegun): Promise<void> {
-  await write("begun", (store) => store.put(begun));
-}
-
-export async function forgetBegun(account: string): Promise<void> {
-  await write("begun", (store) => store.delete(begunBy(account)));
-}
-
-function begunBy(account: string): IDBKeyRange {
-  return IDBKeyRange.bound([account], [account, "g"]);
 }
 
 export async function shells(): Promise<StoredShell[]> {

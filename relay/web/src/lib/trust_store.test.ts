@@ -121,6 +121,21 @@ test("a write that failed leaves no gap: the next one makes up for it", async ()
   expect((await TrustStore.load(tenant))?.log.head().seq).toBe(all.length - 1);
 });
 
+test("a fork is told as one, also when what came before it cannot be kept", async () => {
+  await emptied();
+  const copy = await TrustStore.start(genesis, tenant);
+  const [, first = genesis] = all;
+  const put = vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(() => {
+    throw new DOMException("the disk is full", "QuotaExceededError");
+  });
+  try {
+    expect(await copy.extend(1, [first, first]).catch(failure)).toBe("trust_fork");
+    expect(copy.log.head().seq).toBe(1);
+  } finally {
+    put.mockRestore();
+  }
+});
+
 test("a kept copy with a gap counts up to the gap, and is whole again after it was brought up to date", async () => {
   await emptied();
   await store.keepEntries(hex(tenant), 0, all.slice(0, 3));

@@ -81,9 +81,12 @@ export class TrustStore {
   private async extendNow(from: number, sent: readonly Bytes[]): Promise<void> {
     try {
       for (const [at, bytes] of sent.entries()) await this.takeEntry(from + at, bytes);
-    } finally {
-      await this.keep();
+    } catch (error) {
+      // A copy that cannot be kept must not hide why an entry was refused.
+      await this.keep().catch(() => undefined);
+      throw error;
     }
+    await this.keep();
   }
 
   private async keep(): Promise<void> {

@@ -2,7 +2,7 @@
 import type { Me, SecondStep } from "../lib/facade";
 import { facade } from "./facade";
 import { leaveAll } from "./shells.svelte";
-import { isError } from "./words.svelte";
+import { isError, roomWords } from "./words.svelte";
 
 type Phase = "starting" | "failed" | "out" | "in";
 
@@ -37,6 +37,8 @@ export async function begin(): Promise<void> {
 export function failed(error: unknown): void {
   state.phase = "failed";
   state.error = error;
+  // The later rooms' texts say some of it.
+  void roomWords().catch(() => {});
 }
 
 export function checkTrust(): void {
