@@ -9,19 +9,23 @@ pub(super) fn oidc(reader: &mut Reader) -> Option<OidcSettings> {
     let (issuer, client_id) = (reader.text("oidc.issuer"), reader.text("oidc.client_id"));
     let client_secret_file = reader.text("oidc.client_secret_file").map(Into::into);
     let name = reader.text("oidc.name");
+    let hosts = reader.texts("oidc.hosts");
     let domains = reader.texts("oidc.allowed_domains").iter().map(|domain| domain.to_ascii_lowercase()).collect();
     let (groups_claim, groups) = (reader.text("oidc.groups_claim"), reader.texts("oidc.allowed_groups"));
     let create_accounts = reader.flag("oidc.create_accounts");
     let guests = OidcGuests { domains, groups_claim: groups_claim.unwrap_or_else(|| "groups".to_owned()), groups };
     let Some(issuer) = issuer else {
         let rest = client_id.is_some() || client_secret_file.is_some() || name.is_some() || create_accounts;
-        if rest || !guests.domains.is_empty() || !guests.groups.is_empty() {
+        if rest || !hosts.is_empty() || !guests.domains.is_empty() || !guests.groups.is_empty() {
             reader.wrong("oidc.issuer", "is missing: without it the other keys of [oidc] mean nothing");
         }
         return None;
     };
     if !is_safe(&issuer) {
         reader.wrong("oidc.issuer", "must be an https:// address (http:// only for a provider on this machine)");
+    }
+    if !hosts.iter().all(|host| is_host(host)) {
+        reader.wrong("oidc.hosts", "must be names of hosts, such as keys.example, without https://, a port or a path");
     }
     if create_accounts && guests.domains.is_empty() && guests.groups.is_empty() {
         reader
@@ -32,12 +36,19 @@ pub(super) fn oidc(reader: &mut Reader) -> Option<OidcSettings> {
         return None;
     };
     let name = name.unwrap_or_else(|| host(&issuer).to_owned());
-    Some(OidcSettings { issuer, client_id, client_secret_file, name, guests, create_accounts })
+    Some(OidcSettings { issuer, hosts, client_id, client_secret_file, name, guests, create_accounts })
 }
 
 fn host(issuer: &str) -> &str {
     let rest = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest)
+}
+
+/// A name or an address, as the host of an `https://` address is written.
+fn is_host(text: &str) -> bool {
+    let six = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let name = text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    six.map_or(name, |address| address.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
 fn is_safe(issuer: &str) -> bool {
@@ -69,6 +80,16 @@ mod tests {
         assert_eq!(with(good, "create_accounts = true").len(), 1, "for whom?");
         assert!(with(good, "create_accounts = true\nallowed_domains = ['Example.com']").is_empty());
         assert_eq!(with(good, "allowed_domains = 'x'\nallowed_groups = [1]\ncreate_accounts = 'yes'\nx = 1").len(), 4);
+        assert!(with(good, "hosts = ['keys.internal.example', '10.0.0.5', '[fd00::5]']").is_empty());
+        for bad in ["https://keys.example", "keys.example:8443", "keys.example/x", "*.example", "fd00::5", "[x]", "a b"]
+        {
+            let errors = with(good, &format!("hosts = ['id.example', '{bad}']"));
+            assert!(
+                matches!(&*errors, [one] if one.contains("oidc.hosts: must be names of hosts")),
+                "{bad}: {errors:?}"
+            );
+        }
+        assert_eq!(errors("[oidc]\nhosts = ['keys.example']").len(), 1, "whose?");
         assert_eq!(errors("[oidc]\nclient_id = 'x'").len(), 1, "no issuer");
         assert_eq!(errors("[oidc]\nissuer = 'https://id.example'").len(), 1, "no client");
         assert!(errors("[oidc]").is_empty());

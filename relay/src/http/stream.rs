@@ -111,6 +111,10 @@ pub(super) struct Ticket {
 #[utoipa::path(post, path = "/stream-tickets", tag = "servers", security(("login" = [])),
     responses((status = 201, body = Ticket), (status = "default", body = ProblemBody)))]
 pub(super) async fn ticket(State(api): State<Arc<Api>>, caller: Caller) -> Result<(StatusCode, Json<Ticket>), Problem> {
+    // A page reads no answer to a handshake: here it can be told to wait.
+    if !api.broker.may_open(&caller.account.name, clock::instant()) {
+        return Err(Code::Limited.into());
+    }
     match api.access.tickets.issue(&caller.login, clock::instant()) {
         Ok(ticket) => Ok((StatusCode::CREATED, Json(Ticket { ticket }))),
         Err(NoTicket::Full) => Err(Problem::with(Code::TooMany, "32 tickets were not used yet")),

@@ -214,12 +214,16 @@ async fn aud_04_opens_beyond_the_limit_leave_no_row() {
     let server = world.add_server(&ann, &mut Customer::new(10)).await;
     let path = format!("/api/v1/servers/{server}/stream");
     for _ in 0..2 {
+        assert_eq!(world.call("POST", "/api/v1/stream-tickets", Some(&ann), None).await.status, 201, "costs nothing");
         assert_eq!(open(&world, &path, &ann, &[]).await.0.status, 101);
     }
     let rows = sessions(&world, &ann).await.len();
     for _ in 0..5 {
         assert_eq!(open(&world, &path, &ann, &[]).await.0.status, 429);
     }
+    // A page learns it where it can read it, as no browser shows a page how a handshake was refused.
+    let refused = world.call("POST", "/api/v1/stream-tickets", Some(&ann), None).await;
+    assert_eq!((refused.status, refused.problem().as_str()), (429, "limited"));
     assert_eq!(sessions(&world, &ann).await.len(), rows);
     world.stop().await;
 }

@@ -21,8 +21,8 @@ use openidconnect::core::{
 use openidconnect::{
     AdditionalClaims, AuthorizationCode, ClaimsVerificationError, Client, ClientId, ClientSecret, CsrfToken,
     EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, IdTokenClaims, IdTokenFields, IssuerUrl,
-    Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, SignatureVerificationError, StandardErrorResponse,
-    StandardTokenResponse, TokenResponse as _,
+    Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError,
+    StandardErrorResponse, StandardTokenResponse, TokenResponse as _,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -50,6 +50,8 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 6] = [
 pub struct OidcSettings {
     /// Its issuer, exactly as it writes it.
     pub issuer: String,
+    /// Further hosts of it, which may be private as the issuer's may.
+    pub hosts: Vec<String>,
     /// What it calls this relay.
     pub client_id: String,
     /// The file with the secret that it gave this relay; none for a public client.
@@ -192,7 +194,7 @@ impl Oidc {
     /// [`FetchError`] when this machine trusts no certificate authority, or the issuer is no address.
     pub fn new(settings: OidcSettings, secret: Option<String>, now: Instant) -> Result<Self, FetchError> {
         let issuer = IssuerUrl::new(settings.issuer.clone()).map_err(|_| FetchError::Address)?;
-        let fetch = Fetch::new(&settings.issuer)?;
+        let fetch = Fetch::new(&settings.issuer, &settings.hosts)?;
         let secret = secret.map(ClientSecret::new);
         let starts = Mutex::new(Buckets::new(STARTS, now));
         Ok(Self { settings, issuer, secret, fetch, begun: Pending::default(), starts, known: Mutex::new(None) })
@@ -257,7 +259,7 @@ impl Oidc {
         let ask = client.exchange_code(AuthorizationCode::new(code.to_owned()));
         let ask = ask.map_err(|e| OidcRefused::Provider(e.to_string()))?.set_pkce_verifier(begun.verifier);
         let asked = ask.request_async(&self.fetch).await;
-        let tokens: TokenResponse = asked.map_err(|e| OidcRefused::Proof(e.to_string()))?;
+        let tokens: TokenResponse = asked.map_err(not_exchanged)?;
         let claims = self.claims(&client, &tokens, &begun.nonce, &begun.redirect, now).await?;
         self.admit(&claims).map(|person| (person, begun.purpose))
     }
@@ -282,7 +284,7 @@ impl Oidc {
             )) => verify(&self.client(self.metadata(true, now).await?, redirect.clone())),
             verified => verified,
         };
-        let claims = verified.map_err(|e| OidcRefused::Proof(e.to_string()))?;
+        let claims = verified.map_err(|e| OidcRefused::Proof(whole(&e)))?;
         // The library leaves this to us.
         match claims.authorized_party() {
             Some(party) if party.as_str() != self.settings.client_id => {
@@ -327,8 +329,88 @@ impl Oidc {
             return Ok(metadata);
         }
         let asked = CoreProviderMetadata::discover_async(self.issuer.clone(), &self.fetch).await;
-        let metadata = Arc::new(asked.map_err(|e| OidcRefused::Provider(e.to_string()))?);
+        let metadata = Arc::new(asked.map_err(|e| OidcRefused::Provider(whole(&e)))?);
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, metadata.clone()));
         Ok(metadata)
+    }
+}
+
+/// Why there are no tokens for a code. What the provider answered may be a secret, and so only where it is wrong is told.
+fn not_exchanged(error: RequestTokenError<FetchError, StandardErrorResponse<CoreErrorResponseType>>) -> OidcRefused {
+    match error {
+        RequestTokenError::Request(error) => OidcRefused::Provider(format!("its token endpoint: {}", whole(&error))),
+        RequestTokenError::Parse(error, _) => OidcRefused::Proof(format!("tokens that are none, at {}", error.path())),
+        RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_) => OidcRefused::Proof(whole(&error)),
+    }
+}
+
+/// An error with all that led to it, as some say only the last of it.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let more = source.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::clock;
+    use openidconnect::{AuthUrl, EmptyAdditionalProviderMetadata, JsonWebKeySetUrl, ResponseTypes, TokenUrl};
+
+    fn oidc(issuer: &str) -> Oidc {
+        let settings = OidcSettings {
+            issuer: issuer.to_owned(),
+            hosts: Vec::new(),
+            client_id: "relay".to_owned(),
+            client_secret_file: None,
+            name: "Work".to_owned(),
+            guests: OidcGuests::default(),
+            create_accounts: false,
+        };
+        Oidc::new(settings, None, clock::instant()).unwrap()
+    }
+
+    async fn begin(oidc: &Oidc) -> Result<Sent, OidcRefused> {
+        let prefix = Prefix::of("192.0.2.1".parse().unwrap());
+        oidc.begin(Purpose::SignIn, "https://relay.example/oidc/callback".to_owned(), prefix, clock::instant()).await
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_cannot_be_asked_is_told_with_what_led_to_it() {
+        // Nobody listens there.
+        let refused = begin(&oidc("http://127.0.0.1:1")).await.unwrap_err();
+        assert!(matches!(&refused, OidcRefused::Provider(why) if why.contains("refused")), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn web_15_a_private_token_host_is_named_as_what_keeps_people_out() {
+        let oidc = oidc("https://id.example");
+        let metadata = CoreProviderMetadata::new(
+            oidc.issuer.clone(),
+            AuthUrl::new("https://id.example/auth".to_owned()).unwrap(),
+            JsonWebKeySetUrl::new("https://id.example/keys".to_owned()).unwrap(),
+            vec![ResponseTypes::new(Vec::new())],
+            Vec::new(),
+            Vec::new(),
+            EmptyAdditionalProviderMetadata {},
+        );
+        for (token, expected) in
+            [("https://10.0.0.1/token", "oidc.hosts"), ("https://localhost/token", "localhost leads")]
+        {
+            let metadata = metadata.clone().set_token_endpoint(Some(TokenUrl::new(token.to_owned()).unwrap()));
+            *oidc.known.lock().unwrap() = Some((clock::instant(), Arc::new(metadata)));
+            let sent = begin(&oidc).await.unwrap();
+            let state = sent.url.split("state=").nth(1).unwrap().split('&').next().unwrap();
+            let refused = oidc.finish((state, "code", None), &sent.browser, clock::instant()).await.unwrap_err();
+            assert!(matches!(&refused, OidcRefused::Provider(why) if why.contains(expected)), "{token}: {refused}");
+        }
     }
 }

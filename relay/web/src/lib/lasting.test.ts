@@ -216,6 +216,18 @@ test("an account that opened too many streams waits at once as long as it ever d
   shell.detach();
 });
 
+test("a relay that asks to wait has answered: it is not said to be away", async () => {
+  const { shell, dial, waiting } = await away(() =>
+    Promise.reject(new RelayError(true, "relay_unreachable", "")),
+  );
+  expect((await waiting()).broke).toBe("relay");
+  dial.mockImplementation(() => Promise.reject(new RelayError(true, "too_many_tries")));
+  const state = await waiting();
+  expect(state.broke).toBe("server");
+  expect((state.again ?? 0) - Date.now()).toBeGreaterThan(7_000);
+  shell.detach();
+});
+
 /** A link that is up, driven by the test. */
 class Wire {
   readonly said: ToHolder[] = [];
@@ -318,5 +330,46 @@ test("a shell comes back only once its screen has room for another window, and l
   expect(wires.length).toBe(3);
   expect(up(2).said[0]).toMatchObject({ type: "begin", begin: { out_from: 2 * OUTPUT_WINDOW_BYTES } });
   expect(bytes).toBe(2 * OUTPUT_WINDOW_BYTES);
+  shell.detach();
+});
+
+/** How long it takes until the link of this number is dialled, in steps of 50 ms. */
+async function until(number: number, wires: readonly Wire[]): Promise<number> {
+  const before = Date.now();
+  while (wires[number] === undefined) await vi.advanceTimersByTimeAsync(50);
+  return Date.now() - before;
+}
+
+test("a server that welcomes and cuts at once leaves most of what an account may open", async () => {
+  const { shell, wires, up } = await connected();
+  const started = Date.now();
+  for (let number = 0; Date.now() - started < 180_000; number += 1) {
+    await until(number, wires);
+    up(number).hears(new Cut(true, new ConsoleError("stream_lost")));
+  }
+  // A relay lets an account open 30 streams at once, and 30 more each minute.
+  expect(wires.length).toBeLessThanOrEqual(60);
+  shell.detach();
+});
+
+test("a link that lived is made again at once when it is cut, however long the last one was away", async () => {
+  const { shell, wires, up } = await connected();
+  const cut = new Cut(true, new ConsoleError("stream_lost"));
+  for (let number = 0; number < 12; number += 1) {
+    await until(number, wires);
+    up(number).hears(cut);
+  }
+  for (let number = 12; number < 15; number += 1) {
+    await until(number, wires);
+    const wire = up(number);
+    for (let at = 0; at < 12; at += 1) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      for (const said of wire.said.splice(0))
+        if (said.type === "ping") wire.hears({ type: "pong", number: said.number });
+    }
+    expect(wires.length).toBe(number + 1);
+    wire.hears(cut);
+    expect(await until(number + 1, wires)).toBeLessThanOrEqual(100);
+  }
   shell.detach();
 });

@@ -27,6 +27,8 @@ const QUIET_MS = 2_000;
 const DEAD_MS = 4_000;
 /** Whoever does something need not wait for the next try, unless the last one was so short a time ago. */
 const HURRY_MS = 3_000;
+/** A cut of a link that lived this long is a new one: who welcomes and cuts at once is not tried ever again at once. */
+const LIVED_MS = 10_000;
 /** Reconnecting goes on this long after the visit should have ended: the server's clock decides, not ours. */
 const GRACE_MS = 60_000;
 /**
@@ -89,7 +91,7 @@ export abstract class Lasting implements Screen {
   private dialledAt = performance.now();
   /** Where it broke, as far as the relay's answers show. */
   private broke: Broke = "relay";
-  /** Since when it is not connected, in milliseconds since 1970. */
+  /** Since when it is not connected, or not for long, in milliseconds since 1970. */
   private since = Date.now();
   private noted = performance.now();
   /** What is being kept, one after the other. Never fails. */
@@ -260,7 +262,6 @@ export abstract class Lasting implements Screen {
   private greeted(welcome: Welcome, link: Link): void {
     this.welcome(welcome);
     this.welcomed = true;
-    this.attempts = 0;
     this.unanswered = [];
     this.endsAt = Date.now() + visitMs(welcome.ends_in_secs);
     this.tell(this.connected());
@@ -399,7 +400,10 @@ export abstract class Lasting implements Screen {
       const error = new ConsoleError("lost_for_good", cut.error);
       return this.finish({ kind: "ended", reason: "error", error });
     }
-    if (wasUp || cut.error instanceof RelayError) this.broke = "relay";
+    if (wasUp && performance.now() - this.dialledAt >= LIVED_MS) this.attempts = 0;
+    // A relay that asks to wait has answered.
+    if (cut.isLimit) this.broke = "server";
+    else if (wasUp || cut.error instanceof RelayError) this.broke = "relay";
     this.rest(cut.isLimit);
   }
 
