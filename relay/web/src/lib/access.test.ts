@@ -58,6 +58,8 @@ vi.stubGlobal("sessionStorage", {
   removeItem: (name: string) => tab.delete(name),
 });
 
+/** A status that never comes: the answer is lost. */
+const LOST = 0;
 /** What the relay answers, by method and route; and all that it was sent. */
 let answers: Record<string, [number, Json | null]>;
 let sent: { route: string; body: Json; headers: Record<string, string> }[] = [];
@@ -95,6 +97,7 @@ beforeEach(async () => {
       headers: headers as Record<string, string>,
     });
     const [status, answer] = answers[route] ?? [204, null];
+    if (status === LOST) throw new TypeError("no answer");
     return new Response(answer === null ? null : JSON.stringify(answer), { status });
   };
   Object.assign(place, { hostname: "relay.example", pathname: "/", search: "", hash: "#/servers/ab" });
@@ -271,6 +274,39 @@ test("aut_04 a reset's link leads to a password or a passkey, and says when it i
   expect(await resetting.look("K7QX").catch(failure)).toBe("reset_over");
   const byPassword = { account: "me", way: { password: "long enough" } };
   expect(await resetting.finish("K7QX", byPassword).catch(failure)).toBe("reset_over");
+});
+
+test("aut_04 a new password that is set asks for no other link when signing in fails", async () => {
+  const wish = { account: "me", way: { password: "long enough" } };
+  const routes = () => sent.map(({ route }) => route);
+  answers["POST /login"] = [503, {}];
+  expect(await resetting.finish("HALF", wish).catch(failure)).toBe("relay_says_no");
+  for (const route of ["POST /reset/start", "POST /reset"]) answers[route] = [403, { code: "reset-code" }];
+  const byPasskey = { account: "me", way: { passkey: true } } as const;
+  expect(await resetting.finish("HALF", byPasskey).catch(failure)).toBe("reset_perhaps");
+  answers["POST /login"] = [200, {}];
+  sent = [];
+  await resetting.finish("HALF", wish);
+  expect(routes()).toEqual(["POST /login", "GET /me"]);
+  // Another code is another one's.
+  expect(await resetting.finish("OTHER", wish).catch(failure)).toBe("reset_over");
+});
+
+test("aut_04 a lost answer to a reset: the new way in may be set, and is said so", async () => {
+  answers["POST /reset/start"] = [200, { account: "me", passkey: ASKED }];
+  const byPassword = { account: "me", way: { password: "long enough" } };
+  const byPasskey = { account: "me", way: { passkey: true } } as const;
+  for (const [code, route, wish] of [
+    ["LOST1", "POST /reset", byPassword],
+    ["LOST2", "POST /reset/passkey", byPasskey],
+  ] as const) {
+    answers[route] = [429, { code: "limited" }];
+    expect(await resetting.finish(code, wish).catch(failure)).toBe("too_many_tries");
+    answers[route] = [LOST, null];
+    expect(await resetting.finish(code, wish).catch(failure)).toBe("reset_perhaps");
+    answers[route] = [403, { code: "reset-code" }];
+    expect(await resetting.finish(code, wish).catch(failure)).toBe("reset_perhaps");
+  }
 });
 
 test("aut_10 the way through a provider comes back to where one was, in the tab that began it", async () => {

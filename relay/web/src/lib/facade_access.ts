@@ -119,7 +119,8 @@ export interface Resetting {
   look(code: string): Promise<{ readonly account: string; readonly passkey: boolean }>;
   /**
    * Uses the link up: this is the account's one way in from now on, and it is signed in here. `account`: as `look` said.
-   * Throws `reset_over` (used, replaced or too old), `password_weak`, `passkey_cancelled`, `passkey_missing`.
+   * Throws `reset_over` (used, replaced or too old), `reset_perhaps` (an answer was lost, or this page has used it),
+   * `password_weak`, `passkey_cancelled`, `passkey_missing`. Called again once the password is set: it only signs in.
    */
   finish(code: string, wish: { account: string; way: Way }): Promise<void>;
 }
