@@ -23,10 +23,3 @@ test("an older page that keeps the database open: the newer one says so and does
   const { tenants } = await import("./store");
   await expect(tenants()).rejects.toMatchObject({ id: "store_blocked" });
 });
-
-test("a page makes way for a newer one, and is told of it when it asks again", async () => {
-  const { tenants } = await import("./store");
-  expect(await tenants()).toEqual([]);
-  await open(1000);
-  await expect(tenants()).rejects.toMatchObject({ name: "VersionError" });
-});

@@ -141,17 +141,9 @@ function database(): Promise<IDBDatabase> {
       }
       request.result.createObjectStore("begun", { keyPath: ["account", "tenant"] });
     };
-    // Older pages keep it open and do not make way.
+    // Older pages do not make way: a shell that is open there could not keep its secrets any more.
     request.onblocked = () => reject(new ConsoleError("store_blocked"));
-    request.onsuccess = () => {
-      const { result } = request;
-      // A newer page is to change its form.
-      result.onversionchange = () => {
-        result.close();
-        opened = undefined;
-      };
-      resolve(result);
-    };
+    request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
   return opened;
