@@ -78,8 +78,7 @@ pub(crate) fn measure_sizes(report: &mut Report) -> Result<()> {
 /// Takes the times that were asked for.
 pub(crate) fn measure(report: &mut Report, plan: &Plan, ours: &Ours) -> Result<()> {
     let peer = Peer::start(ours)?;
-    let wanted =
-        [("echo", &NAMES[..2]), ("cat", &NAMES[2..4]), ("interrupt", &NAMES[4..5]), ("prompt", &NAMES[5..])];
+    let wanted = [("echo", &NAMES[..2]), ("cat", &NAMES[2..4]), ("interrupt", &NAMES[4..5]), ("prompt", &NAMES[5..])];
     let wanted = wanted.into_iter().filter(|(_, names)| names.iter().any(|name| report.wants(name)));
     let figures: Vec<&str> = wanted.map(|(what, _)| what).collect();
     let text = if figures.contains(&"cat") { Texts::write(ours.folder())?.whole } else { PathBuf::new() };
