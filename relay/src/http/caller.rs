@@ -179,7 +179,7 @@ impl<A: FromStr, B: FromStr> FromRequestParts<Arc<Api>> for TwoIds<A, B> {
     }
 }
 
-/// The JSON body of a request, which has come within [`edge::REQUEST`], also where the answer may take longer (DOS-03).
+/// The JSON body of a request, which has come within 10 s, also where the answer may take longer (DOS-03).
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
