@@ -37,12 +37,13 @@ function watch() {
     goal = undefined;
   };
   new MutationObserver(seen).observe(document, { subtree: true, childList: true, characterData: true });
-  /** `timed`: from the next event of this kind until this is drawn, and the longest time without a frame meanwhile. */
+  /** `timed`: from the next event of this kind until this is drawn; of a line, the longest time without a frame meanwhile. */
   globalThis.timeFrom = ([event, kind, text]) => {
     globalThis.timed = new Promise((done) => {
       const begin = ({ timeStamp }) => {
         goal = { begun: timeStamp, last: timeStamp, gapMs: 0, kind, text, done };
-        requestAnimationFrame(beat);
+        // Only for floods: frames that we ask for are work beside which a key's own frame waits.
+        if (kind === "line") requestAnimationFrame(beat);
       };
       addEventListener(event, begin, { capture: true, once: true });
     });
