@@ -22,6 +22,14 @@ newer_than() {
   [ ! -e "$file" ] || [ -n "$(find "$@" -newer "$file" -print -quit)" ]
 }
 
+# twice COMMAND…: as .config/nextest.toml, machines are shared and noisy.
+twice() {
+  "$@" || {
+    printf 'FLAKY or broken: all of this is tried once more\n'
+    "$@"
+  }
+}
+
 if newer_than node_modules/.package-lock.json package-lock.json; then
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
   touch node_modules/.package-lock.json
@@ -42,15 +50,12 @@ case "${1:?build, check, e2e, ui or screenshots}" in
     node size.mjs
     ;;
   e2e)
-    # As .config/nextest.toml: machines are shared and noisy. Each run has a relay and a browser of its own.
-    npm run --silent e2e -- --reporter=dot || {
-      printf 'FLAKY or broken: all of this is tried once more\n'
-      npm run --silent e2e -- --reporter=dot
-    }
+    # Each run has a relay and a browser of its own.
+    twice npm run --silent e2e -- --reporter=dot
     ;;
   ui)
     # Every page narrow and dark, each second one wide and light too; `screenshots` has all combinations.
-    npm run --silent e2e:ui -- --quick
+    twice npm run --silent e2e:ui -- --quick
     ;;
   screenshots)
     shots=../../target/screenshots

@@ -18,7 +18,7 @@ const widths = list("--widths", ["360", "1280"]).map(Number);
 const languages = list("--languages", ["en", "zh-CN"]);
 const themes = list("--themes", ["light", "dark"]);
 const quick = process.argv.includes("--quick");
-/** What `--quick` looks at, which takes about three minutes on two slow cores: of the wide ones each second page. */
+/** What `--quick` looks at, which takes about five minutes on two cores: of the wide ones each second page. */
 const QUICK = { en: { themes: ["dark"], widths: [360] }, "zh-CN": { themes: ["light"], widths: [1280] } };
 const HEIGHTS = { 360: 780, 1280: 800, 3840: 2160 };
 /** A machine that does other things too is slow. */
