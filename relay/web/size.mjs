@@ -43,11 +43,12 @@ function together(names) {
 
 // The first sight is the sign-in, with the list of servers behind it. A terminal needs its page besides, all that is sealed, and the question before a passkey's
 // touch, but no sign-in. What nobody waits for is left out: the other language, searching, the words to compare, a second signature, the
-// other rooms; and drawing by WebGL and the widths of emoji, which are fetched behind the terminal and said by themselves.
+// other rooms; and drawing by WebGL, the widths of emoji and typed letters before their echoes, which are fetched behind the
+// terminal and said by themselves.
 const first = together(["SignIn", "Servers", "english"]);
 const terminal = ["Server", "view", "TouchDialog", "shells", "own_keys", "english"];
 const whole = together(terminal);
-const behind = together([...terminal, "addon-webgl", "addon-unicode-graphemes"]) - whole;
+const behind = together([...terminal, "addon-webgl", "addon-unicode-graphemes", "local_echo"]) - whole;
 // What is sealed comes with the list of servers, before anybody can look at one's metrics.
 const listed = ["SignIn", "Servers", "english", "shells"];
 const metrics = together([...listed, "Metrics", "plot", "metrics", "english.rooms"]) - together(listed);

@@ -162,6 +162,15 @@ fn pty_drawn_by_webgl_and_without_it() {
 }
 
 #[test]
+fn pty_typed_letters_are_drawn_before_their_echoes_and_no_password_is() {
+    if is_there() {
+        for drawing in ["rows", "webgl"] {
+            walk(&mut Site::planned(plan(), allow_device), "local_echo.mjs", &[drawing]);
+        }
+    }
+}
+
+#[test]
 fn flt_01_flt_02_flt_03_flt_09_no_line_is_lost_or_doubled_on_a_page() {
     if is_there() {
         let lines = scale::pick("2500", "6000");

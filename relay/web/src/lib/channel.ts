@@ -70,6 +70,10 @@ export class Channel extends Lasting implements Shell {
     this.turn(() => undefined);
   }
 
+  get unapplied(): number {
+    return INPUT_BUFFER_BYTES - this.input_.room();
+  }
+
   resize(cols: number, rows: number): void {
     if (cols === this.size.cols && rows === this.size.rows) return;
     this.size = { cols, rows };

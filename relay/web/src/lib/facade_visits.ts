@@ -208,6 +208,8 @@ export interface Shell extends Screen {
   readonly notice: Sentence | undefined;
   /** Kept until the server has applied it, also while the connection is cut. Throws `input_full` beyond 256 KiB. */
   input(bytes: Uint8Array): void;
+  /** How many bytes of it are kept: 0 once all is applied. */
+  readonly unapplied: number;
   resize(cols: number, rows: number): void;
   /** Leaves the shell running; `resumeShells` takes it up again. */
   detach(): void;

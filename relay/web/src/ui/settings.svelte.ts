@@ -1,10 +1,11 @@
-// What a person chose for this browser: theme and size of the terminal's text.
+// What a person chose for this browser: theme, size of the terminal's text, and whether typed letters wait for the server.
 export type Theme = "auto" | "light" | "dark";
 
 export const FONT_MIN = 9;
 export const FONT_MAX = 28;
 const KEPT_THEME = "cloud-doctor.theme";
 const KEPT_FONT = "cloud-doctor.font";
+const KEPT_PREDICTS = "cloud-doctor.predicts";
 
 function keptTheme(): Theme {
   const kept = localStorage.getItem(KEPT_THEME);
@@ -20,6 +21,7 @@ const room = matchMedia("(min-width: 64rem)");
 const state = $state({
   theme: keptTheme(),
   font: inRange(Number(localStorage.getItem(KEPT_FONT) ?? 14)),
+  predicts: localStorage.getItem(KEPT_PREDICTS) !== "no",
   systemDark: system.matches,
   wide: room.matches,
 });
@@ -57,4 +59,14 @@ export function fontSize(): number {
 export function setFontSize(size: number): void {
   state.font = inRange(size);
   localStorage.setItem(KEPT_FONT, String(state.font));
+}
+
+/** What is typed is drawn before the server has echoed it. */
+export function predicts(): boolean {
+  return state.predicts;
+}
+
+export function setPredicts(predicts: boolean): void {
+  state.predicts = predicts;
+  localStorage.setItem(KEPT_PREDICTS, predicts ? "yes" : "no");
 }

@@ -2,8 +2,8 @@
 import type { Sentence } from "../lib/errors";
 import type { OpenShell, Server, Shell, ShellState } from "../lib/facade";
 import { facade } from "./facade";
-import { dark, fontSize } from "./settings.svelte";
-import type { Hooks, TerminalView } from "./terminal/view";
+import { dark, fontSize, predicts } from "./settings.svelte";
+import type { Hooks, Looks, TerminalView } from "./terminal/view";
 import { t } from "./words.svelte";
 
 /** One terminal of a server: its shell and what it is drawn with. */
@@ -112,6 +112,6 @@ export function terminalCode(): Promise<typeof import("./terminal/view")> {
   return import("./terminal/view");
 }
 
-export function looks(): { dark: boolean; font: number; label: string } {
-  return { dark: dark(), font: fontSize(), label: t("terminal-label") };
+export function looks(): Looks {
+  return { dark: dark(), font: fontSize(), predicts: predicts(), label: t("terminal-label") };
 }

@@ -89,6 +89,8 @@ export class FakeShell extends FakeScreen implements Shell {
     );
   }
 
+  readonly unapplied = 0;
+
   resize(): void {}
 
   detach(): void {

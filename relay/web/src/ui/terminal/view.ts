@@ -63,6 +63,8 @@ export interface Hooks {
 export interface Looks {
   readonly dark: boolean;
   readonly font: number;
+  /** Typed letters do not wait for their echoes. */
+  readonly predicts: boolean;
   /** What a screen reader calls it. */
   readonly label: string;
 }
@@ -81,6 +83,7 @@ export class TerminalView {
   /** Missing: it is only watched, and nothing goes there. */
   readonly #writer: Shell | undefined;
   #hooks: Hooks;
+  #looks: Looks;
   readonly #terminal: Terminal;
   readonly #fit = new FitAddon();
   #search: SearchAddon | undefined;
@@ -100,6 +103,7 @@ export class TerminalView {
     this.#shell = shell;
     this.#writer = "input" in shell ? shell : undefined;
     this.#hooks = hooks;
+    this.#looks = looks;
     this.#filter = new OutputFilter((title) => this.#hooks.title(title));
     this.element.className = "terminal";
     this.#terminal = new Terminal({
@@ -148,6 +152,7 @@ export class TerminalView {
   }
 
   look(looks: Looks): void {
+    this.#looks = looks;
     this.#terminal.options.theme = looks.dark ? DARK : LIGHT;
     this.#terminal.options.fontSize = looks.font;
     this.fit();
@@ -251,6 +256,14 @@ export class TerminalView {
     own(terminal.onBinary((data) => this.#input(Uint8Array.from(data, (char) => char.charCodeAt(0) & 255))));
     own(terminal.onResize(({ cols, rows }) => shell.resize(cols, rows)));
     shell.resize(terminal.cols, terminal.rows);
+    // Typed letters wait for their echoes until this is here.
+    void import("./local_echo").then(
+      ({ LocalEcho }) => {
+        const [wanted, applied] = [() => this.#looks.predicts, () => shell.unapplied === 0];
+        if (!this.#disposed) own(new LocalEcho(terminal, wanted, applied));
+      },
+      () => {},
+    );
   }
 
   #show(bytes: Uint8Array, drawn: () => void, past: boolean): void {
