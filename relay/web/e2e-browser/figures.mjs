@@ -18,8 +18,10 @@ function watch() {
     [...document.querySelectorAll(".xterm-rows > div")]
       .map((row) => row.textContent.trimEnd())
       .filter((text) => text !== "");
+  /** What is drawn where the cursor is and not answered yet. */
+  const predicted = () => document.querySelector(".predicted:not([hidden])")?.textContent.trimEnd() ?? "";
   const REACHED = {
-    text: (text, lines) => lines.join("").endsWith(text),
+    text: (text, lines) => (lines.join("") + predicted()).endsWith(text),
     line: (text, lines) => lines.includes(text),
     prompt: (_, lines) => /[$#]$/.test(lines.at(-1) ?? ""),
   };
@@ -88,23 +90,32 @@ async function inTurn(times, run) {
   return all;
 }
 
+/** Types keys and times each to its letter on the screen. */
+async function keys(page) {
+  await page.keyboard.insertText(`clear; exec '${plan.echo}' rawecho`);
+  await timed(page, "keydown", "line", "READY", () => page.keyboard.press("Enter"));
+  const took = [];
+  let typed = "";
+  for (let number = 0; number < WARM_UP_KEYS + plan.keys; number++) {
+    const key = String.fromCharCode(97 + (number % 26));
+    typed = (typed + key).slice(-8);
+    const { ms } = await timed(page, "keydown", "text", typed, () => page.keyboard.press(key));
+    took.push(ms);
+    await page.waitForTimeout(paceMs(number));
+  }
+  return took.slice(WARM_UP_KEYS);
+}
+
 const MEASURES = {
-  /** Keys, each to its letter on the screen. */
-  echo: () =>
-    inTurn(plan.echoRuns, async (page) => {
-      await page.keyboard.insertText(`clear; exec '${plan.echo}' rawecho`);
-      await timed(page, "keydown", "line", "READY", () => page.keyboard.press("Enter"));
-      const took = [];
-      let typed = "";
-      for (let number = 0; number < WARM_UP_KEYS + plan.keys; number++) {
-        const key = String.fromCharCode(97 + (number % 26));
-        typed = (typed + key).slice(-8);
-        const { ms } = await timed(page, "keydown", "text", typed, () => page.keyboard.press(key));
-        took.push(ms);
-        await page.waitForTimeout(paceMs(number));
-      }
-      return took.slice(WARM_UP_KEYS);
-    }),
+  /** Keys as everybody has them: drawn where the server has just been echoing, before it answers. */
+  echo: () => inTurn(plan.echoRuns, keys),
+  /** Keys that wait for the server's echo, as on a page whose person wants that. */
+  answered: async () => {
+    await ours.page.evaluate(() => localStorage.setItem("cloud-doctor.predicts", "no"));
+    const all = await inTurn(plan.echoRuns, keys);
+    await ours.page.evaluate(() => localStorage.removeItem("cloud-doctor.predicts"));
+    return all;
+  },
   /** A large text, to its last line on the screen. */
   cat: () =>
     inTurn(plan.catRuns, async (page) => {

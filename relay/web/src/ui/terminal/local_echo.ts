@@ -90,7 +90,8 @@ export class LocalEcho {
     style.font = `${fontSize}px/${height}px ${fontFamily}`;
     // As wide as the terminal's own, which are all as wide as a figure.
     style.letterSpacing = `calc(${width}px - 1ch)`;
-    style.inset = `${row * height}px auto auto ${shown.column * width}px`;
+    style.top = `${row * height}px`;
+    style.left = `${shown.column * width}px`;
     const { text, cursor } = shown;
     this.#cursor.textContent = text[cursor] ?? "";
     this.#cells.replaceChildren(text.slice(0, cursor), this.#cursor, text.slice(cursor + 1));

@@ -7,6 +7,7 @@ import "@xterm/xterm/css/xterm.css";
 import "./terminal.css";
 import type { Screen, Shell, Watched } from "../../lib/facade";
 import { isAnswer, linkAddress, OutputFilter, replyPasses } from "./filter";
+import type { LocalEcho } from "./local_echo";
 import { DARK, LIGHT } from "./palette";
 import { asks, look, type Paste } from "./paste";
 import { Pour } from "./pour";
@@ -87,6 +88,7 @@ export class TerminalView {
   readonly #terminal: Terminal;
   readonly #fit = new FitAddon();
   #search: SearchAddon | undefined;
+  #echo: LocalEcho | undefined;
   readonly #filter: OutputFilter;
   readonly #encoder = new TextEncoder();
   readonly #ends: (() => void)[] = [];
@@ -183,6 +185,7 @@ export class TerminalView {
   freeze(): void {
     this.#terminal.options.disableStdin = true;
     this.#terminal.options.cursorInactiveStyle = "none";
+    this.#echo?.dispose();
   }
 
   dispose(): void {
@@ -259,8 +262,10 @@ export class TerminalView {
     // Typed letters wait for their echoes until this is here.
     void import("./local_echo").then(
       ({ LocalEcho }) => {
+        if (this.#disposed || terminal.options.disableStdin) return;
         const [wanted, applied] = [() => this.#looks.predicts, () => shell.unapplied === 0];
-        if (!this.#disposed) own(new LocalEcho(terminal, wanted, applied));
+        this.#echo = new LocalEcho(terminal, wanted, applied);
+        own(this.#echo);
       },
       () => {},
     );
