@@ -7,6 +7,7 @@ pub mod access;
 mod admin;
 pub mod backup;
 pub mod broker;
+pub mod causes;
 pub mod checks;
 pub mod clock;
 pub mod config;

@@ -10,6 +10,7 @@ mod fetch;
 pub use fetch::FetchError;
 
 use super::pending::Pending;
+use crate::causes::with_causes;
 use crate::store::{AccountRef, TenantRef};
 use crate::tunnels::gate::{Buckets, Prefix, Rate};
 use fetch::Fetch;
@@ -284,7 +285,7 @@ impl Oidc {
             )) => verify(&self.client(self.metadata(true, now).await?, redirect.clone())),
             verified => verified,
         };
-        let claims = verified.map_err(|e| OidcRefused::Proof(whole(&e)))?;
+        let claims = verified.map_err(|e| OidcRefused::Proof(with_causes(&e)))?;
         // The library leaves this to us.
         match claims.authorized_party() {
             Some(party) if party.as_str() != self.settings.client_id => {
@@ -329,7 +330,7 @@ impl Oidc {
             return Ok(metadata);
         }
         let asked = CoreProviderMetadata::discover_async(self.issuer.clone(), &self.fetch).await;
-        let metadata = Arc::new(asked.map_err(|e| OidcRefused::Provider(whole(&e)))?);
+        let metadata = Arc::new(asked.map_err(|e| OidcRefused::Provider(with_causes(&e)))?);
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, metadata.clone()));
         Ok(metadata)
     }
@@ -338,24 +339,12 @@ impl Oidc {
 /// Why there are no tokens for a code. What the provider answered may be a secret, and so only where it is wrong is told.
 fn not_exchanged(error: RequestTokenError<FetchError, StandardErrorResponse<CoreErrorResponseType>>) -> OidcRefused {
     match error {
-        RequestTokenError::Request(error) => OidcRefused::Provider(format!("its token endpoint: {}", whole(&error))),
-        RequestTokenError::Parse(error, _) => OidcRefused::Proof(format!("tokens that are none, at {}", error.path())),
-        RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_) => OidcRefused::Proof(whole(&error)),
-    }
-}
-
-/// An error with all that led to it, as some say only the last of it.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let more = source.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
+        RequestTokenError::Request(error) => {
+            OidcRefused::Provider(format!("its token endpoint: {}", with_causes(&error)))
         }
-        next = source.source();
+        RequestTokenError::Parse(error, _) => OidcRefused::Proof(format!("tokens that are none, at {}", error.path())),
+        RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_) => OidcRefused::Proof(with_causes(&error)),
     }
-    text
 }
 
 #[cfg(test)]
