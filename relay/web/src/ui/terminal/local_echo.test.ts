@@ -24,11 +24,11 @@ async function typed() {
   const element = document.createElement("div");
   element.innerHTML = '<div class="xterm-screen" style="width: 320px; height: 120px"></div>';
   Object.defineProperty(terminal, "element", { value: element });
-  const server = { wanted: true, applied: true };
+  const server = { wanted: true, unapplied: 0 };
   const echo = new LocalEcho(
     terminal,
     () => server.wanted,
-    () => server.applied,
+    () => server.unapplied,
   );
   const write = async (output: string) => {
     terminal.write(output);
@@ -56,23 +56,43 @@ test("a letter is there in the next frame, in its cell, until it is answered", a
 
 test("a key that was applied and not answered is no letter", async () => {
   const { drawn, server } = await typed();
-  server.applied = false;
+  server.unapplied = 1;
   await vi.advanceTimersByTimeAsync(10_000);
   expect(drawn()).toBe("s ");
-  server.applied = true;
+  server.unapplied = 0;
   await vi.advanceTimersByTimeAsync(1000);
   expect(drawn()).toBe("s ");
   await vi.advanceTimersByTimeAsync(1000);
   expect(drawn()).toBe("");
 });
 
-test("nor is it taken for one while others are typed after it", async () => {
-  const { drawn, terminal } = await typed();
+test("nor is it taken for one while others are typed after it and on their way", async () => {
+  const { drawn, terminal, server } = await typed();
+  server.unapplied = 1;
   for (const key of "abcdefgh") {
     terminal.input(key);
     await vi.advanceTimersByTimeAsync(300);
   }
   expect(drawn()).toBe("");
+});
+
+test("a key that was not drawn is not waited for any longer", async () => {
+  const { drawn, terminal, write } = await typed();
+  await write("s\r\nPassword: ");
+  terminal.input("s");
+  await vi.advanceTimersByTimeAsync(2000);
+  await write("s");
+  terminal.input("e");
+  vi.advanceTimersToNextFrame();
+  expect(drawn()).toBe("");
+});
+
+test("lines that go by where nothing was typed are not looked at one by one", async () => {
+  const { element, write } = await typed();
+  await write("s");
+  const looked = vi.spyOn(element, "querySelector");
+  await write("line\r\n".repeat(100));
+  expect(looked.mock.calls.length).toBeLessThan(10);
 });
 
 test.each(["resize", "unwanted", "dispose"] as const)("nothing is left after %s", async (what) => {

@@ -15,15 +15,15 @@ export class LocalEcho {
   readonly #cursor = document.createElement("span");
   readonly #ends: IDisposable[];
   readonly #wanted: () => boolean;
-  readonly #applied: () => boolean;
+  readonly #unapplied: () => number;
   #frame = 0;
   #timer = 0;
 
-  /** `terminal`: is open. `applied`: the server has applied all that was typed. */
-  constructor(terminal: Terminal, wanted: () => boolean, applied: () => boolean) {
+  /** `terminal`: is open. `unapplied`: the bytes of what was typed that the server has not applied. */
+  constructor(terminal: Terminal, wanted: () => boolean, unapplied: () => number) {
     this.#terminal = terminal;
     this.#wanted = wanted;
-    this.#applied = applied;
+    this.#unapplied = unapplied;
     this.#prediction = new Prediction(terminal);
     this.#cells.className = "predicted";
     this.#cells.ariaHidden = "true";
@@ -33,7 +33,8 @@ export class LocalEcho {
       terminal.onData((data) => this.#typed(data)),
       terminal.onWriteParsed(() => this.#answered()),
       terminal.onResize(() => this.#forget()),
-      terminal.onScroll(() => this.#draw()),
+      // Comes for each line of a flood.
+      terminal.onScroll(() => this.#prediction.shown && this.#draw()),
     ];
   }
 
@@ -51,8 +52,7 @@ export class LocalEcho {
   #typed(data: string): void {
     if (!this.#wanted()) return this.#forget();
     this.#prediction.typed(data);
-    if (!this.#prediction.shown) return;
-    this.#frame ||= requestAnimationFrame(() => this.#draw());
+    if (this.#prediction.shown) this.#frame ||= requestAnimationFrame(() => this.#draw());
     this.#timer ||= window.setTimeout(() => this.#look(), ANSWER_MS);
   }
 
@@ -66,13 +66,13 @@ export class LocalEcho {
     this.#draw();
   }
 
-  /** Whether a key was applied and nothing was said to it, `unanswered`, when last looked at. */
+  /** `unanswered`: the key that was applied and not answered when last looked at; later ones may be on their way. */
   #look(unanswered?: number): void {
     this.#timer = 0;
-    if (!this.#prediction.shown) return;
-    const { oldest } = this.#prediction;
+    const { oldest, pending } = this.#prediction;
+    if (pending === 0) return;
     if (unanswered === oldest) return this.#forget();
-    const applied = this.#applied() ? oldest : undefined;
+    const applied = this.#unapplied() < pending ? oldest : undefined;
     this.#timer = window.setTimeout(() => this.#look(applied), ANSWER_MS);
   }
 

@@ -106,6 +106,84 @@ test("a mask is no echo, even of itself", async () => {
   expect(screen.prediction.shown).toBeUndefined();
 });
 
+test.each([
+  ["a blank", " ", "\x1b[C"],
+  ["a letter that is hidden", "h", "\x1b[8mh"],
+])("%s is no echo that anybody sees", async (_, key, output) => {
+  const screen = new Screen();
+  await screen.write("Password: ");
+  screen.type(key);
+  await screen.write(output);
+  screen.type("s", "e");
+  expect(screen.prediction.shown).toBeUndefined();
+});
+
+test("what hides the letters of an echoed line ends all belief", async () => {
+  const screen = new Screen();
+  await screen.echoing();
+  screen.type("s");
+  await screen.write("\x1b[8ms");
+  screen.type("e");
+  expect(screen.prediction.shown).toBeUndefined();
+});
+
+test("where everything is erased, another prompt may stand by now", async () => {
+  const screen = new Screen();
+  await screen.echoing();
+  screen.type(ERASE);
+  await screen.write("\b \b");
+  await screen.write("\x1b[2J\x1b[H? ");
+  screen.type("s");
+  expect(screen.prediction.shown).toBeUndefined();
+});
+
+test("keys on their way while something else is shown are not taken for later ones", async () => {
+  const screen = new Screen();
+  await screen.echoing();
+  screen.type("s", "\t", "e", "v");
+  await screen.write("s");
+  await screen.write("omething ");
+  screen.type("e", "r");
+  expect(screen.prediction.shown).toBeUndefined();
+  await screen.write("ev");
+  // Those were typed before it was there to be read.
+  expect(screen.prediction.shown).toBeUndefined();
+  screen.type("y");
+  await screen.write("e");
+  expect(screen.seen()).toEqual({ text: "$ lsomething every", cursor: 18 });
+  // A key that did something else, and was answered by nothing that it wrote.
+  screen.type(ENTER, "i", "h", "e");
+  await screen.write("ry\r\n");
+  await screen.write("h");
+  screen.type("e", "e");
+  await screen.write("e");
+  expect(screen.prediction.shown).toBeUndefined();
+  await screen.write("e");
+  expect(screen.seen()).toEqual({ text: "heee", cursor: 4 });
+});
+
+test("a question typed ahead of is not answered on the screen, whichever letters it is made of", async () => {
+  const screen = new Screen();
+  await screen.echoing();
+  screen.type(ENTER, "P", "a", "s", "s");
+  for (const piece of ["\r\n", "P", "a", "ssword: "]) {
+    await screen.write(piece);
+    expect(screen.prediction.shown).toBeUndefined();
+  }
+});
+
+test("of more keys than anybody types the rest waits, and costs nothing", async () => {
+  const screen = new Screen();
+  await screen.echoing();
+  for (let key = 0; key < 1000; key++) screen.type("s");
+  expect(screen.prediction.pending).toBeLessThan(150);
+  await screen.write("!\r\n");
+  expect(screen.prediction.pending).toBe(0);
+  await screen.echoing();
+  screen.type("s");
+  expect(screen.seen().text).toBe("$ ls");
+});
+
 test("a prompt that comes by itself ends all belief", async () => {
   const screen = new Screen();
   await screen.echoing();
@@ -159,6 +237,7 @@ test("where a letter would push others aside or end the line, the server is wait
   await screen.write("xab\b\b");
   screen.type("y");
   expect(screen.prediction.shown).toBeUndefined();
+  await screen.write("yab\b\b");
   await screen.write("\r\n");
   const line = "a".repeat(COLS - 3);
   screen.type("a");

@@ -4,13 +4,15 @@
 // password, is never believed. Never: a change of the terminal itself; the server's output alone makes its text.
 import type { Terminal } from "@xterm/xterm";
 
-/** One cell wide wherever it is; what stands for many cells, or for none, is not predicted. */
-const LETTER = /^[ -~\u00a1-\u00ac\u00ae-\u02ff]$/;
 const ERASE = "\x7f";
+/** One cell wide wherever it is, or erasing one; what stands for many cells, or for none, is not predicted. */
+const PREDICTED = /^[ -\x7f\u00a1-\u00ac\u00ae-\u02ff]$/;
+/** Stands for any key that is not predicted. */
+const OTHER = "";
 /** More keys than anybody types ahead of a server that is coming back. */
 const KEYS_MAX = 128;
-/** Programs show it for any letter of a secret. */
-const MASK = "*";
+/** Programs show one of these for any letter of a secret, so that it is no echo. */
+const MASK = /[* ]$/;
 
 /** Cells to be drawn over those of the terminal. */
 export interface Predicted {
@@ -29,11 +31,13 @@ export class Prediction {
   #column = 0;
   /** The text as it stands there, and as it will after each key that is not answered yet. */
   #texts = [""];
+  /** The keys that are not answered yet. After one that cannot be predicted, none is until that one is answered. */
+  #keys: string[] = [];
+  /** So many of them were typed before something else was shown, a question perhaps: their echoes earn no belief. */
+  #early = 0;
   /** Keys that were answered so far, in whichever way. */
   #past = 0;
   #believed = false;
-  /** A key did what cannot be predicted: nothing is until its answer is here. */
-  #closed = false;
 
   constructor(terminal: Pick<Terminal, "buffer" | "cols">) {
     this.#terminal = terminal;
@@ -54,21 +58,31 @@ export class Prediction {
 
   /** Something was typed, as the shell gets it. */
   typed(data: string): void {
-    if (this.#closed) return;
-    const next = this.#after(data);
-    if (next === undefined || this.#texts.length > KEYS_MAX) this.#closed = true;
-    else this.#texts.push(next);
+    if (this.#keys.length > KEYS_MAX) return;
+    const key = this.#keys.length < KEYS_MAX && PREDICTED.test(data) ? data : OTHER;
+    const next = this.#keys.length < this.#texts.length ? this.#after(key) : undefined;
+    if (next !== undefined) this.#texts.push(next);
+    this.#keys.push(key);
   }
 
   /** Output is in the terminal: what it answers is no prediction any more. */
   answered(): void {
     let answered = this.#texts.length - 1;
     while (answered >= 0 && !this.#stands(this.#texts[answered] ?? "")) answered -= 1;
-    if (answered < 0) return this.forget();
+    if (answered < 0) return this.#begin(this.#unanswered());
     const [before = "", after = ""] = [this.#texts[0], this.#texts[answered]];
-    if (after.length > before.length && !after.endsWith(MASK)) this.#believed = true;
+    if (answered > this.#early && after.length > before.length && !MASK.test(after)) this.#believed = true;
+    // Where nothing typed is left, another prompt may stand by now.
+    if (after === "") this.#believed = false;
     this.#texts.splice(0, answered);
+    this.#keys.splice(0, answered);
+    this.#early = Math.max(0, this.#early - answered);
     this.#past += answered;
+  }
+
+  /** How many keys are not answered: the last ones that were typed. */
+  get pending(): number {
+    return this.#keys.length;
   }
 
   /** The number of the oldest key that is not answered. */
@@ -78,20 +92,36 @@ export class Prediction {
 
   /** From here on, believing nothing. */
   forget(): void {
-    this.#past += this.#texts.length - 1;
+    this.#begin([]);
+  }
+
+  #begin(keys: readonly string[]): void {
+    this.#past += this.#keys.length - keys.length;
     const { baseY, cursorX, cursorY } = this.#terminal.buffer.active;
-    [this.#row, this.#column, this.#texts] = [baseY + cursorY, cursorX, [""]];
-    this.#believed = this.#closed = false;
+    [this.#row, this.#column, this.#texts, this.#keys] = [baseY + cursorY, cursorX, [""], []];
+    this.#believed = false;
+    this.#early = keys.length;
+    for (const key of keys) this.typed(key);
+  }
+
+  /** The keys still on their way after output that was not expected: their echoes are no later keys'. */
+  #unanswered(): string[] {
+    const keys = this.#keys.slice(this.#keys.lastIndexOf(OTHER) + 1);
+    const { baseY, cursorX, cursorY } = this.#terminal.buffer.active;
+    const from = this.#column + (this.#texts[0]?.length ?? 0);
+    const written = baseY + cursorY === this.#row ? this.#cells(from, cursorX) : "";
+    const at = written === "" ? -1 : keys.join("").indexOf(written);
+    return at < 0 ? keys : keys.slice(at + written.length);
   }
 
   get #last(): string {
     return this.#texts.at(-1) ?? "";
   }
 
-  #after(data: string): string | undefined {
+  #after(key: string): string | undefined {
     const text = this.#last;
-    if (data === ERASE) return text === "" ? undefined : text.slice(0, -1);
-    return LETTER.test(data) && this.#isFree(this.#column + text.length) ? text + data : undefined;
+    if (key === ERASE) return text === "" ? undefined : text.slice(0, -1);
+    return key !== OTHER && this.#isFree(this.#column + text.length) ? text + key : undefined;
   }
 
   /** Nothing is pushed aside by a letter there, and the line goes on after it. */
@@ -100,11 +130,14 @@ export class Prediction {
     return column + 2 < this.#terminal.cols && this.#cells(first, column + 2).trim() === "";
   }
 
-  /** This text is what the typed one has become, and the cursor is behind it. */
+  /** This text is what the typed one has become, the cursor is behind it, and it can be seen. */
   #stands(text: string): boolean {
     const { baseY, cursorX, cursorY } = this.#terminal.buffer.active;
     const end = this.#column + text.length;
-    return cursorX === end && baseY + cursorY === this.#row && this.#cells(this.#column, end) === text;
+    if (cursorX !== end || baseY + cursorY !== this.#row || this.#cells(this.#column, end) !== text)
+      return false;
+    const last = this.#terminal.buffer.active.getLine(this.#row)?.getCell(end - 1);
+    return text === "" || !last?.isInvisible();
   }
 
   #cells(from: number, to: number): string {

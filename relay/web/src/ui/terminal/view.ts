@@ -263,8 +263,11 @@ export class TerminalView {
     void import("./local_echo").then(
       ({ LocalEcho }) => {
         if (this.#disposed || terminal.options.disableStdin) return;
-        const [wanted, applied] = [() => this.#looks.predicts, () => shell.unapplied === 0];
-        this.#echo = new LocalEcho(terminal, wanted, applied);
+        this.#echo = new LocalEcho(
+          terminal,
+          () => this.#looks.predicts,
+          () => shell.unapplied,
+        );
         own(this.#echo);
       },
       () => {},
