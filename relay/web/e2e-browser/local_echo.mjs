@@ -129,7 +129,7 @@ async function secret() {
 /** Whoever does not want it waits for the server. */
 async function unwanted() {
   await page.goto(`${url}/#/settings/browser`);
-  await page.getByRole("radio", { name: "Show when the server answers" }).check();
+  await page.getByRole("radio", { name: "Wait for the server" }).check();
   await page.goBack();
   await page.locator(`${PANE} .xterm-helper-textarea`).focus();
   await typeSeen("echo g");
