@@ -27,7 +27,7 @@ use std::time::Duration;
 
 /// A browser starts, renders and reconnects in this time, also on a machine that does much else.
 fn patience() -> Duration {
-    Duration::from_secs(scale::pick(120, 420))
+    Duration::from_secs(scale::pick(120, 900))
 }
 
 fn web() -> PathBuf {
