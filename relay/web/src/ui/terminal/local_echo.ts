@@ -33,8 +33,7 @@ export class LocalEcho {
       terminal.onData((data) => this.#typed(data)),
       terminal.onWriteParsed(() => this.#answered()),
       terminal.onResize(() => this.#forget()),
-      // Comes for each line of a flood.
-      terminal.onScroll(() => this.#prediction.shown && this.#draw()),
+      terminal.onScroll(() => this.#draw()),
     ];
   }
 
@@ -52,8 +51,13 @@ export class LocalEcho {
   #typed(data: string): void {
     if (!this.#wanted()) return this.#forget();
     this.#prediction.typed(data);
-    if (this.#prediction.shown) this.#frame ||= requestAnimationFrame(() => this.#draw());
+    if (this.#prediction.shown) this.#frame ||= requestAnimationFrame(() => this.#next());
     this.#timer ||= window.setTimeout(() => this.#look(), ANSWER_MS);
+  }
+
+  #next(): void {
+    this.#frame = 0;
+    this.#draw();
   }
 
   #answered(): void {
@@ -76,14 +80,14 @@ export class LocalEcho {
     this.#timer = window.setTimeout(() => this.#look(applied), ANSWER_MS);
   }
 
+  /** Comes for each line of a flood, when there is nothing to draw. */
   #draw(): void {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = 0;
     const { shown } = this.#prediction;
+    if (!shown) return this.#hide();
     const { rows, cols, buffer } = this.#terminal;
-    const row = shown && shown.row - buffer.active.viewportY;
+    const row = shown.row - buffer.active.viewportY;
     const screen = this.#screen;
-    if (!shown || row === undefined || row < 0 || row >= rows || !screen) return this.#hide();
+    if (row < 0 || row >= rows || !screen) return this.#hide();
     const [width, height] = [px(screen.style.width) / cols, px(screen.style.height) / rows];
     const { style } = this.#cells;
     const { fontFamily, fontSize } = this.#terminal.options;
